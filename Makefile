@@ -1,0 +1,28 @@
+# Everything below runs inside .venv, which the first target makes.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test check slow format
+
+demo: .venv/installed
+	$(BIN)/cmirnet demo --overwrite
+
+test: .venv/installed
+	$(BIN)/python -m pytest -m "not slow"
+
+slow: .venv/installed
+	$(BIN)/python -m pytest -m slow
+
+check: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/installed: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	touch $@

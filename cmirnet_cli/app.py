@@ -1,0 +1,156 @@
+"""The command table, and how a command line becomes an exit code."""
+
+from __future__ import annotations
+
+import errno
+import functools
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from traceback import format_exception_only
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from cmirnet_cli import __version__
+from cmirnet_cli.commands import cache, convert, demo, evaluate, predict, prepare_data, presets, train
+from cmirnet_cli.console import console
+from cmirnet_cli.errors import CmirnetError, UsageError
+
+Command = Callable[..., object]
+
+COMMANDS: tuple[tuple[str, Command], ...] = (
+    ("prepare-data", prepare_data.prepare_data),
+    ("train", train.train),
+    ("eval", evaluate.evaluate),
+    ("predict", predict.predict),
+    ("convert", convert.convert),
+    ("demo", demo.demo),
+    ("cache info", cache.info),
+    ("cache verify", cache.verify),
+    ("presets ls", presets.ls),
+    ("presets show", presets.show),
+    ("presets cp", presets.cp),
+)
+"""Every command as it is typed, with the function that runs it; its docstring is the help text."""
+
+GROUPS: dict[str, str | None] = {"cache": cache.__doc__, "presets": presets.__doc__}
+"""The first words of the commands above that have two, with their help text."""
+
+EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
+
+_TyperUsageError: type = typer.BadParameter.__mro__[1]
+"""The base of all that Typer says about a command line; it has a name of its own in some versions only."""
+
+_EVERYWHERE = "Everywhere"
+_Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.", rich_help_panel=_EVERYWHERE)]
+_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the result.", rich_help_panel=_EVERYWHERE)]
+_Traceback = Annotated[bool, typer.Option("--traceback", help="Show where in the code an error arose.", rich_help_panel=_EVERYWHERE)]
+
+
+def main() -> NoReturn:
+    """The `cmirnet` command."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
+    sys.exit(run())
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; nothing a user can cause leaves as a traceback.
+
+    Args:
+        argv: the words after `cmirnet`; by default those of this process.
+    """
+    words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    console.configure(json="--json" in words, quiet=bool({"-q", "--quiet"} & {*words}), traceback="--traceback" in words)
+    try:
+        return _invoke(words)
+    except KeyboardInterrupt:
+        console.notice("interrupted")
+        return EXIT_INTERRUPTED
+    except typer.Exit as leaving:
+        return leaving.exit_code
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else 1
+    except Exception as problem:
+        error = as_user_error(problem)
+        console.error(error, cause=problem)
+        return error.exit_code
+
+
+def as_user_error(problem: Exception) -> CmirnetError:
+    """What to tell the user about any exception: our own errors as they are, the others with what can be done."""
+    if isinstance(problem, CmirnetError):
+        return problem
+    if isinstance(problem, _TyperUsageError):
+        return _usage_error(problem)
+    if isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError":
+        return CmirnetError(f"out of memory: {str(problem) or 'none left'}", hint="use a smaller batch, smaller images or fewer workers")
+    if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
+        return CmirnetError(f"no space left to write {problem.filename or 'a file'}", hint="free some space, or write to another disk")
+    if isinstance(problem, OSError) and problem.strerror:
+        return CmirnetError(_described(problem), hint="check the path and its permissions; --traceback shows where it was used")
+    what = "".join(format_exception_only(problem)).strip()
+    return CmirnetError(what, hint="this is a bug in cmirnet; please report it with what --traceback shows")
+
+
+def with_common_options(command: Command) -> Command:
+    """The command with `--json`, `--quiet` and `--traceback` added to its own options."""
+    own = inspect.signature(command, eval_str=True)
+
+    @functools.wraps(command)
+    def configured(*, json: bool, quiet: bool, traceback: bool, **given: object) -> object:
+        console.configure(json=json, quiet=quiet, traceback=traceback)
+        return command(**given)
+
+    everywhere = {"json": _Json, "quiet": _Quiet, "traceback": _Traceback}
+    added = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=hint) for name, hint in everywhere.items()]
+    signature = own.replace(parameters=[*own.parameters.values(), *added])
+    configured.__signature__ = signature  # type: ignore[attr-defined]
+    configured.__annotations__ = {parameter.name: parameter.annotation for parameter in signature.parameters.values()}
+    return configured
+
+
+def build() -> typer.Typer:
+    """The command line as Typer knows it."""
+    app = typer.Typer(callback=_root, rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]})
+    groups = {name: typer.Typer(help=text) for name, text in GROUPS.items()}
+    for typed, command in COMMANDS:
+        group, _, name = typed.rpartition(" ")
+        (groups[group] if group else app).command(name)(with_common_options(command))
+    for name, group_app in groups.items():
+        app.add_typer(group_app, name=name)
+    return app
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        console.result({"version": __version__}, f"cmirnet {__version__}")
+        raise typer.Exit
+
+
+_Version = Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")]
+
+
+def _root(version: _Version = False) -> None:
+    """Referring image segmentation: an image and an expression go in, the mask of that object comes out."""
+
+
+def _invoke(words: list[str]) -> int:
+    """Run without Typer's own error reports: they know neither `--json` nor our exit codes."""
+    command = typer.main.get_command(build())
+    if "_CMIRNET_COMPLETE" in os.environ:
+        command.main(args=words, prog_name="cmirnet")
+    with command.make_context("cmirnet", words) as context:
+        code = command.invoke(context)
+    return code if isinstance(code, int) else 0
+
+
+def _usage_error(problem: Any) -> UsageError:
+    return UsageError(problem.format_message(), hint=f"see {problem.ctx.command_path if problem.ctx else 'cmirnet'} --help")
+
+
+def _described(problem: OSError) -> str:
+    return f"{problem.strerror}: {problem.filename}" if problem.filename else str(problem)

@@ -1,0 +1,1 @@
+"""`Sample` to `Batch`: transforms, tokens, collation, a sampler that can resume."""

@@ -1,0 +1,35 @@
+"""What the loops work on. Legend: B batch, S image side in pixels, T tokens (padding included)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Encoded expressions: ids int64 (B, T), keep bool (B, T) with True on real tokens."""
+
+    ids: Tensor
+    keep: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One training step's input, still on the CPU.
+
+    Attributes:
+        image: uint8 (B, S, S, 3), RGB; normalised on the device.
+        tokens: one expression per row.
+        target: uint8 (B, S, S), 1 on the referent, else 0.
+        sent_ids: the sentences' ids, to name a batch that goes wrong.
+    """
+
+    image: Tensor
+    tokens: Tokens
+    target: Tensor
+    sent_ids: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.sent_ids)

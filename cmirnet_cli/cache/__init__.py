@@ -1,0 +1,1 @@
+"""`Referent` to HDF5 to `Sample`: schema, writer, reader."""

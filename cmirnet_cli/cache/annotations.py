@@ -1,0 +1,146 @@
+"""`annotations.h5`: referents, sentences, images and masks as flat arrays that open in milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias, TypeVar
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from cmirnet_cli.cache.pixels import encode_mask, resized_mask
+from cmirnet_cli.cache.ragged import Ragged, starts_of
+from cmirnet_cli.cache.schema import CacheOptions, SplitCounts
+from cmirnet_cli.refer.masks import rasterise
+from cmirnet_cli.refer.referent import ReferDataset, Referent
+from cmirnet_cli.refer.registry import belongs, legal_splits
+
+Integers: TypeAlias = NDArray[np.int64]
+Label = TypeVar("Label", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A data set without its pixels and masks: r referents, s sentences, n images; the fields are the file's data sets.
+
+    Attributes:
+        image_id: n ids as text.
+        image_path: n source files.
+        image_size: int64 (n, 2), height and width in pixels.
+        ref_id: int64 (r,).
+        ref_image: int64 (r,), rows of the images.
+        ref_split: int64 (r,), rows of `split`.
+        ref_category: int64 (r,), rows of `category`.
+        ref_sentences: int64 (r + 1,), where each referent's sentences begin.
+        sentence_id: int64 (s,).
+        sentence_text: s sentences as written.
+        split: the distinct split labels.
+        category: the distinct category names.
+    """
+
+    image_id: Ragged
+    image_path: Ragged
+    image_size: Integers
+    ref_id: Integers
+    ref_image: Integers
+    ref_split: Integers
+    ref_category: Integers
+    ref_sentences: Integers
+    sentence_id: Integers
+    sentence_text: Ragged
+    split: Ragged
+    category: Ragged
+
+    @classmethod
+    def of(cls, dataset: ReferDataset) -> Table:
+        """Lay out a data set."""
+        images, referents = dataset.images, dataset.referents
+        sentences = [sentence for referent in referents for sentence in referent.sentences]
+        splits, ref_split = _coded(referent.split for referent in referents)
+        categories, ref_category = _coded(referent.category for referent in referents)
+        _, ref_image = _coded(referent.image.image_id for referent in referents)
+        return cls(
+            image_id=Ragged.of_text(str(image.image_id) for image in images),
+            image_path=Ragged.of_text(str(image.path) for image in images),
+            image_size=np.array([(image.height, image.width) for image in images], np.int64),
+            ref_id=np.array([referent.ref_id for referent in referents], np.int64),
+            ref_image=ref_image,
+            ref_split=ref_split,
+            ref_category=ref_category,
+            ref_sentences=starts_of(len(referent.sentences) for referent in referents),
+            sentence_id=np.array([sentence.sent_id for sentence in sentences], np.int64),
+            sentence_text=Ragged.of_text(sentence.text for sentence in sentences),
+            split=Ragged.of_text(splits),
+            category=Ragged.of_text(categories),
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all fields."""
+        return sum(getattr(self, field.name).nbytes for field in fields(self))
+
+    def save(self, file: h5py.File) -> None:
+        """Write every field to an open file."""
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Ragged):
+                value.save(file, field.name)
+            else:
+                file.create_dataset(field.name, data=value, track_times=False)
+
+    @classmethod
+    def load(cls, file: h5py.File) -> Table:
+        """Read what `save` wrote."""
+        values: dict[str, Any] = {
+            field.name: Ragged.load(file, field.name) if field.type == "Ragged" else file[field.name][()] for field in fields(cls)
+        }
+        return cls(**values)
+
+
+def masks_of(dataset: ReferDataset, options: CacheOptions, advance: Callable[[int], None]) -> dict[str, Ragged]:
+    """Every referent's mask at original size and at each network size, as COCO RLE counts, by `mask_field`.
+
+    Raises:
+        AnnotationError: a segmentation cannot be drawn.
+    """
+    counts: list[list[bytes]] = []
+    for referent in dataset.referents:
+        counts.append(_masks(referent, options))
+        advance(1)
+    columns = zip(*counts, strict=True)
+    return {mask_field(size): Ragged.pack(column) for size, column in zip((None, *options.sizes), columns, strict=True)}
+
+
+def mask_field(size: int | None) -> str:
+    """The data set that holds the masks at one size; None is the original size."""
+    return "mask_original" if size is None else f"mask_{size}"
+
+
+def counts_per_split(dataset: ReferDataset) -> dict[str, SplitCounts]:
+    """Referents, distinct images and sentences of each split that has any, in the registry's order.
+
+    A label that no legal split of the data set takes in is a split of its own.
+    """
+    legal = legal_splits(dataset.name, dataset.split_by)
+    own = [label for label in dataset.splits if not any(belongs(label, split) for split in legal)]
+    members = {split: [referent for referent in dataset.referents if belongs(referent.split, split)] for split in (*legal, *own)}
+    return {split: _counted(referents) for split, referents in members.items() if referents}
+
+
+def _counted(referents: Sequence[Referent]) -> SplitCounts:
+    images = {referent.image.image_id for referent in referents}
+    return SplitCounts(len(referents), len(images), sum(len(referent.sentences) for referent in referents))
+
+
+def _masks(referent: Referent, options: CacheOptions) -> list[bytes]:
+    mask = rasterise(referent.objects, referent.image.height, referent.image.width, overlap=options.overlap)
+    return [encode_mask(mask), *(encode_mask(resized_mask(mask, size)) for size in options.sizes)]
+
+
+def _coded(labels: Iterable[Label]) -> tuple[tuple[Label, ...], Integers]:
+    """The distinct labels in the order they first appear, and each label's place among them."""
+    places: dict[Label, int] = {}
+    codes = [places.setdefault(label, len(places)) for label in labels]
+    return tuple(places), np.array(codes, np.int64)

@@ -1,0 +1,36 @@
+"""Which prepared cache a command means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cmirnet_cli.cache.schema import MANIFEST
+from cmirnet_cli.errors import CacheError
+
+
+def find_cache(root: Path, dataset: str | None = None, split_by: str | None = None) -> Path:
+    """The cache folder at `root`, or the one below it that fits the data set's name; there must be exactly one.
+
+    Raises:
+        CacheError: none fits, or several do; says what is there and how to prepare what is not.
+    """
+    if (root / MANIFEST).is_file():
+        return root
+    prepared = sorted(path.parent for path in root.glob(f"*/{MANIFEST}")) if root.is_dir() else []
+    fitting = [folder for folder in prepared if _fits(folder.name, dataset, split_by)]
+    if len(fitting) == 1:
+        return fitting[0]
+    wanted = " ".join(part for part in (dataset, f"({split_by})" if split_by else None) if part)
+    if fitting:
+        names = ", ".join(folder.name for folder in fitting)
+        raise CacheError(
+            f"{root} holds several prepared caches{f' of {wanted}' if wanted else ''}: {names}", hint="choose with --dataset and --split-by"
+        )
+    there = f"it holds {', '.join(folder.name for folder in prepared)}" if prepared else "no cache is there"
+    command = f"cmirnet prepare-data {dataset or 'DATASET'}" + (f" --split-by {split_by}" if split_by else "")
+    raise CacheError(f"there is no prepared cache{f' of {wanted}' if wanted else ''} in {root}: {there}", hint=f"make one with `{command}`")
+
+
+def _fits(name: str, dataset: str | None, split_by: str | None) -> bool:
+    own_dataset, _, own_split_by = name.rpartition("-")
+    return dataset in (None, own_dataset) and split_by in (None, own_split_by)

@@ -1,0 +1,106 @@
+"""HDF5 files that are the same bytes whenever they are written, and the handles that read them."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from cmirnet_cli.cache.durable import new_file, reserve
+from cmirnet_cli.cache.folder import prepare_command
+from cmirnet_cli.errors import CacheError
+
+_FORMAT = ("earliest", "v108")
+_BLOCK = 1 << 22
+_OVERHEAD = 1 << 17
+
+
+@contextmanager
+def create(target: Path, key: str, content: int) -> Iterator[h5py.File]:
+    """A new file to fill; when the block ends it is closed, reopened, checked and only then named `target`.
+
+    Args:
+        target: the final name.
+        key: the fingerprint key of the cache the file belongs to; it is kept in the file.
+        content: how many bytes will be put in, indexes included.
+
+    Raises:
+        CacheError: the file cannot be written, or does not read back as it was written.
+    """
+    with new_file(target) as path:
+        with h5py.File(path, "x", libver=_FORMAT, locking=False) as file:
+            reserve(path, content + _OVERHEAD)
+            yield file
+            file.attrs["fingerprint"] = key
+            written = _checksum(file)
+            file.flush()
+            size = file.id.get_filesize()
+        os.truncate(path, size)
+        with h5py.File(path, "r", locking=False) as file:
+            if _checksum(file) != written:
+                raise CacheError(f"{target} does not read back as it was written", hint="check the disk, then prepare the cache again")
+
+
+def _checksum(file: h5py.File) -> int:
+    """CRC-32 over the content of all data sets, by name, in blocks."""
+    checksum = 0
+    for name in sorted(file):
+        rows = file[name]
+        step = max(1, _BLOCK // max(1, rows.dtype.itemsize * int(np.prod(rows.shape[1:]))))
+        for start in range(0, len(rows), step):
+            checksum = zlib.crc32(np.ascontiguousarray(rows[start : start + step]).data, checksum)
+    return checksum
+
+
+class OpenFiles:
+    """Data sets of a cache's files, opened for reading on first use, once per process.
+
+    A forked child never touches its parent's handles: it opens its own.
+    """
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self._folder = folder
+        self._key = key
+        self._process = os.getpid()
+        self._files: dict[str, h5py.File] = {}
+        self._datasets: dict[tuple[str, str], h5py.Dataset] = {}
+        self._inherited: list[object] = []
+
+    def dataset(self, name: str, dataset: str) -> h5py.Dataset:
+        """One data set of the file `name`.
+
+        Raises:
+            CacheError: the file cannot be opened or belongs to another cache.
+        """
+        self._leave_parent()
+        if (name, dataset) not in self._datasets:
+            self._datasets[name, dataset] = self.file(name)[dataset]
+        return self._datasets[name, dataset]
+
+    def file(self, name: str) -> h5py.File:
+        """The file `name`, open for reading. Raises as `dataset` does."""
+        self._leave_parent()
+        if name not in self._files:
+            self._files[name] = self._open(self._folder / name)
+        return self._files[name]
+
+    def _open(self, path: Path) -> h5py.File:
+        try:
+            file = h5py.File(path, "r", locking=False)
+        except OSError as error:
+            hint = f"see what is damaged with: cmirnet cache verify {self._folder}"
+            raise CacheError(f"cannot open {path}: {error}", hint=hint) from error
+        if file.attrs.get("fingerprint") != self._key:
+            hint = f"prepare it again with: {prepare_command(self._folder)} --overwrite"
+            raise CacheError(f"{path} belongs to another cache: its fingerprint differs from the manifest's", hint=hint)
+        return file
+
+    def _leave_parent(self) -> None:
+        if self._process != os.getpid():
+            self._inherited += [self._files, self._datasets]
+            self._files, self._datasets, self._process = {}, {}, os.getpid()

@@ -1,0 +1,192 @@
+"""A cache folder, opened for training and scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmirnet_cli.cache.annotations import Table, mask_field
+from cmirnet_cli.cache.durable import sha256_of
+from cmirnet_cli.cache.folder import read_manifest, require_files
+from cmirnet_cli.cache.hdf5 import OpenFiles
+from cmirnet_cli.cache.pixels import decode_mask, resized_mask
+from cmirnet_cli.cache.ragged import Ragged
+from cmirnet_cli.cache.sample import Sample
+from cmirnet_cli.cache.schema import ANNOTATIONS, CachedFile, Manifest
+from cmirnet_cli.cache.stores import store_of
+from cmirnet_cli.errors import CacheError, ImageError
+from cmirnet_cli.refer.referent import Sentence
+from cmirnet_cli.refer.registry import belongs
+
+
+@dataclass(frozen=True)
+class CachedReferent:
+    """One referent as the cache knows it; `split` is its label, `height` and `width` are its image's, in pixels."""
+
+    ref_id: int
+    image_row: int
+    image_id: str
+    split: str
+    category: str
+    height: int
+    width: int
+    sentences: tuple[Sentence, ...]
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file of a cache that is not what the manifest says, and how."""
+
+    name: str
+    reason: str
+
+
+class Cache:
+    """A prepared data set: referents by row, images by row, masks at each prepared size.
+
+    May be pickled and handed to worker processes, forked or spawned; each opens its own files on first use.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self._files = OpenFiles(folder, manifest.fingerprint.key)
+        self._table = Table.load(self._files.file(ANNOTATIONS))
+        self._labels = self._table.split.texts()
+        self._categories = self._table.category.texts()
+        self._masks: dict[int | None, Ragged] = {}
+        self._store = store_of(manifest.options)
+        self._shard_starts = np.array([0, *accumulate(shard.images for shard in manifest.shards)])
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Cache:
+        """Open a cache folder.
+
+        Raises:
+            CacheError: there is none, it is of another schema version, or one of its files is missing or cut short.
+        """
+        place = Path(folder).absolute()
+        manifest = read_manifest(place)
+        require_files(place, manifest)
+        return cls(place, manifest)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Cache.open, (self.folder,)
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have referents."""
+        return tuple(self.manifest.counts)
+
+    def referents(self, split: str) -> NDArray[np.int64]:
+        """int64 (r,): rows of the referents that belong to `split`, in the order of the annotation file.
+
+        Raises:
+            CacheError: no label belongs to `split`.
+        """
+        codes = [code for code, label in enumerate(self._labels) if belongs(label, split)]
+        if not codes:
+            raise CacheError(f"{self.folder} has no split {split!r}", hint=f"its splits are {', '.join(self.splits)}")
+        return np.flatnonzero(np.isin(self._table.ref_split, codes)).astype(np.int64)
+
+    def referent(self, row: int) -> CachedReferent:
+        """One referent with all its sentences."""
+        table = self._table
+        image_row = int(table.ref_image[row])
+        height, width = self.original_size(image_row)
+        return CachedReferent(
+            ref_id=int(table.ref_id[row]),
+            image_row=image_row,
+            image_id=table.image_id.text(image_row),
+            split=self._labels[table.ref_split[row]],
+            category=self._categories[table.ref_category[row]],
+            height=height,
+            width=width,
+            sentences=tuple(self._sentence(place) for place in range(*table.ref_sentences[row : row + 2])),
+        )
+
+    def original_size(self, image_row: int) -> tuple[int, int]:
+        """Height and width of an image's file, in pixels."""
+        height, width = self._table.image_size[image_row]
+        return int(height), int(width)
+
+    def image_file(self, image_row: int) -> str:
+        """The source file an image was read from, as recorded when the cache was made."""
+        return self._table.image_path.text(image_row)
+
+    def image(self, image_row: int, size: int) -> NDArray[np.uint8]:
+        """uint8 (S, S, 3), RGB: PIL's bilinear, antialiased resize, bit for bit.
+
+        Raises:
+            CacheError: images were not prepared at `size`, or the shard is damaged.
+        """
+        shard = int(np.searchsorted(self._shard_starts, image_row, side="right")) - 1
+        name = self.manifest.shards[shard].name
+        row = image_row - int(self._shard_starts[shard])
+        try:
+            return self._store.read(lambda dataset: self._files.dataset(name, dataset), row, size, self.image_file(image_row))
+        except (OSError, ImageError) as error:
+            hint = f"see what is damaged with: cmirnet cache verify {self.folder}"
+            raise CacheError(f"{self.folder / name} is damaged: {error}", hint=hint) from error
+
+    def mask(self, row: int, size: int | None) -> NDArray[np.uint8]:
+        """uint8 (S, S), 1 on the referent: PIL's nearest resize of the original; with `size` None, uint8 (H, W) at the image's own size.
+
+        A size that was not prepared is made from the original at each call, with the same result.
+        """
+        if size is None:
+            return decode_mask(self._mask_counts(None)[row], *self.original_size(int(self._table.ref_image[row])))
+        if size not in self.manifest.options.sizes:
+            return resized_mask(self.mask(row, None), size)
+        return decode_mask(self._mask_counts(size)[row], size, size)
+
+    def sample(self, row: int, sentence: int, size: int) -> Sample:
+        """One sentence (counted from 0 within its referent) with its image and mask. Raises as `image` and `mask` do."""
+        table = self._table
+        image_row = int(table.ref_image[row])
+        said = self._sentence(range(*table.ref_sentences[row : row + 2])[sentence])
+        return Sample(
+            ref_id=int(table.ref_id[row]),
+            image_id=table.image_id.text(image_row),
+            sent_id=said.sent_id,
+            text=said.text,
+            image=self.image(image_row, size),
+            mask=self.mask(row, size),
+        )
+
+    def _sentence(self, place: int) -> Sentence:
+        return Sentence(int(self._table.sentence_id[place]), self._table.sentence_text.text(place))
+
+    def _mask_counts(self, size: int | None) -> Ragged:
+        if size not in self._masks:
+            self._masks[size] = Ragged.load(self._files.file(ANNOTATIONS), mask_field(size))
+        return self._masks[size]
+
+
+def verify(folder: Path | str, advance: Callable[[int], None] = lambda files: None) -> list[Damage]:
+    """Read every file of a cache again and compare it with the manifest; an empty list means that all is well.
+
+    Raises:
+        CacheError: the manifest itself is missing or damaged.
+    """
+    place = Path(folder)
+    damages = []
+    for file in read_manifest(place).files:
+        if (reason := _damage(place / file.name, file)) is not None:
+            damages.append(Damage(file.name, reason))
+        advance(1)
+    return damages
+
+
+def _damage(path: Path, expected: CachedFile) -> str | None:
+    if not path.is_file():
+        return "missing"
+    if (size := path.stat().st_size) != expected.size:
+        return f"{size} bytes long instead of {expected.size}"
+    return None if sha256_of(path) == expected.sha256 else "content differs from the manifest's sha256"

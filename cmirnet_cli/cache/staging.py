@@ -1,0 +1,128 @@
+"""The folder beside the target in which a cache grows, until it takes the target's name in one step.
+
+Its name ends in the fingerprint's key: a later run with the same data and options finds it and goes on, another never meets it.
+The target is therefore absent or complete at every moment.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cmirnet_cli.cache.durable import new_file, sha256_of, sync
+from cmirnet_cli.errors import CacheError
+
+try:
+    import fcntl
+except ImportError:  # Windows: writers do not wait for each other there; whoever finishes first gives the name
+    fcntl = None  # type: ignore[assignment]
+
+_PARTIAL = ".partial-"
+_DIGEST = ".sha256"
+
+
+def staging_folder(folder: Path, key: str) -> Path:
+    """Where the cache with this fingerprint key grows."""
+    return folder.with_name(f"{folder.name}{_PARTIAL}{key[:12]}")
+
+
+def unfinished(folder: Path) -> list[Path]:
+    """Folders in which a cache named `folder` was begun and not finished."""
+    return sorted(folder.parent.glob(f"{folder.name}{_PARTIAL}*"))
+
+
+@contextmanager
+def sole_writer(staging: Path, notice: Callable[[str], None]) -> Iterator[bool]:
+    """Make `staging` and hold it; another process that holds it is waited for. A killed one lets go by itself.
+
+    If nothing was written into it, it goes away again.
+
+    Yields:
+        False where the system cannot lock a folder; then others may write here too.
+    """
+    descriptor = _opened(staging)
+    try:
+        locked = _lock(descriptor, staging, notice)
+        while not _is(staging, descriptor):  # the writer we waited for gave it its final name
+            os.close(descriptor)
+            descriptor = _opened(staging)
+            locked = _lock(descriptor, staging, notice)
+        yield locked
+    finally:
+        if staging.is_dir() and not any(staging.iterdir()):
+            staging.rmdir()
+        os.close(descriptor)
+
+
+def record(path: Path) -> str:
+    """Note beside a finished file the sha256 of its content, by which a later run can trust it; returns it."""
+    digest = sha256_of(path)
+    with new_file(path.with_name(path.name + _DIGEST)) as note:
+        note.write_text(digest, encoding="ascii")
+    return digest
+
+
+def recorded(path: Path) -> str | None:
+    """The sha256 of a file that still has the content that was noted, else None. HDF5 may hang on a damaged file: it is not asked."""
+    note = path.with_name(path.name + _DIGEST)
+    if not path.is_file() or not note.is_file():
+        return None
+    digest = sha256_of(path)
+    return digest if note.read_bytes() == digest.encode("ascii") else None
+
+
+def clear_records(folder: Path) -> None:
+    """Remove the notes from a finished cache, whose manifest says it all."""
+    for note in folder.glob(f"*{_DIGEST}"):
+        note.unlink(missing_ok=True)
+
+
+def install(staging: Path, folder: Path, overwrite: bool) -> None:
+    """Give the finished `staging` its final name; with `overwrite`, a cache that has the name already makes way.
+
+    Raises:
+        CacheError: the name is taken.
+    """
+    replaced = folder.with_name(f"{folder.name}.replaced")
+    if overwrite and folder.exists():
+        shutil.rmtree(replaced, ignore_errors=True)
+        folder.rename(replaced)
+    try:
+        staging.rename(folder)
+    except OSError as error:
+        hint = "another run may have finished first; look at it with: cmirnet cache info"
+        raise CacheError(f"cannot give {staging} its name {folder}: {error.strerror}", hint=hint) from error
+    sync(folder.parent)
+    clear_records(folder)
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _opened(staging: Path) -> int:
+    try:
+        staging.mkdir(parents=True, exist_ok=True)
+        return os.open(staging, os.O_RDONLY)
+    except OSError as error:
+        raise CacheError(f"cannot write in {staging.parent}: {error.strerror}", hint="choose another folder with --out") from error
+
+
+def _lock(descriptor: int, staging: Path, notice: Callable[[str], None]) -> bool:
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        notice(f"another process is writing {staging}; waiting for it")
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError:  # a network file system without locks
+        return False
+    return True
+
+
+def _is(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

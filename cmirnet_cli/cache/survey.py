@@ -1,0 +1,69 @@
+"""Which images cannot be cached, found before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from cmirnet_cli.cache.pixels import UNREADABLE
+from cmirnet_cli.cache.pool import in_order
+from cmirnet_cli.errors import ImageError
+from cmirnet_cli.refer.referent import ImageRecord, ReferDataset
+
+
+@dataclass(frozen=True)
+class BadImage:
+    """An image file that cannot be cached, and why."""
+
+    path: Path
+    reason: str
+
+
+def find_bad_images(dataset: ReferDataset, workers: int = 0, advance: Callable[[int], None] = lambda images: None) -> list[BadImage]:
+    """Read every image file once: missing, truncated, undecodable, or of another size than its annotations say.
+
+    Args:
+        dataset: what is to be cached.
+        workers: threads that read; 0 reads in this one.
+        advance: called with the number of images done since the last call; `len(dataset.images)` in all.
+    """
+    bad = []
+    images = dataset.images
+    for image, defect in zip(images, in_order(_defect, images, workers), strict=True):
+        if defect is not None:
+            bad.append(BadImage(image.path, defect))
+        advance(1)
+    return bad
+
+
+def require_good_images(bad: Sequence[BadImage], *, skip: bool) -> frozenset[Path]:
+    """The files to leave out, or the refusal to begin.
+
+    Raises:
+        ImageError: there are bad images and they are not to be skipped; names every one of them.
+    """
+    if bad and not skip:
+        listed = "\n".join(f"  {image.path}: {image.reason}" for image in bad)
+        raise ImageError(f"{len(bad)} images cannot be used:\n{listed}", hint="mend them, or leave them out with --skip-bad")
+    return frozenset(image.path for image in bad)
+
+
+def _defect(image: ImageRecord) -> str | None:
+    if not image.path.is_file():
+        return "missing"
+    try:
+        with Image.open(image.path) as picture:
+            if picture.size != (image.width, image.height):
+                return f"is {_size(*picture.size)}, but its annotations were drawn on {_size(image.width, image.height)}"
+            picture.draft("RGB", (1, 1))  # a JPEG is read to its end either way, and at an eighth of the size three times as fast
+            picture.convert("RGB")
+    except UNREADABLE as error:
+        return f"cannot be decoded: {error}"
+    return None
+
+
+def _size(width: int, height: int) -> str:
+    return f"{width}×{height}"

@@ -1,0 +1,194 @@
+"""From a `ReferDataset` to a cache folder: estimate, survey, write."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmirnet_cli.cache.annotations import Table, counts_per_split, masks_of
+from cmirnet_cli.cache.durable import new_file, sweep
+from cmirnet_cli.cache.fingerprint import fingerprint_of, without
+from cmirnet_cli.cache.folder import read_manifest, require_files
+from cmirnet_cli.cache.hdf5 import create
+from cmirnet_cli.cache.pool import in_order
+from cmirnet_cli.cache.schema import ANNOTATIONS, MANIFEST, SHARD_IMAGES, CachedFile, CacheOptions, Fingerprint, Manifest, shard_name
+from cmirnet_cli.cache.staging import clear_records, install, record, recorded, sole_writer, staging_folder, unfinished
+from cmirnet_cli.cache.stores import store_of
+from cmirnet_cli.cache.survey import BadImage, find_bad_images, require_good_images
+from cmirnet_cli.errors import CacheError
+from cmirnet_cli.refer.referent import ImageRecord, ReferDataset
+
+__all__ = ["BadImage", "estimate", "find_bad_images", "require_good_images", "steps", "write_cache"]
+
+# What HDF5's own tables, and masks of photographs, were found to take.
+_FILE_BYTES = 20_000
+_IMAGE_BYTES = 150
+_REFERENT_BYTES = 80
+_SENTENCE_BYTES = 60
+_MASK_BYTES = 800
+
+
+def estimate(dataset: ReferDataset, options: CacheOptions, skip: frozenset[Path] = frozenset()) -> int:
+    """Bytes the cache will take, to within a few per cent; nothing is decoded.
+
+    Raises:
+        ImageError: an image file is missing (`encoded` store).
+    """
+    kept = without(dataset, skip)
+    images, referents, store = kept.images, kept.referents, store_of(options)
+    pixels = sum(store.estimate(image) + _IMAGE_BYTES for image in images)
+    masks = len(referents) * (1 + len(options.sizes)) * _MASK_BYTES
+    sentences = sum(len(referent.sentences) for referent in referents)
+    return pixels + masks + len(referents) * _REFERENT_BYTES + sentences * _SENTENCE_BYTES + (1 + len(_shards(images))) * _FILE_BYTES
+
+
+def steps(dataset: ReferDataset, skip: frozenset[Path] = frozenset()) -> int:
+    """How much `write_cache` advances in all: one for each referent and each image."""
+    kept = without(dataset, skip)
+    return len(kept.referents) + len(kept.images)
+
+
+def write_cache(
+    dataset: ReferDataset,
+    folder: Path,
+    options: CacheOptions,
+    *,
+    workers: int = 0,
+    skip: frozenset[Path] = frozenset(),
+    overwrite: bool = False,
+    advance: Callable[[int], None] = lambda done: None,
+    notice: Callable[[str], None] = lambda message: None,
+) -> Manifest:
+    """Write the cache, or finish one that was broken off; a complete one of the same fingerprint is left as it is.
+
+    The same data and options give the same bytes, however often the writer was killed. `folder` appears when it is complete.
+
+    Args:
+        dataset: what to cache.
+        folder: the cache folder, `<out>/<dataset>-<split_by>`.
+        options: store, sizes, overlap rule.
+        workers: threads that read and resize images; 0 does it in this one.
+        skip: image files to leave out, with their referents.
+        overwrite: replace whatever cache `folder` holds, once the new one is complete.
+        advance: called with the number of steps done since the last call; see `steps`.
+        notice: called with a sentence when something is worth knowing (waiting, going on).
+
+    Raises:
+        CacheError: another cache stands there, there is no room, or a file cannot be written.
+        ImageError: an image cannot be read.
+        AnnotationError: a mask cannot be drawn.
+    """
+    kept = without(dataset, skip)
+    work = _Work(kept, options, fingerprint_of(kept, options, skip), workers, advance)
+    if not overwrite and (manifest := _finished(folder, work)):
+        return manifest
+    staging = staging_folder(folder, work.fingerprint.key)
+    with sole_writer(staging, notice) as alone:
+        if not overwrite and (manifest := _finished(folder, work)):
+            return manifest
+        _refuse_foreign(folder)
+        if alone:
+            sweep(staging)
+        if any(staging.iterdir()):
+            notice(f"going on with {staging}, which an earlier run began")
+        _require_room(staging, estimate(kept, options))
+        manifest = _fill(staging, work)
+        install(staging, folder, overwrite)
+    for other in unfinished(folder):
+        notice(f"{other} holds an unfinished cache of other data or options; delete it if nobody needs it")
+    return manifest
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What every step of one run needs."""
+
+    dataset: ReferDataset
+    options: CacheOptions
+    fingerprint: Fingerprint
+    workers: int
+    advance: Callable[[int], None]
+
+
+def _finished(folder: Path, work: _Work) -> Manifest | None:
+    """The manifest of a complete cache of the same fingerprint; None if nothing stands there; CacheError for anything else."""
+    _refuse_foreign(folder)
+    if not (folder / MANIFEST).is_file():
+        return None
+    manifest = read_manifest(folder)
+    if differences := manifest.fingerprint.differences(work.fingerprint):
+        hint = "use it as it is, choose another --out, or replace it with --overwrite"
+        raise CacheError(f"{folder} holds another cache: {'; '.join(differences)}", hint=hint)
+    require_files(folder, manifest)
+    clear_records(folder)
+    work.advance(len(work.dataset.referents) + len(work.dataset.images))
+    return manifest
+
+
+def _refuse_foreign(folder: Path) -> None:
+    if folder.exists() and not (folder / MANIFEST).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise CacheError(f"{folder} exists and is not a cache (it has no {MANIFEST})", hint="choose another folder with --out")
+
+
+def _require_room(staging: Path, needed: int) -> None:
+    free = shutil.disk_usage(staging).free + sum(path.stat().st_size for path in staging.iterdir())
+    if needed > free:
+        message = f"the cache needs about {needed / 1e6:,.0f} MB and {staging.parent} has {free / 1e6:,.0f} MB free"
+        raise CacheError(message, hint="free some space, choose another --out, fewer --size, or --store encoded")
+
+
+def _fill(staging: Path, work: _Work) -> Manifest:
+    """Write every file that is not there yet, the manifest last."""
+    manifest = Manifest(
+        fingerprint=work.fingerprint,
+        annotations=_annotations(staging / ANNOTATIONS, work),
+        shards=tuple(_shard(staging / shard_name(number), images, work) for number, images in enumerate(_shards(work.dataset.images))),
+        counts=counts_per_split(work.dataset),
+    )
+    with new_file(staging / MANIFEST) as path, path.open("x", encoding="utf-8") as file:
+        file.write(manifest.to_json())
+    return manifest
+
+
+def _annotations(path: Path, work: _Work) -> CachedFile:
+    digest = recorded(path)
+    if digest is None:
+        _write_annotations(path, work)
+        digest = record(path)
+    else:
+        work.advance(len(work.dataset.referents))
+    return CachedFile(path.name, digest, path.stat().st_size, 0)
+
+
+def _shard(path: Path, images: Sequence[ImageRecord], work: _Work) -> CachedFile:
+    digest = recorded(path)
+    if digest is None:
+        _write_shard(path, images, work)
+        digest = record(path)
+    else:
+        work.advance(len(images))
+    return CachedFile(path.name, digest, path.stat().st_size, len(images))
+
+
+def _write_annotations(path: Path, work: _Work) -> None:
+    table, masks = Table.of(work.dataset), masks_of(work.dataset, work.options, work.advance)
+    with create(path, work.fingerprint.key, table.nbytes + sum(column.nbytes for column in masks.values())) as file:
+        table.save(file)
+        for name, column in masks.items():
+            column.save(file, name)
+
+
+def _write_shard(path: Path, images: Sequence[ImageRecord], work: _Work) -> None:
+    store = store_of(work.options)
+    content = sum(store.estimate(image) + _IMAGE_BYTES for image in images)
+    with create(path, work.fingerprint.key, content) as file:
+        store.create(file, images)
+        for row, arrays in enumerate(in_order(store.prepare, images, work.workers)):
+            store.put(file, row, arrays)
+            work.advance(1)
+
+
+def _shards(images: Sequence[ImageRecord]) -> list[Sequence[ImageRecord]]:
+    return [images[start : start + SHARD_IMAGES] for start in range(0, len(images), SHARD_IMAGES)]

@@ -1,0 +1,65 @@
+"""`cmirnet convert`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import typer
+
+from cmirnet_cli.console import console
+from cmirnet_cli.options import Overwrite
+
+if TYPE_CHECKING:
+    from cmirnet_cli.weights.bundle import BundleConfig
+    from cmirnet_cli.weights.conversion import Report
+
+Official: TypeAlias = Annotated[Path, typer.Argument(metavar="OFFICIAL.pth", help="A checkpoint of the authors' code.", show_default=False)]
+Out: TypeAlias = Annotated[Path, typer.Argument(metavar="OUT", help="Weights folder to write.", show_default=False)]
+Tokenizer: TypeAlias = Annotated[
+    str | None, typer.Option("--tokenizer", metavar="DIR|HUB-ID", help="Tokenizer; google-bert/bert-base-uncased by default.")
+]
+
+
+def convert(official: Official, out: Out, tokenizer: Tokenizer = None, overwrite: Overwrite = False) -> None:
+    """Turn an authors' checkpoint into a self-contained weights folder; the file is read as data and nothing in it is run.
+
+    Example: cmirnet convert refcoco.pth weights/refcoco --tokenizer bert-base-uncased/
+    """
+    from cmirnet_cli.weights.bundle import require_replaceable, save_bundle
+    from cmirnet_cli.weights.conversion import read_official
+
+    require_replaceable(out, overwrite=overwrite)
+    conversion = read_official(official, tokenizer)
+    save_bundle(conversion.bundle, out)
+    _show(out, conversion.bundle.config, conversion.report)
+
+
+def _show(out: Path, config: BundleConfig, report: Report) -> None:
+    entries = {
+        part: {"used": len(account.used), "duplicate": account.duplicate, "dead": account.dead} for part, account in report.accounts.items()
+    }
+    described = {"weights": out, "backbone": config.model.backbone, "dataset": config.dataset or None, "entries": entries}
+    table = console.table(f"CMIRNet with {config.model.backbone}", ["entries of", "", "count", "such as"], _rows(report))
+    console.result(described | {"ignored": report.ignored, "facts": report.facts}, table, *_notes(report), f"weights: {out}")
+
+
+def _rows(report: Report) -> list[tuple[str, str, str, str]]:
+    return [
+        (part, fate, f"{len(names):,}", names[0] if names else "")
+        for part, account in report.accounts.items()
+        for fate, names in asdict(account).items()
+    ]
+
+
+def _notes(report: Report) -> Iterator[str]:
+    """What the file held besides weights."""
+    if report.ignored:
+        yield f"ignored: {', '.join(report.ignored)}, which only a resumed training needs"
+    if "epoch" in report.facts:
+        yield f"epoch: {report.facts['epoch']}"
+    arguments = report.facts.get("args")
+    if isinstance(arguments, dict):
+        yield f"trained with: {', '.join(f'{name}={value}' for name, value in arguments.items())}"

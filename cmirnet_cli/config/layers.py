@@ -1,0 +1,197 @@
+"""How settings merge: defaults < preset < `CMIRNET_*` environment < flags < `--set a.b=v`; every mistake of every layer in one error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from cmirnet_cli.config import yaml12
+from cmirnet_cli.config.presets import preset_source
+from cmirnet_cli.config.published import Backbone
+from cmirnet_cli.config.settings import Settings
+from cmirnet_cli.errors import ConfigError
+
+PREFIX = "CMIRNET_"
+
+_SECTIONS: Mapping[str, frozenset[str]] = {name: frozenset(type(section).model_fields) for name, section in Settings()}
+_KNOWN = [f"{section}.{key}" for section, keys in _SECTIONS.items() for key in sorted(keys)]
+
+
+@dataclass(frozen=True)
+class _Given:
+    """One value for one setting, and the place a user would correct it in."""
+
+    name: str
+    value: Any
+    origin: str
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """What one source gives: values for settings that exist, and what is wrong with the rest."""
+
+    given: tuple[_Given, ...]
+    problems: tuple[str, ...]
+
+
+def resolve(
+    preset: str | Path | None = None,
+    environ: Mapping[str, str] | None = None,
+    flags: Mapping[str, object] | None = None,
+    overrides: Sequence[str] = (),
+) -> Settings:
+    """The settings of a command.
+
+    Args:
+        preset: name of a shipped preset, or a YAML file (a run's `config.yaml` is one).
+        environ: the process's environment; `CMIRNET_OPTIMIZER__LR=1e-4` sets `optimizer.lr`.
+        flags: values of command-line options by dotted name; None means that the option was not given.
+        overrides: `a.b=v`, each as written after `--set`.
+
+    Raises:
+        ConfigError: lists every unknown name and every impossible value of all layers, each with its origin.
+    """
+    layers = [_preset_layer(preset), _environment_layer(environ or {}), _flag_layer(flags or {}), _override_layer(overrides)]
+    merged = {given.name: given for layer in layers for given in layer.given}
+    problems = [problem for layer in layers for problem in (*layer.problems, *_wrong_values(layer.given))]
+    settings, contradictions = _validate(merged.values())
+    if problems or settings is None:
+        raise _config_error(problems or contradictions)
+    return settings
+
+
+def _preset_layer(preset: str | Path | None) -> _Layer:
+    if preset is None:
+        return _Layer((), ())
+    try:
+        origin, text = preset_source(preset)
+        data = yaml12.parse(text)
+    except ConfigError as problem:
+        return _Layer((), (f"{problem.message}; {problem.hint}",))
+    except ValueError as problem:
+        return _Layer((), (f"{preset} is not valid YAML: {problem}",))
+    if not isinstance(data, dict):
+        return _Layer((), (f"{origin} holds no settings: expected lines such as `model:` and `  backbone: swin-b`",))
+    return _checked(_leaves(data, origin))
+
+
+def _leaves(data: Mapping[object, Any], origin: str) -> Iterator[_Given]:
+    for section, values in data.items():
+        if isinstance(values, dict):
+            yield from (_Given(f"{section}.{key}", value, origin) for key, value in values.items())
+        else:
+            yield _Given(str(section), values, origin)
+
+
+def _environment_layer(environ: Mapping[str, str]) -> _Layer:
+    """Variables named after a section count; others with the prefix (folders, tokens) are none of the settings' business."""
+    names = {name: name.removeprefix(PREFIX).lower() for name in sorted(environ) if name.startswith(PREFIX)}
+    named = {name: key for name, key in names.items() if "__" in key or key.startswith(tuple(_SECTIONS))}
+    return _from_text((key.replace("__", "."), environ[name], name) for name, key in named.items())
+
+
+def _flag_layer(flags: Mapping[str, object]) -> _Layer:
+    given = {name: value for name, value in flags.items() if value is not None}
+    return _checked(_Given(name, value, f"--{name.rpartition('.')[2].replace('_', '-')}") for name, value in given.items())
+
+
+def _override_layer(overrides: Sequence[str]) -> _Layer:
+    malformed = tuple(f"--set {text}: expected --set section.name=value" for text in overrides if "=" not in text)
+    pairs = [(text.partition("="), text) for text in overrides if "=" in text]
+    layer = _from_text((name.strip(), value, f"--set {text}") for (name, _, value), text in pairs)
+    return _Layer(layer.given, malformed + layer.problems)
+
+
+def _from_text(texts: Iterable[tuple[str, str, str]]) -> _Layer:
+    given, problems = [], []
+    for name, text, origin in texts:
+        try:
+            given.append(_Given(name, yaml12.parse(text), origin))
+        except ValueError as problem:
+            problems.append(f"{origin}: {text!r} is not valid YAML: {problem}")
+    layer = _checked(given)
+    return _Layer(layer.given, (*problems, *layer.problems))
+
+
+def _checked(given: Iterable[_Given]) -> _Layer:
+    everything = tuple(given)
+    known = tuple(one for one in everything if one.name in _KNOWN)
+    return _Layer(known, tuple(_unknown(one) for one in everything if one.name not in _KNOWN))
+
+
+def _unknown(given: _Given) -> str:
+    if given.name in _SECTIONS:
+        return f"{given.origin}: {given.name} is a group of settings: {', '.join(_settings_of(given.name))}"
+    near = _nearest(given.name)
+    return f"{given.origin}: there is no setting {given.name}" + (f"; did you mean {near}?" if near else "")
+
+
+def _settings_of(section: str) -> list[str]:
+    return [name for name in _KNOWN if name.startswith(f"{section}.")]
+
+
+def _nearest(name: str) -> str | None:
+    """The known setting of the same last name, else the one spelt most alike."""
+    by_key = {known.rpartition(".")[2]: known for known in _KNOWN}
+    key = name.rpartition(".")[2]
+    if key in by_key:
+        return by_key[key]
+    alike = get_close_matches(name, _KNOWN, n=1)
+    return alike[0] if alike else next((by_key[near] for near in get_close_matches(key, by_key, n=1)), None)
+
+
+def _wrong_values(layer: Sequence[_Given]) -> list[str]:
+    """What is wrong with the values of one layer, each on its own."""
+    by_name = {given.name: given for given in layer}
+    try:
+        Settings.model_validate(_nested(by_name.values()))
+    except ValidationError as problem:
+        details = [(by_name.get(_dotted(detail)), detail) for detail in problem.errors(include_url=False)]
+        return [_wrong_value(given, detail) for given, detail in details if given is not None]
+    return []
+
+
+def _wrong_value(given: _Given, detail: ErrorDetails) -> str:
+    reason = detail["msg"].replace("Input should be", "should be").removeprefix("Value error, ")
+    near = get_close_matches(str(given.value), get_args(Backbone), n=1) if given.name == "model.backbone" else []
+    return f"{given.origin}: {given.name} = {given.value!r}: {reason}" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _validate(merged: Iterable[_Given]) -> tuple[Settings | None, list[str]]:
+    """The settings, or what contradicts what although each value is possible."""
+    values = list(merged)
+    try:
+        return Settings.model_validate(_nested(values)), []
+    except ValidationError as problem:
+        return None, [_contradiction(detail, values) for detail in problem.errors(include_url=False)]
+
+
+def _contradiction(detail: ErrorDetails, values: Sequence[_Given]) -> str:
+    section = _dotted(detail)
+    origins = dict.fromkeys(given.origin for given in values if given.name.startswith(section))
+    return f"{detail['msg'].removeprefix('Value error, ')} (given by {', '.join(origins) or 'the defaults'})"
+
+
+def _dotted(detail: ErrorDetails) -> str:
+    return ".".join(str(part) for part in detail["loc"][:2])
+
+
+def _nested(values: Iterable[_Given]) -> dict[str, dict[str, Any]]:
+    nested: dict[str, dict[str, Any]] = {}
+    for given in values:
+        section, _, key = given.name.partition(".")
+        nested.setdefault(section, {})[key] = given.value
+    return nested
+
+
+def _config_error(problems: Sequence[str]) -> ConfigError:
+    hint = "`cmirnet train --print-config` shows every setting with its value"
+    if len(problems) == 1:
+        return ConfigError(problems[0], hint=hint)
+    return ConfigError("\n".join([f"{len(problems)} settings are wrong", *(f"  {problem}" for problem in problems)]), hint=hint)

@@ -1,0 +1,107 @@
+"""Presets: one YAML file per experiment, found by listing the folder that ships with the package.
+
+A preset begins with a header of comments (`Purpose:`, `Data:`, `Command:`) and holds only what differs from the defaults.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.resources import files
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+from cmirnet_cli.errors import ConfigError
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+SUFFIX = ".yaml"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One experiment: `text` is the whole file; the other fields stand in its header."""
+
+    name: str
+    purpose: str
+    data: str
+    command: str
+    text: str
+
+
+def preset_names() -> list[str]:
+    """The names of all presets that ship with the package, sorted."""
+    return sorted(entry.name.removesuffix(SUFFIX) for entry in _folder().iterdir() if entry.name.endswith(SUFFIX))
+
+
+def load_preset(name: str) -> Preset:
+    """The preset of that name.
+
+    Raises:
+        ConfigError: there is none; the hint names the nearest one or all of them.
+    """
+    names = preset_names()
+    if name not in names:
+        raise ConfigError(f"there is no preset {name!r}", hint=_which(name, names))
+    text = (_folder() / f"{name}{SUFFIX}").read_text(encoding="utf-8")
+    return Preset(name, _header(text, "Purpose"), _header(text, "Data"), _header(text, "Command"), text)
+
+
+def copy_preset(name: str, destination: Path, overwrite: bool = False) -> Path:
+    """Write a preset to a file, or into a folder under its own name; returns the file.
+
+    Raises:
+        ConfigError: there is no such preset, no such folder, or the file exists and `overwrite` is false.
+    """
+    preset = load_preset(name)
+    target = destination / f"{name}{SUFFIX}" if destination.is_dir() else destination
+    if not target.parent.is_dir():
+        raise ConfigError(f"folder {target.parent} does not exist", hint=f"create it: mkdir -p {target.parent}")
+    if target.exists() and not overwrite:
+        raise ConfigError(f"{target} exists already", hint="give another destination, or replace it with --overwrite")
+    _write_atomically(target, preset.text)
+    return target
+
+
+def preset_source(preset: str | Path) -> tuple[str, str]:
+    """What to call a preset in messages, and its text: a shipped one by name, anything that looks like a path from disk.
+
+    Raises:
+        ConfigError: there is no such preset or file.
+    """
+    if isinstance(preset, str) and Path(preset).name == preset and not preset.endswith((SUFFIX, ".yml")):
+        return f"preset {preset}", load_preset(preset).text
+    path = Path(preset)
+    if not path.is_file():
+        raise ConfigError(f"preset file {path} does not exist", hint=f"presets that ship with cmirnet: {', '.join(preset_names())}")
+    return str(path), path.read_text(encoding="utf-8")
+
+
+def _folder() -> Traversable:
+    return files("cmirnet_cli.presets")
+
+
+def _header(text: str, field: str) -> str:
+    found = re.search(rf"^# {field}: *(.+(?:\n#  +.+)*)", text, re.MULTILINE)
+    return re.sub(r"\n# +", " ", found.group(1)) if found else ""
+
+
+def _which(name: str, names: list[str]) -> str:
+    near = get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]}?" if near else f"choose one of {', '.join(names)}"
+
+
+def _write_atomically(target: Path, text: str) -> None:
+    scratch = target.with_name(f".{target.name}-{token_hex(8)}")
+    try:
+        with scratch.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(target)
+    finally:
+        scratch.unlink(missing_ok=True)

@@ -1,0 +1,42 @@
+"""What the authors trained each family of trunks with: the only home of the values that differ between Swin and ResNet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias
+
+Backbone: TypeAlias = Literal["resnet50", "resnet101", "swin-t", "swin-s", "swin-b", "swin-l", "resnet-nano", "swin-nano"]
+Family: TypeAlias = Literal["swin", "resnet"]
+
+IMAGE_SIZE = 480
+"""Height and width in pixels that the published networks are trained and scored at."""
+
+PUBLISHED: Mapping[str, Mapping[Family, Any]] = MappingProxyType(
+    {
+        "data.resize": {"swin": 480, "resnet": 520},
+        "optimizer.lr": {"swin": 2e-5, "resnet": 5e-5},
+        "schedule.warm_epochs": {"swin": 10, "resnet": 5},
+        "schedule.warm_slope": {"swin": 0.05, "resnet": 0.12},
+        "schedule.decay_start": {"swin": 0.5, "resnet": 0.4},
+        "loop.batch_size": {"swin": 8, "resnet": 32},
+        "loop.select": {"swin": "overall_iou", "resnet": "mean_iou"},
+    }
+)
+
+
+def family(backbone: str) -> Family:
+    """The family that a trunk's name says it belongs to."""
+    return "resnet" if backbone.startswith("resnet") else "swin"
+
+
+def recipe(backbone: str, image_size: int = IMAGE_SIZE) -> dict[str, Any]:
+    """The published value of every setting that depends on the trunk, by dotted name.
+
+    At another image size the training images keep the published proportion to the crop (520 to 480 for ResNet).
+    The nano trunks are ours and small: there are no ImageNet weights to start them from.
+    """
+    values = {name: by_family[family(backbone)] for name, by_family in PUBLISHED.items()}
+    values["data.resize"] = round(values["data.resize"] * image_size / IMAGE_SIZE)
+    values["loop.backbone_weights"] = "none" if backbone.endswith("-nano") else "imagenet"
+    return values

@@ -1,0 +1,193 @@
+"""Every setting with its default and its one-line description: the only home of both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, Strict, model_validator
+
+from cmirnet_cli.config import yaml12
+from cmirnet_cli.config.published import IMAGE_SIZE, PUBLISHED, Backbone, Family, family, recipe
+
+
+class _Section(BaseModel):
+    """Frozen, strict about types, and closed: an unknown name is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def _published(name: str, description: str, **limits: Any) -> Any:
+    """A field whose default depends on the trunk; outside `Settings` it is the one published for Swin."""
+    return Field(default=PUBLISHED[name]["swin"], description=description, **limits)
+
+
+class ModelConfig(_Section):
+    """The network. Its defaults are the published CMIRNet with Swin-B."""
+
+    backbone: Backbone = Field(default="swin-b", description="visual trunk")
+    fusion_width: int = Field(default=512, gt=0, multiple_of=8, description="channels of fusion, graph and decoder")
+    text_width: int = Field(default=768, gt=0, description="channels of the text encoder's output")
+    graph_neighbours: int = Field(default=9, ge=1, le=20, description="nearest text nodes of each visual node in the graph")
+    drop_path: float = Field(default=0.3, ge=0, lt=1, description="stochastic depth of the last Swin block, rising linearly from 0")
+
+    @property
+    def family(self) -> Family:
+        """Which of the two published networks this is."""
+        return family(self.backbone)
+
+
+class TextConfig(_Section):
+    """The text encoder and what of it is trained."""
+
+    source: str = Field(
+        default="google-bert/bert-base-uncased", min_length=1, description="hub id, local folder, or scratch: a small BERT of one's own"
+    )
+    scratch_layers: int = Field(default=2, ge=1, description="encoder layers of a scratch text encoder")
+    scratch_heads: int = Field(default=4, ge=1, description="attention heads of a scratch text encoder")
+    tokens: int = Field(default=20, ge=2, le=512, description="length that every sentence is cut or padded to")
+    train: Literal["published", "all", "none"] = Field(
+        default="published", description="published: all but the embeddings and the last two layers"
+    )
+    dropout: bool = Field(default=False, description="dropout in the text encoder while training")
+
+
+class DataConfig(_Section):
+    """The prepared data and the size they are used at."""
+
+    dataset: str | None = Field(default=None, min_length=1, description="data set; null: the only one that is prepared")
+    split_by: str | None = Field(default=None, description="who split the data set (unc, umd, google, …); null: the only one prepared")
+    cache: Annotated[Path, Strict(False), AfterValidator(Path.expanduser)] = Field(
+        default=Path("cache"), description="folder with the prepared caches"
+    )
+    image_size: int = Field(default=IMAGE_SIZE, ge=64, multiple_of=32, description="height and width the network sees, in pixels")
+    resize: int = _published("data.resize", "size training images are brought to before a random crop to image_size", gt=0)
+    workers: int = Field(default=2, ge=0, description="processes that load data; 0: none beside the main one")
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> DataConfig:
+        if self.resize < self.image_size:
+            raise ValueError(f"data.resize ({self.resize}) must be at least data.image_size ({self.image_size})")
+        return self
+
+
+class LossConfig(_Section):
+    """The cross-entropy of every decoder level."""
+
+    class_weights: Annotated[tuple[PositiveFloat, PositiveFloat], Strict(False)] = Field(
+        default=(0.9, 1.1), description="weights of background and referent"
+    )
+
+
+class OptimizerConfig(_Section):
+    """AdamW."""
+
+    lr: float = _published("optimizer.lr", "base learning rate", gt=0)
+    weight_decay: float = Field(default=1e-2, ge=0, description="weight decay, on every trained parameter")
+
+
+class ScheduleConfig(_Section):
+    """The learning rate's factor: a straight line down for `warm_epochs`, then a polynomial down to 0."""
+
+    epochs: int = Field(default=30, ge=1, description="epochs of the whole run")
+    warm_epochs: int = _published("schedule.warm_epochs", "epochs of the straight line", ge=0)
+    warm_slope: float = _published("schedule.warm_slope", "how much the factor falls in each of these epochs", ge=0)
+    decay_start: float = _published("schedule.decay_start", "factor that the polynomial starts from", ge=0, le=1)
+    power: float = Field(default=0.9, gt=0, description="exponent of the polynomial")
+
+    @model_validator(mode="after")
+    def _factor_stays_positive(self) -> ScheduleConfig:
+        lowest = 1 - self.warm_slope * min(self.warm_epochs, self.epochs)
+        if lowest < 0:
+            raise ValueError(f"schedule.warm_slope ({self.warm_slope:g}) brings the learning rate to {lowest:g} times lr, below 0")
+        return self
+
+
+class TrainConfig(_Section):
+    """The training loop."""
+
+    batch_size: int = _published("loop.batch_size", "sentences in a batch", ge=1)
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        default="fp32", description="number format of the network; published: fp16, which only a GPU can do"
+    )
+    seed: int = Field(default=0, ge=0, description="seed of everything random")
+    validate_every: int = Field(default=1, ge=1, description="epochs between validations")
+    select: Literal["overall_iou", "mean_iou"] = _published("loop.select", "validation score that decides which weights are best")
+    backbone_weights: str = Field(
+        default="imagenet", min_length=1, description="what the trunk starts from: imagenet (published), none (random), or a file"
+    )
+    init_from: str | None = Field(
+        default=None, min_length=1, description="weights that the whole model starts from: folder, run, hub id or official .pth"
+    )
+
+
+class Settings(_Section):
+    """All of them. What is not given comes from the published recipe of the trunk's family."""
+
+    model: ModelConfig = Field(default=ModelConfig(), description="the network")
+    text: TextConfig = Field(default=TextConfig(), description="the text encoder")
+    data: DataConfig = Field(default=DataConfig(), description="the data")
+    loss: LossConfig = Field(default=LossConfig(), description="the loss")
+    optimizer: OptimizerConfig = Field(default=OptimizerConfig(), description="the optimiser")
+    schedule: ScheduleConfig = Field(default=ScheduleConfig(), description="the learning rate over time")
+    loop: TrainConfig = Field(default=TrainConfig(), description="the training loop")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_the_recipe(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        filled = {name: _given_fields(section) for name, section in given.items()}
+        for dotted, value in recipe(_backbone(filled), _image_size(filled)).items():
+            section, _, key = dotted.partition(".")
+            fields = filled.setdefault(section, {})
+            if isinstance(fields, dict):
+                fields.setdefault(key, value)
+        return filled
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Settings:
+        if self.loop.init_from and self.loop.backbone_weights not in ("imagenet", "none"):
+            raise ValueError(
+                f"loop.init_from ({self.loop.init_from}) brings the whole network: "
+                f"loop.backbone_weights ({self.loop.backbone_weights}) cannot be given as well"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _text_fits_the_network(self) -> Settings:
+        if self.text.source == "scratch" and self.model.text_width % self.text.scratch_heads:
+            raise ValueError(
+                f"model.text_width ({self.model.text_width}) must be a multiple of text.scratch_heads ({self.text.scratch_heads})"
+            )
+        if self.model.graph_neighbours > self.text.tokens:
+            raise ValueError(f"model.graph_neighbours ({self.model.graph_neighbours}) cannot exceed text.tokens ({self.text.tokens})")
+        return self
+
+
+def _given_fields(section: Any) -> Any:
+    """A section as a dict of what was given; anything else is left for validation to refuse."""
+    if isinstance(section, BaseModel):
+        return {name: getattr(section, name) for name in section.model_fields_set}
+    return dict(section) if isinstance(section, Mapping) else section
+
+
+def _section_value(sections: Mapping[str, Any], section: str, key: str) -> Any:
+    fields = sections.get(section)
+    return fields.get(key) if isinstance(fields, dict) else None
+
+
+def _backbone(sections: Mapping[str, Any]) -> str:
+    backbone = _section_value(sections, "model", "backbone")
+    return backbone if isinstance(backbone, str) else ModelConfig().backbone
+
+
+def _image_size(sections: Mapping[str, Any]) -> int:
+    size = _section_value(sections, "data", "image_size")
+    return size if isinstance(size, int) else IMAGE_SIZE
+
+
+def to_yaml(settings: Settings) -> str:
+    """Every setting as YAML; `resolve` reads it back as a preset file."""
+    return yaml12.dump(settings.model_dump(mode="json"))

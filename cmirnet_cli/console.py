@@ -1,0 +1,215 @@
+"""All printing: the result goes to stdout, everything else to stderr; as text, or as JSON with `--json`."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from os import PathLike, fspath
+from typing import TYPE_CHECKING, Any, Protocol
+
+from rich.box import ROUNDED
+from rich.console import Console as Terminal
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from cmirnet_cli.errors import CmirnetError
+
+SCHEMA_VERSION = 1
+"""Of every JSON object that a command prints; grows when a field changes its meaning or goes away."""
+
+PLAIN_WIDTH = 240
+"""Columns where the output is not a terminal: wide enough that a row of a table stays one line."""
+
+PROGRESS_EVERY = 10.0
+"""Seconds between two lines of progress where there is no terminal."""
+
+_NUMBER = re.compile(r"[-+]?[\d.,]+ ?%?|[-–—]")
+
+
+class Advance(Protocol):
+    """Tell a progress display that `n` more items are done; `fields` are shown beside the count, such as `loss=0.31`."""
+
+    def __call__(self, n: int = 1, **fields: object) -> None:
+        """Move on by `n` items."""
+
+
+class Console:
+    """The command's one way to speak. The application configures it before the command's body runs."""
+
+    def __init__(self) -> None:
+        self._json = self._quiet = self._traceback = False
+
+    def configure(self, *, json: bool = False, quiet: bool = False, traceback: bool = False) -> None:
+        """Set what `--json`, `--quiet` and `--traceback` ask for."""
+        self._json, self._quiet, self._traceback = json, quiet, traceback
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing but the result is to be printed."""
+        return self._quiet
+
+    def result(self, data: Mapping[str, object], *renderables: RenderableType) -> None:
+        """Print what the command is for: `data` as one JSON object with `--json`, otherwise the renderables.
+
+        Text in `renderables` is printed as it stands, whatever brackets it holds; tables lose their frame in a pipe.
+        In JSON paths become text, NaN and infinity null.
+        """
+        if self._json:
+            self._print_json(data)
+            return
+        stdout = _terminal()
+        for renderable in renderables:
+            if isinstance(renderable, Table) and not stdout.is_terminal:
+                renderable.box, renderable.pad_edge = None, False
+            stdout.print(renderable, markup=False, soft_wrap=isinstance(renderable, (str, Text)))
+
+    def notice(self, message: str) -> None:
+        """Say something that is worth knowing and needs no action."""
+        self._say(Text(message))
+
+    def warn(self, message: str) -> None:
+        """Say something that the user may want to act on."""
+        self._say(Text.assemble(("warning:", "bold yellow"), " ", message))
+
+    def error(self, error: CmirnetError, cause: BaseException | None = None) -> None:
+        """Report why the command ends; `cause` is what `--traceback` shows the origin of."""
+        if self._traceback:
+            self._say(Text("".join(traceback.format_exception(cause or error)).rstrip()))
+        if self._json:
+            self._print_json({"error": _described(error)})
+            return
+        self._say(Text.assemble(("error:", "bold red"), " ", error.message))
+        if error.hint:
+            self._say(Text.assemble(("hint:", "bold cyan"), " ", error.hint))
+
+    @contextmanager
+    def progress(self, label: str, total: int | None = None) -> Iterator[Advance]:
+        """Show how far a loop is: a bar on a terminal, else a plain line every ten seconds.
+
+        Args:
+            label: what is being done, such as "train, epoch 3".
+            total: how many items there are, where that is known.
+        """
+        stderr = _terminal(stderr=True)
+        if self._quiet:
+            yield lambda n=1, **fields: None
+        elif stderr.is_terminal:
+            with _bar(stderr, label, total) as advance:
+                yield advance
+        else:
+            lines = ProgressLines(label, total, self.notice)
+            yield lines
+            lines.close()
+
+    def table(self, title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+        """A table for `result`: columns of numbers are aligned right; a cell may be a styled `Text`."""
+        cells = [[cell if isinstance(cell, Text) else Text(str(cell)) for cell in row] for row in rows]
+        table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=ROUNDED)
+        for index, column in enumerate(columns):
+            numeric = bool(cells) and all(_NUMBER.fullmatch(row[index].plain) for row in cells)
+            table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        for row in cells:
+            table.add_row(*row)
+        return table
+
+    def _say(self, message: Text) -> None:
+        if not self._quiet:
+            _terminal(stderr=True).print(message, soft_wrap=True)
+
+    def _print_json(self, data: Mapping[str, object]) -> None:
+        _terminal().out(json.dumps({"schema_version": SCHEMA_VERSION, **_plain(data)}, indent=2))
+
+
+class ProgressLines:
+    """Progress where there is no terminal: one line every ten seconds, and a last one if there was any."""
+
+    def __init__(self, label: str, total: int | None, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._label, self._total, self._write, self._clock = label, total, write, clock
+        self._started = self._last = clock()
+        self._done = self._written = 0
+        self._fields: dict[str, object] = {}
+
+    def __call__(self, n: int = 1, **fields: object) -> None:
+        """Move on by `n` items; writes a line if the last one is ten seconds old."""
+        self._done += n
+        self._fields.update(fields)
+        if self._clock() - self._last >= PROGRESS_EVERY:
+            self._write_line()
+
+    def close(self) -> None:
+        """Write where it ended, unless nothing was written or nothing happened since."""
+        if self._written not in (0, self._done):
+            self._write_line()
+
+    def _write_line(self) -> None:
+        self._last, self._written = self._clock(), self._done
+        self._write(f"{self._label}: {', '.join([self._count(), *_shown(self._fields)])}")
+
+    def _count(self) -> str:
+        rate = self._done / max(self._last - self._started, 1e-9)
+        if self._total is None:
+            return f"{self._done:,} done, {rate:.1f}/s"
+        left = (self._total - self._done) / max(rate, 1e-9)
+        return f"{self._done:,} of {self._total:,} ({self._done / max(self._total, 1):.0%}), {rate:.1f}/s, {_clock_time(left)} left"
+
+
+@contextmanager
+def _bar(stderr: Terminal, label: str, total: int | None) -> Iterator[Advance]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[shown]}"))
+    with Progress(TextColumn("{task.description}"), *columns, console=stderr) as progress:
+        task = progress.add_task(escape(label), total=total, shown="")
+
+        def advance(n: int = 1, **fields: object) -> None:
+            shown = {"shown": escape("  ".join(_shown(fields)))} if fields else {}
+            progress.update(task, advance=n, **shown)  # type: ignore[arg-type]
+
+        yield advance
+
+
+def _terminal(stderr: bool = False) -> Terminal:
+    """A fresh one each time, so that a redirected `sys.stdout` is honoured."""
+    terminal = Terminal(stderr=stderr, highlight=False, emoji=False)
+    if not terminal.is_terminal:
+        terminal.width = PLAIN_WIDTH
+    return terminal
+
+
+def _described(error: CmirnetError) -> dict[str, object]:
+    return {"kind": type(error).__name__, "message": error.message, "hint": error.hint, "exit_code": error.exit_code}
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it: paths as text, NaN and infinity as null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, PathLike):
+        return fspath(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _shown(fields: Mapping[str, object]) -> list[str]:
+    return [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in fields.items()]
+
+
+def _clock_time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+console = Console()
+"""The one that the application configures and every command speaks through."""

@@ -1,0 +1,1 @@
+"""The loops that drive it all: training, evaluation, prediction."""

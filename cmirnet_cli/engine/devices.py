@@ -1,0 +1,36 @@
+"""Devices and seeds: the process-wide state that training and inference share."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import torch
+
+from cmirnet_cli.errors import UsageError
+
+
+def pick_device(name: str) -> torch.device:
+    """The device named `auto`, `cpu`, `cuda`, `cuda:N` or `mps`; `auto` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        UsageError: the name is unknown or this machine has no such device.
+    """
+    if name == "auto":
+        found = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(found)
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"there is no device called {name!r}", hint="use auto, cpu, cuda, cuda:N or mps") from error
+    present = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (device.index or 0) >= present.get(device.type, 0):
+        raise UsageError(f"this machine has no device {name!r}", hint="use --device auto to take what there is")
+    return device
+
+
+def seed_everything(seed: int) -> None:
+    """Seed Python, NumPy and torch on every device."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)

@@ -1,0 +1,1 @@
+"""Masks to integer counts to `Scores`."""

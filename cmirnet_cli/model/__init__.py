@@ -1,0 +1,1 @@
+"""Tensors to `Logits`: the network of CMIRNet and its loss."""

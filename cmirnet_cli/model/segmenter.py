@@ -1,0 +1,31 @@
+"""Text encoder and network as one module: what is trained, saved and run."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from cmirnet_cli.model.cmirnet import CMIRNet
+from cmirnet_cli.model.features import Logits
+from cmirnet_cli.model.text import TextEncoder
+
+
+class ReferringModel(nn.Module):
+    """From images and token ids to logits. The text encoder runs outside mixed precision, as published."""
+
+    def __init__(self, network: CMIRNet, text: TextEncoder) -> None:
+        super().__init__()
+        self.network = network
+        self.text = text
+
+    def forward(self, image: Tensor, ids: Tensor, keep: Tensor) -> Logits:
+        """Image float (B, 3, H, W), ids int64 (B, T), keep bool (B, T) to the logits of every head."""
+        words = self.encode(ids, keep)
+        logits: Logits = self.network(image, words, keep, words[:, 0])
+        return logits
+
+    def encode(self, ids: Tensor, keep: Tensor) -> Tensor:
+        """The words of each expression in full precision: (B, T, D); the sentence is the first of them."""
+        with torch.autocast(ids.device.type, enabled=False):
+            words: Tensor = self.text(ids, keep)
+        return words

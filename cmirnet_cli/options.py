@@ -1,0 +1,41 @@
+"""Options that more than one command has. An option that is a setting has no default here: the settings classes hold it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+def _device(value: str) -> str:
+    if not _DEVICE.fullmatch(value):
+        raise typer.BadParameter(f"{value!r} is not a device: expected auto, cpu, cuda, cuda:N or mps")
+    return value
+
+
+Device: TypeAlias = Annotated[
+    str,
+    typer.Option("--device", metavar="auto|cpu|cuda[:N]|mps", callback=_device, help="Where to compute; auto: a GPU where there is one."),
+]
+Dataset: TypeAlias = Annotated[
+    str | None, typer.Option("--dataset", metavar="NAME", help="Data set, such as refcoco, refcoco+ or refcocog.")
+]
+SplitBy: TypeAlias = Annotated[
+    str | None, typer.Option("--split-by", metavar="NAME", help="Who split the data set: unc, umd, google, …; left out: its usual one.")
+]
+Split: TypeAlias = Annotated[
+    str, typer.Option("--split", metavar="NAME|all", help="Part of the data set: val, testA, testB, test, or all.")
+]
+CacheDir: TypeAlias = Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="Folder that prepare-data wrote to.")]
+OutDir: TypeAlias = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write to.")]
+Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace what exists already.")]
+Workers: TypeAlias = Annotated[
+    int | None, typer.Option("--workers", min=0, metavar="N", help="Processes that load or prepare data; 0: none beside the main one.")
+]
+Seed: TypeAlias = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Seed of everything random.")]
+BatchSize: TypeAlias = Annotated[int | None, typer.Option("--batch-size", min=1, metavar="N", help="Sentences in a batch.")]
+Weights: TypeAlias = Annotated[str, typer.Argument(metavar="WEIGHTS", help="Weights folder or hub id.", show_default=False)]

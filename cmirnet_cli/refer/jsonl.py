@@ -1,0 +1,143 @@
+"""One's own data: a JSONL file, one line a sentence.
+
+{"image": "photos/cup.jpg", "expression": "the red cup", "mask": "masks/cup.png", "split": "train"}
+
+`image` and `mask` are paths as seen from the file's own folder. In place of `mask` (a picture of the image's size, not black on
+the object) a line may have `polygons` ([[x0, y0, x1, y1, …], …], pixels) or `rle` (COCO's, or a list of them). An empty list says
+that the expression refers to nothing in the image.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as coco
+
+from cmirnet_cli.errors import AnnotationError
+from cmirnet_cli.refer.images import UNREADABLE, is_path
+from cmirnet_cli.refer.masks import rasterise
+from cmirnet_cli.refer.records import Record, parse_json, read_bytes
+from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Segmentation, Sentence
+
+SPLIT_BY = "jsonl"
+_OUTLINES: dict[str, tuple[type, ...]] = {"mask": (str,), "polygons": (list,), "rle": (dict, list)}
+_KINDS: dict[type, str] = {str: "a path", list: "a list", dict: "an RLE"}
+_ORIENTATION_TAG = 0x0112
+
+
+def read_jsonl(file: Path, name: str | None = None) -> ReferDataset:
+    """Read a JSONL file; each line is one referent with one sentence, and its line number is the id of both.
+
+    Outlines are drawn on the stored pixels: an image that its EXIF data turn is refused. An image that is missing or
+    unreadable is not an error here: its record has the size 0×0.
+
+    Args:
+        file: the JSONL file; empty lines are skipped.
+        name: the data set's name, the file's without its suffix if it is not given.
+
+    Raises:
+        AnnotationError: a line cannot be read; file, line number and field are named.
+    """
+    lines = _Lines(file)
+    referents = tuple(lines.referent(number, text) for number, text in enumerate(_text_lines(file), start=1) if text.strip())
+    if not referents:
+        raise AnnotationError(f"{file} has no line", hint="one line a sentence, with image, expression, mask, split")
+    return ReferDataset(name or file.stem, SPLIT_BY, referents, (file,))
+
+
+def _text_lines(file: Path) -> list[str]:
+    try:
+        return read_bytes(file).decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{file} is not UTF-8 text: {error}", hint="save it as UTF-8") from error
+
+
+class _Lines:
+    """Reads lines; every image and mask file is opened once."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.images: dict[str, ImageRecord] = {}
+        self.masks: dict[str, list[Any]] = {}
+
+    def referent(self, number: int, text: str) -> Referent:
+        where = f"line {number}"
+        line = Record.of(parse_json(text, f"{self.file}: {where}"), self.file, where)
+        image = self.image(line)
+        return Referent(
+            ref_id=number,
+            split=line.text("split"),
+            image=image,
+            category="",
+            objects=self.objects(line, image),
+            sentences=(Sentence(number, line.text("expression")),),
+        )
+
+    def image(self, line: Record) -> ImageRecord:
+        name = _path(line, "image")
+        if name not in self.images:
+            path = self.file.parent / name
+            width, height = _stored_size(path, line)
+            self.images[name] = ImageRecord(name, path, height, width)
+        return self.images[name]
+
+    def objects(self, line: Record, image: ImageRecord) -> tuple[Segmentation, ...]:
+        given = [key for key in _OUTLINES if key in line.fields]
+        if len(given) != 1:
+            raise line.refused(f"it must have one of the fields {', '.join(_OUTLINES)}, but has {' and '.join(given) or 'none'}")
+        key = given[0]
+        if not isinstance(line.value(key), _OUTLINES[key]):
+            raise line.wrong(key, " or ".join(_KINDS[kind] for kind in _OUTLINES[key]))
+        outline = self.mask(line) if key == "mask" else line.value(key)
+        objects = () if outline == [] else (outline,)
+        if image.height:
+            _check(objects, image, line)
+        return objects
+
+    def mask(self, line: Record) -> list[Any]:
+        name = _path(line, "mask")
+        if name not in self.masks:
+            self.masks[name] = [_mask_file_as_rle(self.file.parent / name, line)]
+        return self.masks[name]
+
+
+def _path(line: Record, key: str) -> str:
+    name = line.text(key)
+    if not is_path(name):
+        raise line.wrong(key, "the path of a file")
+    return name
+
+
+def _check(objects: tuple[Segmentation, ...], image: ImageRecord, line: Record) -> None:
+    try:
+        rasterise(objects, image.height, image.width)
+    except AnnotationError as error:
+        raise line.refused(f"{error.message}; {error.hint}") from error
+
+
+def _stored_size(path: Path, line: Record) -> tuple[int, int]:
+    """(width, height) of an image file as it is stored; (0, 0) if it cannot be opened."""
+    try:
+        with Image.open(path) as picture:
+            orientation = picture.getexif().get(_ORIENTATION_TAG, 1)
+            size = picture.size
+    except UNREADABLE:
+        return 0, 0
+    if orientation != 1:
+        raise line.refused(f"field 'image': {path} is to be turned by its EXIF orientation {orientation}; save it upright first")
+    return size
+
+
+def _mask_file_as_rle(path: Path, line: Record) -> dict[str, Any]:
+    """A picture that is not black on the object, as COCO's compressed RLE."""
+    try:
+        with Image.open(path) as picture:
+            is_deep = picture.mode.startswith(("I", "F"))
+            pixels = np.asarray(picture if is_deep else picture.convert("L")) != 0
+    except UNREADABLE as error:
+        raise line.refused(f"field 'mask': {path} cannot be read: {error}") from error
+    rle = coco.encode(np.asfortranarray(pixels, dtype=np.uint8))
+    return {"size": list(pixels.shape), "counts": rle["counts"].decode("ascii")}

@@ -1,0 +1,163 @@
+"""REFER's two files joined: every referent with its image, its outlines and its sentences."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from cmirnet_cli.errors import AnnotationError
+from cmirnet_cli.refer.images import ImageFolders, is_path, stays_inside
+from cmirnet_cli.refer.instances import Id, Instances, read_instances
+from cmirnet_cli.refer.layout import Layout
+from cmirnet_cli.refer.records import Record, parse_json, read_bytes, shown
+from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Segmentation, Sentence
+from cmirnet_cli.refer.unpickle import read_plain_pickle
+
+LARGEST_IMAGE = 1 << 28
+"""Pixels. More would not fit into memory as a mask."""
+
+NO_TARGET = -1
+"""gRefCOCO's `ann_id` of sentences that refer to nothing in the image."""
+
+
+def read_dataset(layout: Layout) -> ReferDataset:
+    """Read all referents of a data set.
+
+    The image's file name is that of `instances.json` (a ref's own `file_name` is not a file). A sentence's text is its `raw`
+    field, which keeps case and punctuation as the published training does; only where a file has no `raw`, it is `sent`.
+    Image files are looked for but not opened: the path of one that is missing is where it was expected first.
+
+    Raises:
+        AnnotationError: a file cannot be read or contradicts itself or the other; file, record and field are named.
+    """
+    with _collector_paused():
+        join = _Join(read_instances(layout.instances), ImageFolders(layout.image_folders))
+        referents = tuple(join.referent(ref) for ref in _read_refs(layout.refs))
+    return ReferDataset(layout.dataset, layout.split_by, referents, annotation_files=(layout.refs, layout.instances))
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Millions of small lists and dicts make Python look for cycles again and again, which doubles the time to read them."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _read_refs(file: Path) -> Iterator[Record]:
+    """The records of a refs file, each named by its `ref_id`, which is its own."""
+    refs = read_plain_pickle(file) if file.suffix == ".p" else parse_json(read_bytes(file), str(file))
+    if not isinstance(refs, list):
+        raise AnnotationError(f"{file} holds no list of refs but {shown(refs)}", hint="check that this is a refs file")
+    _refuse_repetition(refs, file)
+    seen = set()
+    for position, fields in enumerate(refs):
+        ref_id = Record.of(fields, file, f"refs[{position}]").integer("ref_id")
+        ref = Record(fields, file, f"ref {ref_id}")
+        if ref_id in seen:
+            raise ref.refused("field 'ref_id' occurs a second time")
+        seen.add(ref_id)
+        yield ref
+
+
+def _refuse_repetition(refs: list[Any], file: Path) -> None:
+    """A pickle can hold one long list in many places; what is read must stay within what a file of this size can spell out."""
+    lists = (ref.get(key) for ref in refs if isinstance(ref, dict) for key in ("sentences", "ann_id", "category_id"))
+    if sum(len(items) for items in lists if isinstance(items, list)) > file.stat().st_size:
+        raise AnnotationError(f"{file} repeats the same lists more often than its size allows", hint="it was made to exhaust memory")
+
+
+class _Join:
+    """Looks up what refs point at."""
+
+    def __init__(self, instances: Instances, folders: ImageFolders) -> None:
+        self.instances = instances
+        self.folders = folders
+        self.images: dict[Id, ImageRecord] = {}
+
+    def referent(self, ref: Record) -> Referent:
+        image = self.image(ref)
+        targets = _target_ids(ref)
+        return Referent(
+            ref_id=ref.integer("ref_id"),
+            split=ref.text("split"),
+            image=image,
+            category=self.category(ref) if targets else "",
+            objects=tuple(self.outline(ref, target, image.image_id) for target in targets),
+            sentences=_sentences(ref),
+        )
+
+    def image(self, ref: Record) -> ImageRecord:
+        image_id = ref.identifier("image_id")
+        if image_id not in self.images:
+            if image_id not in self.instances.images:
+                raise ref.refused(f"field 'image_id': {self.instances.file} has no image {image_id!r}")
+            self.images[image_id] = self.new_image(image_id)
+        return self.images[image_id]
+
+    def new_image(self, image_id: Id) -> ImageRecord:
+        record = Record(self.instances.images[image_id], self.instances.file, f"image {image_id}")
+        height, width, file_name = record.integer("height"), record.integer("width"), record.text("file_name")
+        if height < 1 or width < 1 or height * width > LARGEST_IMAGE:
+            raise record.refused(f"fields 'width' and 'height' say {width}×{height} pixels, which no image here can have")
+        if not is_path(file_name) or not stays_inside(file_name):
+            raise record.wrong("file_name", "a file in the folder of images")
+        return ImageRecord(image_id, self.folders.locate(file_name), height, width)
+
+    def outline(self, ref: Record, target: Id, image_id: Id) -> Segmentation:
+        if target not in self.instances.annotations:
+            raise ref.refused(f"field 'ann_id': {self.instances.file} has no annotation {target!r}")
+        annotation = Record(self.instances.annotations[target], self.instances.file, f"annotation {target}")
+        if annotation.identifier("image_id") != image_id:
+            raise ref.refused(f"field 'ann_id': annotation {target!r} lies in another image ({annotation.value('image_id')!r})")
+        outline = annotation.value("segmentation")
+        if not isinstance(outline, list | dict):
+            raise annotation.wrong("segmentation", "a list or an RLE")
+        return cast(Segmentation, outline)
+
+    def category(self, ref: Record) -> str:
+        """The category's name, or its id where it has none; of several different ones (gRefCOCO), all, joined by a comma."""
+        ids = dict.fromkeys(_ids(ref, "category_id"))
+        return ", ".join(self.instances.categories.get(id_, str(id_)) for id_ in ids)
+
+
+def _target_ids(ref: Record) -> list[Id]:
+    """The annotations that a ref points at: one, several (gRefCOCO), or none (`ann_id` −1, or `no_target`)."""
+    no_target = ref.fields.get("no_target", False)
+    if type(no_target) is not bool:
+        raise ref.wrong("no_target", "true or false")
+    ids = _ids(ref, "ann_id")
+    targets = [id_ for id_ in ids if id_ != NO_TARGET]
+    if targets and (no_target or len(targets) < len(ids)):
+        raise ref.refused(f"fields 'ann_id' ({shown(ref.value('ann_id'))}) and 'no_target' ({no_target}) contradict each other")
+    if not ids and not no_target:
+        raise ref.refused("field 'ann_id' is empty, but 'no_target' is not set")
+    return targets
+
+
+def _ids(ref: Record, key: str) -> list[Id]:
+    """The field `key` as a list of ids, be it one id or a list."""
+    value = ref.value(key)
+    ids = value if isinstance(value, list) else [value]
+    if not all(type(id_) in (int, str) for id_ in ids):
+        raise ref.wrong(key, "an id or a list of ids")
+    return ids
+
+
+def _sentences(ref: Record) -> tuple[Sentence, ...]:
+    sentences = tuple(_sentence(fields, ref, position) for position, fields in enumerate(ref.items("sentences")))
+    if not sentences:
+        raise ref.refused("field 'sentences' is empty")
+    return sentences
+
+
+def _sentence(fields: object, ref: Record, position: int) -> Sentence:
+    sentence = Record.of(fields, ref.file, f"{ref.name}, sentences[{position}]")
+    return Sentence(sentence.integer("sent_id"), sentence.text("raw" if "raw" in sentence.fields else "sent"))

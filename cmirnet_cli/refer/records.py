@@ -1,0 +1,115 @@
+"""Records of annotation files, read field by field: every error names the file, the record and the field."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from reprlib import Repr
+from typing import Any
+
+from cmirnet_cli.errors import AnnotationError
+
+LONGEST_TEXT = 10_000
+"""Characters. A network reads 20 tokens of a sentence; a longer text than this is a damaged or hostile file."""
+
+_ID_LIMIT = 1 << 63
+_SHORT = Repr()
+_SHORT.maxlevel = 2
+_SHORT.maxstring = _SHORT.maxother = 60
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of `path`. Raises AnnotationError when it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise AnnotationError(f"{path} cannot be read: {error.strerror}", hint="check that the file is there and may be read") from error
+
+
+def parse_json(text: bytes | str, where: str) -> Any:
+    """The JSON value in `text`. Raises AnnotationError that begins with `where`."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise AnnotationError(f"{where} is not valid JSON: {error}", hint="the file may be cut off; fetch or write it again") from error
+
+
+def shown(value: object) -> str:
+    """`value` for an error message, cut to a readable length."""
+    return _SHORT.repr(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One dict of an annotation file.
+
+    Attributes:
+        fields: what the file says.
+        file: the file.
+        name: which record of the file this is, in words: "ref 12", "image 581857".
+    """
+
+    fields: Mapping[str, Any]
+    file: Path
+    name: str
+
+    @classmethod
+    def of(cls, value: object, file: Path, name: str) -> Record:
+        """`value` as a record. Raises AnnotationError unless it is a dict."""
+        if not isinstance(value, dict):
+            raise AnnotationError(f"{file}: {name} is no dict but {shown(value)}")
+        return cls(value, file, name)
+
+    def refused(self, problem: str) -> AnnotationError:
+        """The error that says `problem` about this record."""
+        return AnnotationError(f"{self.file}: {self.name}: {problem}", hint="correct this record in the file, or fetch the file again")
+
+    def value(self, key: str) -> Any:
+        """The field `key`, of whatever type."""
+        try:
+            return self.fields[key]
+        except KeyError:
+            raise self.refused(f"field {key!r} is missing") from None
+
+    def wrong(self, key: str, wanted: str) -> AnnotationError:
+        """The error that says field `key` is not `wanted`."""
+        return self.refused(f"field {key!r} is {shown(self.value(key))}; it must be {wanted}")
+
+    def integer(self, key: str) -> int:
+        """The field `key`, which must be an integer of 64 bits."""
+        value = self.value(key)
+        if type(value) is not int or not -_ID_LIMIT <= value < _ID_LIMIT:
+            raise self.wrong(key, "an integer of 64 bits")
+        return value
+
+    def identifier(self, key: str) -> int | str:
+        """The field `key`, which must be an integer of 64 bits or text."""
+        return self.text(key) if isinstance(self.value(key), str) else self.integer(key)
+
+    def items(self, key: str) -> list[Any]:
+        """The field `key`, which must be a list."""
+        value = self.value(key)
+        if type(value) is not list:
+            raise self.wrong(key, "a list")
+        return value
+
+    def text(self, key: str) -> str:
+        """The field `key`, which must be text that can be stored: valid Unicode, no NUL, at most `LONGEST_TEXT` characters."""
+        value = self.value(key)
+        if type(value) is not str:
+            raise self.wrong(key, "text")
+        if len(value) > LONGEST_TEXT:
+            raise self.wrong(key, f"text of at most {LONGEST_TEXT} characters, not {len(value)}")
+        if "\0" in value or not (value.isascii() or _is_unicode(value)):
+            raise self.wrong(key, "valid Unicode text without NUL")
+        return value
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,64 @@
+"""What an annotation file says, in the field's words: a referent is an object of an image with the sentences that refer to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Segmentation = list[Any] | Mapping[str, Any]
+"""COCO's forms of one object's outline: a list of polygons, an RLE dict, or a list of RLE dicts."""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One expression that refers to a referent; `text` keeps case and punctuation (REFER's `raw`)."""
+
+    sent_id: int
+    text: str
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One image file and the size its annotations were drawn at, in pixels."""
+
+    image_id: int | str
+    path: Path
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Referent:
+    """One referred object (or several, or none: gRefCOCO) of one image.
+
+    `objects` holds one segmentation per referred object; it is empty when the sentences refer to nothing in the image.
+    """
+
+    ref_id: int
+    split: str
+    image: ImageRecord
+    category: str
+    objects: tuple[Segmentation, ...]
+    sentences: tuple[Sentence, ...]
+
+
+@dataclass(frozen=True)
+class ReferDataset:
+    """All referents of one data set under one split, in the order of the annotation file."""
+
+    name: str
+    split_by: str
+    referents: tuple[Referent, ...]
+    annotation_files: tuple[Path, ...]
+
+    @property
+    def images(self) -> tuple[ImageRecord, ...]:
+        """The distinct images, in the order of their first referent."""
+        return tuple({referent.image.image_id: referent.image for referent in self.referents}.values())
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The distinct split labels, in the order of their first referent."""
+        return tuple(dict.fromkeys(referent.split for referent in self.referents))

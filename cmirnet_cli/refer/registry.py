@@ -1,0 +1,90 @@
+"""The legal data sets: which split_by names each has, which splits those have, and the counts that were published for them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any
+
+from cmirnet_cli.errors import UsageError
+
+SPLITS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "refcoco": {"unc": ("train", "val", "testA", "testB"), "google": ("train", "val", "test")},
+        "refcoco+": {"unc": ("train", "val", "testA", "testB")},
+        "refcocog": {"umd": ("train", "val", "test"), "google": ("train", "val")},
+        "refclef": {"unc": ("train", "val", "testA", "testB", "testC"), "berkeley": ("train", "val", "test")},
+        "grefcoco": {"unc": ("train", "val", "testA", "testB")},
+    }
+)
+"""Data set → split_by → splits. The first split_by of a data set is its default. `refcocog`'s google splits share images."""
+
+
+@dataclass(frozen=True)
+class PublishedCounts:
+    """How many referents, images and sentences a split is published to have; None where no published value is known.
+
+    `unconfirmed` names the fields whose value is generally quoted but was not found in a primary source. A difference between
+    these counts and a file is worth a warning, never a refusal.
+    """
+
+    refs: int | None
+    images: int | None
+    sentences: int | None
+    unconfirmed: tuple[str, ...]
+
+
+def choose_split_by(dataset: str, split_by: str | None) -> str:
+    """The split_by to read: `split_by` if it is legal for `dataset`, the data set's default if it is None.
+
+    A data set that is not in `SPLITS` is one's own: its `split_by` must be given, and any is legal.
+
+    Raises:
+        UsageError: the choice is not legal; the message lists what is.
+    """
+    if dataset not in SPLITS:
+        if split_by is None:
+            raise UsageError(
+                f"no data set is called {dataset!r}; there are {', '.join(SPLITS)}",
+                hint=f"for a data set of your own in REFER layout give --split-by X, where its file is called refs(X).p: {dataset}",
+            )
+        return split_by
+    legal = tuple(SPLITS[dataset])
+    if split_by is not None and split_by not in legal:
+        raise UsageError(f"{dataset} has no split_by {split_by!r}; it has {' and '.join(legal)}", hint=f"try --split-by {legal[0]}")
+    return split_by or legal[0]
+
+
+def legal_splits(dataset: str, split_by: str) -> tuple[str, ...]:
+    """The splits of `dataset` under `split_by`; empty for a data set of one's own, whose labels decide."""
+    return SPLITS.get(dataset, {}).get(split_by, ())
+
+
+def belongs(label: str, split: str) -> bool:
+    """Whether a referent labelled `label` is part of `split`.
+
+    refclef (unc) labels referents that belong to several test splits `testAB`, `testBC`: they are part of each of those.
+    """
+    if re.fullmatch("test[ABC]", split):
+        return re.fullmatch("test[ABC]+", label) is not None and split[-1] in label[len("test") :]
+    return label == split
+
+
+def published_counts(dataset: str, split_by: str) -> Mapping[str, PublishedCounts]:
+    """Split → published counts, with "total" for the whole; splits of which nothing is known are absent."""
+    table = json.loads((files("cmirnet_cli.refer") / "published_counts.json").read_text(encoding="utf-8"))
+    entry = table["counts"].get(dataset, {}).get(split_by, {"splits": {}})
+    return {split: _counts(row) for split, row in entry["splits"].items()}
+
+
+def _counts(row: dict[str, Any]) -> PublishedCounts:
+    return PublishedCounts(
+        refs=row.get("refs"),
+        images=row.get("images"),
+        sentences=row.get("sentences"),
+        unconfirmed=tuple(row.get("unconfirmed", ())),
+    )

@@ -1,0 +1,174 @@
+"""A generated data set on disk, in REFER layout: what `refcoco/` looks like, with drawn scenes in place of photographs.
+
+<root>/<dataset>/
+  refs(<split_by>).p              pickled list of referents (protocol 2), keys as in the genuine files
+  instances.json                  COCO: images, annotations with polygons, categories; `color` and `size` are ours
+  images/<split>/scene_000001.jpg
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from cmirnet_cli.errors import DataError
+from cmirnet_cli.refer.scenes.expressions import refer
+from cmirnet_cli.refer.scenes.picture import paint
+from cmirnet_cli.refer.scenes.world import SHAPES, Scene, Thing, compose
+
+_CATEGORIES = {shape: number for number, shape in enumerate(SHAPES, start=1)}
+_JPEG = {"quality": 93, "subsampling": 0}
+
+Record = dict[str, Any]
+
+
+def write_scenes(
+    root: Path,
+    *,
+    dataset: str = "scenes",
+    split_by: str = "demo",
+    images: Mapping[str, int],
+    size: int = 128,
+    seed: int = 0,
+    overwrite: bool = False,
+    advance: Callable[[], object] = lambda: None,
+) -> None:
+    """Draws scenes, words expressions about them and writes both as `<root>/<dataset>/`, which appears whole or not at all.
+
+    Every image holds 3 to 6 shapes; 2 or 3 of them are referents with 2 or 3 sentences each, and each sentence fits no other
+    shape of its image. The same arguments give the same bytes; a scene depends on the seed, its split and its number only.
+
+    Args:
+        root: the folder that holds data sets; it is made where it is missing.
+        dataset: the data set's name, a folder in `root`.
+        split_by: the name between the brackets of `refs(…).p`.
+        images: how many images each split gets, by the split's name.
+        size: height and width of the images in pixels.
+        seed: another seed draws other scenes.
+        overwrite: whether a folder that is there already is replaced.
+        advance: called after each image.
+
+    Raises:
+        DataError: the folder is there already and `overwrite` is false, or it appeared meanwhile.
+    """
+    target = root / dataset
+    if target.exists() and not overwrite:
+        raise DataError(f"{target} is there already", hint="Add --overwrite to replace it, or choose another folder.")
+    root.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{dataset}-", dir=root) as workshop:
+        fresh, stale = Path(workshop, "fresh"), Path(workshop, "stale")
+        tables = _Tables(size)
+        _write_images(fresh / "images", tables, images, seed, advance)
+        (fresh / f"refs({split_by}).p").write_bytes(pickle.dumps(tables.refs, protocol=2))
+        (fresh / "instances.json").write_text(json.dumps(tables.instances()), encoding="utf-8")
+        _sync(fresh)
+        try:
+            if overwrite and target.exists():
+                target.replace(stale)
+            fresh.replace(target)
+        except OSError as error:
+            raise DataError(f"cannot put the data set at {target}: {error.strerror}", hint="Is another process writing it?") from error
+
+
+def _write_images(folder: Path, tables: _Tables, images: Mapping[str, int], seed: int, advance: Callable[[], object]) -> None:
+    for split, count in images.items():
+        (folder / split).mkdir(parents=True)
+        for number in range(count):
+            scene, referents = _described_scene(Random(f"{seed}/{split}/{number}"))
+            file_name = tables.add(split, scene, referents)
+            paint(scene, tables.size).save(folder / file_name, "JPEG", **_JPEG)
+            advance()
+
+
+def _described_scene(rng: Random) -> tuple[Scene, dict[Thing, tuple[str, ...]]]:
+    while True:
+        scene = compose(rng)
+        referents = refer(scene.things, rng)
+        if referents:
+            return scene, referents
+
+
+def _sync(folder: Path) -> None:
+    """Waits until every file in the folder is on the disk: much faster once for all than after each file."""
+    for path in filter(Path.is_file, folder.rglob("*")):
+        with path.open("r+b") as file:
+            os.fsync(file.fileno())
+
+
+@dataclass
+class _Tables:
+    """The rows of `instances.json` and of the refs file, numbered as they come."""
+
+    size: int
+    images: list[Record] = field(default_factory=list)
+    annotations: list[Record] = field(default_factory=list)
+    refs: list[Record] = field(default_factory=list)
+    sentences: int = 0
+
+    def add(self, split: str, scene: Scene, referents: Mapping[Thing, tuple[str, ...]]) -> str:
+        """Enters one scene and returns the name of its image's file below `images/`."""
+        image_id = len(self.images) + 1
+        file_name = f"{split}/scene_{image_id:06d}.jpg"
+        self.images.append({"id": image_id, "file_name": file_name, "height": self.size, "width": self.size})
+        for thing in scene.things:
+            annotation = self._annotation(thing, image_id)
+            self.annotations.append(annotation)
+            if thing in referents:
+                self.refs.append(self._ref(annotation, split, referents[thing]))
+        return file_name
+
+    def _annotation(self, thing: Thing, image_id: int) -> Record:
+        corners = [(round(self.size * x, 2), round(self.size * y, 2)) for x, y in thing.outline()]
+        xs, ys = zip(*corners, strict=True)
+        return {
+            "id": len(self.annotations) + 1,
+            "image_id": image_id,
+            "category_id": _CATEGORIES[thing.shape],
+            "segmentation": [[coordinate for corner in corners for coordinate in corner]],
+            "area": round(_area(corners), 2),
+            "bbox": [min(xs), min(ys), round(max(xs) - min(xs), 2), round(max(ys) - min(ys), 2)],
+            "iscrowd": 0,
+            "color": thing.color,
+            "size": thing.size,
+        }
+
+    def _ref(self, annotation: Record, split: str, texts: Sequence[str]) -> Record:
+        sent_ids = list(range(self.sentences, self.sentences + len(texts)))
+        self.sentences += len(texts)
+        return {
+            "ref_id": len(self.refs),
+            "ann_id": annotation["id"],
+            "image_id": annotation["image_id"],
+            "category_id": annotation["category_id"],
+            # Genuine files name the image's file with the annotation's id behind it: no such file exists.
+            "file_name": f"{split}/scene_{annotation['image_id']:06d}_{annotation['id']}.jpg",
+            "split": split,
+            "sent_ids": sent_ids,
+            "sentences": [
+                {"tokens": text.split(), "raw": text, "sent": text, "sent_id": sent_id}
+                for sent_id, text in zip(sent_ids, texts, strict=True)
+            ],
+        }
+
+    def instances(self) -> Record:
+        """The whole of `instances.json`."""
+        return {
+            "info": {"description": "Scenes of drawn shapes for referring image segmentation", "version": "1"},
+            "licenses": [],
+            "images": self.images,
+            "annotations": self.annotations,
+            "categories": [{"id": number, "name": name, "supercategory": "shape"} for name, number in _CATEGORIES.items()],
+        }
+
+
+def _area(corners: Sequence[tuple[float, float]]) -> float:
+    """The area of a polygon (shoelace formula)."""
+    following = [*corners[1:], corners[0]]
+    return abs(sum(x * down - across * y for (x, y), (across, down) in zip(corners, following, strict=True))) / 2

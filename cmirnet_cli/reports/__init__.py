@@ -1,0 +1,1 @@
+"""Tables, overlays and pages for people to look at."""

@@ -1,0 +1,68 @@
+"""Training curves as a picture: loss, validation scores and learning rate over the epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from cmirnet_cli.reports.chart import CHART_HEIGHT, CHART_WIDTH, Line, draw_chart
+from cmirnet_cli.reports.drawing import draw_rounded, rounded
+from cmirnet_cli.reports.palette import BLUE, ORANGE, PAPER, PURPLE, RULE, VERMILION
+
+GAP = 16
+MARGIN = 24
+ROUNDING = 10
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """What one epoch left behind.
+
+    Attributes:
+        epoch: its number.
+        loss: mean training loss.
+        overall_iou: on the validation split, in percent (0 to 100); `None` where the epoch was not validated.
+        mean_iou: likewise.
+        lr: base learning rate.
+    """
+
+    epoch: int
+    loss: float
+    overall_iou: float | None
+    mean_iou: float | None
+    lr: float
+
+
+def training_curves(history: Sequence[CurvePoint]) -> Image.Image:
+    """Three charts side by side: training loss, validation scores, learning rate.
+
+    A line passes over epochs without a value and breaks where a value is not finite, so that a diverged run shows.
+
+    Raises:
+        ValueError: the history is empty.
+    """
+    if not history:
+        raise ValueError("no epochs to draw curves of")
+    epochs = [point.epoch for point in history]
+    charts = [draw_chart(title, epochs, lines) for title, lines in _lines(history).items()]
+    width = 2 * MARGIN + len(charts) * (CHART_WIDTH + GAP) - GAP
+    canvas = Image.new("RGB", (width, 2 * MARGIN + CHART_HEIGHT), PAPER)
+    for place, chart in enumerate(charts):
+        left = MARGIN + place * (CHART_WIDTH + GAP)
+        draw_rounded(canvas, (left - 1, MARGIN - 1, left + CHART_WIDTH + 1, MARGIN + CHART_HEIGHT + 1), ROUNDING + 1, RULE)
+        canvas.paste(chart, (left, MARGIN), rounded(chart.size, ROUNDING))
+    return canvas
+
+
+def _lines(history: Sequence[CurvePoint]) -> dict[str, list[Line]]:
+    """The lines of each chart, by its title."""
+    return {
+        "Training loss": [Line("loss", VERMILION, [point.loss for point in history])],
+        "Validation IoU, %": [
+            Line("overall", BLUE, [point.overall_iou for point in history]),
+            Line("mean", ORANGE, [point.mean_iou for point in history]),
+        ],
+        "Learning rate": [Line("learning rate", PURPLE, [point.lr for point in history])],
+    }

@@ -1,0 +1,151 @@
+"""The gallery picture: a sheet of cards, each an image with its mask, the sentence and how well they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from cmirnet_cli.reports.drawing import draw_rounded, font, rounded, text_width, wrapped
+from cmirnet_cli.reports.overlay import Mask, Photo, check_mask, outer_outline, overlay
+from cmirnet_cli.reports.palette import FAINT_INK, GREEN, INK, ORANGE, PAPER, RULE, VERMILION, WHITE, Colour
+
+PREDICTION: Colour = ORANGE
+TARGET: Colour = WHITE
+HIT_COLOUR: Colour = GREEN
+MISS_COLOUR: Colour = VERMILION
+HIT = 0.5
+"""From this IoU on the meter is green, as in precision@0.5."""
+
+PICTURE = 220
+PADDING = 10
+CARD = PICTURE + 2 * PADDING
+ROUNDING = 6
+GAP = 16
+MARGIN = 28
+METER = 34
+LEGEND = 60
+HEADER = 86
+TITLE_SIZE = 26
+CAPTION_SIZE = 15
+CAPTION_LINE = 20
+CAPTION_LINES = 3
+SMALL_SIZE = 13
+FINENESS = 2
+"""Pictures are drawn so many times larger than they are shown."""
+STEP_SMOOTHING = 0.4
+"""Blur of an enlarged mask's edge in pixels of the small mask; a single pixel survives it."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One card of a contact sheet.
+
+    Attributes:
+        image: uint8 (H, W, 3), RGB; any size, any aspect.
+        prediction: bool (H, W).
+        target: bool (H, W), or `None` where the truth is unknown.
+        sentence: the expression, in any length.
+        iou: of prediction and target, a fraction from 0 to 1, or `None` for no meter.
+    """
+
+    image: Photo
+    prediction: Mask
+    target: Mask | None
+    sentence: str
+    iou: float | None = None
+
+
+def contact_sheet(cells: Sequence[Cell], columns: int = 4, title: str = "") -> Image.Image:
+    """Draw the cells row by row as cards of one size, under a title and a legend.
+
+    Small images are enlarged smoothly and large ones reduced, aspect kept. Letters of scripts that the built-in font lacks become boxes.
+
+    Raises:
+        ValueError: there are no cells or no columns, or a mask does not fit its image.
+    """
+    if not cells or columns < 1:
+        raise ValueError(f"a contact sheet needs cells and columns, not {len(cells)} and {columns}")
+    captions = [wrapped(cell.sentence, CAPTION_SIZE, PICTURE, CAPTION_LINES) for cell in cells]
+    height = PICTURE + 2 * PADDING + max(map(len, captions)) * CAPTION_LINE + METER
+    columns = min(columns, len(cells))
+    sheet = Image.new("RGB", _sheet_size(len(cells), columns, height), PAPER)
+    _draw_header(sheet, title, truth=any(cell.target is not None for cell in cells))
+    for index, (cell, caption) in enumerate(zip(cells, captions, strict=True)):
+        row, column = divmod(index, columns)
+        _draw_card(sheet, (MARGIN + column * (CARD + GAP), HEADER + row * (height + GAP)), height, cell, caption)
+    return sheet
+
+
+def _sheet_size(cells: int, columns: int, height: int) -> tuple[int, int]:
+    rows = -(-cells // columns)
+    return 2 * MARGIN + columns * CARD + (columns - 1) * GAP, HEADER + rows * height + (rows - 1) * GAP + MARGIN
+
+
+def _draw_header(sheet: Image.Image, title: str, *, truth: bool) -> None:
+    draw = ImageDraw.Draw(sheet)
+    for line in wrapped(title, TITLE_SIZE, sheet.width - 2 * MARGIN, 1):
+        draw.text((MARGIN, MARGIN), line, INK, font(TITLE_SIZE), anchor="lm")
+    x = MARGIN
+    for name, colour in (("prediction", PREDICTION), *((("ground truth", TARGET),) if truth else ())):
+        draw_rounded(sheet, (x, LEGEND - 7, x + 20, LEGEND + 7), 4, INK)
+        draw_rounded(sheet, (x + 2, LEGEND - 5, x + 18, LEGEND + 5), 3, colour)
+        draw.text((x + 28, LEGEND), name, FAINT_INK, font(SMALL_SIZE), anchor="lm")
+        x += 28 + text_width(name, SMALL_SIZE) + GAP
+
+
+def _draw_card(sheet: Image.Image, corner: tuple[int, int], height: int, cell: Cell, caption: Sequence[str]) -> None:
+    left, top = corner
+    draw_rounded(sheet, (left - 1, top - 1, left + CARD + 1, top + height + 1), PADDING + 1, RULE)
+    draw_rounded(sheet, (left, top, left + CARD, top + height), PADDING, WHITE)
+    left, top = left + PADDING, top + PADDING
+    sheet.paste(_picture(cell), (left, top), rounded((PICTURE, PICTURE), ROUNDING))
+    if cell.iou is not None:
+        _draw_meter(sheet, left, corner[1] + height - METER // 2 - PADDING // 2, cell.iou)
+    draw = ImageDraw.Draw(sheet)
+    for line, text in enumerate(caption):
+        draw.text((left, top + PICTURE + PADDING + line * CAPTION_LINE), text, INK, font(CAPTION_SIZE))
+
+
+def _draw_meter(sheet: Image.Image, left: int, middle: int, iou: float) -> None:
+    """The IoU as a bar and a number, in one line that the picture is as wide as."""
+    right = left + PICTURE
+    ImageDraw.Draw(sheet).text((right, middle), f"IoU {100 * iou:.0f}", FAINT_INK, font(SMALL_SIZE), anchor="rm")
+    length = PICTURE - text_width("IoU 100", SMALL_SIZE) - PADDING
+    draw_rounded(sheet, (left, middle - 3, left + length, middle + 3), 3, RULE)
+    if iou > 0:
+        colour = HIT_COLOUR if iou >= HIT else MISS_COLOUR
+        draw_rounded(sheet, (left, middle - 3, left + max(6, round(iou * length)), middle + 3), 3, colour)
+
+
+def _picture(cell: Cell) -> Image.Image:
+    """The image with its masks in the middle of a square of `PICTURE` pixels, drawn larger and reduced so that outlines are smooth."""
+    fine = PICTURE * FINENESS
+    size = _fitting_size(cell.image, fine)
+    photo = np.asarray(Image.fromarray(cell.image).resize(size, Image.Resampling.BICUBIC))
+    check_mask(cell.image, cell.prediction)
+    drawn = overlay(photo, _resized(cell.prediction, size), PREDICTION)
+    if cell.target is not None:
+        check_mask(cell.image, cell.target)
+        drawn.paste(TARGET, mask=Image.fromarray(outer_outline(_resized(cell.target, size), FINENESS)))
+    square = Image.new("RGB", (fine, fine), PAPER)
+    square.paste(drawn, ((fine - size[0]) // 2, (fine - size[1]) // 2))
+    return square.reduce(FINENESS)
+
+
+def _fitting_size(image: Photo, side: int) -> tuple[int, int]:
+    """Width and height of the image when its longer side is `side` pixels."""
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _resized(mask: Mask, size: tuple[int, int]) -> Mask:
+    """The mask at another (width, height); where that is larger, its edge is smooth instead of in steps."""
+    soft = Image.fromarray(mask).convert("L").resize(size, Image.Resampling.BICUBIC)
+    enlargement = size[0] / mask.shape[1]
+    if enlargement > 1:
+        soft = soft.filter(ImageFilter.GaussianBlur(STEP_SMOOTHING * enlargement))
+    return np.asarray(soft) >= 128

@@ -1,0 +1,130 @@
+"""Tables for the terminal: what weights scored, and what a data set holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from cmirnet_cli.metrics.scores import PROTOCOLS, TENTHS, Scores
+
+__all__ = ["PROTOCOLS", "CountRow", "Counted", "ScoreRow", "count_table", "score_table"]
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One line of a score table.
+
+    Attributes:
+        label: what was scored: a protocol, a split.
+        scores: what it scored.
+        control: what the same weights scored with the sentences shuffled between referents; two more lines show it and the difference.
+    """
+
+    label: str
+    scores: Scores
+    control: Scores | None = None
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Referents, images and sentences of a split; `None` where no number is known."""
+
+    refs: int | None
+    images: int | None
+    sentences: int | None
+
+
+UNKNOWN = Counted(None, None, None)
+
+
+@dataclass(frozen=True)
+class CountRow:
+    """One line of a table of counts: what was found in a split, and what was published about it."""
+
+    split: str
+    found: Counted
+    published: Counted | None = None
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether every published number is the one that was found; None where nothing was published."""
+        known = [
+            (ours, theirs)
+            for ours, theirs in zip(_numbers(self.found), _numbers(self.published or UNKNOWN), strict=True)
+            if theirs is not None
+        ]
+        return all(ours == theirs for ours, theirs in known) if known else None
+
+
+def score_table(rows: Sequence[ScoreRow], *, title: str | None = None, label: str = "protocol") -> Table:
+    """Scores in percent, one line for each protocol or split; `label` heads the first column."""
+    table = _table(title, label, "oIoU", "mIoU", *(f"P@.{tenths}" for tenths in TENTHS), "sentences")
+    for row in rows:
+        table.add_row(Text(row.label), *_score_cells(row.scores))
+        if row.control is not None:
+            table.add_row("shuffled text", *_score_cells(row.control), style="dim")
+            table.add_row("difference", *_difference_cells(row.scores, row.control), style="green")
+            table.add_section()
+    return table
+
+
+def count_table(rows: Sequence[CountRow], *, title: str | None = None) -> Table:
+    """Refs, images and sentences of each split; where anything was published, the published numbers and whether they agree."""
+    compare = any(row.published for row in rows)
+    published = ("published",) if compare else ()
+    table = _table(title, "split", "refs", *published, "images", *published, "sentences", *published, *(("agrees",) if compare else ()))
+    for row in rows:
+        table.add_row(Text(row.split), *(_compared_cells(row) if compare else map(_number, _numbers(row.found))))
+    return table
+
+
+def _table(title: str | None, label: str, *columns: str) -> Table:
+    table = Table(
+        title=Text(title) if title else None,
+        title_justify="left",
+        title_style="bold",
+        header_style="bold",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 0, 0, 1),
+        pad_edge=False,
+        show_edge=False,
+    )
+    table.add_column(label)
+    for column in columns:
+        table.add_column(column, justify="right", style="dim" if column == "published" else None, no_wrap=True, overflow="fold")
+    return table
+
+
+def _percentages(scores: Scores) -> tuple[float, ...]:
+    return scores.overall_iou, scores.mean_iou, *scores.precision
+
+
+def _score_cells(scores: Scores) -> list[str]:
+    return [*(f"{value:.2f}" for value in _percentages(scores)), f"{scores.sentences:,}"]
+
+
+def _difference_cells(scores: Scores, control: Scores) -> list[str]:
+    return [f"{ours - theirs:+.2f}" for ours, theirs in zip(_percentages(scores), _percentages(control), strict=True)]
+
+
+def _numbers(counted: Counted) -> tuple[int | None, int | None, int | None]:
+    return counted.refs, counted.images, counted.sentences
+
+
+def _number(value: int | None) -> str:
+    return "-" if value is None else f"{value:,}"
+
+
+def _compared_cells(row: CountRow) -> list[str]:
+    pairs = zip(_numbers(row.found), _numbers(row.published or UNKNOWN), strict=True)
+    cells = [cell for ours, theirs in pairs for cell in (_found(ours, theirs), _number(theirs))]
+    return [*cells, {True: "yes", False: "[bold yellow]no[/]", None: "-"}[row.agrees]]
+
+
+def _found(ours: int | None, theirs: int | None) -> str:
+    differs = theirs is not None and ours != theirs
+    return f"[bold yellow]{_number(ours)}[/]" if differs else _number(ours)

@@ -1,0 +1,1 @@
+"""Weights folders, official checkpoints, ImageNet starting points."""

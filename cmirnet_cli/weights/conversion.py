@@ -1,0 +1,176 @@
+"""An authors' checkpoint as a model of ours, with an account of everything that was in the file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from accelerate import init_empty_weights
+from torch import Tensor
+from transformers import PreTrainedTokenizerBase
+
+from cmirnet_cli.config import ModelConfig, Settings, TextConfig
+from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.model.build import build_network
+from cmirnet_cli.model.segmenter import ReferringModel
+from cmirnet_cli.model.text import TextEncoder
+from cmirnet_cli.weights.bundle import Bundle, BundleConfig
+from cmirnet_cli.weights.checkpoint import read_checkpoint, state_dict
+from cmirnet_cli.weights.encoder import encoder_from_config, load_tokenizer
+from cmirnet_cli.weights.official import Account, ConvertedNetwork, convert_network
+from cmirnet_cli.weights.official_text import ConvertedText, convert_text
+
+NETWORK, TEXT = "model", "bert_model"
+TRAINING = ("optimizer", "lr_scheduler", "scaler")
+FACTS = ("epoch", "args")
+DATASET_NAME = re.compile(r"[A-Za-z0-9+_]+")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of an official checkpoint.
+
+    Attributes:
+        accounts: what became of every entry of the state dicts `model` and `bert_model`.
+        ignored: parts that only a resumed training needs, by name.
+        facts: `epoch` and `args` as plain data; what is no number, text or list of these stands as the name of its type.
+    """
+
+    accounts: Mapping[str, Account]
+    ignored: tuple[str, ...]
+    facts: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A model from an official checkpoint, in eval mode on the CPU, and what became of the file."""
+
+    bundle: Bundle
+    report: Report
+
+
+def read_official(path: Path, tokenizer: str | None = None) -> Conversion:
+    """The model in an authors' checkpoint.
+
+    Args:
+        path: the `.pth` file.
+        tokenizer: local folder or hub id, as an official file names none; by default that of the published text encoder.
+
+    Raises:
+        WeightsError: the file is refused by `read_checkpoint`, holds anything unknown, or the tokenizer is not to be had or not its own.
+    """
+    checkpoint = read_checkpoint(path)
+    return convert_checkpoint(checkpoint, _tokenizer(tokenizer or TextConfig().source))
+
+
+def convert_checkpoint(checkpoint: object, tokenizer: PreTrainedTokenizerBase) -> Conversion:
+    """What `read_checkpoint` gave, as a model.
+
+    Raises:
+        WeightsError: a part or an entry is unknown or missing, or the tokenizer belongs to another text encoder.
+    """
+    parts = _parts(checkpoint)
+    network = convert_network(state_dict(parts[NETWORK], f"`{NETWORK}`"))
+    text = convert_text(state_dict(parts[TEXT], f"`{TEXT}`"))
+    _check_widths(network.config, text, tokenizer)
+    facts = {name: _plain(parts[name]) for name in FACTS if name in parts}
+    accounts = {NETWORK: network.account, TEXT: text.account}
+    report = Report(accounts, tuple(name for name in TRAINING if name in parts), facts)
+    return Conversion(Bundle(_model(network, text), tokenizer, _described(network.config, text, parts.get("args"))), report)
+
+
+def _tokenizer(source: str) -> PreTrainedTokenizerBase:
+    try:
+        return load_tokenizer(source)
+    except WeightsError as error:
+        raise WeightsError(
+            error.message,
+            hint="an official checkpoint holds no tokenizer: name a folder that does with --tokenizer DIR (tokenizer=… in Python)",
+        ) from error
+
+
+def _parts(checkpoint: object) -> dict[str, object]:
+    """The entries of an official checkpoint by name."""
+    hint = "an authors' checkpoint holds `model` and `bert_model`, and besides them only what its training needed"
+    if not isinstance(checkpoint, Mapping):
+        raise WeightsError(f"this is no official checkpoint but a {type(checkpoint).__name__}", hint=hint)
+    names = [str(name) for name in checkpoint]
+    missing = [name for name in (NETWORK, TEXT) if name not in checkpoint]
+    if missing:
+        raise WeightsError(f"this is no official checkpoint: it has no {' and no '.join(missing)} but {_listed(names)}", hint=hint)
+    unknown = [name for name in names if name not in (NETWORK, TEXT, *TRAINING, *FACTS)]
+    if unknown:
+        raise WeightsError(f"the official checkpoint holds entries nobody knows: {_listed(unknown)}", hint=hint)
+    return dict(checkpoint)
+
+
+def _check_widths(config: ModelConfig, text: ConvertedText, tokenizer: PreTrainedTokenizerBase) -> None:
+    width, rows = text.config["hidden_size"], text.config["vocab_size"]
+    if width != config.text_width:
+        raise WeightsError(
+            f"the network reads words of {config.text_width} channels, the text encoder beside it gives {width}",
+            hint="`model` and `bert_model` must come from one training",
+        )
+    if len(tokenizer) != rows:
+        raise WeightsError(
+            f"the tokenizer {tokenizer.name_or_path} knows {len(tokenizer):,} words, the text encoder {rows:,}",
+            hint="name the tokenizer that the checkpoint was trained with: --tokenizer DIR or a hub id (tokenizer=… in Python)",
+        )
+
+
+def _model(network: ConvertedNetwork, text: ConvertedText) -> ReferringModel:
+    """The model with numbers of its own, so that the file may go away."""
+    with init_empty_weights(include_buffers=False):
+        model = ReferringModel(build_network(network.config), TextEncoder(encoder_from_config(text.config)))
+    _fill(model.network, network.state)
+    _fill(model.text.encoder, text.state)
+    return model.eval()
+
+
+def _fill(module: torch.nn.Module, state: Mapping[str, Tensor]) -> None:
+    kinds = {name: value.dtype for name, value in module.state_dict().items()}
+    module.load_state_dict({name: value.to(kinds[name], copy=True) for name, value in state.items()}, strict=True, assign=True)
+
+
+def _described(config: ModelConfig, text: ConvertedText, arguments: object) -> BundleConfig:
+    published = Settings(model=config)
+    return BundleConfig(
+        model=config,
+        encoder=text.config,
+        tokens=published.text.tokens,
+        image_size=published.data.image_size,
+        dataset=_trained_on(arguments),
+    )
+
+
+def _trained_on(arguments: object) -> str:
+    """`<dataset>-<split_by>` where the arguments of the authors' training name both, else an empty text."""
+    given = arguments if isinstance(arguments, dict) else {}
+    names = [given.get("dataset"), given.get("splitBy")]
+    known = [name for name in names if isinstance(name, str) and DATASET_NAME.fullmatch(name)]
+    return "-".join(known) if len(known) == len(names) else ""
+
+
+def _plain(value: object) -> object:
+    """Numbers, texts and short lists of them as they are, one level of a dict; of anything else the type's name."""
+    if isinstance(value, dict):
+        return {str(name): _plain_value(one) for name, one in value.items()}
+    return _plain_value(value)
+
+
+def _plain_value(value: object) -> object:
+    if isinstance(value, (list, tuple)) and all(_is_scalar(one) for one in value):
+        return list(value)
+    return value if _is_scalar(value) else str(value) if isinstance(value, torch.device) else f"({type(value).__name__})"
+
+
+def _is_scalar(value: object) -> bool:
+    return value is None or isinstance(value, (bool, int, float, str))
+
+
+def _listed(names: Iterable[str]) -> str:
+    found = [name[:80] for name in names]
+    return ", ".join(found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")

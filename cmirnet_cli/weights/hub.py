@@ -1,0 +1,54 @@
+"""The Hugging Face hub: weights folders come and go, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from huggingface_hub import HfApi, snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+from cmirnet_cli.errors import WeightsError
+
+WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
+"""Files that a weights folder is made of; a tokenizer may have a vocabulary as text or as a sentencepiece model."""
+
+_TransportError: type[Exception] = HfHubHTTPError.__bases__[0]
+"""The base of all errors of the hub's HTTP client, which is another library in some versions."""
+
+REFUSALS = (_TransportError, HFValidationError, OSError)
+
+
+def download(hub_id: str) -> Path:
+    """The local copy of a repository on the hub; what is there already is not fetched again, and nothing of it is run.
+
+    Raises:
+        WeightsError: there is no such repository, or the hub cannot be reached and no copy is at hand.
+    """
+    try:
+        return Path(snapshot_download(hub_id, allow_patterns=WANTED))
+    except REFUSALS as error:
+        raise WeightsError(
+            f"there is no folder {hub_id}, and the hub does not give it: {_reason(error)}",
+            hint="check the path, or the hub id and the network",
+        ) from error
+
+
+def upload(folder: Path, repo_id: str, *, private: bool, message: str, api: HfApi | None = None) -> str:
+    """Put a folder on the hub as one commit, into a repository that is made where it is missing; the commit's address.
+
+    Raises:
+        WeightsError: the hub cannot be reached or refuses.
+    """
+    api = api or HfApi()
+    try:
+        api.create_repo(repo_id, private=private, exist_ok=True)
+        return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message).commit_url)
+    except REFUSALS as error:
+        raise WeightsError(
+            f"the hub does not take {repo_id}: {_reason(error)}",
+            hint="check the id and the network; `hf auth login` gives you the right to write",
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

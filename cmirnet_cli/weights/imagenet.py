@@ -1,0 +1,124 @@
+"""ImageNet starting points for the visual trunk: timm's from the hub, torchvision's and the Swin authors' from files."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import timm
+from torch import Tensor
+
+from cmirnet_cli.config import ModelConfig
+from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.model.build import RESNET, SWIN
+from cmirnet_cli.model.cmirnet import CMIRNet
+from cmirnet_cli.weights.checkpoint import read_checkpoint, state_dict
+
+_SWIN_NAMES = [
+    (re.compile(r"patch_embed\."), r"0.down.embed."),
+    (re.compile(r"layers\.(\d+)\.downsample\."), r"\1.down."),
+    (re.compile(r"layers\.(\d+)\.blocks\."), r"\1.blocks."),
+]
+_RESNET_NAMES = [
+    (re.compile(r"conv1\."), "0.conv."),
+    (re.compile(r"bn1\."), "0.bn."),
+    (re.compile(r"layer(\d)\."), r"\1.blocks."),
+]
+_IGNORED = {
+    "swin": re.compile(r"(norm|head)\..+|layers\.\d+\.blocks\.\d+\.(attn\.relative_position_index|attn_mask)"),
+    "resnet": re.compile(r"fc\..+"),
+}
+"""The classifier, and index tables that the network makes itself."""
+
+_MERGING_AT_THE_END = "layers.0.downsample.reduction.weight"
+
+
+@dataclass(frozen=True)
+class TrunkReport:
+    """What became of a classifier's entries, by their own names; `missing` are counters of batches, which then start at 0."""
+
+    used: tuple[str, ...]
+    ignored: tuple[str, ...]
+    missing: tuple[str, ...]
+
+
+def load_start(network: CMIRNet, config: ModelConfig, start: str) -> TrunkReport | None:
+    """Bring the trunk to its starting point; None where nothing was loaded.
+
+    Args:
+        network: whose trunk to fill.
+        config: what the network was built from.
+        start: `imagenet` (timm's weights, fetched from the hub unless they are at hand), `none`, or a file: torchvision's ResNet `.pth`
+            or the Swin authors' `swin_*.pth`, read as data.
+
+    Raises:
+        WeightsError: there are no such weights for this backbone, they cannot be fetched or read, or they are another backbone's.
+    """
+    if start == "none":
+        return None
+    return load_trunk(network, _pretrained(config) if start == "imagenet" else _from_file(start), config)
+
+
+def load_trunk(network: CMIRNet, state: Mapping[str, Tensor], config: ModelConfig) -> TrunkReport:
+    """Load a classifier's trunk into the stages, strictly; names are timm's, torchvision's or the Swin authors' own.
+
+    The Swin authors keep patch merging at the end of a stage, timm at the start of the next. All three concatenate the four
+    neighbours in one order, (0,0), (1,0), (0,1), (1,1) as (row, column), so that the numbers go over as they are.
+
+    Raises:
+        WeightsError: an entry of the trunk is missing, unknown or of another shape.
+    """
+    ignored = {name for name in state if _IGNORED[config.family].fullmatch(name)}
+    shift = int(_MERGING_AT_THE_END in state)
+    trunk = {_our_name(name, config, shift): value for name, value in state.items() if name not in ignored}
+    expected = network.stages.state_dict().keys()
+    try:
+        network.stages.load_state_dict(trunk, strict=True)
+    except RuntimeError as error:
+        reason = textwrap.shorten(str(error), 240)
+        raise WeightsError(f"the trunk's weights do not fit {config.backbone}: {reason}", hint="they must be of one backbone") from error
+    return TrunkReport(tuple(sorted(state.keys() - ignored)), tuple(sorted(ignored)), tuple(sorted(expected - trunk.keys())))
+
+
+def _pretrained(config: ModelConfig) -> Mapping[str, Tensor]:
+    name = (SWIN | RESNET)[config.backbone].imagenet
+    if name is None:
+        raise WeightsError(
+            f"there are no ImageNet weights for {config.backbone}", hint="train from scratch with --set loop.backbone_weights=none"
+        )
+    try:
+        state: Mapping[str, Tensor] = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
+    except (OSError, RuntimeError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise WeightsError(
+            f"the ImageNet weights {name} cannot be fetched: {reason}",
+            hint="run once where the hub can be reached, give a file with --backbone-weights FILE, or start from scratch with "
+            "--backbone-weights none",
+        ) from error
+    return state
+
+
+def _from_file(start: str) -> dict[str, Tensor]:
+    """The state dict in a file: the file itself or, as the Swin authors write it, its entry `model`."""
+    path = Path(start).expanduser()
+    if not path.is_file():
+        raise WeightsError(
+            f"unknown starting point {start!r} for the trunk: there is no such file",
+            hint="--backbone-weights is imagenet, none, or the file of a ResNet of torchvision's or of a Swin of its authors'",
+        )
+    checkpoint = read_checkpoint(path)
+    inner = checkpoint["model"] if isinstance(checkpoint, dict) and "model" in checkpoint else checkpoint
+    return state_dict(inner, str(path))
+
+
+def _our_name(name: str, config: ModelConfig, shift: int) -> str:
+    if shift and name.startswith("layers.") and ".downsample." in name:
+        _, stage, rest = name.split(".", 2)
+        name = f"layers.{int(stage) + shift}.{rest}"
+    for pattern, ours in _SWIN_NAMES if config.family == "swin" else _RESNET_NAMES:
+        if pattern.match(name):
+            return pattern.sub(ours, name, count=1)
+    return name

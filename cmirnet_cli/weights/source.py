@@ -1,0 +1,63 @@
+"""Where weights come from: a folder, a repository of the Hugging Face hub, or an authors' checkpoint."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.weights.bundle import MODEL_FILE, Bundle, find_weights, load_bundle
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+PICKLED = (".pth", ".pt", ".bin", ".ckpt")
+
+
+def load_weights(source: str | Path) -> Bundle:
+    """The model at a weights folder, a run directory or a hub id, in eval mode on the CPU.
+
+    Raises:
+        WeightsError: nothing usable is there.
+    """
+    return load_bundle(_folder(source))
+
+
+def load_weights_or_checkpoint(source: str | Path, tokenizer: str | None = None) -> Bundle:
+    """As `load_weights`, and an authors' `.pth` file besides, read as data.
+
+    Args:
+        source: where the weights are.
+        tokenizer: local folder or hub id, for a `.pth` file, which holds none; by default that of the published text encoder.
+
+    Raises:
+        WeightsError: nothing usable is there.
+    """
+    path = Path(source).expanduser()
+    if not path.is_file():
+        return load_weights(source)
+    from cmirnet_cli.weights.conversion import read_official
+
+    return read_official(path, tokenizer).bundle
+
+
+def fingerprint(source: str | Path) -> str:
+    """The sha256 of `model.safetensors`, which names these weights in results."""
+    digest = hashlib.sha256()
+    with (find_weights(_folder(source)) / MODEL_FILE).open("rb") as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _folder(source: str | Path) -> Path:
+    path = Path(source).expanduser()
+    if path.is_file():
+        raise WeightsError(
+            f"{path} is a file, not a weights folder",
+            hint=f"an authors' checkpoint becomes one with: cmirnet convert {path} OUT; else give the folder that holds {MODEL_FILE}",
+        )
+    if path.exists() or path.suffix in PICKLED or not HUB_ID.fullmatch(str(source)):
+        return path
+    from cmirnet_cli.weights.hub import download
+
+    return download(str(source))

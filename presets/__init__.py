@@ -1,0 +1,1 @@
+"""Presets: one YAML file per experiment, with a header that says what it is for."""

@@ -1,0 +1,54 @@
+"""Whole commands, run as a user runs them but inside this process."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cmirnet_cli.app import run
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command line came to: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> dict[str, Any]:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def cmirnet(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    def call(*words: object) -> Outcome:
+        capsys.readouterr()
+        code = run([str(word) for word in words])
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def coco128(shared_data: Path) -> Path:
+    """Photographs of COCO with templated expressions, in REFER layout."""
+    return shared_data / "coco128_refer"
+
+
+@pytest.fixture(scope="module")
+def road(coco128: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which real photographs were prepared and a small model was trained on them for one epoch."""
+    home = tmp_path_factory.mktemp("road")
+    source = ["--split-by", "template", "--annotations", str(coco128), "--images", str(coco128 / "images")]
+    assert run(["prepare-data", "refcoco128", *source, "--out", str(home / "cache"), "--size", "96", "--json"]) == 0
+    places = ["--cache", str(home / "cache"), "--run-dir", str(home / "run")]
+    assert run(["train", "--preset", "smoke", "--epochs", "1", *places, "--device", "cpu", "--json"]) == 0
+    return home

@@ -1,0 +1,40 @@
+"""The order of an epoch: a pure function, and one that can be entered anywhere."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+from cmirnet_cli.batches.sampler import EpochSampler, epoch_order
+
+
+def test_order_is_a_permutation():
+    assert sorted(epoch_order(seed=1, epoch=2, size=50).tolist()) == list(range(50))
+
+
+def test_order_depends_on_nothing_but_its_arguments():
+    before = epoch_order(3, 4, 50).tolist()
+    torch.manual_seed(9)
+    torch.rand(3)
+    assert epoch_order(3, 4, 50).tolist() == before
+
+
+def test_every_seed_and_epoch_has_an_order_of_its_own():
+    orders = {tuple(epoch_order(seed, epoch, 50).tolist()) for seed, epoch in product(range(4), range(4))}
+    assert len(orders) == 16
+
+
+def test_batches_follow_the_order_and_a_last_one_that_is_not_full_is_left_out():
+    batches = list(EpochSampler(11, 3, seed=0, epoch=1))
+    assert [len(batch) for batch in batches] == [3, 3, 3]
+    assert np.concatenate(batches).tolist() == epoch_order(0, 1, 11)[:9].tolist()
+
+
+@pytest.mark.parametrize("offset", [0, 1, 2, 3])
+def test_epoch_entered_at_an_offset_goes_on_as_if_it_had_not_been_left(offset: int):
+    whole, rest = EpochSampler(11, 3, seed=0, epoch=1), EpochSampler(11, 3, seed=0, epoch=1, offset=offset)
+    assert list(rest) == list(whole)[offset:]
+    assert len(rest) == len(whole) - offset

@@ -1,0 +1,55 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from cmirnet_cli.cache.durable import new_file, reserve, sha256_of, sweep
+from cmirnet_cli.errors import CacheError
+
+
+def write(target: Path, *pieces: str, room: int = 0) -> None:
+    with new_file(target) as path:
+        path.touch()
+        if room:
+            reserve(path, room)
+        for piece in pieces:
+            path.write_text(piece, encoding="utf-8")
+
+
+def test_a_file_has_its_name_only_when_it_is_finished(tmp_path: Path):
+    with new_file(tmp_path / "done") as path:
+        path.write_text("all of it")
+        assert path.parent == tmp_path
+        assert not (tmp_path / "done").exists()
+    assert [found.name for found in tmp_path.iterdir()] == ["done"]
+
+
+def test_a_file_that_fails_leaves_the_old_one_and_nothing_else(tmp_path: Path):
+    (tmp_path / "done").write_text("old")
+    with pytest.raises(UnicodeEncodeError):
+        write(tmp_path / "done", "half", "\ud800")
+    assert [found.read_text() for found in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_full_disk_is_an_error_with_a_hint_before_anything_is_written(tmp_path: Path):
+    with pytest.raises(CacheError, match="No space left on device") as caught:
+        write(tmp_path / "done", room=1 << 60)
+    assert caught.value.hint == "check the free space and the folder's permissions"
+    assert not list(tmp_path.iterdir())
+
+
+def test_sweeping_takes_unfinished_files_only(tmp_path: Path):
+    for name in (".images-00000.h5.17-ab.tmp", "images-00000.h5", "notes.tmp"):
+        (tmp_path / name).touch()
+    sweep(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images-00000.h5", "notes.tmp"]
+
+
+def test_sha256_of_a_file_is_hashlibs(tmp_path: Path):
+    data = bytes(range(256)) * 9000
+    (tmp_path / "file").write_bytes(data)
+    assert sha256_of(tmp_path / "file") == hashlib.sha256(data).hexdigest()

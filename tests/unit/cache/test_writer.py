@@ -1,0 +1,241 @@
+"""Writing: the same bytes every time, whatever interrupts it, and nothing that only looks complete."""
+
+from __future__ import annotations
+
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from queue import Queue
+
+import pytest
+from PIL import Image
+
+from cmirnet_cli.cache.reader import Cache, verify
+from cmirnet_cli.cache.schema import CacheOptions
+from cmirnet_cli.cache.staging import sole_writer, staging_folder
+from cmirnet_cli.cache.writer import BadImage, estimate, find_bad_images, steps, write_cache
+from cmirnet_cli.errors import CacheError, DataError, ImageError
+from cmirnet_cli.refer.referent import ReferDataset
+
+Draw = Callable[..., ReferDataset]
+Content = Callable[[Path], dict[str, bytes]]
+
+SMALL = CacheOptions(sizes=(8,))
+WRITE = """
+import pickle, sys
+from pathlib import Path
+from cmirnet_cli.cache.schema import CacheOptions
+from cmirnet_cli.cache.writer import write_cache
+dataset, options = pickle.loads(Path(sys.argv[1]).read_bytes())
+write_cache(dataset, Path(sys.argv[2]), options)
+"""
+
+
+def writer_process(dataset: ReferDataset, folder: Path, options: CacheOptions) -> subprocess.Popen[str]:
+    job = folder.with_name(f"job-{options.store}-{options.sizes}.pickle")
+    job.write_bytes(pickle.dumps((dataset, options)))
+    return subprocess.Popen([sys.executable, "-c", WRITE, str(job), str(folder)], stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("store", ["decoded", "encoded"])
+def test_two_runs_write_the_same_bytes_whatever_the_number_of_workers(draw: Draw, tmp_path: Path, content: Content, store: str):
+    dataset, options = draw(images=20), CacheOptions(store=store, sizes=(8, 12))
+    write_cache(dataset, tmp_path / "one", options)
+    time.sleep(1.1)  # a time stamp in the files would differ
+    write_cache(dataset, tmp_path / "two", options, workers=3)
+    assert content(tmp_path / "one") == content(tmp_path / "two")
+    assert sorted(content(tmp_path / "one")) == ["annotations.h5", "images-00000.h5", "manifest.json"]
+
+
+def test_a_killed_writer_costs_one_shard_and_leaves_no_trace(draw: Draw, tmp_path: Path, content: Content):
+    dataset = draw(images=1100, height=6, width=6)
+    write_cache(dataset, tmp_path / "undisturbed", SMALL)
+    folder = tmp_path / "killed"
+    process = writer_process(dataset, folder, SMALL)
+    while not list(tmp_path.glob("killed.partial-*/images-00000.h5.sha256")):
+        assert process.poll() is None, process.stderr and process.stderr.read()
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    with pytest.raises(CacheError, match="is not finished"):
+        Cache.open(folder)
+    (kept,) = tmp_path.glob("killed.partial-*/images-00000.h5")
+    inode = kept.stat().st_ino
+    (kept.parent / ".images-00001.h5.1-dead.tmp").write_bytes(b"half a shard")
+    write_cache(dataset, folder, SMALL)
+    assert (folder / "images-00000.h5").stat().st_ino == inode
+    assert content(folder) == content(tmp_path / "undisturbed")
+    assert not list(tmp_path.glob("killed.*"))
+
+
+def test_writers_killed_at_any_moment_end_in_the_same_bytes(draw: Draw, tmp_path: Path, content: Content):
+    dataset = draw(images=600, height=6, width=6)
+    write_cache(dataset, tmp_path / "undisturbed", SMALL)
+    folder = tmp_path / "killed"
+    for delay in (0.3, 0.45, 0.6, 0.75):
+        process = writer_process(dataset, folder, SMALL)
+        time.sleep(delay)
+        process.kill()
+        process.communicate()
+        assert not folder.exists() or verify(folder) == []
+    write_cache(dataset, folder, SMALL)
+    assert content(folder) == content(tmp_path / "undisturbed")
+
+
+def test_a_shard_that_was_damaged_meanwhile_is_written_again(draw: Draw, tmp_path: Path, content: Content):
+    dataset = draw(images=600, height=6, width=6)
+    manifest = write_cache(dataset, tmp_path / "undisturbed", SMALL)
+    last = dataset.images[-1].path
+    whole = last.read_bytes()
+    last.write_bytes(whole[:-30] + b"\0" * 30)
+    with pytest.raises(ImageError, match=last.name):
+        write_cache(dataset, tmp_path / "resumed", SMALL)
+    last.write_bytes(whole)
+    shard = staging_folder(tmp_path / "resumed", manifest.fingerprint.key) / "images-00000.h5"
+    for place in (0.01, 0.5, 0.999):
+        data = bytearray(shard.read_bytes())
+        data[int(place * len(data))] ^= 128
+        shard.write_bytes(data)
+    write_cache(dataset, tmp_path / "resumed", SMALL)
+    assert content(tmp_path / "resumed") == content(tmp_path / "undisturbed")
+
+
+def test_two_writers_at_once_both_end_well(draw: Draw, tmp_path: Path, content: Content):
+    dataset = draw(images=600, height=6, width=6)
+    write_cache(dataset, tmp_path / "undisturbed", SMALL)
+    processes = [writer_process(dataset, tmp_path / "shared", SMALL) for _ in range(2)]
+    assert [(process.communicate()[1], process.returncode) for process in processes] == [("", 0), ("", 0)]
+    assert content(tmp_path / "shared") == content(tmp_path / "undisturbed")
+    assert not list(tmp_path.glob("shared.*"))
+
+
+def test_a_writer_says_that_it_waits_for_another(draw: Draw, tmp_path: Path):
+    dataset = draw()
+    key = write_cache(dataset, tmp_path / "first", SMALL).fingerprint.key
+    said: Queue[str] = Queue()
+    with ThreadPoolExecutor(1) as pool:
+        with sole_writer(staging_folder(tmp_path / "second", key), print):
+            waiting = pool.submit(write_cache, dataset, tmp_path / "second", SMALL, notice=said.put)
+            assert "another process is writing" in said.get(timeout=30)
+            assert not waiting.done()
+        assert waiting.result(timeout=30).fingerprint.key == key
+    assert verify(tmp_path / "second") == []
+
+
+def test_of_two_writers_with_different_options_one_wins_whole(draw: Draw, tmp_path: Path):
+    dataset = draw(images=600, height=6, width=6)
+    processes = [writer_process(dataset, tmp_path / "shared", CacheOptions(sizes=(size,))) for size in (8, 9)]
+    reports = [process.communicate()[1] for process in processes]
+    assert sorted(process.returncode for process in processes) == [0, 1]
+    assert "CacheError" in "".join(reports)
+    assert verify(tmp_path / "shared") == []
+    assert len(Cache.open(tmp_path / "shared").referents("train")) == 450
+
+
+def test_a_complete_cache_of_the_same_data_is_left_as_it_is(draw: Draw, tmp_path: Path):
+    dataset = draw()
+    first = write_cache(dataset, tmp_path / "cache", SMALL)
+    inode = (tmp_path / "cache/images-00000.h5").stat().st_ino
+    assert write_cache(dataset, tmp_path / "cache", SMALL) == first
+    assert (tmp_path / "cache/images-00000.h5").stat().st_ino == inode
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (CacheOptions(sizes=(9,)), r"sizes is \(8,\), not \(9,\)"),
+        (CacheOptions(sizes=(8,), store="encoded"), "store is 'decoded', not 'encoded'"),
+        (CacheOptions(sizes=(8,), overlap="union"), "overlap is 'paper', not 'union'"),
+    ],
+)
+def test_other_options_are_refused_by_name_unless_overwriting(draw: Draw, tmp_path: Path, options: CacheOptions, named: str):
+    dataset = draw()
+    write_cache(dataset, tmp_path / "cache", SMALL)
+    with pytest.raises(CacheError, match=named):
+        write_cache(dataset, tmp_path / "cache", options)
+    write_cache(dataset, tmp_path / "cache", options, overwrite=True)
+    assert Cache.open(tmp_path / "cache").manifest.options == options
+    assert sorted(path.name for path in tmp_path.glob("cache*")) == ["cache"]
+
+
+def test_changed_data_are_refused_by_the_name_of_what_changed(draw: Draw, tmp_path: Path):
+    dataset = draw()
+    write_cache(dataset, tmp_path / "cache", SMALL)
+    reworded = replace(dataset.referents[0], sentences=(replace(dataset.referents[0].sentences[0], text="other words"),))
+    with pytest.raises(CacheError, match="referents is '"):
+        write_cache(replace(dataset, referents=(reworded, *dataset.referents[1:])), tmp_path / "cache", SMALL)
+    dataset.annotation_files[0].write_bytes(b"edited")
+    with pytest.raises(CacheError, match="annotation_files is"):
+        write_cache(dataset, tmp_path / "cache", SMALL)
+
+
+def test_a_folder_that_is_no_cache_is_never_replaced(draw: Draw, tmp_path: Path):
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis/chapter.tex").write_text("years of work")
+    with pytest.raises(CacheError, match="is not a cache"):
+        write_cache(draw(), tmp_path / "thesis", SMALL, overwrite=True)
+    assert (tmp_path / "thesis/chapter.tex").read_text() == "years of work"
+
+
+def test_bad_images_are_found_with_their_reasons_before_anything_is_written(draw: Draw, tmp_path: Path):
+    dataset = draw(suffix=".jpg")
+    images = dataset.images
+    images[1].path.unlink()
+    whole = images[2].path.read_bytes()
+    images[2].path.write_bytes(whole[: len(whole) // 2])
+    images[3].path.write_text("no image")
+    Image.new("RGB", (5, 4)).save(images[4].path)
+    bad = find_bad_images(dataset, workers=2)
+    assert [one.path for one in bad] == [image.path for image in images[1:5]]
+    assert bad[0] == BadImage(images[1].path, "missing")
+    assert "truncated" in bad[1].reason
+    assert "cannot identify" in bad[2].reason
+    assert bad[3].reason == "is 5×4, but its annotations were drawn on 44×31"
+    assert bad == find_bad_images(dataset)
+
+
+def test_skipped_images_take_their_referents_with_them(draw: Draw, tmp_path: Path):
+    dataset = draw()
+    dataset.images[3].path.unlink()
+    dataset.images[5].path.write_bytes(b"")
+    bad = frozenset(one.path for one in find_bad_images(dataset))
+    done: list[int] = []
+    manifest = write_cache(dataset, tmp_path / "cache", SMALL, skip=bad, advance=done.append)
+    assert manifest.fingerprint.skipped == ("00003.png", "00005.png")
+    assert [Cache.open(tmp_path / "cache").referent(row).ref_id for row in range(6)] == [1000, 1001, 1002, 1004, 1006, 1007]
+    assert sum(done) == steps(dataset, bad) == 12
+
+
+@pytest.mark.parametrize("store", ["decoded", "encoded"])
+def test_a_truncated_image_stops_the_writer_and_nothing_looks_complete(draw: Draw, tmp_path: Path, store: str):
+    dataset = draw(suffix=".jpg")
+    path = dataset.images[6].path
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ImageError, match=r"00006\.jpg"):
+        write_cache(dataset, tmp_path / "cache", CacheOptions(store=store, sizes=(8,)), workers=2)
+    assert not (tmp_path / "cache").exists()
+    assert not list(tmp_path.glob("cache*/*.tmp"))
+
+
+def test_a_cache_larger_than_the_disk_is_refused_before_it_is_begun(draw: Draw, tmp_path: Path):
+    options = CacheOptions(sizes=(4_000_000,))
+    assert estimate(draw(), options) > 8 * 3 * 4_000_000**2
+    with pytest.raises(CacheError, match="the cache needs about 384,000,000 MB"):
+        write_cache(draw(), tmp_path / "cache", options)
+    assert not list(tmp_path.glob("cache*"))
+
+
+def test_a_data_set_without_referents_is_refused(tmp_path: Path):
+    with pytest.raises(DataError, match="no referent"):
+        write_cache(ReferDataset("none", "x", (), ()), tmp_path / "cache", SMALL)
+
+
+@pytest.mark.parametrize("sizes", [(), (0,), (8, 8)])
+def test_impossible_sizes_are_refused(sizes: tuple[int, ...]):
+    with pytest.raises(CacheError, match="cannot have the sizes"):
+        CacheOptions(sizes=sizes)

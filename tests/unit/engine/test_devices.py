@@ -1,0 +1,48 @@
+"""Devices by name, and seeds."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from cmirnet_cli.engine.devices import pick_device, seed_everything
+from cmirnet_cli.errors import UsageError
+
+
+def test_cpu_is_always_there():
+    assert pick_device("cpu") == torch.device("cpu")
+
+
+def test_auto_takes_an_accelerator_where_there_is_one():
+    there = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    assert pick_device("auto").type == there
+
+
+@pytest.mark.parametrize("name", ["gpu", "CUDA", "cuda:x", "cuda:-1", "", "cpu cpu"])
+def test_name_that_is_none_is_refused_with_those_that_are(name: str):
+    with pytest.raises(UsageError, match="there is no device called") as caught:
+        pick_device(name)
+    assert caught.value.hint == "use auto, cpu, cuda, cuda:N or mps"
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "cpu:1", "mps:3", "xla", "meta"])
+def test_device_this_machine_has_not_is_refused_by_name(name: str):
+    with pytest.raises(UsageError, match=f"this machine has no device '{name}'") as caught:
+        pick_device(name)
+    assert "auto" in caught.value.hint
+
+
+def drawn() -> tuple[float, float, float]:
+    return random.random(), float(np.random.rand()), float(torch.rand(1))
+
+
+@pytest.mark.parametrize("seed", [0, 7, 2**40])
+def test_a_seed_fixes_what_every_generator_draws(seed: int):
+    seed_everything(seed)
+    first = drawn()
+    assert drawn() != first
+    seed_everything(seed)
+    assert drawn() == first

@@ -1,0 +1,147 @@
+"""One's own JSONL is read line by line; what is wrong is named with its line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cmirnet_cli.errors import AnnotationError
+from cmirnet_cli.refer.jsonl import read_jsonl
+from cmirnet_cli.refer.masks import rasterise
+from cmirnet_cli.refer.referent import Sentence
+
+BOX = [2, 3, 8, 3, 8, 9, 2, 9]
+LINE = {"image": "photos/cup.png", "expression": "the red cup", "polygons": [BOX], "split": "train"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A picture of 30×20 pixels and a mask of it."""
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "masks").mkdir()
+    Image.new("RGB", (30, 20), "red").save(tmp_path / "photos" / "cup.png")
+    mask = np.zeros((20, 30), dtype=np.uint8)
+    mask[3:9, 2:8] = 1
+    Image.fromarray(mask).save(tmp_path / "masks" / "one.png")
+    Image.fromarray(mask * 255).save(tmp_path / "masks" / "cup.png")
+    Image.fromarray(mask * 255).convert("1").save(tmp_path / "masks" / "bits.png")
+    Image.fromarray(mask * 255).convert("RGBA").save(tmp_path / "masks" / "rgba.png")
+    Image.fromarray(mask.astype(np.uint16) * 65535).save(tmp_path / "masks" / "deep.png")
+    Image.fromarray(mask.astype(np.uint16)).save(tmp_path / "masks" / "deep one.png")
+    return tmp_path
+
+
+def write(folder: Path, *lines: Any) -> Path:
+    path = folder / "cups.jsonl"
+    path.write_text("".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def without(*keys: str) -> dict[str, Any]:
+    return {key: value for key, value in LINE.items() if key not in keys}
+
+
+def test_each_line_is_a_referent_numbered_as_the_line(folder: Path) -> None:
+    path = write(folder, LINE, "", LINE | {"expression": "left  Cup é", "split": "val"})
+    dataset = read_jsonl(path)
+    assert (dataset.name, dataset.split_by, dataset.splits) == ("cups", "jsonl", ("train", "val"))
+    assert [referent.ref_id for referent in dataset.referents] == [1, 3]
+    assert dataset.referents[1].sentences == (Sentence(3, "left  Cup é"),)
+    (image,) = dataset.images
+    assert (image.path, image.height, image.width) == (folder / "photos" / "cup.png", 20, 30)
+    assert dataset.annotation_files == (path,)
+
+
+@pytest.mark.parametrize(
+    "outline",
+    [
+        {"mask": "masks/cup.png"},
+        {"mask": "masks/one.png"},
+        {"mask": "masks/bits.png"},
+        {"mask": "masks/rgba.png"},
+        {"mask": "masks/deep.png"},
+        {"mask": "masks/deep one.png"},
+        {"polygons": [BOX]},
+        {"rle": {"size": [20, 30], "counts": [43] + [6, 14] * 5 + [6, 451]}},
+        {"rle": [{"size": [20, 30], "counts": [43] + [6, 14] * 5 + [6, 451]}]},
+    ],
+)
+def test_every_form_of_outline_gives_the_same_pixels(folder: Path, outline: Any) -> None:
+    (referent,) = read_jsonl(write(folder, without("polygons") | outline)).referents
+    expected = np.zeros((20, 30), dtype=np.uint8)
+    expected[3:9, 2:8] = 1
+    np.testing.assert_array_equal(rasterise(referent.objects, 20, 30), expected)
+
+
+def test_what_was_read_can_be_written_as_json(folder: Path) -> None:
+    (referent,) = read_jsonl(write(folder, without("polygons") | {"mask": "masks/cup.png"})).referents
+    assert json.loads(json.dumps(referent.objects)) == list(map(list, referent.objects))
+
+
+@pytest.mark.parametrize("outline", [{"polygons": []}, {"rle": []}])
+def test_an_empty_list_refers_to_nothing(folder: Path, outline: Any) -> None:
+    assert read_jsonl(write(folder, without("polygons") | outline)).referents[0].objects == ()
+
+
+def test_a_missing_or_broken_image_is_left_to_the_cache(folder: Path) -> None:
+    (folder / "photos" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n not a picture")
+    dataset = read_jsonl(write(folder, LINE | {"image": "photos/absent.png"}, LINE | {"image": "photos/broken.png"}))
+    assert [(image.path.name, image.height, image.width) for image in dataset.images] == [("absent.png", 0, 0), ("broken.png", 0, 0)]
+
+
+def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(folder: Path) -> None:
+    path = folder / "cups.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + json.dumps(LINE).encode() + b"\r\n" + json.dumps(LINE).encode() + b"\r\n")
+    assert len(read_jsonl(path, name="mine").referents) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{", "is not valid JSON"),
+        ("[1]", "is no dict"),
+        ("[" * 100_000, "is not valid JSON"),
+        (without("image"), "field 'image' is missing"),
+        (without("expression"), "field 'expression' is missing"),
+        (without("split"), "field 'split' is missing"),
+        (without("polygons"), "one of the fields mask, polygons, rle, but has none"),
+        (LINE | {"mask": "masks/cup.png"}, "but has mask and polygons"),
+        (LINE | {"expression": 5}, "field 'expression' is 5"),
+        (LINE | {"expression": "\ud800"}, "field 'expression'"),
+        (LINE | {"image": "x" * 3000}, "field 'image'"),
+        (LINE | {"image": ""}, "field 'image'"),
+        (LINE | {"polygons": {}}, "field 'polygons' is {}; it must be a list"),
+        (LINE | {"polygons": [[1, 2, 3, 4]]}, "the polygon .* is malformed"),
+        (without("polygons") | {"rle": "text"}, "field 'rle' is 'text'; it must be an RLE or a list"),
+        (without("polygons") | {"rle": {"size": [30, 20], "counts": [600]}}, "an RLE has the size"),
+        (without("polygons") | {"rle": {}}, "an RLE has the size None"),
+        (without("polygons") | {"mask": 1}, "field 'mask' is 1; it must be a path"),
+        (without("polygons") | {"mask": "masks/absent.png"}, "field 'mask': .*absent.png cannot be read"),
+        (without("polygons") | {"mask": "photos/wide.png"}, r"the size \[20, 31\]"),
+        (LINE | {"image": "photos/turned.jpg"}, "EXIF orientation 6"),
+    ],
+)
+def test_a_wrong_line_is_named_with_its_number(folder: Path, line: Any, said: str) -> None:
+    Image.new("L", (31, 20), 255).save(folder / "photos" / "wide.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 20)).save(folder / "photos" / "turned.jpg", exif=exif)
+    with pytest.raises(AnnotationError, match=said) as caught:
+        read_jsonl(write(folder, LINE, line))
+    assert "cups.jsonl: line 2" in caught.value.message
+    assert len(caught.value.message) < 600
+
+
+def test_a_file_without_lines_or_with_other_bytes_is_an_error(folder: Path) -> None:
+    with pytest.raises(AnnotationError, match="has no line"):
+        read_jsonl(write(folder, ""))
+    (folder / "cups.jsonl").write_bytes(b"\xff\xfe{")
+    with pytest.raises(AnnotationError, match="is not UTF-8"):
+        read_jsonl(folder / "cups.jsonl")
+    with pytest.raises(AnnotationError, match="cannot be read"):
+        read_jsonl(folder / "absent.jsonl")

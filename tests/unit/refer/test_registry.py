@@ -1,0 +1,89 @@
+"""The table of data sets agrees with itself, with the facts of the genuine files and with the published counts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cmirnet_cli.errors import UsageError
+from cmirnet_cli.refer.registry import SPLITS, PublishedCounts, belongs, choose_split_by, legal_splits, published_counts
+
+
+@pytest.mark.parametrize(
+    ("dataset", "default"), [("refcoco", "unc"), ("refcoco+", "unc"), ("refcocog", "umd"), ("refclef", "unc"), ("grefcoco", "unc")]
+)
+def test_every_data_set_has_a_default_split_by(dataset: str, default: str) -> None:
+    assert choose_split_by(dataset, None) == default
+
+
+def test_a_wrong_split_by_is_an_error_that_lists_the_legal_ones() -> None:
+    with pytest.raises(UsageError, match="refcocog has no split_by 'unc'; it has umd and google"):
+        choose_split_by("refcocog", "unc")
+
+
+def test_an_unknown_data_set_without_split_by_is_an_error_that_lists_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="refcoco, refcoco\\+, refcocog, refclef, grefcoco") as caught:
+        choose_split_by("refcocoo", None)
+    assert "--split-by" in str(caught.value.hint)
+
+
+def test_ones_own_data_set_takes_any_split_by() -> None:
+    assert choose_split_by("refcoco128", "template") == "template"
+    assert legal_splits("refcoco128", "template") == ()
+
+
+def test_refcocog_google_has_no_test_split() -> None:
+    assert legal_splits("refcocog", "google") == ("train", "val")
+
+
+@pytest.mark.parametrize(
+    ("label", "splits"),
+    [
+        ("train", {"train"}),
+        ("val", {"val"}),
+        ("test", {"test"}),
+        ("testA", {"testA"}),
+        ("testAB", {"testA", "testB", "testAB"}),
+        ("testBC", {"testB", "testC"}),
+        ("testAround", set()),
+    ],
+)
+def test_a_referent_belongs_to_every_test_split_its_label_names(label: str, splits: set[str]) -> None:
+    all_splits = ("train", "val", "test", "testA", "testB", "testC", "testAB")
+    assert {split for split in all_splits if belongs(label, split)} == splits
+
+
+def test_published_counts_of_refcoco_are_those_of_the_papers() -> None:
+    counts = published_counts("refcoco", "unc")
+    assert counts["train"] == PublishedCounts(42404, 16994, 120624, ())
+    assert [counts[split].sentences for split in ("val", "testA", "testB")] == [10834, 5657, 5095]
+    assert counts["total"].refs == 50000
+
+
+@pytest.mark.parametrize(("dataset", "split_by"), [(dataset, split_by) for dataset in SPLITS for split_by in SPLITS[dataset]])
+def test_published_counts_add_up(dataset: str, split_by: str) -> None:
+    counts = published_counts(dataset, split_by)
+    for field in ("refs", "sentences"):
+        parts = [getattr(numbers, field) for split, numbers in counts.items() if split != "total"]
+        total = getattr(counts["total"], field) if "total" in counts else None
+        if total is not None and None not in parts:
+            assert sum(parts) == total
+
+
+def test_unconfirmed_counts_say_so() -> None:
+    assert published_counts("refcocog", "umd")["train"].unconfirmed == ("sentences",)
+    assert published_counts("grefcoco", "unc") == {}
+    assert published_counts("my own", "x") == {}
+
+
+def test_published_counts_are_those_of_the_collected_table(shared_data: Path) -> None:
+    table = json.loads((shared_data / "published_counts.json").read_text(encoding="utf-8"))
+    for dataset, split_by in ((name, division) for name in SPLITS for division in SPLITS[name]):
+        ours = published_counts(dataset, split_by)
+        for split, numbers in table[f"{dataset}/{split_by}"].items():
+            if isinstance(numbers, dict):
+                theirs = [numbers.get(key) for key in ("refs", "images", "sents")]
+                cleaned = [int(value.split()[0]) if isinstance(value, str) else value for value in theirs]
+                assert [ours[split].refs, ours[split].images, ours[split].sentences] == cleaned

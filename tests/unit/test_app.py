@@ -1,0 +1,214 @@
+"""How a command line becomes an exit code: every way a command can end, through the whole application."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import typer
+
+from cmirnet_cli import __version__
+from cmirnet_cli.app import as_user_error, run
+from cmirnet_cli.errors import AnnotationError, CmirnetError, ConfigError, ExportError, UsageError, WeightsError
+
+BUG_HINT = "this is a bug in cmirnet; please report it with what --traceback shows"
+
+
+def spoken(capsys):
+    captured = capsys.readouterr()
+    return captured.out, captured.err
+
+
+def process(*statements: str) -> subprocess.CompletedProcess:
+    """A fresh process with one more command, `try`, whose body is the last statement."""
+    *before, body = statements
+    code = f"""
+import sys
+from cmirnet_cli import app
+{chr(10).join(before)}
+def attempt() -> None:
+    '''Try.'''
+    {body}
+app.COMMANDS = (("try", attempt), ("other", attempt))
+app.main()
+"""
+    return subprocess.run([sys.executable, "-c", code, "try"], capture_output=True, text=True, check=False)
+
+
+def test_no_words_show_the_help(capsys):
+    assert run([]) == 0
+    assert "Usage: cmirnet" in spoken(capsys)[0]
+
+
+def test_version_prints_the_package_version(capsys):
+    assert run(["--version"]) == 0
+    assert spoken(capsys) == (f"cmirnet {__version__}\n", "")
+
+
+def test_an_unknown_command_ends_with_2_and_a_suggestion(capsys):
+    assert run(["preset", "ls"]) == 2
+    out, err = spoken(capsys)
+    assert out == ""
+    assert err.startswith("error: No such command 'preset'. Did you mean 'presets'")
+    assert err.endswith("\nhint: see cmirnet --help\n")
+
+
+def test_a_group_without_a_command_ends_with_2(capsys):
+    assert run(["presets"]) == 2
+    assert spoken(capsys)[1] == "error: Missing command.\nhint: see cmirnet presets --help\n"
+
+
+def test_a_missing_argument_is_named_with_its_command(capsys):
+    assert run(["presets", "show"]) == 2
+    assert spoken(capsys)[1] == "error: Missing argument 'NAME'.\nhint: see cmirnet presets show --help\n"
+
+
+def test_an_unknown_option_as_json_is_one_object_on_stdout(capsys):
+    assert run(["presets", "ls", "--json", "--colour"]) == 2
+    out, err = spoken(capsys)
+    error = json.loads(out)["error"]
+    assert (error["kind"], error["exit_code"], error["hint"]) == ("UsageError", 2, "see cmirnet presets ls --help")
+    assert "--colour" in error["message"]
+    assert err == ""
+
+
+def test_a_command_error_ends_with_its_own_code(capsys):
+    assert run(["presets", "show", "refcoco-swinb"]) == 2
+    assert spoken(capsys)[1] == "error: there is no preset 'refcoco-swinb'\nhint: did you mean refcoco-swin-b?\n"
+
+
+def test_quiet_leaves_only_the_exit_code(capsys):
+    assert run(["presets", "show", "nothing", "-q"]) == 2
+    assert run(["presets", "show", "--quiet"]) == 2
+    assert spoken(capsys) == ("", "")
+
+
+def test_traceback_shows_where_an_error_arose(capsys):
+    assert run(["presets", "show", "nothing", "--traceback"]) == 2
+    err = spoken(capsys)[1]
+    assert "Traceback (most recent call last)" in err
+    assert "load_preset" in err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(CmirnetError, 1), (UsageError, 2), (ConfigError, 2), (AnnotationError, 3), (WeightsError, 4), (ExportError, 5)],
+)
+def test_our_errors_are_reported_as_they_are(error, code):
+    raised = error("what", hint="what now")
+    assert as_user_error(raised) is raised
+    assert raised.exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("problem", "message", "hint"),
+    [
+        (ValueError("seven"), "ValueError: seven", BUG_HINT),
+        (EOFError(), "EOFError", BUG_HINT),
+        (MemoryError(), "out of memory: none left", "use a smaller batch, smaller images or fewer workers"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "a.h5"),
+            "no space left to write a.h5",
+            "free some space, or write to another disk",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "b"),
+            "Permission denied: b",
+            "check the path and its permissions; --traceback shows where it was used",
+        ),
+        (typer.BadParameter("not a device"), "Invalid value: not a device", "see cmirnet --help"),
+    ],
+)
+def test_other_exceptions_become_one_clear_line(problem, message, hint):
+    error = as_user_error(problem)
+    assert (error.message, error.hint) == (message, hint)
+
+
+def test_an_unexpected_exception_shows_no_traceback_and_ends_with_1():
+    ended = process("{}['mask']")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"error: KeyError: 'mask'\nhint: {BUG_HINT}\n"
+
+
+def test_a_file_that_ends_early_is_not_taken_for_an_interruption():
+    ended = process("raise EOFError('Ran out of input')")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: EOFError: Ran out of input")
+
+
+def test_ctrl_c_ends_with_130():
+    ended = process("import os, signal", "os.kill(os.getpid(), signal.SIGINT)")
+    assert (ended.returncode, ended.stderr) == (130, "interrupted\n")
+
+
+def test_a_command_may_end_with_a_code_of_its_own():
+    assert process("import typer", "raise typer.Exit(3)").returncode == 3
+    assert process("return 3").returncode == 3
+
+
+def test_sigterm_ends_with_143_after_cleaning_up(tmp_path):
+    left = tmp_path / "left"
+    code = f"""
+import time
+from pathlib import Path
+from cmirnet_cli import app
+def wait() -> None:
+    '''Wait.'''
+    try:
+        Path({str(tmp_path / "ready")!r}).touch()
+        time.sleep(30)
+    finally:
+        Path({str(left)!r}).touch()
+app.COMMANDS = (("wait", wait), ("other", wait))
+app.main()
+"""
+    with subprocess.Popen([sys.executable, "-c", code, "wait"]) as running:
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "ready").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(timeout=20) == 143
+    assert left.exists()
+
+
+@pytest.mark.parametrize("words", ["--help", "presets ls", "presets ls --json"])
+def test_a_reader_that_leaves_early_causes_no_traceback(words):
+    ended = subprocess.run(["bash", "-c", f"{sys.executable} -m cmirnet_cli {words} | true"], capture_output=True, text=True, check=True)
+    assert (ended.stdout, ended.stderr) == ("", "")
+
+
+def test_presets_are_listed_shown_and_copied(tmp_path, capsys):
+    assert run(["presets", "ls", "--json"]) == 0
+    names = [preset["name"] for preset in json.loads(spoken(capsys)[0])["presets"]]
+    assert {"demo", "refcoco-swin-b", "smoke"} <= set(names)
+    assert run(["presets", "show", "demo"]) == 0
+    shown = spoken(capsys)[0]
+    assert run(["presets", "cp", "demo", str(tmp_path)]) == 0
+    assert (tmp_path / "demo.yaml").read_text() == shown
+    assert spoken(capsys) == (f"{tmp_path / 'demo.yaml'}\n", f"use it with: cmirnet train --preset {tmp_path / 'demo.yaml'}\n")
+
+
+def test_copying_a_preset_replaces_nothing_by_itself(tmp_path, capsys):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("mine")
+    assert run(["presets", "cp", "demo", str(mine)]) == 2
+    assert f"error: {mine} exists already\n" in spoken(capsys)[1]
+    assert mine.read_text() == "mine"
+    assert run(["presets", "cp", "demo", str(mine), "--overwrite"]) == 0
+    assert mine.read_text().startswith("# Purpose:")
+    assert list(tmp_path.iterdir()) == [mine]
+
+
+def test_copying_a_preset_into_a_missing_folder_says_how_to_make_it(tmp_path, capsys):
+    assert run(["presets", "cp", "demo", str(tmp_path / "no" / "demo.yaml")]) == 2
+    assert spoken(capsys)[1].endswith(f"hint: create it: mkdir -p {tmp_path / 'no'}\n")
+
+
+def test_the_shell_completes_commands_and_options():
+    environment = {**os.environ, "_CMIRNET_COMPLETE": "complete_bash", "COMP_WORDS": "cmirnet presets s", "COMP_CWORD": "2"}
+    ended = subprocess.run([sys.executable, "-m", "cmirnet_cli"], env=environment, capture_output=True, text=True, check=False)
+    assert ended.stdout.split() == ["show"]

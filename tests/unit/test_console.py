@@ -1,0 +1,179 @@
+"""What is printed where: results on stdout, the rest on stderr, in text and in JSON."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.table import Table
+from rich.text import Text
+
+from cmirnet_cli.console import Console, ProgressLines
+from cmirnet_cli.errors import ImageError
+
+
+@pytest.fixture
+def console():
+    return Console()
+
+
+class Clock:
+    """A clock that a test moves by hand."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def on_a_terminal(code: str, stream: str) -> str:
+    """What a process writes to one stream when that stream is a terminal."""
+    ours, theirs = pty.openpty()
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: theirs}
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    subprocess.run([sys.executable, "-c", f"from cmirnet_cli.console import console\n{code}"], check=True, env=environment, **streams)
+    os.close(theirs)
+    written = b""
+    while chunk := _read(ours):
+        written += chunk
+    os.close(ours)
+    return written.decode()
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:
+        return b""
+
+
+def test_the_result_is_all_that_stdout_gets(console, capsys):
+    console.notice("reading")
+    console.warn("2 images are missing")
+    console.result({"count": 3}, "3 images")
+    assert capsys.readouterr() == ("3 images\n", "reading\nwarning: 2 images are missing\n")
+
+
+def test_json_is_one_object_with_a_schema_version(console, capsys):
+    console.configure(json=True)
+    console.result({"count": 3, "files": (Path("a") / "b",), "iou": float("nan"), "nested": {1: [float("inf")]}}, "3 images")
+    assert json.loads(capsys.readouterr().out) == {
+        "schema_version": 1,
+        "count": 3,
+        "files": [str(Path("a") / "b")],
+        "iou": None,
+        "nested": {"1": [None]},
+    }
+
+
+def test_an_error_is_two_lines_on_stderr(console, capsys):
+    console.error(ImageError("cannot read [red]a.jpg", hint="replace it"))
+    assert capsys.readouterr() == ("", "error: cannot read [red]a.jpg\nhint: replace it\n")
+
+
+def test_an_error_without_a_hint_is_one_line(console, capsys):
+    console.error(ImageError("cannot read a.jpg"))
+    assert capsys.readouterr() == ("", "error: cannot read a.jpg\n")
+
+
+def test_an_error_in_json_goes_to_stdout(console, capsys):
+    console.configure(json=True)
+    console.error(ImageError("cannot read a.jpg", hint="replace it"))
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {
+        "schema_version": 1,
+        "error": {"kind": "ImageError", "message": "cannot read a.jpg", "hint": "replace it", "exit_code": 3},
+    }
+    assert err == ""
+
+
+def test_quiet_silences_stderr_and_keeps_the_result(console, capsys):
+    console.configure(quiet=True)
+    console.notice("reading")
+    console.warn("careful")
+    console.error(ImageError("broken"))
+    with console.progress("reading", total=2) as advance:
+        advance(2, loss=0.5)
+    console.result({}, "done")
+    assert capsys.readouterr() == ("done\n", "")
+
+
+def test_text_is_printed_as_it_stands(console, capsys):
+    line = "[bold]/a/[b]/c:smile:" + "x" * 300
+    console.result({}, line)
+    assert capsys.readouterr().out == f"{line}\n"
+
+
+def test_a_table_in_a_pipe_has_no_frame_and_one_line_a_row(console, capsys):
+    console.result({}, console.table(None, ["split", "sentences"], [("val", "10,834"), ("x" * 150, 5)]))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines] == [["split", "sentences"], ["val", "10,834"], ["x" * 150, "5"]]
+    assert lines[2].endswith("        5")
+
+
+def test_a_hand_made_table_loses_its_frame_in_a_pipe_too(console, capsys):
+    table = Table("split")
+    table.add_row("val")
+    console.result({}, table)
+    assert capsys.readouterr().out.split() == ["split", "val"]
+
+
+def test_cells_are_not_read_as_markup(console, capsys):
+    console.result({}, console.table(None, ["sentence"], [("[red]cup",), (Text("styled", style="green"),)]))
+    assert capsys.readouterr().out.split() == ["sentence", "[red]cup", "styled"]
+
+
+def test_a_table_on_a_terminal_has_a_frame():
+    assert "╭" in on_a_terminal("console.result({}, console.table('t', ['a'], [[1]]))", "stdout")
+
+
+def test_progress_on_a_terminal_is_a_bar_that_counts():
+    shown = on_a_terminal("with console.progress('epoch [1]', 4) as advance:\n    advance(3, loss=0.51234)\n    advance()", "stderr")
+    assert "epoch [1]" in shown
+    assert "━" in shown
+    assert "4/4" in shown
+    assert "loss 0.5123" in shown
+
+
+def test_short_progress_in_a_pipe_says_nothing(console, capsys):
+    with console.progress("reading", total=2) as advance:
+        advance(2)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_progress_in_a_pipe_is_a_line_every_ten_seconds():
+    clock, lines = Clock(), []
+    progress = ProgressLines("train", 1000, lines.append, clock)
+    for _ in range(25):
+        clock.now += 1
+        progress(10, loss=0.25, split="val")
+    progress.close()
+    assert lines == [
+        "train: 100 of 1,000 (10%), 10.0/s, 0:01:30 left, loss 0.25, split val",
+        "train: 200 of 1,000 (20%), 10.0/s, 0:01:20 left, loss 0.25, split val",
+        "train: 250 of 1,000 (25%), 10.0/s, 0:01:15 left, loss 0.25, split val",
+    ]
+
+
+def test_progress_without_a_total_counts():
+    clock, lines = Clock(), []
+    progress = ProgressLines("reading", None, lines.append, clock)
+    clock.now += 10
+    progress(1500)
+    progress.close()
+    assert lines == ["reading: 1,500 done, 150.0/s"]
+
+
+def test_the_traceback_is_that_of_the_cause(console, capsys):
+    console.configure(traceback=True)
+    try:
+        {}["mask"]
+    except KeyError as cause:
+        console.error(ImageError("broken"), cause)
+    err = capsys.readouterr().err
+    assert err.startswith("Traceback (most recent call last)")
+    assert err.endswith("KeyError: 'mask'\nerror: broken\n")

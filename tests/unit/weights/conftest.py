@@ -1,0 +1,45 @@
+"""A small model with everything that belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from cmirnet_cli.batches.tokens import tokenise, word_tokenizer
+from cmirnet_cli.config import ModelConfig, TextConfig
+from cmirnet_cli.model.build import build_network
+from cmirnet_cli.model.segmenter import ReferringModel
+from cmirnet_cli.model.text import TextEncoder
+from cmirnet_cli.weights.bundle import Bundle, BundleConfig
+from cmirnet_cli.weights.encoder import scratch_encoder
+
+SENTENCES = ("the red cup", "left person", "the dog on the left")
+
+
+@pytest.fixture(params=["swin-nano", "resnet-nano"])
+def bundle(request: pytest.FixtureRequest) -> Bundle:
+    """A model of random weights and lived-in batch norms, in eval mode."""
+    torch.manual_seed(0)
+    config = ModelConfig(backbone=request.param, fusion_width=32, text_width=24)
+    tokenizer = word_tokenizer(SENTENCES)
+    encoder = scratch_encoder(TextConfig(source="scratch"), config.text_width, len(tokenizer))
+    model = ReferringModel(build_network(config), TextEncoder(encoder))
+    model(torch.randn(2, 3, 64, 64), torch.randint(4, 8, (2, 20)), torch.ones(2, 20, dtype=torch.bool))
+    described = BundleConfig(model=config, encoder=encoder.config.to_dict(), tokens=20, image_size=64, dataset="drawn-made")
+    return Bundle(model.eval(), tokenizer, described)
+
+
+@pytest.fixture
+def logits() -> Callable[[Bundle], torch.Tensor]:
+    """Asks a bundle three questions about one made-up image."""
+
+    def asked(bundle: Bundle) -> torch.Tensor:
+        tokens = tokenise(bundle.tokenizer, SENTENCES, bundle.config.tokens)
+        image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)).expand(3, -1, -1, -1)
+        with torch.inference_mode():
+            found = bundle.model(image, tokens.ids, tokens.keep)
+        return torch.stack([found.main, *found.auxiliary])
+
+    return asked

@@ -1,0 +1,134 @@
+"""Weights folders: what goes in comes out, and damage is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.weights.bundle import Bundle, find_weights, load_bundle, save_bundle
+
+
+@pytest.fixture
+def folder(bundle: Bundle, tmp_path: Path) -> Path:
+    save_bundle(bundle, tmp_path / "weights" / "best")
+    return tmp_path / "weights" / "best"
+
+
+def edit_config(folder: Path, **changes: object) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | changes))
+
+
+def test_saved_model_gives_the_same_logits_bit_for_bit(bundle: Bundle, folder: Path, logits: Callable[[Bundle], torch.Tensor]):
+    assert torch.equal(logits(load_bundle(folder)), logits(bundle))
+
+
+def test_loaded_bundle_describes_itself_as_the_saved_one_and_is_in_eval_mode(bundle: Bundle, folder: Path):
+    loaded = load_bundle(folder)
+    assert loaded.config.model_dump_json() == bundle.config.model_dump_json()
+    assert not loaded.model.training
+    assert loaded.tokenizer.get_vocab() == bundle.tokenizer.get_vocab()
+
+
+def test_folder_holds_nothing_that_executes(folder: Path):
+    assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors"}
+
+
+def test_saving_replaces_the_folder_whole_and_leaves_nothing_beside_it(
+    bundle: Bundle, folder: Path, logits: Callable[[Bundle], torch.Tensor]
+):
+    (folder / "stray.txt").touch()
+    torch.nn.init.ones_(bundle.model.network.heads[-1].bias)
+    save_bundle(bundle, folder)
+    assert torch.equal(logits(load_bundle(folder)), logits(bundle))
+    assert [path.name for path in folder.parent.iterdir()] == ["best"]
+    assert not (folder / "stray.txt").exists()
+
+
+def test_run_directory_stands_for_its_best_weights(folder: Path):
+    run = folder.parent.parent
+    assert find_weights(folder) == find_weights(folder.parent) == find_weights(run) == folder
+
+
+def test_path_without_weights_is_refused_with_every_place_that_was_tried(tmp_path: Path):
+    with pytest.raises(WeightsError, match=r"no weights at .*nowhere") as caught:
+        load_bundle(tmp_path / "nowhere")
+    assert str(tmp_path / "nowhere" / "weights" / "best" / "config.json") in caught.value.message
+    assert "cmirnet train" in caught.value.hint
+
+
+def test_missing_tensors_are_refused(folder: Path):
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"model\.safetensors"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("kept", [0, 4, 1000, -1])
+def test_truncated_tensors_are_refused(folder: Path, kept: int):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(WeightsError, match=r"model\.safetensors does not fit its config\.json"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize(
+    ("lost", "found", "message"), [("network.heads.0.bias", None, "Missing key"), (None, "network.mystery", "Unexpected key")]
+)
+def test_missing_and_unknown_tensors_are_refused_by_name(folder: Path, lost: str | None, found: str | None, message: str):
+    tensors = {name: value for name, value in load_file(folder / "model.safetensors").items() if name != lost}
+    save_file(tensors | ({found: torch.zeros(1)} if found else {}), folder / "model.safetensors")
+    with pytest.raises(WeightsError, match=rf'{message}\(s\) in state_dict: "{lost or found}"'):
+        load_bundle(folder)
+
+
+def test_tensors_of_another_width_are_refused_in_one_line_that_names_one(bundle: Bundle, folder: Path):
+    edit_config(folder, model=bundle.config.model.model_dump() | {"fusion_width": 64})
+    with pytest.raises(WeightsError, match=r"size mismatch for network\.\S+") as caught:
+        load_bundle(folder)
+    assert "\n" not in caught.value.message
+
+
+@pytest.mark.parametrize("version", [2, None, "1"])
+def test_another_schema_version_is_refused_with_both(folder: Path, version: object):
+    edit_config(folder, schema_version=version)
+    with pytest.raises(WeightsError, match=f"has schema version {version!r}, this program reads 1"):
+        load_bundle(folder)
+
+
+def test_unknown_setting_is_refused_by_name(folder: Path):
+    edit_config(folder, colour="red")
+    with pytest.raises(WeightsError, match="colour"):
+        load_bundle(folder)
+
+
+def test_unknown_setting_of_the_model_is_refused_by_name(bundle: Bundle, folder: Path):
+    edit_config(folder, model=bundle.config.model.model_dump() | {"depth": 3})
+    with pytest.raises(WeightsError, match=r"model\.depth"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", "\ud800".encode("utf-8", "surrogatepass").decode("latin-1")])
+def test_config_that_is_none_is_refused(folder: Path, text: str):
+    (folder / "config.json").write_text(text, encoding="latin-1")
+    with pytest.raises(WeightsError, match=r"config\.json"):
+        load_bundle(folder)
+
+
+@pytest.mark.parametrize("encoder", [{}, {"model_type": "no such encoder"}])
+def test_text_encoder_nobody_knows_is_refused(folder: Path, encoder: dict[str, str]):
+    edit_config(folder, encoder=encoder)
+    with pytest.raises(WeightsError, match="text encoder that cannot be built"):
+        load_bundle(folder)
+
+
+def test_missing_tokenizer_is_refused(folder: Path):
+    for path in folder.glob("tokenizer*"):
+        path.unlink()
+    with pytest.raises(WeightsError, match="tokenizer"):
+        load_bundle(folder)

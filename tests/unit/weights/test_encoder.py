@@ -1,0 +1,87 @@
+"""Text encoders from a folder, from scratch, and from where there is none."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from cmirnet_cli.batches.tokens import tokenise
+from cmirnet_cli.config import TextConfig
+from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.model.text import TextEncoder
+from cmirnet_cli.weights.encoder import encoder_from_config, load_encoder, load_tokenizer, scratch_encoder
+
+UNREACHABLE = """
+import json, time
+from cmirnet_cli.config import ModelConfig
+from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.model.build import build_network
+from cmirnet_cli.weights.encoder import load_encoder, load_tokenizer
+from cmirnet_cli.weights.imagenet import load_start
+
+config = ModelConfig(backbone="resnet50", fusion_width=32)
+network = build_network(config)
+calls = [
+    lambda: load_encoder("nobody/no-such-encoder"),
+    lambda: load_tokenizer("nobody/no-such-encoder"),
+    lambda: load_start(network, config, "imagenet"),
+]
+for call in calls:
+    began = time.perf_counter()
+    try:
+        call()
+    except WeightsError as error:
+        print(json.dumps([error.message, error.hint, time.perf_counter() - began]))
+"""
+
+
+@torch.inference_mode()
+def test_folder_gives_a_text_encoder_that_knows_what_words_mean(minilm: Path):
+    text = TextEncoder(load_encoder(str(minilm))).eval()
+    tokens = tokenise(load_tokenizer(str(minilm)), ["a small dog", "a little puppy", "the stock market fell"], 20)
+    words = text(tokens.ids, tokens.keep) * tokens.keep[..., None]
+    dog, puppy, market = torch.nn.functional.normalize(words.sum(1))
+    assert words.shape == (3, 20, 384)
+    assert dog @ puppy > 0.6 > 0.3 > dog @ market
+
+
+def test_scratch_encoder_has_the_width_and_depth_asked_for():
+    encoder = scratch_encoder(TextConfig(source="scratch", scratch_layers=3, scratch_heads=2, tokens=12), width=24, vocabulary=30)
+    words = TextEncoder(encoder)(torch.zeros(2, 12, dtype=torch.int64), torch.ones(2, 12, dtype=torch.bool))
+    assert words.shape == (2, 12, 24)
+    assert (encoder.config.num_hidden_layers, encoder.config.num_attention_heads, encoder.config.vocab_size) == (3, 2, 30)
+
+
+def test_encoder_is_rebuilt_from_its_recorded_configuration(minilm: Path):
+    encoder = load_encoder(str(minilm))
+    recorded = json.loads(json.dumps(encoder.config.to_dict()))
+    rebuilt = encoder_from_config(recorded)
+    assert {n: p.shape for n, p in rebuilt.named_parameters()} == {n: p.shape for n, p in encoder.named_parameters()}
+
+
+@pytest.mark.parametrize("load", [load_encoder, load_tokenizer])
+def test_folder_that_is_not_there_or_empty_is_refused_with_a_hint(load: object, tmp_path: Path):
+    for source in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(WeightsError, match="cannot be loaded") as caught:
+            load(str(source))
+        assert "text.source" in caught.value.hint
+
+
+def test_without_the_hub_pretrained_weights_are_refused_at_once_with_a_hint(tmp_path: Path):
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", UNREACHABLE], env=environment, capture_output=True, text=True, check=True)
+    refusals = [json.loads(line) for line in done.stdout.splitlines()]
+    messages, hints, seconds = zip(*refusals, strict=True)
+    assert [message.split(" cannot be ")[0] for message in messages] == [
+        "the text encoder 'nobody/no-such-encoder'",
+        "the tokenizer 'nobody/no-such-encoder'",
+        "the ImageNet weights resnet50.tv_in1k",
+    ]
+    assert all("where the hub can be reached" in hint for hint in hints)
+    assert max(seconds) < 10

@@ -1,0 +1,90 @@
+"""Weights to and from the hub: a repository's local copy, and what is said where there is none."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from huggingface_hub import HfApi
+from PIL import Image
+
+from cmirnet_cli.engine.segmenter import Segmenter
+from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.weights.bundle import Bundle, load_bundle, save_bundle
+from cmirnet_cli.weights.hub import upload
+from cmirnet_cli.weights.source import load_weights
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+ASK = """
+import sys
+from cmirnet_cli import Segmenter
+from cmirnet_cli.errors import WeightsError
+print(Segmenter.from_pretrained("org/name").predict(sys.argv[1], "left person")[0].score)
+try:
+    Segmenter.from_pretrained("org/nothing")
+except WeightsError as error:
+    print(error.message, error.hint, sep=" | ")
+"""
+
+
+class Recorder:
+    """Takes the hub's place at the end of the wire and remembers what was asked of it."""
+
+    def __init__(self, keep: Path) -> None:
+        self.keep, self.made = keep, {}
+
+    def create_repo(self, repo_id: str, **options: object) -> None:
+        self.made = {"repo_id": repo_id, **options}
+
+    def upload_folder(self, *, repo_id: str, folder_path: Path, commit_message: str) -> SimpleNamespace:
+        folder_path.rename(self.keep)
+        return SimpleNamespace(commit_url=f"https://hub/{repo_id}/{commit_message}")
+
+
+@pytest.mark.parametrize("bundle", ["resnet-nano"], indirect=True)
+def test_offline_a_hub_id_means_its_local_copy_and_without_one_is_refused(bundle: Bundle, tmp_path: Path):
+    repository, photo = tmp_path / "hub" / "models--org--name", tmp_path / "photo.png"
+    save_bundle(bundle, repository / "snapshots" / COMMIT)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    Image.new("RGB", (50, 40), "green").save(photo)
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    asked = subprocess.run([sys.executable, "-c", ASK, str(photo)], env=environment, capture_output=True, text=True, check=True)
+    found, refused = asked.stdout.splitlines()
+    expected = Segmenter.from_pretrained(repository / "snapshots" / COMMIT).predict(photo, "left person")[0].score
+    assert float(found) == pytest.approx(expected, abs=1e-6)
+    assert refused.startswith("there is no folder org/nothing, and the hub does not give it: ")
+    assert "hub id" in refused.split(" | ")[1]
+
+
+@pytest.mark.parametrize("name", ["runs/missing.pth", "a/b/c", "nowhere"])
+def test_what_cannot_be_a_hub_id_is_not_looked_for_there(name: str):
+    with pytest.raises(WeightsError, match=f"no weights at {name}"):
+        load_weights(name)
+
+
+@pytest.mark.parametrize("bundle", ["swin-nano"], indirect=True)
+def test_pushed_folder_is_whole_and_gives_the_same_logits(bundle: Bundle, tmp_path: Path, logits: Callable[[Bundle], torch.Tensor]):
+    hub = Recorder(tmp_path / "pushed")
+    address = Segmenter(bundle, torch.device("cpu")).push_to_hub("org/name", license="mit", private=True, message="First", api=hub)
+    assert address == "https://hub/org/name/First"
+    assert hub.made == {"repo_id": "org/name", "private": True, "exist_ok": True}
+    assert torch.equal(logits(load_bundle(hub.keep)), logits(bundle))
+    assert 'from_pretrained("org/name")' in (hub.keep / "README.md").read_text()
+
+
+def test_hub_that_cannot_be_reached_is_an_error_of_ours(tmp_path: Path):
+    with pytest.raises(WeightsError, match="the hub does not take org/name: ") as caught:
+        upload(tmp_path, "org/name", private=False, message="x", api=HfApi(endpoint="http://127.0.0.1:9"))
+    assert "hf auth login" in caught.value.hint
+
+
+def test_id_that_no_repository_can_have_is_an_error_of_ours(tmp_path: Path):
+    with pytest.raises(WeightsError, match="a/b/c"):
+        upload(tmp_path, "a/b/c", private=False, message="x")
