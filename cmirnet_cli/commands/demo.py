@@ -20,7 +20,7 @@ from cmirnet_cli.options import Device, Overwrite
 if TYPE_CHECKING:
     from cmirnet_cli.reports.sheet import Cell
 
-SCENES = {"train": 1500, "val": 60, "test": 200}
+SCENES = {"train": 1200, "val": 40, "test": 150}
 SHOWN = 12
 COLUMNS = 4
 ASKED = "the leftmost shape"
@@ -119,5 +119,5 @@ def _show(out: Path, picture: Path, seconds: float) -> None:
         f"gallery      {picture}",
         f"predictions  {out / 'predictions' / 'gallery.html'}",
         f"weights      {out / 'run/weights/best'}",
-        f"\nTry it:  cmirnet predict {out / 'run'} {out / 'data/scenes/images/test'} -e 'the small red star' --out my-masks --overlay",
+        f"\nTry it:  cmirnet predict {out / 'run'} {out / 'data/scenes/images/test'} -e 'the small red circle' --out my-masks --overlay",
     )

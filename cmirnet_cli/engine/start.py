@@ -106,7 +106,7 @@ def _text_encoder(settings: Settings, cache: Cache) -> tuple[TextEncoder, PreTra
         tokenizer: PreTrainedTokenizerBase = word_tokenizer(
             sentence.text for row in cache.referents(TRAIN_SPLIT).tolist() for sentence in cache.referent(row).sentences
         )
-        encoder = scratch_encoder(settings.text, settings.model.text_width, len(tokenizer))
+        encoder = scratch_encoder(settings.text, settings.model.text_width, tokenizer)
     else:
         encoder, tokenizer = load_encoder(settings.text.source), load_tokenizer(settings.text.source)
     width = encoder.config.hidden_size

@@ -219,7 +219,7 @@ def _check_sizes(cache: Cache, settings: Settings) -> None:
     if missing and options.store == "decoded":
         again = " ".join(f"--size {size}" for size in needed)
         raise DataError(
-            f"{cache.folder} was prepared at {', '.join(map(str, options.sizes))} px; this recipe also needs {', '.join(map(str, missing))} px",
+            f"{cache.folder} holds {', '.join(map(str, options.sizes))} px; the recipe also needs {', '.join(map(str, missing))} px",
             hint=f"prepare it again with {again} --overwrite",
         )
 

@@ -58,7 +58,7 @@ SWIN = {
     "swin-l": SwinVariant(192, (2, 2, 18, 2), (6, 12, 24, 48), 12, "swin_large_patch4_window12_384.ms_in22k"),
 }
 RESNET = {
-    "resnet-nano": ResNetVariant(BasicBlock, (1, 1, 1, 1), (32, 64, 128, 128), stem_type="deep", stem_width=16),
+    "resnet-nano": ResNetVariant(BasicBlock, (1, 1, 1, 1), (64, 128, 256, 256), stem_type="deep", stem_width=16),
     "resnet50": ResNetVariant(Bottleneck, (3, 4, 6, 3), imagenet="resnet50.tv_in1k"),
     "resnet101": ResNetVariant(Bottleneck, (3, 4, 23, 3), imagenet="resnet101.tv_in1k"),
 }
@@ -86,7 +86,8 @@ def _build_resnet(variant: ResNetVariant, config: ModelConfig) -> CMIRNet:
     def fusion(width: int) -> TextGuidedFusion:
         return TextGuidedFusion(width, ResNetWordReading(width, config.text_width, config.fusion_width, heads=8), nn.ReLU)
 
-    trunk = ResNet(variant.block, variant.depths, channels=variant.planes, stem_type=variant.stem_type, stem_width=variant.stem_width)
+    stem = {"stem_type": variant.stem_type, "stem_width": variant.stem_width}
+    trunk = ResNet(variant.block, variant.depths, channels=variant.planes, zero_init_last=False, **stem)
     fusions = [None, None, *(fusion(width) for width in channels[2:])]
     return _assemble(resnet_stages(trunk), fusions, fusion(channels[-1]), [*channels, channels[-1]], config, raw_skips=2)
 

@@ -23,7 +23,7 @@ def flat(path: Path) -> dict[str, object]:
 
 def value_of(settings, name: str):
     section, _, key = name.partition(".")
-    return getattr(getattr(settings, section), key)
+    return settings.model_dump(mode="json")[section][key]
 
 
 def test_the_installed_package_offers_the_presets_of_the_folder():

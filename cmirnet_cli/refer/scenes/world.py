@@ -23,7 +23,7 @@ COLORS: Mapping[str, Color] = MappingProxyType(
         "blue": (44, 112, 224),
     }
 )
-RADII: Mapping[str, tuple[float, float]] = MappingProxyType({"small": (0.092, 0.106), "large": (0.17, 0.2)})
+RADII: Mapping[str, tuple[float, float]] = MappingProxyType({"small": (0.1, 0.115), "large": (0.18, 0.21)})
 
 _BORDER = 0.025
 _GAP = 0.035
@@ -43,19 +43,11 @@ def _centred(points: tuple[Point, ...]) -> tuple[Point, ...]:
     return tuple((x - middle_x, y - middle_y) for x, y in points)
 
 
-def _plus(arm: float, reach: float) -> tuple[Point, ...]:
-    """A plus sign whose arms are `2 * arm` thick and end at `reach`."""
-    quarter = ((arm, -reach), (arm, -arm), (reach, -arm))
-    turns = ((1, 0), (0, 1), (-1, 0), (0, -1))
-    return tuple((x * c - y * s, x * s + y * c) for c, s in turns for x, y in quarter)
-
-
 OUTLINES: Mapping[str, tuple[Point, ...]] = MappingProxyType(
     {
         "circle": _corners((1.0,), 64),
         "square": _corners((1.28,), 4, start=-45.0),
         "triangle": _centred(_corners((1.25,), 3)),
-        "cross": _plus(0.36, 1.08),
     }
 )
 SHAPES = tuple(OUTLINES)
@@ -95,11 +87,11 @@ class Scene:
 
 
 def compose(rng: Random) -> Scene:
-    """A scene of 3 to 5 things in 2 or 3 colours and 2 or 3 shapes, so that most things have something in common."""
+    """A scene of 3 or 4 things in 2 or 3 colours and 2 or 3 shapes, so that most things have something in common."""
     while True:
         colors = rng.sample(tuple(COLORS), rng.choice((2, 3, 3)))
         shapes = rng.sample(SHAPES, rng.choice((2, 3, 3)))
-        sizes = [rng.choice(tuple(RADII)) for _ in range(rng.choice((3, 3, 4, 4, 5)))]
+        sizes = [rng.choice(tuple(RADII)) for _ in range(rng.choice((3, 3, 4, 4)))]
         things = [_thing(rng.choice(shapes), rng.choice(colors), size, rng) for size in sizes]
         scattered = _scattered(things, rng)
         if scattered:

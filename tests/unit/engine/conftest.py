@@ -22,7 +22,7 @@ def judge(small_cache: Cache) -> Judge:
     config = ModelConfig(backbone="resnet-nano", fusion_width=128, text_width=24)
     rows = small_cache.referents("val").tolist()
     tokenizer = word_tokenizer(sentence.text for row in rows for sentence in small_cache.referent(row).sentences)
-    encoder = scratch_encoder(TextConfig(source="scratch"), config.text_width, len(tokenizer))
+    encoder = scratch_encoder(TextConfig(source="scratch"), config.text_width, tokenizer)
     model = ReferringModel(build_network(config), TextEncoder(encoder))
     _sharpen(model)
     _balance(model)

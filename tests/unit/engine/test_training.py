@@ -115,6 +115,6 @@ def test_split_smaller_than_a_batch_is_refused_with_both_numbers(small_cache: Ca
 
 
 def test_size_the_cache_was_not_prepared_for_is_refused_with_the_command_that_prepares_it(small_cache: Cache):
-    with pytest.raises(DataError, match="prepared at 64, 72 px; this recipe also needs 96 px") as caught:
+    with pytest.raises(DataError, match="holds 64, 72 px; the recipe also needs 96 px") as caught:
         trainer(small_cache, settings(data={"image_size": 64, "resize": 96}))
     assert "--size 64 --size 96" in caught.value.hint

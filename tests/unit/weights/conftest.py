@@ -24,7 +24,7 @@ def bundle(request: pytest.FixtureRequest) -> Bundle:
     torch.manual_seed(0)
     config = ModelConfig(backbone=request.param, fusion_width=32, text_width=24)
     tokenizer = word_tokenizer(SENTENCES)
-    encoder = scratch_encoder(TextConfig(source="scratch"), config.text_width, len(tokenizer))
+    encoder = scratch_encoder(TextConfig(source="scratch"), config.text_width, tokenizer)
     model = ReferringModel(build_network(config), TextEncoder(encoder))
     model(torch.randn(2, 3, 64, 64), torch.randint(4, 8, (2, 20)), torch.ones(2, 20, dtype=torch.bool))
     described = BundleConfig(model=config, encoder=encoder.config.to_dict(), tokens=20, image_size=64, dataset="drawn-made")

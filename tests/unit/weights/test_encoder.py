@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cmirnet_cli.batches.tokens import tokenise
+from cmirnet_cli.batches.tokens import tokenise, word_tokenizer
 from cmirnet_cli.config import TextConfig
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.model.text import TextEncoder
@@ -52,10 +52,20 @@ def test_folder_gives_a_text_encoder_that_knows_what_words_mean(minilm: Path):
 
 
 def test_scratch_encoder_has_the_width_and_depth_asked_for():
-    encoder = scratch_encoder(TextConfig(source="scratch", scratch_layers=3, scratch_heads=2, tokens=12), width=24, vocabulary=30)
+    tokenizer = word_tokenizer(["the red cup", "left person"])
+    encoder = scratch_encoder(TextConfig(source="scratch", scratch_layers=3, scratch_heads=2, tokens=12), 24, tokenizer)
     words = TextEncoder(encoder)(torch.zeros(2, 12, dtype=torch.int64), torch.ones(2, 12, dtype=torch.bool))
     assert words.shape == (2, 12, 24)
-    assert (encoder.config.num_hidden_layers, encoder.config.num_attention_heads, encoder.config.vocab_size) == (3, 2, 30)
+    assert (encoder.config.num_hidden_layers, encoder.config.num_attention_heads, encoder.config.vocab_size) == (3, 2, 4 + 5)
+
+
+def test_scratch_encoder_starts_with_a_sentence_state_that_differs_from_sentence_to_sentence():
+    sentences = ["the red cup", "left person", "a big dog on the sofa", "blue car"]
+    tokenizer = word_tokenizer(sentences)
+    tokens = tokenise(tokenizer, sentences, 12)
+    states = TextEncoder(scratch_encoder(TextConfig(source="scratch", tokens=12), 96, tokenizer)).eval()(tokens.ids, tokens.keep)[:, 0]
+    varying = (states - states.mean(0)).square().sum() / states.square().sum()
+    assert varying > 0.3  # with BERT's own start it is below 0.001
 
 
 def test_encoder_is_rebuilt_from_its_recorded_configuration(minilm: Path):
