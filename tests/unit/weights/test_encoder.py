@@ -65,7 +65,7 @@ def test_scratch_encoder_starts_with_a_sentence_state_that_differs_from_sentence
     tokens = tokenise(tokenizer, sentences, 12)
     states = TextEncoder(scratch_encoder(TextConfig(source="scratch", tokens=12), 96, tokenizer)).eval()(tokens.ids, tokens.keep)[:, 0]
     varying = (states - states.mean(0)).square().sum() / states.square().sum()
-    assert varying > 0.3  # with BERT's own start it is below 0.001
+    assert varying > 0.1  # with BERT's own start it is below 0.001
 
 
 def test_encoder_is_rebuilt_from_its_recorded_configuration(minilm: Path):
