@@ -39,6 +39,7 @@ class Counted:
 
 
 UNKNOWN = Counted(None, None, None)
+DIFFERS = "bold yellow"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def count_table(rows: Sequence[CountRow], *, title: str | None = None) -> Table:
     published = ("published",) if compare else ()
     table = _table(title, "split", "refs", *published, "images", *published, "sentences", *published, *(("agrees",) if compare else ()))
     for row in rows:
-        table.add_row(Text(row.split), *(_compared_cells(row) if compare else map(_number, _numbers(row.found))))
+        table.add_row(Text(row.split), *(_compared_cells(row) if compare else [Text(_number(number)) for number in _numbers(row.found)]))
     return table
 
 
@@ -119,12 +120,12 @@ def _number(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
-def _compared_cells(row: CountRow) -> list[str]:
+def _compared_cells(row: CountRow) -> list[Text]:
     pairs = zip(_numbers(row.found), _numbers(row.published or UNKNOWN), strict=True)
-    cells = [cell for ours, theirs in pairs for cell in (_found(ours, theirs), _number(theirs))]
-    return [*cells, {True: "yes", False: "[bold yellow]no[/]", None: "-"}[row.agrees]]
+    cells = [cell for ours, theirs in pairs for cell in (_found(ours, theirs), Text(_number(theirs)))]
+    return [*cells, {True: Text("yes"), False: Text("no", style=DIFFERS), None: Text("-")}[row.agrees]]
 
 
-def _found(ours: int | None, theirs: int | None) -> str:
+def _found(ours: int | None, theirs: int | None) -> Text:
     differs = theirs is not None and ours != theirs
-    return f"[bold yellow]{_number(ours)}[/]" if differs else _number(ours)
+    return Text(_number(ours), style=DIFFERS if differs else "")

@@ -26,6 +26,7 @@ def test_genuine_refcocog_records_are_prepared_with_a_warning_about_the_publishe
     outcome = cmirnet("prepare-data", "refcocog", "--split-by", "google", "--data", home, "--out", tmp_path, "--size", 96)
     assert outcome.code == 0
     assert "4,650" in outcome.out
+    assert "[bold" not in outcome.out
     assert "differ from the published" in outcome.err
 
 
