@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cmirnet_cli.cache.durable import sha256_of
 from cmirnet_cli.cache.pixels import decoder, source_size
 from cmirnet_cli.cache.schema import SCHEMA_VERSION, CacheOptions, Fingerprint, digest_of
+from cmirnet_cli.durable import sha256_of
 from cmirnet_cli.errors import DataError
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent
 

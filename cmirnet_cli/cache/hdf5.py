@@ -11,8 +11,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from cmirnet_cli.cache.durable import new_file, reserve
 from cmirnet_cli.cache.folder import prepare_command
+from cmirnet_cli.durable import new_file, reserve
 from cmirnet_cli.errors import CacheError
 
 _FORMAT = ("earliest", "v108")
@@ -32,7 +32,7 @@ def create(target: Path, key: str, content: int) -> Iterator[h5py.File]:
     Raises:
         CacheError: the file cannot be written, or does not read back as it was written.
     """
-    with new_file(target) as path:
+    with new_file(target, CacheError) as path:
         with h5py.File(path, "x", libver=_FORMAT, locking=False) as file:
             reserve(path, content + _OVERHEAD)
             yield file

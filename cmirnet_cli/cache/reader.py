@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmirnet_cli.cache.annotations import Table, mask_field
-from cmirnet_cli.cache.durable import sha256_of
 from cmirnet_cli.cache.folder import read_manifest, require_files
 from cmirnet_cli.cache.hdf5 import OpenFiles
 from cmirnet_cli.cache.pixels import decode_mask, resized_mask
@@ -20,6 +19,7 @@ from cmirnet_cli.cache.ragged import Ragged
 from cmirnet_cli.cache.sample import Sample
 from cmirnet_cli.cache.schema import ANNOTATIONS, CachedFile, Manifest
 from cmirnet_cli.cache.stores import store_of
+from cmirnet_cli.durable import sha256_of
 from cmirnet_cli.errors import CacheError, ImageError
 from cmirnet_cli.refer.referent import Sentence
 from cmirnet_cli.refer.registry import belongs

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cmirnet_cli.cache.durable import new_file, sha256_of, sync
+from cmirnet_cli.durable import new_file, sha256_of, sync
 from cmirnet_cli.errors import CacheError
 
 try:
@@ -60,7 +60,7 @@ def sole_writer(staging: Path, notice: Callable[[str], None]) -> Iterator[bool]:
 def record(path: Path) -> str:
     """Note beside a finished file the sha256 of its content, by which a later run can trust it; returns it."""
     digest = sha256_of(path)
-    with new_file(path.with_name(path.name + _DIGEST)) as note:
+    with new_file(path.with_name(path.name + _DIGEST), CacheError) as note:
         note.write_text(digest, encoding="ascii")
     return digest
 

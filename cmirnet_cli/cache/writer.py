@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmirnet_cli.cache.annotations import Table, counts_per_split, masks_of
-from cmirnet_cli.cache.durable import new_file, sweep
 from cmirnet_cli.cache.fingerprint import fingerprint_of, without
 from cmirnet_cli.cache.folder import read_manifest, require_files
 from cmirnet_cli.cache.hdf5 import create
@@ -17,6 +16,7 @@ from cmirnet_cli.cache.schema import ANNOTATIONS, MANIFEST, SHARD_IMAGES, Cached
 from cmirnet_cli.cache.staging import clear_records, install, record, recorded, sole_writer, staging_folder, unfinished
 from cmirnet_cli.cache.stores import store_of
 from cmirnet_cli.cache.survey import BadImage, find_bad_images, require_good_images
+from cmirnet_cli.durable import new_file, sweep
 from cmirnet_cli.errors import CacheError
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset
 
@@ -147,7 +147,7 @@ def _fill(staging: Path, work: _Work) -> Manifest:
         shards=tuple(_shard(staging / shard_name(number), images, work) for number, images in enumerate(_shards(work.dataset.images))),
         counts=counts_per_split(work.dataset),
     )
-    with new_file(staging / MANIFEST) as path, path.open("x", encoding="utf-8") as file:
+    with new_file(staging / MANIFEST, CacheError) as path, path.open("x", encoding="utf-8") as file:
         file.write(manifest.to_json())
     return manifest
 

@@ -100,7 +100,7 @@ def _described(scored: Sequence[SplitScores], weights: str, cache: Cache) -> dic
 
 
 def _write(folder: Path, result: Mapping[str, object], scored: Sequence[SplitScores]) -> None:
-    from cmirnet_cli.reports.files import write_text
+    from cmirnet_cli.durable import write_text
     from cmirnet_cli.reports.scores_file import sentence_lines
 
     write_text(folder / SENTENCES, "".join(sentence_lines(scored)))

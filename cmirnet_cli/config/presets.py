@@ -5,15 +5,14 @@ A preset begins with a header of comments (`Purpose:`, `Data:`, `Command:`) and 
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
-from secrets import token_hex
 from typing import TYPE_CHECKING
 
+from cmirnet_cli.durable import write_text
 from cmirnet_cli.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def copy_preset(name: str, destination: Path, overwrite: bool = False) -> Path:
         raise ConfigError(f"folder {target.parent} does not exist", hint=f"create it: mkdir -p {target.parent}")
     if target.exists() and not overwrite:
         raise ConfigError(f"{target} exists already", hint="give another destination, or replace it with --overwrite")
-    _write_atomically(target, preset.text)
+    write_text(target, preset.text)
     return target
 
 
@@ -93,15 +92,3 @@ def _header(text: str, field: str) -> str:
 def _which(name: str, names: list[str]) -> str:
     near = get_close_matches(name, names, n=1)
     return f"did you mean {near[0]}?" if near else f"choose one of {', '.join(names)}"
-
-
-def _write_atomically(target: Path, text: str) -> None:
-    scratch = target.with_name(f".{target.name}-{token_hex(8)}")
-    try:
-        with scratch.open("x", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(target)
-    finally:
-        scratch.unlink(missing_ok=True)

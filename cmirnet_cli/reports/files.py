@@ -1,16 +1,15 @@
-"""Files that appear whole or not at all."""
+"""What a command is about to write: whether its place is free, and pictures by the suffix of their name."""
 
 from __future__ import annotations
 
 import io
-import os
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image
 
-from cmirnet_cli.errors import CmirnetError, UsageError
+from cmirnet_cli.durable import write_bytes
+from cmirnet_cli.errors import UsageError
 
 
 def require_free(paths: Sequence[Path], *, overwrite: bool) -> Sequence[Path]:
@@ -23,33 +22,6 @@ def require_free(paths: Sequence[Path], *, overwrite: bool) -> Sequence[Path]:
     if taken and not overwrite:
         raise UsageError(f"{', '.join(map(str, taken))} exists already", hint="choose another place, or replace it with --overwrite")
     return paths
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Write `data` beside `path` under a name of its own, then move it there in one step; missing parent folders are made.
-
-    Raises:
-        CmirnetError: the file system refuses (no room, no rights, a folder of that name); nothing is left behind.
-    """
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        hint = "check that its folder can be written to and that the disk has room"
-        raise CmirnetError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all; raises what `write_bytes` raises."""
-    write_bytes(path, text.encode("utf-8"))
 
 
 def write_image(path: Path, image: Image.Image) -> None:

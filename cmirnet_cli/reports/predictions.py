@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from cmirnet_cli.durable import write_text
 from cmirnet_cli.errors import CmirnetError
-from cmirnet_cli.reports.files import require_free, write_image, write_text
+from cmirnet_cli.reports.files import require_free, write_image
 from cmirnet_cli.reports.overlay import overlay
 from cmirnet_cli.reports.page import GalleryEntry, gallery_page
 

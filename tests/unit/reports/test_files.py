@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cmirnet_cli.durable import write_bytes, write_text
 from cmirnet_cli.errors import CmirnetError, UsageError
-from cmirnet_cli.reports.files import write_bytes, write_image, write_text
+from cmirnet_cli.reports.files import write_image
 
 
 def test_text_is_written_as_utf_8_into_folders_that_are_made(tmp_path: Path) -> None:

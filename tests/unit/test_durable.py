@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from cmirnet_cli.cache.durable import new_file, reserve, sha256_of, sweep
-from cmirnet_cli.errors import CacheError
+from cmirnet_cli.durable import new_file, new_folder, reserve, sha256_of, sweep
+from cmirnet_cli.errors import CacheError, CmirnetError
 
 
 def write(target: Path, *pieces: str, room: int = 0) -> None:
-    with new_file(target) as path:
+    with new_file(target, CacheError) as path:
         path.touch()
         if room:
             reserve(path, room)
@@ -53,3 +53,25 @@ def test_sha256_of_a_file_is_hashlibs(tmp_path: Path):
     data = bytes(range(256)) * 9000
     (tmp_path / "file").write_bytes(data)
     assert sha256_of(tmp_path / "file") == hashlib.sha256(data).hexdigest()
+
+
+def test_a_folder_has_its_name_only_when_all_its_files_are_written(tmp_path: Path):
+    with new_folder(tmp_path / "done") as folder:
+        (folder / "a").write_text("1")
+        (folder / "b").write_text("2")
+        assert not (tmp_path / "done").exists()
+    assert {path.name: path.read_text() for path in (tmp_path / "done").iterdir()} == {"a": "1", "b": "2"}
+
+
+def test_a_folder_that_fails_leaves_nothing(tmp_path: Path):
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "done") as folder:
+        (folder / "a").write_text(str(1 / 0))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_in_use_is_not_replaced(tmp_path: Path):
+    (tmp_path / "done").mkdir()
+    (tmp_path / "done" / "old").touch()
+    with pytest.raises(CmirnetError, match=r"cannot write .*done: Directory not empty"), new_folder(tmp_path / "done") as folder:
+        (folder / "new").touch()
+    assert [path.name for path in tmp_path.rglob("*")] == ["done", "old"]

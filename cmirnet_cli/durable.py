@@ -1,0 +1,128 @@
+"""Files and folders that appear whole or not at all, also when the program is killed or the machine loses power."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+
+from cmirnet_cli.errors import CmirnetError
+
+_TEMPORARY = ".tmp"
+
+
+@contextmanager
+def new_file(target: Path, failure: type[CmirnetError] = CmirnetError) -> Iterator[Path]:
+    """A name nobody else has, beside `target`: create it with mode "x"; it becomes `target` when the block ends well.
+
+    Missing parent folders are made. A file that has the name already is replaced in one step.
+
+    Raises:
+        CmirnetError: of the class `failure`: the file cannot be written (disk full, read-only folder).
+    """
+    temporary = _unused(target)
+    with _named(target, failure):
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            sync(temporary)
+            temporary.replace(target)
+            sync(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(target: Path, failure: type[CmirnetError] = CmirnetError) -> Iterator[Path]:
+    """An empty folder beside `target`; with all that the block puts into it, it becomes `target` when the block ends well.
+
+    Raises:
+        CmirnetError: of the class `failure`: it cannot be written, or `target` exists and is not empty.
+    """
+    temporary = _unused(target)
+    with _named(target, failure):
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            for file in temporary.rglob("*"):
+                sync(file)
+            temporary.rename(target)
+            sync(target.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_bytes(target: Path, data: bytes) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        CmirnetError: as for `new_file`.
+    """
+    with new_file(target) as path, path.open("xb") as file:
+        file.write(data)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all; raises what `write_bytes` raises."""
+    write_bytes(target, text.encode("utf-8"))
+
+
+def reserve(path: Path, size: int) -> None:
+    """Claim `size` bytes on the disk for an existing file, where the system can.
+
+    HDF5 cannot recover from a disk that fills up while it writes, so a file's room is claimed before it needs it.
+
+    Raises:
+        OSError: there is not that much room.
+    """
+    if (free := shutil.disk_usage(path.parent).free) < size:
+        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {size} bytes are needed and {free} are free")
+    if hasattr(os, "posix_fallocate"):
+        with path.open("rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers left unfinished in `folder`."""
+    for leftover in folder.glob(f".*{_TEMPORARY}"):
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file's content, or a folder's names, are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256_of(path: Path) -> str:
+    """Sha256 of a file's bytes, as hexadecimal text."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _unused(target: Path) -> Path:
+    """Short, so that a `target` with the longest name that a file system allows can have it beside it."""
+    return target.with_name(f".{token_hex(8)}{_TEMPORARY}")
+
+
+@contextmanager
+def _named(target: Path, failure: type[CmirnetError]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        hint = "check the free space and the folder's permissions"
+        raise failure(f"cannot write {target}: {error.strerror or error}", hint=hint) from error
