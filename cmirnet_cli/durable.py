@@ -13,7 +13,7 @@ from secrets import token_hex
 
 from cmirnet_cli.errors import CmirnetError
 
-_TEMPORARY = ".tmp"
+_PREFIX, _SUFFIX = ".cmirnet-", ".tmp"
 
 
 @contextmanager
@@ -89,7 +89,7 @@ def reserve(path: Path, size: int) -> None:
 
 def sweep(folder: Path) -> None:
     """Remove what killed writers left unfinished in `folder`."""
-    for leftover in folder.glob(f".*{_TEMPORARY}"):
+    for leftover in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
@@ -116,7 +116,7 @@ def sha256_of(path: Path) -> str:
 
 def _unused(target: Path) -> Path:
     """Short, so that a `target` with the longest name that a file system allows can have it beside it."""
-    return target.with_name(f".{token_hex(8)}{_TEMPORARY}")
+    return target.with_name(f"{_PREFIX}{token_hex(8)}{_SUFFIX}")
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def test_a_full_disk_is_an_error_with_a_hint_before_anything_is_written(tmp_path
 
 
 def test_sweeping_takes_unfinished_files_only(tmp_path: Path):
-    for name in (".images-00000.h5.17-ab.tmp", "images-00000.h5", "notes.tmp"):
+    for name in (".cmirnet-17ab.tmp", "images-00000.h5", "notes.tmp"):
         (tmp_path / name).touch()
     sweep(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images-00000.h5", "notes.tmp"]

@@ -66,7 +66,7 @@ def test_a_killed_writer_costs_one_shard_and_leaves_no_trace(draw: Draw, tmp_pat
         Cache.open(folder)
     (kept,) = tmp_path.glob("killed.partial-*/images-00000.h5")
     inode = kept.stat().st_ino
-    (kept.parent / ".images-00001.h5.1-dead.tmp").write_bytes(b"half a shard")
+    (kept.parent / ".cmirnet-dead.tmp").write_bytes(b"half a shard")
     write_cache(dataset, folder, SMALL)
     assert (folder / "images-00000.h5").stat().st_ino == inode
     assert content(folder) == content(tmp_path / "undisturbed")
