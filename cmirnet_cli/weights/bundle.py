@@ -9,12 +9,10 @@ README.md           a model card, where one was asked for
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -23,6 +21,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.config import ModelConfig
+from cmirnet_cli.durable import new_file, new_folder
 from cmirnet_cli.errors import UsageError, WeightsError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.segmenter import ReferringModel
@@ -82,37 +81,56 @@ def require_replaceable(folder: Path, *, overwrite: bool) -> None:
 
 
 def save_bundle(bundle: Bundle, folder: Path, card: str | None = None) -> None:
-    """Write a weights folder beside its place and move it there whole; a folder that was there is replaced.
+    """Write a weights folder that is whole at every moment; weights that are there already are replaced.
+
+    Where they are of the same model and no card is given, as when training saves again, the tensors change in one step.
+    Otherwise a new folder takes the place of the old one, which makes way only when the new one is safe.
 
     Args:
         bundle: what to write.
         folder: where to.
         card: text of a README.md to put in.
+
+    Raises:
+        WeightsError: the folder cannot be written.
     """
-    building = folder.with_name(f".{folder.name}.{token_hex(4)}.tmp")
-    building.mkdir(parents=True)
-    try:
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in bundle.model.state_dict().items()}
-        save_file(tensors, building / MODEL_FILE, metadata={"format": "pt"})
-        (building / CONFIG_FILE).write_text(bundle.config.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        shutil.copymode(building / CONFIG_FILE, building / MODEL_FILE)  # safetensors lets nobody but the owner read
-        bundle.tokenizer.save_pretrained(building)
-        if card is not None:
-            (building / CARD_FILE).write_text(card, encoding="utf-8")
-        _replace_folder(building, folder)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-
-
-def _replace_folder(new: Path, target: Path) -> None:
-    old = target.with_name(f".{target.name}.{token_hex(4)}.old")
-    for file in new.iterdir():
-        with file.open("rb") as handle:
-            os.fsync(handle.fileno())
-    if target.exists():
-        target.rename(old)
-    new.rename(target)
+    if card is None and _holds_same_model(bundle, folder):
+        with new_file(folder / MODEL_FILE, WeightsError) as file:
+            _write_tensors(bundle.model, file)
+        return
+    old = folder.with_name(f".{folder.name}.old")
+    with new_folder(folder, WeightsError) as building:
+        write_bundle(bundle, building, card)
+        if folder.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            folder.rename(old)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def write_bundle(bundle: Bundle, folder: Path, card: str | None = None) -> None:
+    """Write the files of a weights folder into an existing folder, as part of something larger."""
+    _write_tensors(bundle.model, folder / MODEL_FILE)
+    (folder / CONFIG_FILE).write_text(_config_text(bundle), encoding="utf-8")
+    bundle.tokenizer.save_pretrained(folder)
+    if card is not None:
+        (folder / CARD_FILE).write_text(card, encoding="utf-8")
+
+
+def _holds_same_model(bundle: Bundle, folder: Path) -> bool:
+    config = folder / CONFIG_FILE
+    return config.is_file() and config.read_text(encoding="utf-8") == _config_text(bundle)
+
+
+def _config_text(bundle: Bundle) -> str:
+    return bundle.config.model_dump_json(indent=2) + "\n"
+
+
+def _write_tensors(model: ReferringModel, path: Path) -> None:
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    path.touch()
+    mode = path.stat().st_mode
+    save_file(tensors, path, metadata={"format": "pt"})
+    path.chmod(mode)  # safetensors lets nobody but the owner read
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -155,7 +173,7 @@ def _read_config(path: Path) -> BundleConfig:
         return BundleConfig.model_validate(data)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
         raise WeightsError(
-            f"{path} cannot be read: {error}", hint="the file was changed or damaged; copy the weights folder anew"
+            f"{path} cannot be read: {error}", hint=DAMAGED
         ) from error
 
 
@@ -165,5 +183,5 @@ def _load_state(model: ReferringModel, path: Path) -> None:
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = textwrap.shorten(str(error), 240)
         raise WeightsError(
-            f"{path} does not fit its config.json: {reason}", hint="the file was changed or damaged; copy the weights folder anew"
+            f"{path} does not fit its config.json: {reason}", hint=DAMAGED
         ) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,15 +41,33 @@ def test_folder_holds_nothing_that_executes(folder: Path):
     assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors"}
 
 
-def test_saving_replaces_the_folder_whole_and_leaves_nothing_beside_it(
+def test_saving_again_changes_the_tensors_and_leaves_nothing_beside_it(
     bundle: Bundle, folder: Path, logits: Callable[[Bundle], torch.Tensor]
 ):
-    (folder / "stray.txt").touch()
     torch.nn.init.ones_(bundle.model.network.heads[-1].bias)
     save_bundle(bundle, folder)
     assert torch.equal(logits(load_bundle(folder)), logits(bundle))
     assert [path.name for path in folder.parent.iterdir()] == ["best"]
+
+
+def test_saving_another_model_replaces_every_file_of_the_folder(bundle: Bundle, folder: Path):
+    (folder / "stray.txt").touch()
+    other = replace(bundle, config=bundle.config.model_copy(update={"tokens": 12}))
+    save_bundle(other, folder)
+    assert load_bundle(folder).config.tokens == 12
+    assert [path.name for path in folder.parent.iterdir()] == ["best"]
     assert not (folder / "stray.txt").exists()
+
+
+def test_folder_that_cannot_be_written_is_an_error_that_names_it(bundle: Bundle, tmp_path: Path):
+    (tmp_path / "file").touch()
+    with pytest.raises(WeightsError, match=r"cannot write .*file/weights: Not a directory"):
+        save_bundle(bundle, tmp_path / "file" / "weights")
+
+
+def test_files_get_the_rights_that_any_new_file_gets(folder: Path, tmp_path: Path):
+    (tmp_path / "plain").touch()
+    assert {path.stat().st_mode for path in folder.iterdir()} == {(tmp_path / "plain").stat().st_mode}
 
 
 def test_run_directory_stands_for_its_best_weights(folder: Path):
