@@ -1,9 +1,10 @@
-"""The cache as torch data sets: one referent a training item, one image an evaluation item."""
+"""The cache as torch data sets: one referent or one sentence a training item, one image an evaluation item."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,23 +13,32 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.batches.batch import Batch
-from cmirnet_cli.batches.sampler import EpochSampler
+from cmirnet_cli.batches.mirror import mirrored
+from cmirnet_cli.batches.sampler import WHOLE, EpochSampler, Share
 from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import random_crop
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.sample import Sample
 from cmirnet_cli.config import DataConfig
 
+FLIP_SHARE = 0.5
+"""How often `data.flip` mirrors an image whose sentence allows it."""
+
 
 class TrainingSet(Dataset[Sample]):
-    """One random sentence of each referent per epoch, image and mask resized and randomly cropped.
+    """One epoch: one random sentence of each referent, or every sentence once, as `data.sample` says.
 
+    Image and mask are resized, randomly cropped and, if `data.flip` is set, half of the time mirrored together with the sentence.
     What an item holds depends on (seed, epoch, item) alone, not on the worker that reads it.
     """
 
     def __init__(self, cache: Cache, split: str, data: DataConfig, *, seed: int, epoch: int) -> None:
         self.cache = cache
         self.rows = cache.referents(split)
+        self.sentences: NDArray[np.int64] | None = None
+        if data.sample == "sentence":
+            counts = cache.sentence_counts(self.rows)
+            self.rows, self.sentences = np.repeat(self.rows, counts), _counted_from_0(counts)
         self.data = data
         self.seed = seed
         self.epoch = epoch
@@ -38,11 +48,26 @@ class TrainingSet(Dataset[Sample]):
 
     def __getitem__(self, item: int) -> Sample:
         row = int(self.rows[item])
-        rng = np.random.default_rng([self.seed, self.epoch, row])
-        sentence = int(rng.integers(len(self.cache.referent(row).sentences)))
+        sentence, rng = self._drawn(row) if self.sentences is None else self._given(row, int(self.sentences[item]))
         sample = self.cache.sample(row, sentence, self.data.resize)
         image, mask = random_crop(sample.image, sample.mask, self.data.image_size, rng)
-        return Sample(sample.ref_id, sample.image_id, sample.sent_id, sample.text, image, mask)
+        cropped = replace(sample, image=image, mask=mask)
+        return mirrored(cropped) if self.data.flip and rng.random() < FLIP_SHARE else cropped
+
+    def _drawn(self, row: int) -> tuple[int, np.random.Generator]:
+        """One of a referent's sentences, and the random numbers that the rest of the item is made with."""
+        rng = np.random.default_rng([self.seed, self.epoch, row])
+        return int(rng.integers(len(self.cache.referent(row).sentences))), rng
+
+    def _given(self, row: int, sentence: int) -> tuple[int, np.random.Generator]:
+        """As `_drawn`, of the sentence that is this item's."""
+        return sentence, np.random.default_rng([self.seed, self.epoch, row, sentence])
+
+
+def _counted_from_0(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[2, 3] to [0, 1, 0, 1, 2]."""
+    begins = np.cumsum(counts) - counts
+    return np.arange(counts.sum()) - np.repeat(begins, counts)
 
 
 @dataclass(frozen=True)
@@ -62,10 +87,27 @@ class Collate:
         )
 
 
-def training_batches(samples: TrainingSet, collate: Collate, batch_size: int, *, offset: int = 0) -> DataLoader[Sample]:
-    """The batches of one epoch, in their order, from the `offset`-th on."""
-    sampler = EpochSampler(len(samples), batch_size, seed=samples.seed, epoch=samples.epoch, offset=offset)
-    return DataLoader(samples, batch_sampler=sampler, collate_fn=collate, num_workers=samples.data.workers)
+def training_batches(
+    samples: TrainingSet, collate: Collate, batch_size: int, *, offset: int = 0, share: Share = WHOLE
+) -> DataLoader[Sample]:
+    """The batches of one epoch, in their order, from the `offset`-th on; of each the pieces of this `share`.
+
+    Nothing is drawn from torch's global random numbers, and Ctrl-C and SIGTERM are left to the main process.
+    """
+    sampler = EpochSampler(len(samples), batch_size, seed=samples.seed, epoch=samples.epoch, offset=offset, share=share)
+    return DataLoader(
+        samples,
+        batch_sampler=sampler,
+        collate_fn=collate,
+        num_workers=samples.data.workers,
+        worker_init_fn=_leave_signals_to_main,
+        generator=torch.Generator(),
+    )
+
+
+def _leave_signals_to_main(worker: int) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 @dataclass(frozen=True)
@@ -130,6 +172,11 @@ class EvaluationSet(Dataset[ImageQuestions]):
         texts = self.asked.get(row, tuple(sentence.text for sentence in referent.sentences))
         pairs = zip(referent.sentences, texts, strict=True)
         return [Question(referent.ref_id, sentence.sent_id, text, target, original) for sentence, text in pairs]
+
+
+def evaluation_images(samples: Dataset[ImageQuestions], workers: int) -> DataLoader[ImageQuestions]:
+    """The images of a set one by one, in their order; the rest as for `training_batches`."""
+    return DataLoader(samples, batch_size=None, num_workers=workers, worker_init_fn=_leave_signals_to_main, generator=torch.Generator())
 
 
 def shuffled_texts(cache: Cache, split: str, seed: int = 0) -> dict[int, tuple[str, ...]]:

@@ -19,7 +19,15 @@ def ls() -> None:
 
     presets = [load_preset(name) for name in preset_names()]
     described = [{"name": each.name, "purpose": each.purpose, "data": each.data, "command": each.command} for each in presets]
-    console.result({"presets": described}, console.table(None, ["preset", "purpose"], [(each.name, each.purpose) for each in presets]))
+    table = console.table(None, ["preset", "purpose"], [(each.name, each.purpose) for each in presets])
+    for row, each, following in zip(table.rows, presets, presets[1:], strict=False):
+        row.end_section = _subject(each.name) != _subject(following.name)
+    console.result({"presets": described}, table)
+
+
+def _subject(name: str) -> str:
+    """The part of a preset's name that says which data it is for."""
+    return name.partition("-")[0]
 
 
 def show(name: Name) -> None:

@@ -33,8 +33,8 @@ class Preset:
 
 
 def preset_names() -> list[str]:
-    """The names of all presets that ship with the package, sorted."""
-    return sorted(entry.name.removesuffix(SUFFIX) for entry in _folder().iterdir() if entry.name.endswith(SUFFIX))
+    """The names of all presets that ship with the package: by data set, then by trunk, a variant right after what it varies."""
+    return sorted((entry.name.removesuffix(SUFFIX) for entry in _folder().iterdir() if entry.name.endswith(SUFFIX)), key=_place)
 
 
 def load_preset(name: str) -> Preset:
@@ -82,6 +82,11 @@ def preset_source(preset: str | Path) -> tuple[str, str]:
 
 def _folder() -> Traversable:
     return files("cmirnet_cli.presets")
+
+
+def _place(name: str) -> list[str]:
+    """What names are sorted by: part by part (refcoco before refcoco+), numbers by size (resnet50 before resnet101)."""
+    return re.sub(r"\d+", lambda digits: digits[0].zfill(4), name).split("-")
 
 
 def _header(text: str, field: str) -> str:

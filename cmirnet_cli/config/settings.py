@@ -30,6 +30,7 @@ class ModelConfig(_Section):
     fusion_width: int = Field(default=512, gt=0, multiple_of=8, description="channels of fusion, graph and decoder")
     text_width: int = Field(default=768, gt=0, description="channels of the text encoder's output")
     graph_neighbours: int = Field(default=9, ge=1, le=20, description="nearest text nodes of each visual node in the graph")
+    graph_padding: bool = Field(default=True, description="whether padded words, too, may be neighbours in the graph (published)")
     drop_path: float = Field(default=0.3, ge=0, lt=1, description="stochastic depth of the last Swin block, rising linearly from 0")
 
     @property
@@ -63,6 +64,10 @@ class DataConfig(_Section):
     )
     image_size: int = Field(default=IMAGE_SIZE, ge=64, multiple_of=32, description="height and width the network sees, in pixels")
     resize: int = _published("data.resize", "size training images are brought to before a random crop to image_size", gt=0)
+    sample: Literal["referent", "sentence"] = Field(
+        default="referent", description="an epoch takes one random sentence of each referent (published), or every sentence once"
+    )
+    flip: bool = Field(default=False, description="mirror half of the training images and swap left and right in their sentences")
     workers: int = Field(default=2, ge=0, description="processes that load data; 0: none beside the main one")
 
     @model_validator(mode="after")
@@ -107,11 +112,20 @@ class ScheduleConfig(_Section):
 class TrainConfig(_Section):
     """The training loop."""
 
-    batch_size: int = _published("loop.batch_size", "sentences in a batch", ge=1)
+    batch_size: int = _published("loop.batch_size", "sentences in a batch, over all processes", ge=1)
+    accumulate: int = Field(default=1, ge=1, description="pieces that each process computes a batch in, to save memory")
+    gradient_checkpointing: bool = Field(default=False, description="compute activations twice instead of keeping them, to save memory")
+    sync_batch_norm: bool = Field(default=False, description="batch norm over all processes; else each sees its own part (GPUs only)")
+    clip_norm: float | None = Field(default=None, gt=0, description="largest norm of the gradient; null: no limit, as published")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         default="fp32", description="number format of the network; published: fp16, which only a GPU can do"
     )
+    ema_decay: float | None = Field(
+        default=None, gt=0, lt=1, description="decay a step of the moving average of weights that is validated and saved; null: none"
+    )
     seed: int = Field(default=0, ge=0, description="seed of everything random")
+    checkpoint_every: int = Field(default=1000, ge=1, description="steps between checkpoints; one more is written after every epoch")
+    tensorboard: bool = Field(default=False, description="write TensorBoard events too")
     validate_every: int = Field(default=1, ge=1, description="epochs between validations")
     select: Literal["overall_iou", "mean_iou"] = _published("loop.select", "validation score that decides which weights are best")
     backbone_weights: str = Field(

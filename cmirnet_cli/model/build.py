@@ -112,7 +112,7 @@ def _assemble(
         fusions=fusions,
         context=MultiScaleContext(coarsest),
         context_fusion=context_fusion,
-        graph=GraphPositioning(coarsest, config.text_width, width, config.graph_neighbours),
+        graph=GraphPositioning(coarsest, config.text_width, width, config.graph_neighbours, padding=config.graph_padding),
         decoder=AttentionDecoder(reductions[::-1], levels[::-1]),
         heads=[nn.Conv2d(width, 2, 3, padding=1) for _ in levels],
     )

@@ -82,7 +82,7 @@ class CMIRNet(nn.Module):
         """The part that follows the text: what `look` saw and an expression as in `forward`, to logits."""
         text = Text(words.transpose(1, 2), keep.unsqueeze(1).to(words.dtype), sentence.unsqueeze(-1))
         coarsest, fused = self._fuse(seen, text)
-        located = self.graph(coarsest, text.words, _sum([step.words for step in fused]))
+        located = self.graph(coarsest, text.words, keep, _sum([step.words for step in fused]))
         skips = [*seen.maps[: self.wordless], *(step.map for step in fused)]
         sentences = [None] * self.wordless + [step.sentence for step in fused]
         maps = self.decoder(located, skips[::-1], sentences[::-1])

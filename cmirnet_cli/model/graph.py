@@ -19,30 +19,40 @@ HEADS = 8
 class GraphStep(nn.Module):
     """Each visual node looks at its k nearest text nodes, head by head, and the heads are weighed against each other.
 
-    The heads have weights of their own; they run as one grouped convolution. Quirk kept: padded tokens can be neighbours.
+    The heads have weights of their own; they run as one grouped convolution.
+
+    Args:
+        width: C.
+        neighbours: k.
+        padding: whether padded tokens can be neighbours (a quirk of the published network). If not, and an expression has fewer
+            than k real tokens, the nearest of them also takes the places that are left.
     """
 
-    def __init__(self, width: int, neighbours: int) -> None:
+    def __init__(self, width: int, neighbours: int, *, padding: bool = True) -> None:
         super().__init__()
         head = width // HEADS
         self.neighbours = neighbours
+        self.padding = padding
         self.edges = nn.Sequential(nn.Conv2d(2 * width, width, 3, padding=1, groups=HEADS), nn.BatchNorm2d(width), nn.ReLU())
         self.head_weights = nn.Linear(head, 3 * head)
 
-    def forward(self, visual: Tensor, text: Tensor) -> Tensor:
-        """Visual nodes (B, C, H, W) and text nodes (B, C, T) to new visual nodes (B, C, H, W)."""
+    def forward(self, visual: Tensor, text: Tensor, keep: Tensor) -> Tensor:
+        """Visual nodes (B, C, H, W), text nodes (B, C, T) and keep bool (B, T), True on real tokens, to new visual nodes (B, C, H, W)."""
         nodes, words = split_heads(visual.flatten(2), HEADS), split_heads(text, HEADS)  # (B, h, c, N), (B, h, c, T)
-        nearest = self._nearest(nodes, words)  # (B, h, N, k)
+        nearest = self._nearest(nodes, words, keep)  # (B, h, N, k)
         maps = self.edges(self._edge_features(nodes, words, nearest)).amax(dim=-1)  # (B, C, N)
         return onto_grid(self._weigh(split_heads(maps, HEADS)), like=visual)
 
     @torch.no_grad()
-    def _nearest(self, visual: Tensor, text: Tensor) -> Tensor:
+    def _nearest(self, visual: Tensor, text: Tensor, keep: Tensor) -> Tensor:
         """The k nearest text nodes on the unit sphere, nearest first: (B, h, N, k). No gradient flows through the choice."""
         visual, text = F.normalize(visual, dim=2, eps=1e-12), F.normalize(text, dim=2, eps=1e-12)
         product = visual.transpose(-2, -1) @ text  # (B, h, N, T)
         distance = visual.square().sum(2).unsqueeze(-1) - 2 * product + text.square().sum(2).unsqueeze(-2)
-        return distance.topk(self.neighbours, dim=-1, largest=False).indices
+        if self.padding:
+            return distance.topk(self.neighbours, dim=-1, largest=False).indices
+        nearest = distance.masked_fill(~keep[:, None, None], torch.inf).topk(self.neighbours, dim=-1, largest=False)
+        return torch.where(nearest.values.isinf(), nearest.indices[..., :1], nearest.indices)
 
     def _edge_features(self, visual: Tensor, text: Tensor, nearest: Tensor) -> Tensor:
         """[v ; y − v] for every edge, un-normalised, heads as channel groups: (B, 2C, N, k)."""
@@ -81,21 +91,30 @@ class ReasoningStep(nn.Module):
 
 
 class GraphPositioning(nn.Module):
-    """CGIP: visual nodes, text nodes, the graph step between them and the reasoning step over the result."""
+    """CGIP: visual nodes, text nodes, the graph step between them and the reasoning step over the result.
 
-    def __init__(self, visual: int, text: int, width: int, neighbours: int) -> None:
+    Args:
+        visual: Cv, channels of the coarsest map.
+        text: D, channels of the encoder's words.
+        width: C.
+        neighbours: k.
+        padding: whether padded tokens can be neighbours; either way the text nodes are normalised over all tokens, padding included.
+    """
+
+    def __init__(self, visual: int, text: int, width: int, neighbours: int, *, padding: bool = True) -> None:
         super().__init__()
         self.visual_nodes = conv_bn_relu(visual, width, kernel=3)
         self.text_nodes = nn.Conv1d(text, width, 1)
-        self.graph = GraphStep(width, neighbours)
+        self.graph = GraphStep(width, neighbours, padding=padding)
         self.reasoning = ReasoningStep(width)
 
-    def forward(self, x: Tensor, words: Tensor, fused_words: Tensor) -> Tensor:
+    def forward(self, x: Tensor, words: Tensor, keep: Tensor, fused_words: Tensor) -> Tensor:
         """Locate the referent.
 
         Args:
             x: the coarsest map (B, Cv, H, W).
             words: the encoder's words (B, D, T).
+            keep: bool (B, T), True on real tokens.
             fused_words: the sum of the new word features of every fusion (B, C, T).
 
         Returns:
@@ -103,5 +122,5 @@ class GraphPositioning(nn.Module):
         """
         visual = self.visual_nodes(x)
         text = F.relu(F.instance_norm(self.text_nodes(words))) + fused_words
-        located: Tensor = self.reasoning(self.graph(visual, text)) + visual
+        located: Tensor = self.reasoning(self.graph(visual, text, keep)) + visual
         return located

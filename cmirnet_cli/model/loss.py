@@ -8,11 +8,15 @@ from torch.nn import functional as F
 
 from cmirnet_cli.model.features import Logits
 
-IGNORED_LABEL = 255
+BACKGROUND, REFERENT, IGNORED = 0, 1, 255
+"""The labels of a target."""
 
 
 class SegmentationLoss(nn.Module):
     """Cross-entropy with class weights (weighted mean over the pixels not labelled 255), the same for every head.
+
+    A batch that is computed in pieces has the loss of the whole when each piece is given the whole's `weight`, and the losses of
+    the pieces are added up.
 
     Args:
         class_weights: of background and referent; published (0.9, 1.1).
@@ -24,8 +28,19 @@ class SegmentationLoss(nn.Module):
         super().__init__()
         self.register_buffer("weights", torch.tensor(class_weights), persistent=False)
 
-    def forward(self, logits: Logits, target: Tensor) -> Tensor:
-        """The scalar loss for a target of int64 (B, H, W) with labels 0, 1 and 255 (ignored). Computed in fp32."""
+    def forward(self, logits: Logits, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """The scalar loss, in fp32.
+
+        Args:
+            logits: of all heads, each (B, 2, H, W).
+            target: int64 (B, H, W) with labels 0, 1 and 255 (ignored).
+            weight: what the weighted sum over the pixels is divided by; by default the weight of `target`.
+        """
         heads = [logits.main, *logits.auxiliary]
-        losses = [F.cross_entropy(head.float(), target, self.weights, ignore_index=IGNORED_LABEL) for head in heads]
-        return torch.stack(losses).mean()
+        sums = [F.cross_entropy(head.float(), target, self.weights, ignore_index=IGNORED, reduction="sum") for head in heads]
+        return torch.stack(sums).mean() / (self.weight(target) if weight is None else weight)
+
+    def weight(self, target: Tensor) -> Tensor:
+        """The sum of the class weights over all labelled pixels of a target (B, H, W), a scalar."""
+        pixels = torch.stack([(target == label).sum() for label in (BACKGROUND, REFERENT)])
+        return (self.weights * pixels).sum()

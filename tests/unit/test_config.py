@@ -67,6 +67,12 @@ def test_the_default_network_is_the_published_one():
     assert cmirnet.ModelConfig is ModelConfig
 
 
+def test_what_goes_beyond_the_paper_is_off_by_default():
+    settings = Settings()
+    assert (settings.loop.ema_decay, settings.text.dropout, settings.data.flip) == (None, False, False)
+    assert (settings.data.sample, settings.model.graph_padding) == ("referent", True)
+
+
 def test_what_is_given_wins_over_the_recipe_and_the_rest_is_filled():
     settings = Settings.model_validate({"model": {"backbone": "resnet50"}, "optimizer": {"weight_decay": 0.5}, "loop": {"batch_size": 2}})
     assert (settings.optimizer.lr, settings.optimizer.weight_decay) == (5e-5, 0.5)
@@ -171,6 +177,10 @@ def test_the_home_folder_is_understood_in_a_cache_path():
         ),
         ("data.image_size=100", "--set data.image_size=100: data.image_size = 100: should be a multiple of 32"),
         ("loop.precision=fp8", "--set loop.precision=fp8: loop.precision = 'fp8': should be 'fp32', 'bf16' or 'fp16'"),
+        ("loop.ema_decay=1", "--set loop.ema_decay=1: loop.ema_decay = 1: should be less than 1"),
+        ("loop.ema_decay=0", "--set loop.ema_decay=0: loop.ema_decay = 0: should be greater than 0"),
+        ("data.sample=image", "--set data.sample=image: data.sample = 'image': should be 'referent' or 'sentence'"),
+        ("data.flip=1", "--set data.flip=1: data.flip = 1: should be a valid boolean"),
         ("loss.class_weights=[1]", "--set loss.class_weights=[1]: loss.class_weights = [1]: Field required"),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmirnet_cli.batches.sampler import EpochSampler, epoch_order
+from cmirnet_cli.batches.sampler import EpochSampler, Share, epoch_order
 
 
 def test_order_is_a_permutation():
@@ -38,3 +38,24 @@ def test_epoch_entered_at_an_offset_goes_on_as_if_it_had_not_been_left(offset: i
     whole, rest = EpochSampler(11, 3, seed=0, epoch=1), EpochSampler(11, 3, seed=0, epoch=1, offset=offset)
     assert list(rest) == list(whole)[offset:]
     assert len(rest) == len(whole) - offset
+
+
+@pytest.mark.parametrize(("processes", "pieces"), [(1, 4), (2, 2), (4, 1)])
+def test_processes_and_pieces_cut_every_batch_into_the_same_pieces(processes: int, pieces: int):
+    taken = [list(EpochSampler(19, 8, seed=0, epoch=1, share=Share(p, processes, pieces))) for p in range(processes)]
+    assert {len(mine) for mine in taken} == {2 * pieces}
+    in_turn = [piece for batch in range(2) for k in range(pieces) for mine in taken for piece in [mine[batch * pieces + k]]]
+    assert np.concatenate(in_turn).tolist() == epoch_order(0, 1, 19)[:16].tolist()
+    assert {len(piece) for piece in in_turn} == {2}
+
+
+def test_share_of_an_epoch_entered_at_an_offset_goes_on_as_if_it_had_not_been_left():
+    share = Share(process=1, processes=2, pieces=2)
+    whole, rest = EpochSampler(40, 8, seed=0, epoch=1, share=share), EpochSampler(40, 8, seed=0, epoch=1, offset=3, share=share)
+    assert list(rest) == list(whole)[6:]
+    assert len(rest) == len(whole) - 6
+
+
+def test_batch_that_cannot_be_cut_evenly_is_refused():
+    with pytest.raises(ValueError, match="equal division"):
+        list(EpochSampler(9, 3, seed=0, epoch=0, share=Share(processes=2)))

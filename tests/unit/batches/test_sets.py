@@ -17,8 +17,8 @@ from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import DataConfig
 
 
-def data(workers: int = 0) -> DataConfig:
-    return DataConfig(image_size=64, resize=72, workers=workers, cache=Path("unused"))
+def data(workers: int = 0, **options: object) -> DataConfig:
+    return DataConfig(image_size=64, resize=72, workers=workers, cache=Path("unused"), **options)
 
 
 def said(cache: Cache, split: str) -> dict[int, tuple[str, ...]]:
@@ -56,11 +56,60 @@ def test_every_sentence_of_a_referent_comes_up_about_equally_often(small_cache: 
     assert min(drawn.values()) > 70
 
 
-def test_batches_do_not_depend_on_the_workers(small_cache: Cache, collate: Collate):
+def test_by_sentence_every_sentence_is_an_item_of_every_epoch(small_cache: Cache):
+    own = said(small_cache, "train")
+    for epoch in (0, 1):
+        samples = TrainingSet(small_cache, "train", data(sample="sentence"), seed=0, epoch=epoch)
+        assert len(samples) == sum(map(len, own.values()))
+        items = [samples[item] for item in range(len(samples))]
+        assert [item.text for item in items] == [text for texts in own.values() for text in texts]
+        assert [item.ref_id for item in items] == [small_cache.referent(row).ref_id for row, texts in own.items() for _ in texts]
+        assert len({item.sent_id for item in items}) == len(items)
+
+
+def test_by_sentence_the_batches_of_an_epoch_hold_every_sentence_once(small_cache: Cache, collate: Collate):
+    samples = TrainingSet(small_cache, "train", data(sample="sentence"), seed=0, epoch=0)
+    drawn = [sent_id for batch in training_batches(samples, collate, 3) for sent_id in batch.sent_ids]
+    assert sorted(drawn) == sorted(samples[item].sent_id for item in range(len(samples)))
+
+
+def test_by_sentence_an_items_window_differs_from_its_neighbours_and_from_epoch_to_epoch(small_cache: Cache):
+    first, second = (TrainingSet(small_cache, "train", data(sample="sentence"), seed=0, epoch=epoch) for epoch in (0, 1))
+    one, other = (item for item in range(len(first)) if first[item].ref_id == 1)
+    assert not np.array_equal(first[one].image, first[other].image)
+    assert not np.array_equal(first[one].image, second[one].image)
+    np.testing.assert_array_equal(first[one].image, first[one].image)
+
+
+@pytest.mark.parametrize("sample", ["referent", "sentence"])
+def test_with_flip_about_half_of_the_items_are_their_mirror_images_and_the_rest_are_as_without(small_cache: Cache, sample: str):
+    flipped = Counter()
+    for epoch in range(40):
+        plain, mirroring = (
+            TrainingSet(small_cache, "train", data(sample=sample, flip=flip), seed=0, epoch=epoch) for flip in (False, True)
+        )
+        for item in range(len(plain)):
+            given, found = plain[item], mirroring[item]
+            turned = given.text != found.text
+            np.testing.assert_array_equal(found.image, np.fliplr(given.image) if turned else given.image)
+            np.testing.assert_array_equal(found.mask, np.fliplr(given.mask) if turned else given.mask)
+            assert found.text == (swapped(given.text) if turned else given.text)
+            flipped[turned] += 1
+    assert flipped[True] / flipped.total() == pytest.approx(0.5, abs=0.1)
+
+
+def swapped(text: str) -> str:
+    """What the small cache says, of the other side."""
+    return text.replace("left", "right") if "left" in text else text.replace("right", "left")
+
+
+@pytest.mark.parametrize("options", [{}, {"sample": "sentence"}, {"flip": True}])
+def test_batches_do_not_depend_on_the_workers(small_cache: Cache, collate: Collate, options: dict[str, object]):
     alone, shared = (
-        list(training_batches(TrainingSet(small_cache, "train", data(workers), seed=1, epoch=2), collate, 2)) for workers in (0, 2)
+        list(training_batches(TrainingSet(small_cache, "train", data(workers, **options), seed=1, epoch=2), collate, 2))
+        for workers in (0, 2)
     )
-    assert len(alone) == len(shared) == 3
+    assert len(alone) == len(shared) >= 3
     assert all(same(a, b) for a, b in zip(alone, shared, strict=True))
 
 

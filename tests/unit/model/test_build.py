@@ -56,6 +56,12 @@ def test_resnet_words_start_without_a_part_in_the_sentence():
     assert [fusion.reading.gamma.item() for fusion in (*network.fusions, network.context_fusion)] == [0.0] * 4
 
 
+@pytest.mark.parametrize("padding", [True, False])
+def test_settings_decide_whether_padding_takes_part_in_the_graph(padding: bool):
+    network = build_network(ModelConfig(backbone="resnet-nano", fusion_width=32, text_width=24, graph_padding=padding))
+    assert network.graph.graph.padding is padding
+
+
 @pytest.mark.parametrize(("backbone", "heads"), [("swin-nano", [1, 1, 1, 8]), ("resnet-nano", [8, 8, 8, 8])])
 def test_attention_heads_of_the_fusions_are_the_published_ones(backbone: str, heads: list[int]):
     network = build_network(ModelConfig(backbone=backbone, fusion_width=32, text_width=24))

@@ -68,6 +68,20 @@ def test_what_padding_words_hold_reaches_the_mask(network: CMIRNet, inputs: Call
 
 
 @torch.inference_mode()
+def test_graph_without_padding_differs_for_short_expressions_alone(network: CMIRNet, inputs: Callable):
+    image, words, keep, sentence = inputs(96, 64, batch=2)
+    keep = torch.stack([keep[0], torch.ones_like(keep[1])])
+    graphs: list[torch.Tensor] = []
+    network.graph.graph.register_forward_hook(lambda module, given, graph: graphs.append(graph))
+    for padding in (True, False):
+        network.graph.graph.padding = padding
+        network(image, words, keep, sentence)
+    short, full = (graphs[1] - graphs[0]).abs().amax(dim=(1, 2, 3)) / graphs[0].abs().amax(dim=(1, 2, 3))
+    assert short > 1e-2
+    assert full == 0
+
+
+@torch.inference_mode()
 def test_sentence_reaches_the_mask_without_the_words(network: CMIRNet, inputs: Callable):
     image, words, keep, sentence = inputs(96, 64)
     assert not torch.allclose(network(image, words, keep, -sentence).main, network(image, words, keep, sentence).main)

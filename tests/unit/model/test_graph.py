@@ -11,6 +11,8 @@ from cmirnet_cli.model.graph import HEADS, GraphPositioning, GraphStep
 
 WIDTH, GRID, TOKENS, NEIGHBOURS = 32, (2, 3), 7, 4
 CHANNELS = WIDTH // HEADS
+KEEP = torch.arange(TOKENS) < torch.tensor([[5], [2]])
+"""Two expressions: with more real tokens than a node has neighbours, and with fewer."""
 
 
 @pytest.fixture
@@ -38,10 +40,11 @@ def head_of(step: GraphStep, head: int) -> nn.Sequential:
 
 
 def nearest_first(visual: Tensor, text: Tensor) -> list[int]:
-    """The text nodes (c, T) nearest to one visual node (c,), all of length 1."""
+    """The text nodes (c, T) nearest to one visual node (c,), all of length 1; the nearest again where there are too few."""
     node = visual.numpy() / np.linalg.norm(visual)
     distances = [float(np.sum((node - word / np.linalg.norm(word)) ** 2)) for word in text.numpy().T]
-    return sorted(range(len(distances)), key=distances.__getitem__)[:NEIGHBOURS]
+    order = sorted(range(len(distances)), key=distances.__getitem__)[:NEIGHBOURS]
+    return order + order[:1] * (NEIGHBOURS - len(order))
 
 
 def head_by_head(step: GraphStep, visual: Tensor, text: Tensor, *, farthest_first: bool = False) -> Tensor:
@@ -69,7 +72,7 @@ def weighed(step: GraphStep, maps: Tensor) -> Tensor:
 @torch.inference_mode()
 def test_graph_step_is_eight_separate_heads_weighed_against_each_other(step: GraphStep, nodes: tuple[Tensor, Tensor]):
     visual, text = nodes
-    for row, found in enumerate(step(visual, text)):
+    for row, found in enumerate(step(visual, text, KEEP)):
         expected = weighed(step, head_by_head(step, visual[row].flatten(1), text[row]))
         torch.testing.assert_close(found.flatten(1), expected, atol=1e-5, rtol=1e-5)
 
@@ -89,5 +92,32 @@ def test_padding_words_take_part_in_the_graph():
     x, words = torch.randn(1, 16, *GRID), torch.randn(1, 12, TOKENS)
     padded = words.clone()
     padded[..., 4:] = 0
-    fused = torch.zeros(1, WIDTH, TOKENS)
-    assert not torch.allclose(positioning(x, words, fused), positioning(x, padded, fused), atol=1e-3)
+    keep, fused = torch.arange(TOKENS)[None] < 4, torch.zeros(1, WIDTH, TOKENS)
+    assert not torch.allclose(positioning(x, words, keep, fused), positioning(x, padded, keep, fused), atol=1e-3)
+
+
+@pytest.mark.parametrize("padding", [True, False])
+@torch.inference_mode()
+def test_padding_words_move_the_graph_only_where_they_may_be_neighbours(step: GraphStep, nodes: tuple[Tensor, Tensor], padding: bool):
+    step.padding = padding
+    visual, text = nodes
+    other = torch.where(KEEP[:, None], text, text.flip(0))
+    assert torch.equal(step(visual, text, KEEP), step(visual, other, KEEP)) is not padding
+
+
+@torch.inference_mode()
+def test_without_padding_an_expression_is_a_graph_of_its_real_words(step: GraphStep, nodes: tuple[Tensor, Tensor]):
+    """Places that a short expression cannot fill are taken by the word nearest to each node."""
+    step.padding = False
+    visual, text = nodes
+    for row, found in enumerate(step(visual, text, KEEP)):
+        expected = weighed(step, head_by_head(step, visual[row].flatten(1), text[row][:, KEEP[row]]))
+        torch.testing.assert_close(found.flatten(1), expected, atol=1e-5, rtol=1e-5)
+
+
+@torch.inference_mode()
+def test_graph_of_a_full_expression_is_the_same_with_and_without_padding(step: GraphStep, nodes: tuple[Tensor, Tensor]):
+    full = torch.ones(2, TOKENS, dtype=torch.bool)
+    published = step(*nodes, full)
+    step.padding = False
+    assert torch.equal(step(*nodes, full), published)

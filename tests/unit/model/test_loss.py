@@ -58,3 +58,18 @@ def test_half_precision_logits_are_judged_in_full_precision(heads: list[torch.Te
 
 def test_loss_adds_nothing_to_a_checkpoint():
     assert SegmentationLoss(WEIGHTS).state_dict() == {}
+
+
+def test_losses_of_pieces_that_share_the_weight_of_the_whole_add_up_to_its_loss(heads: list[torch.Tensor], target: torch.Tensor):
+    loss = SegmentationLoss(WEIGHTS)
+    whole = loss(Logits(heads[0], heads[1:]), target)
+    pieces = [
+        loss(Logits(heads[0][row], [head[row] for head in heads[1:]]), target[row], loss.weight(target))
+        for row in (slice(0, 1), slice(1, 2))
+    ]
+    assert sum(pieces).item() == pytest.approx(whole.item(), rel=1e-6)
+
+
+def test_weight_of_a_target_counts_every_labelled_pixel_by_its_class(target: torch.Tensor):
+    by_hand = sum(WEIGHTS[label] for label in target.flatten().tolist() if label != 255)
+    assert SegmentationLoss(WEIGHTS).weight(target).item() == pytest.approx(by_hand, rel=1e-7)
