@@ -10,9 +10,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from cmirnet_cli.cache.pixels import encode_mask, resized_mask
+from cmirnet_cli.cache.pixels import encode_mask, encode_runs, resized_mask
 from cmirnet_cli.cache.ragged import Ragged, starts_of
 from cmirnet_cli.cache.schema import CacheOptions, SplitCounts
+from cmirnet_cli.errors import AnnotationError
 from cmirnet_cli.refer.masks import rasterise
 from cmirnet_cli.refer.referent import ReferDataset, Referent
 from cmirnet_cli.refer.registry import belongs, legal_splits
@@ -100,10 +101,10 @@ class Table:
 
 
 def masks_of(dataset: ReferDataset, options: CacheOptions, advance: Callable[[int], None]) -> dict[str, Ragged]:
-    """Every referent's mask at original size and at each network size, as COCO RLE counts, by `mask_field`.
+    """Every referent's mask by `mask_field`: at original size as COCO RLE counts, at each network size as runs (`pixels.encode_runs`).
 
     Raises:
-        AnnotationError: a segmentation cannot be drawn.
+        AnnotationError: a segmentation cannot be drawn; the referent and its image are named.
     """
     counts: list[list[bytes]] = []
     for referent in dataset.referents:
@@ -135,8 +136,17 @@ def _counted(referents: Sequence[Referent]) -> SplitCounts:
 
 
 def _masks(referent: Referent, options: CacheOptions) -> list[bytes]:
-    mask = rasterise(referent.objects, referent.image.height, referent.image.width, overlap=options.overlap)
-    return [encode_mask(mask), *(encode_mask(resized_mask(mask, size)) for size in options.sizes)]
+    mask = _drawn(referent, options)
+    return [encode_mask(mask), *(encode_runs(resized_mask(mask, size)) for size in options.sizes)]
+
+
+def _drawn(referent: Referent, options: CacheOptions) -> NDArray[np.uint8]:
+    """uint8 (H, W): the referent's mask at original size."""
+    image = referent.image
+    try:
+        return rasterise(referent.objects, image.height, image.width, overlap=options.overlap)
+    except AnnotationError as error:
+        raise AnnotationError(f"ref {referent.ref_id} on {image.path.name}: {error.message}", error.hint) from error
 
 
 def _coded(labels: Iterable[Label]) -> tuple[tuple[Label, ...], Integers]:

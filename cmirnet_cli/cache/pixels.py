@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import io
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, __version__, features
+from PIL import Image, ImageOps, __version__, features
 from pycocotools import mask as coco
 
 from cmirnet_cli.errors import ImageError
+from cmirnet_cli.refer.images import UNREADABLE
 
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error, Image.DecompressionBombError)
-"""What PIL raises for files that are no image, or only part of one."""
+_LENGTH = np.dtype("<u2")
+_LONGEST = int(np.iinfo(_LENGTH).max)
 
 
 def decoder() -> str:
@@ -39,14 +38,20 @@ def source_size(path: Path) -> int:
         raise _missing(path, error) from error
 
 
-def rgb(source: bytes, path: str) -> Image.Image:
-    """Decode an image file to RGB. EXIF orientation is ignored, as REFER's annotations do.
+def rgb(source: bytes, path: str, *, upright: bool) -> Image.Image:
+    """Decode an image file to RGB.
+
+    Args:
+        source: the file's bytes.
+        path: what to call it in errors.
+        upright: whether EXIF orientation is applied (one's own data) or ignored (as REFER's annotations do).
 
     Raises:
         ImageError: the bytes are not a whole image; `path` is named.
     """
     try:
-        return Image.open(io.BytesIO(source)).convert("RGB")
+        stored = Image.open(io.BytesIO(source))
+        return (ImageOps.exif_transpose(stored) if upright else stored).convert("RGB")
     except UNREADABLE as error:
         raise ImageError(f"cannot decode {path}: {error}", hint="leave it out with --skip-bad, or replace the file") from error
 
@@ -69,6 +74,32 @@ def encode_mask(mask: NDArray[np.uint8]) -> bytes:
 def decode_mask(counts: bytes, height: int, width: int) -> NDArray[np.uint8]:
     """uint8 (H, W) mask from COCO's compressed RLE counts."""
     return np.ascontiguousarray(coco.decode({"size": [height, width], "counts": counts}))
+
+
+def encode_runs(mask: NDArray[np.uint8]) -> bytes:
+    """A uint8 (S, S) mask as the lengths of its runs row by row, the first of zeros: COCO's counts along rows, each as "<u2".
+
+    A run too long for that is cut by a run of no length. Longer than COCO's text, which goes along columns, and read ten times as fast.
+    """
+    pixels = mask.reshape(-1)
+    edges = np.flatnonzero(np.diff(pixels)) + 1
+    lengths = np.diff(edges, prepend=0, append=pixels.size).tolist()
+    pieces = [piece for length in ([0, *lengths] if pixels[0] else lengths) for piece in _pieces(length)]
+    return np.array(pieces, _LENGTH).tobytes()
+
+
+def decode_runs(runs: bytes, size: int) -> NDArray[np.uint8]:
+    """The uint8 (S, S) mask that `encode_runs` was given."""
+    lengths = np.frombuffer(runs, _LENGTH)
+    values = np.zeros(len(lengths), np.uint8)
+    values[1::2] = 1
+    return np.repeat(values, lengths).reshape(size, size)
+
+
+def _pieces(length: int) -> list[int]:
+    """A run as runs that fit into `_LENGTH`: 70000 → 65535, 0, 4465."""
+    whole, rest = divmod(length, _LONGEST)
+    return [_LONGEST, 0] * whole + [rest]
 
 
 def _missing(path: Path, error: OSError) -> ImageError:

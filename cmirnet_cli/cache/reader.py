@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from cmirnet_cli.cache.annotations import Table, mask_field
 from cmirnet_cli.cache.folder import read_manifest, require_files
 from cmirnet_cli.cache.hdf5 import OpenFiles
-from cmirnet_cli.cache.pixels import decode_mask, resized_mask
+from cmirnet_cli.cache.pixels import decode_mask, decode_runs, resized_mask
 from cmirnet_cli.cache.ragged import Ragged
 from cmirnet_cli.cache.sample import Sample
 from cmirnet_cli.cache.schema import ANNOTATIONS, CachedFile, Manifest
@@ -111,6 +111,11 @@ class Cache:
             sentences=tuple(self._sentence(place) for place in range(*table.ref_sentences[row : row + 2])),
         )
 
+    def sentence_counts(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """int64 (r,): how many sentences each of these referents has."""
+        begins = self._table.ref_sentences
+        return begins[rows + 1] - begins[rows]
+
     def original_size(self, image_row: int) -> tuple[int, int]:
         """Height and width of an image's file, in pixels."""
         height, width = self._table.image_size[image_row]
@@ -141,10 +146,10 @@ class Cache:
         A size that was not prepared is made from the original at each call, with the same result.
         """
         if size is None:
-            return decode_mask(self._mask_counts(None)[row], *self.original_size(int(self._table.ref_image[row])))
+            return decode_mask(self._mask_column(None)[row], *self.original_size(int(self._table.ref_image[row])))
         if size not in self.manifest.options.sizes:
             return resized_mask(self.mask(row, None), size)
-        return decode_mask(self._mask_counts(size)[row], size, size)
+        return decode_runs(self._mask_column(size)[row], size)
 
     def sample(self, row: int, sentence: int, size: int) -> Sample:
         """One sentence (counted from 0 within its referent) with its image and mask. Raises as `image` and `mask` do."""
@@ -163,7 +168,7 @@ class Cache:
     def _sentence(self, place: int) -> Sentence:
         return Sentence(int(self._table.sentence_id[place]), self._table.sentence_text.text(place))
 
-    def _mask_counts(self, size: int | None) -> Ragged:
+    def _mask_column(self, size: int | None) -> Ragged:
         if size not in self._masks:
             self._masks[size] = Ragged.load(self._files.file(ANNOTATIONS), mask_field(size))
         return self._masks[size]

@@ -16,9 +16,9 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from cmirnet_cli.errors import CacheError
-from cmirnet_cli.refer.masks import Overlap
+from cmirnet_cli.refer.referent import Overlap
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SHARD_IMAGES = 512
 
 MANIFEST = "manifest.json"

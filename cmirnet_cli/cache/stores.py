@@ -19,7 +19,7 @@ Bytes = NDArray[np.uint8]
 Datasets = Callable[[str], h5py.Dataset]
 """One data set of a shard, by name."""
 
-_FILES, _STARTS = "files", "files_starts"
+_FILES, _STARTS, _UPRIGHT = "files", "files_starts", "files_upright"
 
 
 class ImageStore(Protocol):
@@ -64,7 +64,7 @@ class DecodedStore:
 
     def prepare(self, image: ImageRecord) -> list[Bytes]:
         """As `ImageStore`: pixels at each size."""
-        picture = rgb(source_bytes(image.path), str(image.path))
+        picture = rgb(source_bytes(image.path), str(image.path), upright=image.upright)
         return [resized(picture, size) for size in self.sizes]
 
     def put(self, file: h5py.File, row: int, arrays: list[Bytes]) -> None:
@@ -84,7 +84,10 @@ class DecodedStore:
 
 
 class EncodedStore:
-    """The original files' bytes end to end, decoded and resized at each read."""
+    """The original files' bytes end to end, decoded and resized at each read.
+
+    A photograph that EXIF turns is kept lying, as its file has it, and set upright at each read where its data set wants that.
+    """
 
     def estimate(self, image: ImageRecord) -> int:
         """As `ImageStore`."""
@@ -94,12 +97,13 @@ class EncodedStore:
         """As `ImageStore`."""
         starts = starts_of(source_size(image.path) for image in images)
         file.create_dataset(_STARTS, data=starts, track_times=False)
+        file.create_dataset(_UPRIGHT, data=np.array([image.upright for image in images], np.uint8), track_times=False)
         file.create_dataset(_FILES, (int(starts[-1]),), np.uint8, fill_time="never", track_times=False)
 
     def prepare(self, image: ImageRecord) -> list[Bytes]:
         """As `ImageStore`: the file's bytes, which must decode."""
         source = source_bytes(image.path)
-        rgb(source, str(image.path))
+        rgb(source, str(image.path), upright=image.upright)
         return [np.frombuffer(source, np.uint8)]
 
     def put(self, file: h5py.File, row: int, arrays: list[Bytes]) -> None:
@@ -112,4 +116,5 @@ class EncodedStore:
     def read(self, datasets: Datasets, row: int, size: int, path: str) -> Bytes:
         """As `ImageStore`, at any size."""
         start, end = datasets(_STARTS)[row : row + 2]
-        return resized(rgb(datasets(_FILES)[start:end].tobytes(), path), size)
+        source = datasets(_FILES)[start:end].tobytes()
+        return resized(rgb(source, path, upright=bool(datasets(_UPRIGHT)[row])), size)

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from cmirnet_cli.cache.pixels import UNREADABLE
 from cmirnet_cli.cache.pool import in_order
 from cmirnet_cli.errors import ImageError
+from cmirnet_cli.refer.images import UNREADABLE, upright_size
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset
 
 
@@ -56,8 +56,9 @@ def _defect(image: ImageRecord) -> str | None:
         return "missing"
     try:
         with Image.open(image.path) as picture:
-            if picture.size != (image.width, image.height):
-                return f"is {_size(*picture.size)}, but its annotations were drawn on {_size(image.width, image.height)}"
+            size = upright_size(picture) if image.upright else picture.size
+            if size != (image.width, image.height):
+                return f"is {_size(*size)}, but its annotations were drawn on {_size(image.width, image.height)}"
             picture.draft("RGB", (1, 1))  # a JPEG is read to its end either way, and at an eighth of the size three times as fast
             picture.convert("RGB")
     except UNREADABLE as error:

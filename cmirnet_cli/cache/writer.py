@@ -18,16 +18,17 @@ from cmirnet_cli.cache.stores import store_of
 from cmirnet_cli.cache.survey import BadImage, find_bad_images, require_good_images
 from cmirnet_cli.durable import new_file, sweep
 from cmirnet_cli.errors import CacheError
-from cmirnet_cli.refer.referent import ImageRecord, ReferDataset
+from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent
 
 __all__ = ["BadImage", "estimate", "find_bad_images", "require_good_images", "steps", "write_cache"]
 
-# What HDF5's own tables, and masks of photographs, were found to take.
+# What HDF5's own tables, and masks of photographs, were found to take; a mask grows with the length of its outline.
 _FILE_BYTES = 20_000
 _IMAGE_BYTES = 150
 _REFERENT_BYTES = 80
 _SENTENCE_BYTES = 60
-_MASK_BYTES = 800
+_ORIGINAL_MASK_BYTES = 0.8  # for each pixel of height and width
+_NETWORK_MASK_BYTES = 2.6  # for each pixel of the side
 
 
 def estimate(dataset: ReferDataset, options: CacheOptions, skip: frozenset[Path] = frozenset()) -> int:
@@ -39,9 +40,9 @@ def estimate(dataset: ReferDataset, options: CacheOptions, skip: frozenset[Path]
     kept = without(dataset, skip)
     images, referents, store = kept.images, kept.referents, store_of(options)
     pixels = sum(store.estimate(image) + _IMAGE_BYTES for image in images)
-    masks = len(referents) * (1 + len(options.sizes)) * _MASK_BYTES
     sentences = sum(len(referent.sentences) for referent in referents)
-    return pixels + masks + len(referents) * _REFERENT_BYTES + sentences * _SENTENCE_BYTES + (1 + len(_shards(images))) * _FILE_BYTES
+    texts = len(referents) * _REFERENT_BYTES + sentences * _SENTENCE_BYTES
+    return pixels + _mask_bytes(referents, options) + texts + (1 + len(_shards(images))) * _FILE_BYTES
 
 
 def steps(dataset: ReferDataset, skip: frozenset[Path] = frozenset()) -> int:
@@ -188,6 +189,11 @@ def _write_shard(path: Path, images: Sequence[ImageRecord], work: _Work) -> None
         for row, arrays in enumerate(in_order(store.prepare, images, work.workers)):
             store.put(file, row, arrays)
             work.advance(1)
+
+
+def _mask_bytes(referents: Sequence[Referent], options: CacheOptions) -> int:
+    original = _ORIGINAL_MASK_BYTES * sum(referent.image.height + referent.image.width for referent in referents)
+    return round(original + _NETWORK_MASK_BYTES * len(referents) * sum(options.sizes))
 
 
 def _shards(images: Sequence[ImageRecord]) -> list[Sequence[ImageRecord]]:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
+from cmirnet_cli.commands.counts import count_rows
 from cmirnet_cli.console import console
 from cmirnet_cli.options import Overwrite, SplitBy, Workers
+from cmirnet_cli.refer.referent import Overlap
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from cmirnet_cli.cache.schema import CacheOptions, Manifest
+    from cmirnet_cli.cache.schema import CacheOptions, Manifest, SplitCounts
     from cmirnet_cli.refer.referent import ReferDataset
+    from cmirnet_cli.refer.registry import PublishedCounts
 
 MIB = 1 << 20
+TOTAL = "total"
 
 DatasetName: TypeAlias = Annotated[
     str,
-    typer.Argument(metavar="DATASET", help="refcoco, refcoco+, refcocog, …, a name of one's own, or a .jsonl file.", show_default=False),
+    typer.Argument(
+        metavar="DATASET",
+        help="refcoco, refcoco+, refcocog, refclef, grefcoco, rrsisd, combined, a name of one's own, or a .jsonl file.",
+        show_default=False,
+    ),
 ]
 
 
@@ -33,7 +41,7 @@ def prepare_data(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for caches.")] = Path("cache"),
     size: Annotated[list[int] | None, typer.Option("--size", metavar="PX", help="Network size, can be repeated; 480 by default.")] = None,
     store: Annotated[Literal["decoded", "encoded"], typer.Option("--store", help="Pixels ready to use, or the files.")] = "decoded",
-    overlap: Annotated[Literal["paper", "union"], typer.Option("--overlap", help="Where two polygons of one object overlap.")] = "paper",
+    overlap: Annotated[Overlap, typer.Option("--overlap", help="Where two polygons of one object overlap.")] = "paper",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave missing and broken images out.")] = False,
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -44,12 +52,17 @@ def prepare_data(
     """
     from cmirnet_cli.cache.schema import CacheOptions
     from cmirnet_cli.refer.sources import read_source
+    from cmirnet_cli.reports.tables import count_table
 
     referents = read_source(dataset, split_by, data, annotations, images)
+    for remark in referents.remarks:
+        console.notice(remark)
     options = CacheOptions(store=store, sizes=tuple(size or [480]), overlap=overlap)
     folder = out / f"{referents.name}-{referents.split_by}"
     manifest, skipped = _write(referents, folder, options, workers or 0, skip_bad=skip_bad, overwrite=overwrite)
-    console.result(_described(manifest, folder, skipped), _counts(manifest), f"cache: {folder}")
+    for difference in _differences(manifest):
+        console.warn(difference)
+    console.result(_described(manifest, folder, skipped), count_table(count_rows(manifest)), f"cache: {folder}")
 
 
 def _write(
@@ -71,23 +84,45 @@ def _write(
     return manifest, [str(image.path) for image in bad]
 
 
-def _counts(manifest: Manifest) -> Table:
-    """Counts per split beside the published ones; a difference is worth a warning, no more."""
-    from cmirnet_cli.refer.registry import published_counts
-    from cmirnet_cli.reports.tables import Counted, CountRow, count_table
+def _differences(manifest: Manifest) -> Iterator[str]:
+    """One sentence for each split that is empty or whose counts are not the published ones: worth a warning, no more."""
+    from cmirnet_cli.cache.schema import SplitCounts
+    from cmirnet_cli.refer.registry import legal_splits, published_counts
 
     published = published_counts(manifest.dataset, manifest.split_by)
-    rows = []
-    for split, counts in manifest.counts.items():
-        found = Counted(counts.refs, counts.images, counts.sentences)
-        known = published.get(split)
-        rows.append(CountRow(split, found, Counted(known.refs, known.images, known.sentences) if known else None))
-    for row in rows:
-        if row.agrees is False:
-            console.warn(f"the counts of {row.split} differ from the published ones")
-    return count_table(rows)
+    counts = dict.fromkeys(legal_splits(manifest.dataset, manifest.split_by), SplitCounts(0, 0, 0)) | manifest.counts
+    for split, found in (counts | {TOTAL: _total(manifest)}).items():
+        if split in published and (wrong := _wrong_counts(found, published[split])):
+            yield f"the counts of {split} differ from the published ones: {', '.join(wrong)}"
+        elif not found.refs:
+            yield f"{split} is empty"
+
+
+def _total(manifest: Manifest) -> SplitCounts:
+    """The whole; of refclef by unc, whose test splits overlap, no total is published."""
+    from cmirnet_cli.cache.schema import SplitCounts
+
+    refs, sentences = (sum(getattr(counts, what) for counts in manifest.counts.values()) for what in ("refs", "sentences"))
+    return SplitCounts(refs, sum(shard.images for shard in manifest.shards), sentences)
+
+
+def _wrong_counts(found: SplitCounts, known: PublishedCounts) -> list[str]:
+    """Such as "3 refs instead of 5,000", where both numbers are known."""
+    pairs = [(what, ours, getattr(known, what)) for what, ours in asdict(found).items()]
+    remark = {what: " (a number that is not confirmed)" for what in known.unconfirmed}
+    return [
+        f"{ours:,} {what} instead of {theirs:,}{remark.get(what, '')}"
+        for what, ours, theirs in pairs
+        if theirs is not None and ours != theirs
+    ]
 
 
 def _described(manifest: Manifest, folder: Path, skipped: list[str]) -> dict[str, object]:
-    splits = {split: {"refs": c.refs, "images": c.images, "sentences": c.sentences} for split, c in manifest.counts.items()}
+    from cmirnet_cli.refer.registry import published_counts
+
+    published = published_counts(manifest.dataset, manifest.split_by)
+    splits = {
+        split: asdict(counts) | {"published": asdict(published[split]) if split in published else None}
+        for split, counts in manifest.counts.items()
+    }
     return {"cache": folder, "dataset": manifest.dataset, "split_by": manifest.split_by, "splits": splits, "skipped": skipped}

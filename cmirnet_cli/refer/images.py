@@ -1,4 +1,4 @@
-"""Which file a photograph lies in, and what it means that one cannot be read."""
+"""Which file a photograph lies in, which way up it is, and what it means that one cannot be read."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 _LONGEST_NAME = 255
 _LONGEST_PATH = 2048
 
 UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error, Image.DecompressionBombError)
 """What PIL raises for files that are no image, or only part of one."""
+
+_LYING = range(5, 9)
+"""EXIF orientations whose upright picture is as wide as the stored one is high."""
 
 
 class ImageFolders:
@@ -42,6 +45,12 @@ class ImageFolders:
     def _nested(self) -> dict[str, Path]:
         """The first of each name among the files at `*/images/*`."""
         return {path.name: path for folder in reversed(self.folders) for path in sorted(folder.glob("*/images/*"), reverse=True)}
+
+
+def upright_size(picture: Image.Image) -> tuple[int, int]:
+    """(width, height) of an open image file once its EXIF orientation is applied; no pixel is decoded."""
+    width, height = picture.size
+    return (height, width) if picture.getexif().get(ExifTags.Base.Orientation) in _LYING else (width, height)
 
 
 def is_path(text: str) -> bool:

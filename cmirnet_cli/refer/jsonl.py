@@ -5,6 +5,9 @@
 `image` and `mask` are paths as seen from the file's own folder. In place of `mask` (a picture of the image's size, not black on
 the object) a line may have `polygons` ([[x0, y0, x1, y1, …], …], pixels) or `rle` (COCO's, or a list of them). An empty list says
 that the expression refers to nothing in the image.
+
+Pictures are taken as people see them: the EXIF orientation of a photograph is applied, and outlines are those of the upright
+picture. (REFER's data sets are drawn on the stored pixels instead, and EXIF is ignored there.)
 """
 
 from __future__ import annotations
@@ -13,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from pycocotools import mask as coco
 
 from cmirnet_cli.errors import AnnotationError
-from cmirnet_cli.refer.images import UNREADABLE, is_path
+from cmirnet_cli.refer.images import UNREADABLE, is_path, upright_size
 from cmirnet_cli.refer.masks import rasterise
 from cmirnet_cli.refer.records import Record, parse_json, read_bytes
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Segmentation, Sentence
@@ -25,14 +28,12 @@ from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Segm
 SPLIT_BY = "jsonl"
 _OUTLINES: dict[str, tuple[type, ...]] = {"mask": (str,), "polygons": (list,), "rle": (dict, list)}
 _KINDS: dict[type, str] = {str: "a path", list: "a list", dict: "an RLE"}
-_ORIENTATION_TAG = 0x0112
 
 
 def read_jsonl(file: Path, name: str | None = None) -> ReferDataset:
     """Read a JSONL file; each line is one referent with one sentence, and its line number is the id of both.
 
-    Outlines are drawn on the stored pixels: an image that its EXIF data turn is refused. An image that is missing or
-    unreadable is not an error here: its record has the size 0×0.
+    An image that is missing or unreadable is not an error here: its record has the size 0×0.
 
     Args:
         file: the JSONL file; empty lines are skipped.
@@ -80,8 +81,8 @@ class _Lines:
         name = _path(line, "image")
         if name not in self.images:
             path = self.file.parent / name
-            width, height = _stored_size(path, line)
-            self.images[name] = ImageRecord(name, path, height, width)
+            width, height = _size(path)
+            self.images[name] = ImageRecord(name, path, height, width, upright=True)
         return self.images[name]
 
     def objects(self, line: Record, image: ImageRecord) -> tuple[Segmentation, ...]:
@@ -118,23 +119,20 @@ def _check(objects: tuple[Segmentation, ...], image: ImageRecord, line: Record) 
         raise line.refused(f"{error.message}; {error.hint}") from error
 
 
-def _stored_size(path: Path, line: Record) -> tuple[int, int]:
-    """(width, height) of an image file as it is stored; (0, 0) if it cannot be opened."""
+def _size(path: Path) -> tuple[int, int]:
+    """(width, height) of the upright picture in an image file; (0, 0) if it cannot be opened."""
     try:
         with Image.open(path) as picture:
-            orientation = picture.getexif().get(_ORIENTATION_TAG, 1)
-            size = picture.size
+            return upright_size(picture)
     except UNREADABLE:
         return 0, 0
-    if orientation != 1:
-        raise line.refused(f"field 'image': {path} is to be turned by its EXIF orientation {orientation}; save it upright first")
-    return size
 
 
 def _mask_file_as_rle(path: Path, line: Record) -> dict[str, Any]:
     """A picture that is not black on the object, as COCO's compressed RLE."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(path) as stored:
+            picture = ImageOps.exif_transpose(stored)
             is_deep = picture.mode.startswith(("I", "F"))
             pixels = np.asarray(picture if is_deep else picture.convert("L")) != 0
     except UNREADABLE as error:

@@ -2,9 +2,11 @@
 
 <data>/<dataset>/refs(<split_by>).p         or refs(…).json, or gRefCOCO's grefs(…).json
 <data>/<dataset>/instances.json
-<data>/images/mscoco/images/train2014/      or images/train2014, images/saiapr_tc-12 (refclef), images; or in <data>/<dataset>/
+<data>/images/mscoco/images/train2014/      or images/train2014, images; or in <data>/<dataset>/
+<data>/images/saiapr_tc-12/                 refclef's photographs
+<data>/images/<dataset>/JPEGImages/         rrsisd's photographs, and those of other sets in its manner; or images/<dataset>/
 
-`<data>/refer/data/` and `<data>/annotations/` may stand for `<data>/`.
+`<data>/refer/data/` and `<data>/annotations/` may stand for `<data>/`, and so may `<data>/RRSIS-D/`, the folder that rrsisd comes in.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ from pathlib import Path
 from cmirnet_cli.errors import AnnotationError
 
 _COCO_FOLDERS = ("mscoco/images/train2014", "train2014", "train2017", "val2017", ".")
-_REFCLEF_FOLDERS = ("saiapr_tc-12", ".")
+_ON_COCO = ("refcoco", "refcoco+", "refcocog", "grefcoco")
+_INNER_FOLDERS = {"refclef": ("saiapr_tc-12", "."), **dict.fromkeys(_ON_COCO, _COCO_FOLDERS)}
+_HOMES = {"rrsisd": "RRSIS-D/rrsisd"}
 
 
 @dataclass(frozen=True)
@@ -76,12 +80,13 @@ def find_layout(dataset: str, split_by: str, data_root: Path, annotations: Path 
 def _annotation_folders(dataset: str, data_root: Path, annotations: Path | None) -> list[Path]:
     if annotations is not None:
         return [annotations / dataset, annotations]
-    return [data_root / dataset, data_root / "refer" / "data" / dataset, data_root / "annotations" / dataset]
+    usual = [data_root / dataset, data_root / "refer" / "data" / dataset, data_root / "annotations" / dataset]
+    return [*usual, data_root / _HOMES[dataset]] if dataset in _HOMES else usual
 
 
 def _image_folders(home: Path, data_root: Path, images: Path | None, dataset: str) -> list[Path]:
     roots = [home / "images", home.parent / "images", data_root / "images"] if images is None else [images]
-    inner = _REFCLEF_FOLDERS if dataset == "refclef" else _COCO_FOLDERS
+    inner = _INNER_FOLDERS.get(dataset, (f"{dataset}/JPEGImages", dataset, "JPEGImages", *_COCO_FOLDERS))
     return list(dict.fromkeys(root / folder for root in roots for folder in inner))
 
 

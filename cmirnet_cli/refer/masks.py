@@ -7,7 +7,7 @@ of four numbers is taken for a box, and run lengths that end too early leave str
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,8 @@ from pycocotools import mask as coco
 
 from cmirnet_cli.errors import AnnotationError
 from cmirnet_cli.refer.records import shown
-from cmirnet_cli.refer.referent import Segmentation
+from cmirnet_cli.refer.referent import Overlap, Segmentation
 
-Overlap = Literal["paper", "union"]
 Mask = NDArray[np.uint8]
 
 _LONGEST_OUTLINE = 1 << 21
@@ -32,7 +31,10 @@ def rasterise(objects: Sequence[Segmentation], height: int, width: int, overlap:
         height, width: the image's size in pixels.
         overlap: what becomes of pixels that several polygons (or RLEs) of one object share. `paper`: the parts are summed and
             the target is where the sum is exactly 1, so shared pixels are background, as in the published training and
-            evaluation. `union`: they belong to the object. Several objects are always united.
+            evaluation. `union`: they belong to the object.
+
+    Several objects (gRefCOCO) are always united, also where they overlap: the paper's rule is about the parts of one outline, and
+    what two objects share belongs to "both of them". gRefCOCO's authors unite the parts of one object too; `union` gives their masks.
 
     Returns:
         uint8 (height, width): 1 on the referent, else 0.

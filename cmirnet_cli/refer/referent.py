@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 Segmentation = list[Any] | Mapping[str, Any]
 """COCO's forms of one object's outline: a list of polygons, an RLE dict, or a list of RLE dicts."""
+
+Overlap = Literal["paper", "union"]
+"""What becomes of pixels that several polygons of one object share; `masks.rasterise` says what each does."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,17 @@ class Sentence:
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One image file and the size its annotations were drawn at, in pixels."""
+    """One image file and the size its annotations were drawn at, in pixels.
+
+    `upright` says which picture that is: the file's with its EXIF orientation applied, as people see it (one's own data), or the
+    stored one, whatever EXIF says (REFER's annotations).
+    """
 
     image_id: int | str
     path: Path
     height: int
     width: int
+    upright: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,12 +54,16 @@ class Referent:
 
 @dataclass(frozen=True)
 class ReferDataset:
-    """All referents of one data set under one split, in the order of the annotation file."""
+    """All referents of one data set under one split, in the order of the annotation file.
+
+    `remarks` are sentences about how the data set came to be that its user should know.
+    """
 
     name: str
     split_by: str
     referents: tuple[Referent, ...]
     annotation_files: tuple[Path, ...]
+    remarks: tuple[str, ...] = ()
 
     @property
     def images(self) -> tuple[ImageRecord, ...]:

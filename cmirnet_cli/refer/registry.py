@@ -19,9 +19,12 @@ SPLITS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "refcocog": {"umd": ("train", "val", "test"), "google": ("train", "val")},
         "refclef": {"unc": ("train", "val", "testA", "testB", "testC"), "berkeley": ("train", "val", "test")},
         "grefcoco": {"unc": ("train", "val", "testA", "testB")},
+        "rrsisd": {"unc": ("train", "val", "test")},
+        "combined": {"unc+umd": ("train", "val")},
     }
 )
-"""Data set → split_by → splits. The first split_by of a data set is its default. `refcocog`'s google splits share images."""
+"""Data set → split_by → splits. The first split_by of a data set is its default. Splits by google share images. The module
+`combined` says what that one is."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +52,18 @@ def choose_split_by(dataset: str, split_by: str | None) -> str:
     if dataset not in SPLITS:
         if split_by is None:
             raise UsageError(
-                f"no data set is called {dataset!r}; there are {', '.join(SPLITS)}",
-                hint=f"for a data set of your own in REFER layout give --split-by X, where its file is called refs(X).p: {dataset}",
+                f"no data set is called {dataset!r}; there are {_legal_choices()}",
+                hint="for a data set of your own in REFER layout give --split-by X, where its file is called refs(X).p",
             )
         return split_by
     legal = tuple(SPLITS[dataset])
     if split_by is not None and split_by not in legal:
         raise UsageError(f"{dataset} has no split_by {split_by!r}; it has {' and '.join(legal)}", hint=f"try --split-by {legal[0]}")
     return split_by or legal[0]
+
+
+def _legal_choices() -> str:
+    return ", ".join(f"{dataset} ({', '.join(divisions)})" for dataset, divisions in SPLITS.items())
 
 
 def legal_splits(dataset: str, split_by: str) -> tuple[str, ...]:

@@ -56,11 +56,11 @@ def test_a_missing_shard_is_named_with_the_command_that_prepares_it(folder: Path
 def test_another_schema_version_is_refused_with_both_numbers(folder: Path):
     manifest = json.loads((folder / "manifest.json").read_text())
     (folder / "manifest.json").write_text(json.dumps({**manifest, "schema_version": 99}))
-    with pytest.raises(CacheError, match="schema_version is 99, this program reads 1"):
+    with pytest.raises(CacheError, match="schema_version is 99, this program reads 2"):
         Cache.open(folder)
 
 
-@pytest.mark.parametrize("text", ["", "[]", "7", "{}", '{"schema_version": 1}', '{"schema_version": 1, "sha256": ""}'])
+@pytest.mark.parametrize("text", ["", "[]", "7", "{}", '{"schema_version": 1}', '{"schema_version": 2, "sha256": ""}'])
 def test_a_manifest_that_is_none_is_refused(folder: Path, text: str):
     (folder / "manifest.json").write_text(text)
     with pytest.raises(CacheError, match=r"manifest\.json"):

@@ -71,6 +71,11 @@ def test_a_sample_holds_the_sentence_asked_for(cache: Cache, dataset: ReferDatas
         cache.sample(2, 3, 16)
 
 
+def test_sentences_of_each_referent_are_counted(cache: Cache, dataset: ReferDataset):
+    rows = np.array([5, 0, 2])
+    assert cache.sentence_counts(rows).tolist() == [len(dataset.referents[row].sentences) for row in rows]
+
+
 def test_splits_divide_the_referents_and_the_manifest_counts_them(cache: Cache):
     assert cache.splits == ("train", "val")
     assert cache.referents("val").tolist() == [3, 7]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,16 @@ from cmirnet_cli.refer.registry import SPLITS, PublishedCounts, belongs, choose_
 
 
 @pytest.mark.parametrize(
-    ("dataset", "default"), [("refcoco", "unc"), ("refcoco+", "unc"), ("refcocog", "umd"), ("refclef", "unc"), ("grefcoco", "unc")]
+    ("dataset", "default"),
+    [
+        ("refcoco", "unc"),
+        ("refcoco+", "unc"),
+        ("refcocog", "umd"),
+        ("refclef", "unc"),
+        ("grefcoco", "unc"),
+        ("rrsisd", "unc"),
+        ("combined", "unc+umd"),
+    ],
 )
 def test_every_data_set_has_a_default_split_by(dataset: str, default: str) -> None:
     assert choose_split_by(dataset, None) == default
@@ -24,8 +34,12 @@ def test_a_wrong_split_by_is_an_error_that_lists_the_legal_ones() -> None:
 
 
 def test_an_unknown_data_set_without_split_by_is_an_error_that_lists_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="refcoco, refcoco\\+, refcocog, refclef, grefcoco") as caught:
+    with pytest.raises(UsageError) as caught:
         choose_split_by("refcocoo", None)
+    assert caught.value.message == (
+        "no data set is called 'refcocoo'; there are refcoco (unc, google), refcoco+ (unc), refcocog (umd, google), "
+        "refclef (unc, berkeley), grefcoco (unc), rrsisd (unc), combined (unc+umd)"
+    )
     assert "--split-by" in str(caught.value.hint)
 
 
@@ -62,28 +76,37 @@ def test_published_counts_of_refcoco_are_those_of_the_papers() -> None:
     assert counts["total"].refs == 50000
 
 
+def test_a_wrong_split_by_is_refused_for_every_data_set() -> None:
+    for dataset, divisions in SPLITS.items():
+        with pytest.raises(UsageError, match=re.escape(f"{dataset} has no split_by 'nobody'; it has {' and '.join(divisions)}")) as caught:
+            choose_split_by(dataset, "nobody")
+        assert caught.value.hint == f"try --split-by {next(iter(divisions))}"
+
+
 @pytest.mark.parametrize(("dataset", "split_by"), [(dataset, split_by) for dataset in SPLITS for split_by in SPLITS[dataset]])
 def test_published_counts_add_up(dataset: str, split_by: str) -> None:
     counts = published_counts(dataset, split_by)
     for field in ("refs", "sentences"):
         parts = [getattr(numbers, field) for split, numbers in counts.items() if split != "total"]
         total = getattr(counts["total"], field) if "total" in counts else None
-        if total is not None and None not in parts:
+        if parts and total is not None and None not in parts:
             assert sum(parts) == total
 
 
 def test_unconfirmed_counts_say_so() -> None:
     assert published_counts("refcocog", "umd")["train"].unconfirmed == ("sentences",)
-    assert published_counts("grefcoco", "unc") == {}
-    assert published_counts("my own", "x") == {}
+    assert published_counts("rrsisd", "unc")["val"].unconfirmed == ("refs", "sentences")
+    assert published_counts("combined", "unc+umd") == published_counts("my own", "x") == {}
 
 
 def test_published_counts_are_those_of_the_collected_table(shared_data: Path) -> None:
     table = json.loads((shared_data / "published_counts.json").read_text(encoding="utf-8"))
-    for dataset, split_by in ((name, division) for name in SPLITS for division in SPLITS[name]):
-        ours = published_counts(dataset, split_by)
-        for split, numbers in table[f"{dataset}/{split_by}"].items():
+    named = {key: numbers for key, numbers in table.items() if "/" in key}
+    assert len(named) == 8
+    for key, splits in named.items():
+        ours = published_counts(*key.split("/"))
+        for split, numbers in splits.items():
             if isinstance(numbers, dict):
-                theirs = [numbers.get(key) for key in ("refs", "images", "sents")]
+                theirs = [numbers.get(field) for field in ("refs", "images", "sents")]
                 cleaned = [int(value.split()[0]) if isinstance(value, str) else value for value in theirs]
                 assert [ours[split].refs, ours[split].images, ours[split].sentences] == cleaned
