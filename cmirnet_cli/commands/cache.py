@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from cmirnet_cli.commands.counts import count_rows, described_counts
 from cmirnet_cli.console import console
+from cmirnet_cli.options import Overwrite, Split
+
+if TYPE_CHECKING:
+    from cmirnet_cli.cache.reader import Cache
+    from cmirnet_cli.cache.schema import Manifest
+    from cmirnet_cli.reports.cache_page import CacheSummary, ShownReferent
+    from cmirnet_cli.reports.inspection import Marks, Selection
 
 Folder: TypeAlias = Annotated[Path, typer.Argument(metavar="CACHE", help="A cache, or a folder that holds one.", show_default=False)]
+
 EXIT_DAMAGED = 3
+MIB = 1 << 20
 
 
 def info(cache: Folder) -> None:
-    """Show what a cache holds.
+    """Show what a cache holds: its splits, beside the published counts where there are any, its sizes, its fingerprint.
 
     Example: cmirnet cache info cache/refcocog-umd
     """
     from cmirnet_cli.cache.find import find_cache
     from cmirnet_cli.cache.reader import Cache
+    from cmirnet_cli.reports.tables import count_table
 
     folder = find_cache(cache)
     manifest = Cache.open(folder).manifest
-    size = sum(file.size for file in manifest.files)
-    rows = [(split, f"{counts.refs:,}", f"{counts.images:,}", f"{counts.sentences:,}") for split, counts in manifest.counts.items()]
-    options = manifest.options
-    sizes = ", ".join(map(str, options.sizes))
-    result = {"cache": folder, "bytes": size, "fingerprint": manifest.fingerprint.key, "options": asdict(options)}
-    splits = {split: asdict(counts) for split, counts in manifest.counts.items()}
-    console.result(
-        {"dataset": manifest.dataset, "split_by": manifest.split_by, "splits": splits} | result,
-        console.table(f"{manifest.dataset} ({manifest.split_by})", ["split", "refs", "images", "sentences"], rows),
-        f"{folder}: {size / 2**20:,.1f} MiB, {options.store}, {sizes} px, overlap rule {options.overlap}",
-    )
+    facts = {"cache": str(folder), **_facts(manifest)}
+    lines = [f"{label:<11}  {value}" for label, value in facts.items()]
+    console.result(_described(folder, manifest), count_table(count_rows(manifest), title=_title(manifest)), *lines)
 
 
 def verify(cache: Folder) -> int:
@@ -53,3 +58,138 @@ def verify(cache: Folder) -> int:
     lines = [f"{damage.name}: {damage.reason}" for damage in damages] or [f"{folder}: all {files} files are as they were written"]
     console.result({"cache": folder, "files": files, "damaged": [asdict(damage) for damage in damages]}, *lines)
     return EXIT_DAMAGED if damages else 0
+
+
+def show(
+    cache: Folder,
+    split: Split = "val",
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="The page; by default CACHE-SPLIT.html here.")] = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, metavar="N", help="Referents to show at most.")] = 60,
+    overwrite: Overwrite = False,
+) -> None:
+    """Draw referents with their masks and sentences on one page, to see at a glance whether the data are right.
+
+    Masks that are empty, tiny or lost at a prepared size get up to a third of the places; the others are spread evenly over the split.
+
+    Example: cmirnet cache show cache/refcocog-umd --split val --out page.html
+    """
+    from cmirnet_cli.cache.find import find_cache
+    from cmirnet_cli.cache.reader import Cache
+    from cmirnet_cli.durable import write_text
+    from cmirnet_cli.reports.cache_page import cache_page
+    from cmirnet_cli.reports.files import require_free
+    from cmirnet_cli.reports.inspection import Selection
+
+    data = Cache.open(find_cache(cache))
+    rows = _rows(data, split)
+    (page,) = require_free([out or _default_page(data, split)], overwrite=overwrite)
+    selection = Selection.of(_inspect(data, rows), limit)
+    write_text(page, cache_page(_summary(data, split, selection), _referents(data, rows, selection)))
+    _report(page, data, rows, selection)
+
+
+def _title(manifest: Manifest) -> str:
+    return f"{manifest.dataset} ({manifest.split_by})"
+
+
+def _facts(manifest: Manifest) -> dict[str, str]:
+    """Label → value: all that tells two caches of one data set apart."""
+    options, shards = manifest.options, len(manifest.shards)
+    sizes = ", ".join(map(str, options.sizes))
+    return {
+        "store": f"{options.store}, {sizes} px",
+        "on disk": f"{_bytes(manifest) / MIB:,.1f} MiB, images in {shards} {'shard' if shards == 1 else 'shards'}",
+        "overlap": options.overlap,
+        "left out": f"{len(manifest.fingerprint.skipped):,} unreadable images",
+        "fingerprint": manifest.fingerprint.key,
+    }
+
+
+def _described(folder: Path, manifest: Manifest) -> dict[str, object]:
+    return {
+        "dataset": manifest.dataset,
+        "split_by": manifest.split_by,
+        "splits": described_counts(manifest),
+        "cache": folder,
+        "bytes": _bytes(manifest),
+        "shards": len(manifest.shards),
+        "fingerprint": manifest.fingerprint.key,
+        "options": asdict(manifest.options),
+        "skipped": manifest.fingerprint.skipped,
+        "decoder": manifest.fingerprint.decoder,
+    }
+
+
+def _bytes(manifest: Manifest) -> int:
+    return sum(file.size for file in manifest.files)
+
+
+def _rows(cache: Cache, split: str) -> list[int]:
+    """Rows of the referents of a split, or of all splits, in the order of the annotation file."""
+    return sorted({row for name in (cache.splits if split == "all" else [split]) for row in cache.referents(name).tolist()})
+
+
+def _default_page(cache: Cache, split: str) -> Path:
+    return Path(re.sub(r"[^\w+.-]+", "-", f"{cache.folder.name}-{split}") + ".html")
+
+
+def _inspect(cache: Cache, rows: Sequence[int]) -> list[Marks]:
+    """The marks of each referent."""
+    found = []
+    with console.progress("inspect masks", len(rows)) as advance:
+        for row in rows:
+            found.append(_marks(cache, row))
+            advance()
+    return found
+
+
+def _marks(cache: Cache, row: int) -> Marks:
+    from cmirnet_cli.reports.inspection import marks_of
+
+    referent = cache.referent(row)
+    prepared = {size: cache.mask(row, size) > 0 for size in cache.manifest.options.sizes}
+    return marks_of(cache.mask(row, None) > 0, prepared, referent.category, [sentence.text for sentence in referent.sentences])
+
+
+def _referents(cache: Cache, rows: Sequence[int], selection: Selection) -> Iterator[ShownReferent]:
+    """The chosen referents: the image as the largest network gets it, the mask at the image's own size."""
+    from cmirnet_cli.reports.cache_page import ShownReferent
+
+    with console.progress("draw", len(selection.chosen)) as advance:
+        for place in selection.chosen:
+            referent = cache.referent(rows[place])
+            yield ShownReferent(
+                ref_id=referent.ref_id,
+                image_id=referent.image_id,
+                split=referent.split,
+                category=referent.category,
+                sentences=tuple(sentence.text for sentence in referent.sentences),
+                image=cache.image(referent.image_row, max(cache.manifest.options.sizes)),
+                mask=cache.mask(rows[place], None) > 0,
+                marks=selection.marks[place],
+            )
+            advance()
+
+
+def _summary(cache: Cache, split: str, selection: Selection) -> CacheSummary:
+    from cmirnet_cli.reports.cache_page import CacheSummary
+
+    manifest = cache.manifest
+    facts = {"shown": selection.shown_in_words, "worth a look": selection.marks_in_words, **_facts(manifest)}
+    return CacheSummary(_title(manifest), split, facts, count_rows(manifest))
+
+
+def _report(page: Path, cache: Cache, rows: Sequence[int], selection: Selection) -> None:
+    size = page.stat().st_size
+    result = {
+        "page": page,
+        "bytes": size,
+        "referents": len(rows),
+        "shown": _ref_ids(cache, rows, selection.chosen),
+        "marks": {mark: _ref_ids(cache, rows, places) for mark, places in selection.by_mark.items()},
+    }
+    console.result(result, f"{page}: {selection.shown_in_words} ({size / MIB:.1f} MiB)", f"worth a look: {selection.marks_in_words}")
+
+
+def _ref_ids(cache: Cache, rows: Sequence[int], places: Sequence[int]) -> list[int]:
+    return [cache.referent(rows[place]).ref_id for place in places]

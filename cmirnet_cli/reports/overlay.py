@@ -44,8 +44,13 @@ def overlays(image: Photo, masks: Sequence[Mask], colours: Sequence[Colour] = OB
     pixels[~np.logical_or.reduce(masks, axis=0)] *= DIMMED
     for mask, colour in zip(masks, cycle(colours), strict=False):
         pixels[mask] += TINT * (np.asarray(colour, np.float32) - pixels[mask])
-        pixels[inner_outline(mask, max(1, round(min(mask.shape) / OUTLINE)))] = colour
+        pixels[inner_outline(mask, outline_width(mask))] = colour
     return Image.fromarray(pixels.round().astype(np.uint8))
+
+
+def outline_width(mask: Mask) -> int:
+    """How many pixels wide an outline is drawn in a picture of the mask's size."""
+    return int(max(1, round(min(mask.shape) / OUTLINE)))
 
 
 def inner_outline(mask: Mask, width: int) -> Mask:

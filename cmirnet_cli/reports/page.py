@@ -1,19 +1,20 @@
-"""The gallery page: one HTML file that shows predictions and needs nothing but itself."""
+"""The gallery page of predictions."""
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass
-from html import escape
 
 from PIL import Image
 
-from cmirnet_cli.reports.page_template import CARD, PAGE, SCRIPT, STYLE
+from cmirnet_cli.reports.gallery import Card, Gallery, Meter, Order
 
-LONGEST_SIDE = 640
-"""Pictures in the page are reduced to so many pixels."""
+ORDERS = (
+    Order("surest first", "score", falling=True),
+    Order("least sure first", "score"),
+    Order("by expression", "expression"),
+    Order("by file", "source"),
+)
 
 
 @dataclass(frozen=True)
@@ -34,32 +35,10 @@ class GalleryEntry:
 
 
 def gallery_page(entries: Iterable[GalleryEntry], title: str) -> str:
-    """The whole page as HTML. Style, script and pictures are inside it, and its content policy forbids it to load anything else.
-
-    Without its script the page still shows every card; the script filters and sorts them. Entries are consumed one at a time.
-    """
-    cards = [_card(entry) for entry in entries]
-    return PAGE.substitute(title=_text(title), count=len(cards), style=STYLE, script=SCRIPT, cards="\n".join(cards))
+    """The whole page as HTML; see `Gallery.html`. Entries are consumed one at a time."""
+    return Gallery(title, "predictions", "as predicted", "words or file name", ORDERS).html(map(_card, entries))
 
 
-def _card(entry: GalleryEntry) -> str:
-    return CARD.substitute(
-        picture=_data_uri(entry.picture),
-        expression=_text(entry.expression),
-        source=_text(entry.source),
-        score=f"{entry.score:.4f}",
-        percent=f"{100 * entry.score:.0f}",
-    )
-
-
-def _text(text: str) -> str:
-    """Text for HTML, between tags or quotes; what UTF-8 cannot hold (a byte of an odd file name) becomes a question mark."""
-    return escape(text.encode("utf-8", "replace").decode("utf-8"), quote=True)
-
-
-def _data_uri(picture: Image.Image) -> str:
-    small = picture.convert("RGB")
-    small.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
-    encoded = io.BytesIO()
-    small.save(encoded, "JPEG", quality=85, subsampling=0, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(encoded.getvalue()).decode('ascii')}"
+def _card(entry: GalleryEntry) -> Card:
+    keys: dict[str, float | str] = {"score": entry.score, "expression": entry.expression, "source": entry.source}
+    return Card(entry.picture, [entry.expression], [entry.source], keys, meter=Meter("score", entry.score))

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
 from cmirnet_cli.reports.drawing import draw_rounded, font, rounded, text_width, wrapped
 from cmirnet_cli.reports.overlay import Mask, Photo, check_mask, outer_outline, overlay
 from cmirnet_cli.reports.palette import FAINT_INK, GREEN, INK, ORANGE, PAPER, RULE, VERMILION, WHITE, Colour
+from cmirnet_cli.reports.scaled import fitting_size, scaled_mask
 
 PREDICTION: Colour = ORANGE
 TARGET: Colour = WHITE
@@ -35,8 +36,6 @@ CAPTION_LINES = 3
 SMALL_SIZE = 13
 FINENESS = 2
 """Pictures are drawn so many times larger than they are shown."""
-STEP_SMOOTHING = 0.4
-"""Blur of an enlarged mask's edge in pixels of the small mask; a single pixel survives it."""
 
 
 @dataclass(frozen=True)
@@ -123,29 +122,13 @@ def _draw_meter(sheet: Image.Image, left: int, middle: int, iou: float) -> None:
 def _picture(cell: Cell) -> Image.Image:
     """The image with its masks in the middle of a square of `PICTURE` pixels, drawn larger and reduced so that outlines are smooth."""
     fine = PICTURE * FINENESS
-    size = _fitting_size(cell.image, fine)
+    size = fitting_size(cell.image.shape[1], cell.image.shape[0], fine)
     photo = np.asarray(Image.fromarray(cell.image).resize(size, Image.Resampling.BICUBIC))
     check_mask(cell.image, cell.prediction)
-    drawn = overlay(photo, _resized(cell.prediction, size), PREDICTION)
+    drawn = overlay(photo, scaled_mask(cell.prediction, size), PREDICTION)
     if cell.target is not None:
         check_mask(cell.image, cell.target)
-        drawn.paste(TARGET, mask=Image.fromarray(outer_outline(_resized(cell.target, size), FINENESS)))
+        drawn.paste(TARGET, mask=Image.fromarray(outer_outline(scaled_mask(cell.target, size), FINENESS)))
     square = Image.new("RGB", (fine, fine), PAPER)
     square.paste(drawn, ((fine - size[0]) // 2, (fine - size[1]) // 2))
     return square.reduce(FINENESS)
-
-
-def _fitting_size(image: Photo, side: int) -> tuple[int, int]:
-    """Width and height of the image when its longer side is `side` pixels."""
-    height, width = image.shape[:2]
-    scale = side / max(height, width)
-    return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _resized(mask: Mask, size: tuple[int, int]) -> Mask:
-    """The mask at another (width, height); where that is larger, its edge is smooth instead of in steps."""
-    soft = Image.fromarray(mask).convert("L").resize(size, Image.Resampling.BICUBIC)
-    enlargement = size[0] / mask.shape[1]
-    if enlargement > 1:
-        soft = soft.filter(ImageFilter.GaussianBlur(STEP_SMOOTHING * enlargement))
-    return np.asarray(soft) >= 128

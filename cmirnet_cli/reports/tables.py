@@ -11,7 +11,7 @@ from rich.text import Text
 
 from cmirnet_cli.metrics.scores import PROTOCOLS, TENTHS, Scores
 
-__all__ = ["PROTOCOLS", "CountRow", "Counted", "ScoreRow", "count_table", "score_table"]
+__all__ = ["PROTOCOLS", "Cell", "CountGrid", "CountRow", "Counted", "ScoreRow", "count_grid", "count_table", "score_table"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Counted:
 
 UNKNOWN = Counted(None, None, None)
 DIFFERS = "bold yellow"
+PUBLISHED = "published"
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,36 @@ def score_table(rows: Sequence[ScoreRow], *, title: str | None = None, label: st
     return table
 
 
-def count_table(rows: Sequence[CountRow], *, title: str | None = None) -> Table:
+@dataclass(frozen=True)
+class Cell:
+    """One number of a table of counts as text; `differs` from what was published, or not."""
+
+    text: str
+    differs: bool = False
+
+
+@dataclass(frozen=True)
+class CountGrid:
+    """A table of counts for any medium: the columns' heads, and a line of as many cells for each split."""
+
+    columns: tuple[str, ...]
+    lines: tuple[tuple[Cell, ...], ...]
+
+
+def count_grid(rows: Sequence[CountRow]) -> CountGrid:
     """Refs, images and sentences of each split; where anything was published, the published numbers and whether they agree."""
     compare = any(row.published for row in rows)
-    published = ("published",) if compare else ()
-    table = _table(title, "split", "refs", *published, "images", *published, "sentences", *published, *(("agrees",) if compare else ()))
-    for row in rows:
-        table.add_row(Text(row.split), *(_compared_cells(row) if compare else [Text(_number(number)) for number in _numbers(row.found)]))
+    published = (PUBLISHED,) if compare else ()
+    columns = ("split", "refs", *published, "images", *published, "sentences", *published, *(("agrees",) if compare else ()))
+    return CountGrid(columns, tuple((Cell(row.split), *(_compared_cells(row) if compare else _cells(row))) for row in rows))
+
+
+def count_table(rows: Sequence[CountRow], *, title: str | None = None) -> Table:
+    """The grid of the counts for the terminal."""
+    grid = count_grid(rows)
+    table = _table(title, *grid.columns)
+    for line in grid.lines:
+        table.add_row(*(Text(cell.text, style=DIFFERS if cell.differs else "") for cell in line))
     return table
 
 
@@ -96,7 +120,7 @@ def _table(title: str | None, label: str, *columns: str) -> Table:
     )
     table.add_column(label)
     for column in columns:
-        table.add_column(column, justify="right", style="dim" if column == "published" else None, no_wrap=True, overflow="fold")
+        table.add_column(column, justify="right", style="dim" if column == PUBLISHED else None, no_wrap=True, overflow="fold")
     return table
 
 
@@ -120,12 +144,15 @@ def _number(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
-def _compared_cells(row: CountRow) -> list[Text]:
+def _cells(row: CountRow) -> list[Cell]:
+    return [Cell(_number(number)) for number in _numbers(row.found)]
+
+
+def _compared_cells(row: CountRow) -> list[Cell]:
     pairs = zip(_numbers(row.found), _numbers(row.published or UNKNOWN), strict=True)
-    cells = [cell for ours, theirs in pairs for cell in (_found(ours, theirs), Text(_number(theirs)))]
-    return [*cells, {True: Text("yes"), False: Text("no", style=DIFFERS), None: Text("-")}[row.agrees]]
+    cells = [cell for ours, theirs in pairs for cell in (_found(ours, theirs), Cell(_number(theirs)))]
+    return [*cells, {True: Cell("yes"), False: Cell("no", differs=True), None: Cell("-")}[row.agrees]]
 
 
-def _found(ours: int | None, theirs: int | None) -> Text:
-    differs = theirs is not None and ours != theirs
-    return Text(_number(ours), style=DIFFERS if differs else "")
+def _found(ours: int | None, theirs: int | None) -> Cell:
+    return Cell(_number(ours), differs=theirs is not None and ours != theirs)

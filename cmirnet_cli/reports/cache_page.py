@@ -1,0 +1,130 @@
+"""The page that shows what a cache holds: referents with their masks and sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from cmirnet_cli.reports.gallery import Card, Gallery, Layer, Order
+from cmirnet_cli.reports.layer import mask_layer
+from cmirnet_cli.reports.markup import text
+from cmirnet_cli.reports.overlay import Mask, Photo
+from cmirnet_cli.reports.scaled import fitting_size, scaled_mask
+from cmirnet_cli.reports.tables import Cell, CountRow, count_grid
+
+PICTURE = 420
+"""Longer side of a picture, in pixels."""
+QUALITY = 78
+LAYER = "mask"
+NO_BREAK = "\N{NO-BREAK SPACE}"
+
+ORDERS = (
+    Order("smallest mask first", "area"),
+    Order("largest mask first", "area", falling=True),
+    Order("shortest sentence first", "shortest"),
+    Order("longest sentence first", "longest", falling=True),
+    Order("by category", "category"),
+    Order("by image", "image"),
+)
+
+
+@dataclass(frozen=True)
+class ShownReferent:
+    """One referent to look at.
+
+    Attributes:
+        ref_id, image_id, split, category: as in the annotations; the category may be empty.
+        sentences: its expressions as written.
+        image: uint8 (S, S, 3), RGB, as a network gets it.
+        mask: bool (H, W), at the image's own size.
+        marks: all that is worth a look about it; see `inspection.marks_of`.
+    """
+
+    ref_id: int
+    image_id: str
+    split: str
+    category: str
+    sentences: tuple[str, ...]
+    image: Photo
+    mask: Mask
+    marks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CacheSummary:
+    """What stands above the referents.
+
+    Attributes:
+        title: names the data set.
+        split: which one is shown, or `all`.
+        facts: label → value; shown in this order.
+        counts: how much every split holds.
+    """
+
+    title: str
+    split: str
+    facts: Mapping[str, str]
+    counts: Sequence[CountRow]
+
+
+def cache_page(summary: CacheSummary, referents: Iterable[ShownReferent]) -> str:
+    """The whole page as HTML; see `Gallery.html`. Referents are consumed one at a time."""
+    about = f'<section id="about">\n{_facts(summary.facts)}\n{_counts(summary.counts)}\n</section>\n'
+    title = f"{summary.title}, {'all splits' if summary.split == 'all' else summary.split}"
+    gallery = Gallery(title, "referents", "as annotated", "words, id, category", ORDERS, about, QUALITY)
+    return gallery.html(_card(referent, summary.split) for referent in referents)
+
+
+def percentage(share: float) -> str:
+    """A part of a whole in per cent, as exact as it is small."""
+    percent = 100 * share
+    return f"{percent:.1f} %" if percent >= 1 or percent == 0 else f"{percent:.2g} %" if percent >= 0.001 else "under 0.001 %"
+
+
+def _card(referent: ShownReferent, split: str) -> Card:
+    height, width = referent.mask.shape
+    size = fitting_size(width, height, min(PICTURE, max(width, height)))
+    return Card(
+        picture=Image.fromarray(referent.image).resize(size, Image.Resampling.BICUBIC),
+        sentences=referent.sentences,
+        notes=_notes(referent, split),
+        keys=_keys(referent),
+        layers=[Layer(LAYER, mask_layer(scaled_mask(referent.mask, size)))],
+        marks=referent.marks,
+    )
+
+
+def _notes(referent: ShownReferent, split: str) -> list[str]:
+    height, width = referent.mask.shape
+    label = referent.split if referent.split != split else ""
+    area = f"mask {percentage(float(referent.mask.mean()))} of {width}×{height}".replace(" ", NO_BREAK)
+    return [f"ref{NO_BREAK}{referent.ref_id}", f"image{NO_BREAK}{referent.image_id}", *filter(None, (referent.category, label)), area]
+
+
+def _keys(referent: ShownReferent) -> dict[str, float | str]:
+    words = [len(sentence.split()) for sentence in referent.sentences]
+    return {
+        "area": float(np.mean(referent.mask)),
+        "shortest": min(words, default=0),
+        "longest": max(words, default=0),
+        "category": referent.category,
+        "image": referent.image_id,
+    }
+
+
+def _facts(facts: Mapping[str, str]) -> str:
+    return f"<dl>{''.join(f'<dt>{text(label)}</dt><dd>{text(value)}</dd>' for label, value in facts.items())}</dl>"
+
+
+def _counts(rows: Sequence[CountRow]) -> str:
+    grid = count_grid(rows)
+    head = "".join(f'<th scope="col">{text(column)}</th>' for column in grid.columns)
+    lines = "".join(f"<tr>{''.join(map(_cell, line))}</tr>" for line in grid.lines)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def _cell(cell: Cell) -> str:
+    return f"<td{' class=differs' if cell.differs else ''}>{text(cell.text)}</td>"

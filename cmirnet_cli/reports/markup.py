@@ -1,0 +1,33 @@
+"""Text and pictures as pieces of an HTML page that needs nothing but itself."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html import escape
+from typing import Any
+
+from PIL import Image
+
+
+def text(content: str) -> str:
+    """Text for HTML, between tags or quotes; what UTF-8 cannot hold (a byte of an odd file name) becomes a question mark."""
+    return escape(content.encode("utf-8", "replace").decode("utf-8"), quote=True)
+
+
+def jpeg(picture: Image.Image, longest_side: int, quality: int = 85) -> str:
+    """The picture as a data URI; one that is larger than `longest_side` pixels is reduced."""
+    small = picture.convert("RGB")
+    small.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
+    return _data_uri(small, "JPEG", quality=quality, subsampling=0, optimize=True)
+
+
+def png(picture: Image.Image) -> str:
+    """The picture as a data URI, pixel for pixel and with its transparency."""
+    return _data_uri(picture, "PNG", optimize=True)
+
+
+def _data_uri(picture: Image.Image, form: str, **options: Any) -> str:
+    encoded = io.BytesIO()
+    picture.save(encoded, form, **options)
+    return f"data:image/{form.lower()};base64,{base64.b64encode(encoded.getvalue()).decode('ascii')}"

@@ -1,0 +1,97 @@
+"""The page of a cache's referents, read back picture by picture."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cmirnet_cli.reports.cache_page import CacheSummary, ShownReferent, cache_page, percentage
+from cmirnet_cli.reports.palette import ORANGE
+from cmirnet_cli.reports.tables import Counted, CountRow
+
+COUNTS = [CountRow("train", Counted(132, 71, 262), Counted(132, 70, None)), CountRow("val", Counted(4100, 24, 82))]
+SUMMARY = CacheSummary("drawn (made)", "val", {"store": "decoded, 64 px", "fingerprint": "abc<1>"}, COUNTS)
+MASK = np.zeros((100, 200), bool)
+MASK[20:60, 40:100] = True
+CUP = ShownReferent(7, "000&1", "val", "cup", ("the cup", "the blue cup there"), np.full((64, 64, 3), 120, np.uint8), MASK, ())
+
+
+def test_a_card_says_which_referent_it_is_what_was_said_and_how_large_the_mask_is(read_page):
+    page = read_page(cache_page(SUMMARY, [CUP]))
+
+    assert page.text("sentence") == ["the cup", "the blue cup there"]
+    assert [note.replace("\xa0", " ") for note in page.text("bdi")] == ["ref 7", "image 000&1", "cup", "mask 12.0 % of 200×100"]
+
+
+def test_the_split_of_a_card_is_named_where_the_page_does_not_say_it(read_page):
+    assert "val" not in read_page(cache_page(SUMMARY, [CUP])).text("bdi")
+    assert "val" in read_page(cache_page(replace(SUMMARY, split="all"), [CUP])).text("bdi")
+    assert "testAB" in read_page(cache_page(replace(SUMMARY, split="testA"), [replace(CUP, split="testAB")])).text("bdi")
+
+
+def test_the_head_names_data_facts_and_counts_and_marks_what_differs_from_the_published(read_page):
+    page = read_page(cache_page(SUMMARY, [CUP]))
+
+    assert page.text("h1") == ["drawn (made), val"]
+    assert page.text("dt") == ["store", "fingerprint"]
+    assert page.text("dd") == ["decoded, 64 px", "abc<1>"]
+    assert page.text("th") == ["split", "refs", "published", "images", "published", "sentences", "published", "agrees"]
+    assert page.text("differs") == ["71", "no"]
+    assert page.text("td")[-8:] == ["val", "4,100", "-", "24", "-", "82", "-", "-"]
+
+
+def test_the_picture_has_the_aspect_of_the_file_again_and_the_mask_lies_where_it_is(read_page):
+    page = read_page(cache_page(SUMMARY, [CUP]))
+
+    base, layer = page.pictures()
+    drawn = np.asarray(Image.alpha_composite(base.convert("RGBA"), layer.convert("RGBA")).convert("RGB")).astype(int)
+    assert base.size == layer.size == (200, 100)
+    assert np.abs(drawn[20, 40:100] - ORANGE).max() == 0
+    assert (np.abs(drawn[~MASK] - 0.7 * 120) <= 4).all()
+    assert (drawn[30:50, 50:90, 0] > drawn[30:50, 50:90, 2] + 20).all()
+
+
+def test_large_pictures_are_reduced_together_with_their_masks(read_page):
+    mask = np.zeros((1000, 2000), bool)
+    mask[:500, :1000] = True
+
+    base, layer = read_page(cache_page(SUMMARY, [replace(CUP, mask=mask)])).pictures()
+
+    assert base.size == layer.size == (420, 210)
+    outside = np.asarray(layer.convert("RGBA"))[..., :3].sum(-1) == 0
+    assert np.array_equal(outside, ~np.pad(np.ones((105, 210), bool), ((0, 105), (0, 210))))
+
+
+def test_marks_are_shown(read_page):
+    page = read_page(cache_page(SUMMARY, [replace(CUP, mask=np.zeros((100, 200), bool), marks=("no target", "blank sentence"))]))
+
+    assert page.text("li") == ["no target", "blank sentence"]
+    assert page.text("bdi")[-1].replace("\xa0", " ") == "mask 0.0 % of 200×100"
+
+
+def test_cards_can_be_sorted_by_area_and_by_the_words_of_their_sentences(read_page):
+    (figure,) = read_page(cache_page(SUMMARY, [CUP])).attributes("figure")
+
+    assert float(figure["data-area"]) == 0.12
+    assert (figure["data-shortest"], figure["data-longest"], figure["data-category"], figure["data-image"]) == ("2", "4", "cup", "000&1")
+
+
+@pytest.mark.parametrize("said", ["<script>alert(1)</script>", "الكأس \u202e الأحمر", "🎉 cup", 'a "cup" & $cards'])
+def test_what_was_said_is_shown_as_it_was_written(read_page, said):
+    page = read_page(cache_page(SUMMARY, [replace(CUP, sentences=(said,), category=said, image_id=said)]))
+
+    assert page.text("sentence") == [said]
+    assert said in page.text("bdi")
+    assert len(page.attributes("script")) == 1
+    page.assert_loads_nothing()
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(1, "100.0 %"), (0.0123, "1.2 %"), (0.0051, "0.51 %"), (0.00004, "0.004 %"), (0.000001, "under 0.001 %"), (0, "0.0 %")],
+)
+def test_small_parts_are_given_more_exactly(share, text):
+    assert percentage(share) == text
