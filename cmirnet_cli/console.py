@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import time
 import traceback
@@ -46,16 +47,20 @@ class Console:
     """The command's one way to speak. The application configures it before the command's body runs."""
 
     def __init__(self) -> None:
-        self._json = self._quiet = self._traceback = False
+        self._json = self._quiet = self._traceback = self._mute = False
 
     def configure(self, *, json: bool = False, quiet: bool = False, traceback: bool = False) -> None:
-        """Set what `--json`, `--quiet` and `--traceback` ask for."""
+        """Set what `--json`, `--quiet` and `--traceback` ask for.
+
+        Where a launcher such as torchrun started several processes, only the first one speaks; errors are reported by all.
+        """
+        self._mute = os.environ.get("RANK", "0") != "0"
         self._json, self._quiet, self._traceback = json, quiet, traceback
 
     @property
     def quiet(self) -> bool:
         """Whether nothing but the result is to be printed."""
-        return self._quiet
+        return self._quiet or self._mute
 
     def result(self, data: Mapping[str, object], *renderables: RenderableType) -> None:
         """Print what the command is for: `data` as one JSON object with `--json`, otherwise the renderables.
@@ -63,6 +68,8 @@ class Console:
         Text in `renderables` is printed as it stands, whatever brackets it holds; tables lose their frame in a pipe.
         In JSON paths become text, NaN and infinity null.
         """
+        if self._mute:
+            return
         if self._json:
             self._print_json(data)
             return
@@ -74,17 +81,19 @@ class Console:
 
     def notice(self, message: str) -> None:
         """Say something that is worth knowing and needs no action."""
-        self._say(Text(message))
+        if not self._mute:
+            self._say(Text(message))
 
     def warn(self, message: str) -> None:
         """Say something that the user may want to act on."""
-        self._say(Text.assemble(("warning:", "bold yellow"), " ", message))
+        if not self._mute:
+            self._say(Text.assemble(("warning:", "bold yellow"), " ", message))
 
     def error(self, error: CmirnetError, cause: BaseException | None = None) -> None:
         """Report why the command ends; `cause` is what `--traceback` shows the origin of."""
         if self._traceback:
             self._say(Text("".join(traceback.format_exception(cause or error)).rstrip()))
-        if self._json:
+        if self._json and not self._mute:
             self._print_json({"error": _described(error)})
             return
         self._say(Text.assemble(("error:", "bold red"), " ", error.message))
@@ -100,7 +109,7 @@ class Console:
             total: how many items there are, where that is known.
         """
         stderr = _terminal(stderr=True)
-        if self._quiet:
+        if self.quiet:
             yield lambda n=1, **fields: None
         elif stderr.is_terminal:
             with _bar(stderr, label, total) as advance:

@@ -12,9 +12,11 @@ from cmirnet_cli.console import console
 from cmirnet_cli.options import BatchSize, CacheDir, Dataset, Device, Seed, SplitBy, Workers
 
 if TYPE_CHECKING:
+    from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.config import Settings
     from cmirnet_cli.console import Advance
-    from cmirnet_cli.engine.run_directory import EpochReport, RunDirectory, StepReport
+    from cmirnet_cli.engine.listening import EpochReport, StepReport
+    from cmirnet_cli.engine.run_directory import RunDirectory
     from cmirnet_cli.engine.training import Trainer
 
 InitFrom: TypeAlias = Annotated[
@@ -33,10 +35,13 @@ def train(
     cache: CacheDir = None,
     init_from: InitFrom = None,
     backbone_weights: BackboneWeights = None,
+    resume: Annotated[Path | None, typer.Option("--resume", metavar="RUN", help="Go on with this run; --epochs may grow.")] = None,
     run_dir: Annotated[Path | None, typer.Option("--run-dir", metavar="DIR", help="Where the run is kept; runs/NAME by default.")] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, metavar="N", help="Passes over the training split.")] = None,
     batch_size: BatchSize = None,
     lr: Annotated[float | None, typer.Option("--lr", metavar="X", help="Base learning rate.")] = None,
+    precision: Annotated[str | None, typer.Option("--precision", metavar="fp32|bf16|fp16", help="Number format of the network.")] = None,
+    sync_bn: Annotated[bool | None, typer.Option("--sync-bn", help="Batch norm over all processes (GPUs only).")] = None,
     seed: Seed = None,
     workers: Workers = None,
     device: Device = "auto",
@@ -57,23 +62,42 @@ def train(
         "schedule.epochs": epochs,
         "loop.batch_size": batch_size,
         "optimizer.lr": lr,
+        "loop.precision": precision,
+        "loop.sync_batch_norm": sync_bn,
         "loop.seed": seed,
         "loop.init_from": init_from,
         "loop.backbone_weights": backbone_weights,
     }
-    settings = _resolve(preset, flags, set_ or [])
+    if resume:
+        _refuse_beside_resume({"--preset": preset, "--run-dir": run_dir})
+    settings = _resolve(resume / "config.yaml" if resume else preset, flags, set_ or [])
     if print_config:
         return _print_settings(settings)
-    trainer = _build(settings, device)
-    return _try_one_step(trainer) if dry_run else _run(trainer, run_dir)
+    directory = _open(resume) if resume else None
+    trainer = _resumed(directory, settings, device) if directory else _prepared(settings, device)
+    if dry_run:
+        return _try_one_step(trainer)
+    return _go_on(trainer, directory) if directory else _begin(trainer, run_dir)
 
 
-def _resolve(preset: str | None, flags: Mapping[str, object], overrides: list[str]) -> Settings:
+def _resolve(preset: str | Path | None, flags: Mapping[str, object], overrides: list[str]) -> Settings:
     import os
 
     from cmirnet_cli.config import resolve
 
     return resolve(preset, os.environ, flags, overrides)
+
+
+def _refuse_beside_resume(options: Mapping[str, object]) -> None:
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise typer.BadParameter(f"{given[0]} cannot be given with --resume: a run goes on as it was begun")
+
+
+def _open(folder: Path) -> RunDirectory:
+    from cmirnet_cli.engine.run_directory import RunDirectory
+
+    return RunDirectory.open(folder)
 
 
 def _print_settings(settings: Settings) -> None:
@@ -82,37 +106,66 @@ def _print_settings(settings: Settings) -> None:
     console.result({"settings": settings.model_dump(mode="json")}, to_yaml(settings).rstrip())
 
 
-def _build(settings: Settings, device: str) -> Trainer:
-    """Everything a run needs, from the settings."""
-    from cmirnet_cli.cache.find import find_cache
-    from cmirnet_cli.cache.reader import Cache
+def _prepared(settings: Settings, device: str) -> Trainer:
+    """Everything a new run needs, from the settings."""
     from cmirnet_cli.engine.devices import pick_device
     from cmirnet_cli.engine.start import starting_bundle
     from cmirnet_cli.engine.training import Trainer
 
-    cache = Cache.open(find_cache(settings.data.cache, settings.data.dataset, settings.data.split_by))
+    cache = _cache(settings)
     target = pick_device(device)
     return Trainer(starting_bundle(settings, cache, console.notice), settings, cache, target)
+
+
+def _cache(settings: Settings) -> Cache:
+    from cmirnet_cli.cache.find import find_cache
+    from cmirnet_cli.cache.reader import Cache
+
+    return Cache.open(find_cache(settings.data.cache, settings.data.dataset, settings.data.split_by))
 
 
 def _try_one_step(trainer: Trainer) -> None:
     from dataclasses import asdict
 
-    trial = asdict(trainer.try_one_step())
+    from cmirnet_cli.engine.trial import try_one_step
+
+    trial = asdict(try_one_step(trainer))
     rows = [(name.replace("_", " "), f"{value:,.3g}" if isinstance(value, float) else value) for name, value in trial.items()]
     console.result(trial, console.table(None, ["dry run", ""], rows))
 
 
-def _run(trainer: Trainer, folder: Path | None) -> None:
+def _begin(trainer: Trainer, folder: Path | None) -> None:
+    """A new run, in a new folder."""
     from cmirnet_cli.engine.run_directory import RunDirectory, new_run_folder
 
     settings, manifest = trainer.settings, trainer.cache.manifest
     folder = folder or new_run_folder(Path("runs"), f"{manifest.dataset}-{manifest.split_by}-{settings.model.backbone}")
-    directory = RunDirectory.create(folder, settings, manifest.fingerprint.key)
+    directory = RunDirectory(folder)
+    if trainer.is_main:
+        RunDirectory.create(folder, settings, manifest.fingerprint.key)
     console.notice(f"training {settings.model.backbone} on {manifest.dataset} ({manifest.split_by}) into {folder}")
-    with console.progress("train", settings.schedule.epochs * trainer.steps_per_epoch) as advance:
-        history = trainer.run(directory, _Display(advance))
-    _show(directory, history)
+    _run(trainer, directory)
+
+
+def _resumed(directory: RunDirectory, settings: Settings, device: str) -> Trainer:
+    from cmirnet_cli.engine.devices import pick_device
+    from cmirnet_cli.engine.resume import resumed_trainer
+
+    return resumed_trainer(directory, settings, _cache(settings), pick_device(device), console.notice)
+
+
+def _go_on(trainer: Trainer, directory: RunDirectory) -> None:
+    if trainer.is_main:
+        directory.rewind(trainer.stepper.taken, trainer.progress.epoch, trainer.settings)
+    _run(trainer, directory)
+
+
+def _run(trainer: Trainer, directory: RunDirectory) -> None:
+    with console.progress("train", trainer.settings.schedule.epochs * trainer.steps_per_epoch) as advance:
+        advance(trainer.stepper.taken)
+        trainer.run(directory, [_Display(advance)])
+    if trainer.is_main:
+        _show(directory)
 
 
 class _Display:
@@ -123,22 +176,28 @@ class _Display:
 
     def step(self, report: StepReport) -> None:
         """Move the progress bar on."""
-        rate, waiting = f"{report.samples_per_second:.1f}", f"{report.data_wait:.0%}"
-        self._advance(1, **{"loss": report.loss, "lr": f"{report.lr:.2e}", "samples/s": rate, "waiting for data": waiting})
+        shown = {
+            "loss": report.loss,
+            "lr": f"{report.lr:.2e}",
+            "samples/s": f"{report.samples_per_second:.1f}",
+            "waiting for data": f"{report.data_wait:.0%}",
+            "GiB": f"{report.memory_gib:.1f}",
+        }
+        self._advance(1, **shown)
 
     def epoch(self, report: EpochReport) -> None:
         """Say how the epoch went."""
-        from cmirnet_cli.engine.run_directory import describe
+        from cmirnet_cli.engine.listening import describe
 
         console.notice(describe(report))
 
 
-def _show(directory: RunDirectory, history: list[EpochReport]) -> None:
+def _show(directory: RunDirectory) -> None:
     """The result of a run: its best epoch, where the weights lie, the curves as a picture."""
     from cmirnet_cli.reports.curves import CurvePoint, training_curves
     from cmirnet_cli.reports.files import write_image
 
-    picture = directory.folder / "curves.png"
+    picture, history = directory.folder / "curves.png", directory.epochs()
     points = [CurvePoint(each.epoch, each.loss, each.overall_iou, each.mean_iou, each.lr) for each in history]
     write_image(picture, training_curves(points))
     best = [report for report in history if report.best][-1]

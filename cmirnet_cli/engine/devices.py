@@ -1,4 +1,4 @@
-"""Devices and seeds: the process-wide state that training and inference share."""
+"""Devices, processes and seeds: the process-wide state that training and inference share."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import random
 
 import numpy as np
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from cmirnet_cli.errors import UsageError
 
@@ -27,6 +29,25 @@ def pick_device(name: str) -> torch.device:
     if (device.index or 0) >= present.get(device.type, 0):
         raise UsageError(f"this machine has no device {name!r}", hint="use --device auto to take what there is")
     return device
+
+
+def make_accelerator(device: torch.device, precision: str = "fp32") -> Accelerator:
+    """accelerate's view of the device, the precision and the processes that a launcher such as torchrun started.
+
+    Raises:
+        UsageError: the precision is not to be had on the device, or one GPU is named for several processes.
+    """
+    if precision == "fp16" and device.type != "cuda":
+        raise UsageError(f"fp16 needs a CUDA device, not {device}", hint="use --set loop.precision=bf16 or fp32")
+    AcceleratorState._reset_state(reset_partial_state=True)
+    if device.index is not None and device.type == "cuda":
+        torch.cuda.set_device(device)  # accelerate takes the current one
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no" if precision == "fp32" else precision)
+    if accelerator.num_processes > 1 and device.index is not None:
+        raise UsageError(
+            f"{accelerator.num_processes} processes cannot share {device}", hint="leave --device out: each process takes its own"
+        )
+    return accelerator
 
 
 def seed_everything(seed: int) -> None:

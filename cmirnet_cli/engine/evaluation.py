@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
+from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from cmirnet_cli.batches.sets import EvaluationSet, ImageQuestions, Question, shuffled_texts
+from cmirnet_cli.batches.sets import EvaluationSet, ImageQuestions, Question, evaluation_images, shuffled_texts
 from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.cache.reader import Cache
@@ -35,17 +35,21 @@ class Judge:
 
 
 def evaluate(
-    judge: Judge, samples: EvaluationSet, protocols: Sequence[str], advance: Callable[[int], object] = lambda done: None
+    judge: Judge, samples: Dataset[ImageQuestions], protocols: Sequence[str], advance: Callable[[int], object] = lambda done: None
 ) -> list[SentenceScore]:
     """Score every sentence of the set; `advance` is told how many sentences were done."""
-    judge.model.eval()
     scores: list[SentenceScore] = []
-    loader = DataLoader(samples, batch_size=None, num_workers=judge.workers)
-    for item in loader:
-        found = list(_judge_image(judge, item, protocols))
+    for found in judged_images(judge, samples, protocols):
         scores += found
         advance(len(found))
     return scores
+
+
+def judged_images(judge: Judge, samples: Dataset[ImageQuestions], protocols: Sequence[str]) -> Iterator[list[SentenceScore]]:
+    """The scores of each image's sentences, image by image."""
+    judge.model.eval()
+    for item in evaluation_images(samples, judge.workers):
+        yield list(_judge_image(judge, item, protocols))
 
 
 def evaluate_split(

@@ -36,6 +36,13 @@ def learning_rate_factor(config: ScheduleConfig, steps_per_epoch: int) -> Callab
     return factor
 
 
-def make_schedule(optimizer: Optimizer, config: ScheduleConfig, steps_per_epoch: int) -> LambdaLR:
-    """The schedule, to be stepped once after every optimiser step."""
-    return LambdaLR(optimizer, learning_rate_factor(config, steps_per_epoch))
+def make_schedule(optimizer: Optimizer, config: ScheduleConfig, steps_per_epoch: int, taken: int = 0) -> LambdaLR:
+    """The schedule, to be stepped once after every optimiser step.
+
+    Args:
+        optimizer: whose learning rate it sets.
+        config: the curve.
+        steps_per_epoch: the curve's unit.
+        taken: steps that an optimiser, whose state was loaded, has taken already.
+    """
+    return LambdaLR(optimizer, learning_rate_factor(config, steps_per_epoch), last_epoch=taken - 1)

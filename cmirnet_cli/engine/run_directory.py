@@ -1,113 +1,152 @@
 """The run directory: what was run, on what, and how it went.
 
 config.yaml     every setting, resolved
-env.json        program, libraries, machine, git state, data fingerprint
+env.json        program, libraries, machine, git state, data fingerprint; once more for every resumption
 metrics.jsonl   one line a step ("kind": "step") and one an epoch ("kind": "epoch")
 metrics.csv     the epochs as a table
 train.log       the same in plain words
+checkpoints/    the full state, the newest kept
 weights/        best and last, self-contained
+tensorboard/    events, where `loop.tensorboard` asks for them
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import json
-import platform
-import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, fields
 from datetime import datetime, timezone
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import torch
+from cmirnet_cli.config import Settings, resolve, to_yaml
+from cmirnet_cli.durable import new_folder, sweep, write_text
+from cmirnet_cli.engine.environment import environment
+from cmirnet_cli.engine.listening import EpochReport, StepReport, describe
+from cmirnet_cli.errors import DivergedError, UsageError
 
-from cmirnet_cli.config import Settings, to_yaml
-from cmirnet_cli.errors import UsageError
-
-LIBRARIES = ("torch", "torchvision", "timm", "transformers", "accelerate", "h5py", "numpy", "pillow")
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """One optimiser step: `step` counts from 1 over the whole run; `data_wait` is the share of the time spent waiting for data."""
-
-    epoch: int
-    step: int
-    loss: float
-    lr: float
-    samples_per_second: float
-    data_wait: float
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """One epoch, counted from 1. The scores (percent, protocol `paper`) are None where the epoch was not validated."""
-
-    epoch: int
-    loss: float
-    lr: float
-    seconds: float
-    overall_iou: float | None
-    mean_iou: float | None
-    best: bool
+CONFIG, ENVIRONMENT, METRICS, TABLE = "config.yaml", "env.json", "metrics.jsonl", "metrics.csv"
 
 
 class RunDirectory:
-    """Where one training run keeps what it writes."""
+    """Where one training run keeps what it writes. It is a `Listener`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     @classmethod
     def create(cls, folder: Path, settings: Settings, data_fingerprint: str) -> RunDirectory:
-        """Make a new run directory and record what is about to run.
+        """Make a new run directory and record what is about to run; it appears whole or not at all.
 
         Raises:
             UsageError: the folder exists and is not empty, or is a file.
+            CmirnetError: it cannot be written.
         """
         if folder.is_file():
             raise UsageError(f"the run directory {folder} is a file", hint="choose another --run-dir")
         if folder.exists() and any(folder.iterdir()):
-            raise UsageError(f"the run directory {folder} already holds files", hint="choose another --run-dir")
-        folder.mkdir(parents=True, exist_ok=True)
-        run = cls(folder)
-        (folder / "config.yaml").write_text(to_yaml(settings), encoding="utf-8")
-        (folder / "env.json").write_text(json.dumps(_environment() | {"data": data_fingerprint}, indent=2) + "\n", encoding="utf-8")
-        return run
+            hint = f"choose another --run-dir, or go on with: cmirnet train --resume {folder}"
+            raise UsageError(f"the run directory {folder} already holds files", hint=hint)
+        with new_folder(folder) as building:
+            (building / CONFIG).write_text(to_yaml(settings), encoding="utf-8")
+            (building / ENVIRONMENT).write_text(_json(environment() | {"data": data_fingerprint, "resumed": []}), encoding="utf-8")
+        return cls(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> RunDirectory:
+        """A run that was begun.
+
+        Raises:
+            UsageError: there is none.
+        """
+        missing = [name for name in (CONFIG, ENVIRONMENT) if not (folder / name).is_file()]
+        if missing:
+            raise UsageError(f"{folder} is no run directory: it has no {missing[0]}", hint="give the folder that `cmirnet train` made")
+        return cls(folder)
 
     @property
     def weights(self) -> Path:
         """The folder of `best` and `last`."""
         return self.folder / "weights"
 
-    def record_step(self, report: StepReport) -> None:
-        """Append a step to metrics.jsonl."""
-        self._append("metrics.jsonl", json.dumps({"kind": "step"} | asdict(report)))
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the full states."""
+        return self.folder / "checkpoints"
 
-    def record_epoch(self, report: EpochReport) -> None:
+    @property
+    def data(self) -> str:
+        """The fingerprint of the data that the run was begun with."""
+        return str(self._environment()["data"])
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of each process that the run was begun with."""
+        return int(self._environment()["threads"])
+
+    def settings(self) -> Settings:
+        """What the run was told.
+
+        Raises:
+            ConfigError: config.yaml was changed into something that cannot be.
+        """
+        return resolve(self.folder / CONFIG)
+
+    def step(self, report: StepReport) -> None:
+        """Append a step to metrics.jsonl."""
+        self._append(METRICS, json.dumps({"kind": "step"} | asdict(report)))
+
+    def epoch(self, report: EpochReport) -> None:
         """Append an epoch to metrics.jsonl, metrics.csv and train.log."""
-        self._append("metrics.jsonl", json.dumps({"kind": "epoch"} | asdict(report)))
-        self._append_row(asdict(report))
+        self._append(METRICS, json.dumps({"kind": "epoch"} | asdict(report)))
+        self._append(TABLE, _table([report], header=not (self.folder / TABLE).exists()))
         self.log(describe(report))
+
+    def epochs(self) -> list[EpochReport]:
+        """All epochs so far."""
+        return [EpochReport(**line) for kind, line in self._lines() if kind == "epoch"]
 
     def log(self, line: str) -> None:
         """Append a line to train.log, with the time."""
         self._append("train.log", f"{datetime.now(timezone.utc).isoformat(timespec='seconds')} {line}")
 
-    def _append(self, name: str, line: str) -> None:
-        with (self.folder / name).open("a", encoding="utf-8") as handle:
-            handle.write(line + "\n")
+    def keep_bad_batch(self, step: int, problem: DivergedError) -> Path:
+        """Write down which batch the run ended on; returns the file."""
+        path = self.folder / "bad-batch.json"
+        write_text(path, _json({"step": step, "problem": problem.message, "sent_ids": problem.sent_ids}))
+        return path
 
-    def _append_row(self, row: Mapping[str, object]) -> None:
-        path = self.folder / "metrics.csv"
-        new = not path.exists()
-        with path.open("a", encoding="utf-8", newline="") as handle:
-            writer = csv.DictWriter(handle, fieldnames=list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+    def rewind(self, step: int, epochs: int, settings: Settings) -> None:
+        """Forget what was reported after `step` and after so many epochs, so that it can happen again; record the resumption."""
+        for folder in (self.folder, self.weights, *self.weights.glob("*")):
+            sweep(folder)
+        last = {"step": step, "epoch": epochs}
+        kept = [(kind, line) for kind, line in self._lines() if line[kind] <= last[kind]]
+        write_text(self.folder / METRICS, "".join(json.dumps({"kind": kind} | line) + "\n" for kind, line in kept))
+        write_text(self.folder / TABLE, _table(self.epochs(), header=True) + "\n")
+        write_text(self.folder / CONFIG, to_yaml(settings))
+        known = self._environment()
+        write_text(self.folder / ENVIRONMENT, _json(known | {"resumed": [*known["resumed"], environment() | {"step": step}]}))
+        self.log(f"resumed after step {step}")
+
+    def _environment(self) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((self.folder / ENVIRONMENT).read_text(encoding="utf-8"))
+        return content
+
+    def _lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Kind and content of the whole lines of metrics.jsonl; a killed process may have left half a line at the end."""
+        path = self.folder / METRICS
+        for text in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else ():
+            if text.endswith("\n"):
+                line = json.loads(text)
+                yield line.pop("kind"), line
+
+    def _append(self, name: str, text: str) -> None:
+        with (self.folder / name).open("a", encoding="utf-8", newline="") as handle:
+            handle.write(text + "\n")
 
 
 def new_run_folder(root: Path, name: str) -> Path:
@@ -116,34 +155,15 @@ def new_run_folder(root: Path, name: str) -> Path:
     return next(folder for folder in candidates if not folder.exists())
 
 
-def describe(report: EpochReport) -> str:
-    """An epoch in words."""
-    scores = "" if report.overall_iou is None else f", overall IoU {report.overall_iou:.2f}, mean IoU {report.mean_iou:.2f}"
-    best = ", best so far" if report.best else ""
-    return f"epoch {report.epoch}: loss {report.loss:.4f}, lr {report.lr:.2e}, {report.seconds:.0f} s{scores}{best}"
+def _table(reports: list[EpochReport], *, header: bool) -> str:
+    """Epochs as lines of CSV, without the last line's end."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(EpochReport)], lineterminator="\n")
+    if header:
+        writer.writeheader()
+    writer.writerows(asdict(report) for report in reports)
+    return text.getvalue().removesuffix("\n")
 
 
-def _environment() -> dict[str, object]:
-    return {
-        "program": version("cmirnet"),
-        "command": sys.argv,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "libraries": {name: version(name) for name in LIBRARIES},
-        "threads": torch.get_num_threads(),
-        "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
-        "git": _git_state(),
-    }
-
-
-def _git_state() -> dict[str, str] | None:
-    """Commit and uncommitted files of the working folder; None outside a repository or without git."""
-    try:
-        commit = _git("rev-parse", "HEAD")
-        return {"commit": commit, "changes": _git("status", "--porcelain")}
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2) + "\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
@@ -10,13 +11,13 @@ from cmirnet_cli.batches.tokens import word_tokenizer
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import ModelConfig, Settings
 from cmirnet_cli.engine.devices import seed_everything
-from cmirnet_cli.engine.training import TRAIN_SPLIT
+from cmirnet_cli.engine.requirements import TRAIN_SPLIT
 from cmirnet_cli.errors import ConfigError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.segmenter import ReferringModel
 from cmirnet_cli.model.text import TextEncoder
-from cmirnet_cli.weights.bundle import Bundle, BundleConfig
+from cmirnet_cli.weights.bundle import Bundle, BundleConfig, load_bundle
 from cmirnet_cli.weights.encoder import load_encoder, load_tokenizer, scratch_encoder
 from cmirnet_cli.weights.imagenet import TrunkReport, load_start
 from cmirnet_cli.weights.source import load_weights_or_checkpoint
@@ -52,6 +53,18 @@ def starting_bundle(settings: Settings, cache: Cache, notice: Callable[[str], No
         dataset=f"{manifest.dataset}-{manifest.split_by}",
     )
     return Bundle(ReferringModel(network, text), tokenizer, config)
+
+
+def resumed_bundle(settings: Settings, checkpoint: Path) -> Bundle:
+    """The model of a checkpoint, ready to be trained on.
+
+    Raises:
+        WeightsError: the checkpoint is damaged.
+    """
+    bundle = load_bundle(checkpoint)
+    bundle.model.text.dropout = settings.text.dropout
+    bundle.model.text.choose_trained(settings.text.train)
+    return bundle
 
 
 def _from_weights(settings: Settings, notice: Callable[[str], None]) -> Parts:

@@ -1,239 +1,259 @@
-"""The training loop: published loss, optimiser and schedule over the batches of a cache, validated on every sentence of val."""
+"""The training loop: epochs of optimiser steps over a cache, validated on every sentence of val, resumable at every step."""
 
 from __future__ import annotations
 
 import math
-import resource
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from torch import Tensor
+from accelerate.utils import gather_object
+from torch import nn
+from torch.utils.data import Subset
 
 from cmirnet_cli.batches.batch import Batch
+from cmirnet_cli.batches.sampler import Share
 from cmirnet_cli.batches.sets import Collate, EvaluationSet, TrainingSet, training_batches
-from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
-from cmirnet_cli.engine.evaluation import Judge, evaluate
-from cmirnet_cli.engine.recipe import make_optimizer, make_schedule
-from cmirnet_cli.engine.run_directory import EpochReport, RunDirectory, StepReport
-from cmirnet_cli.errors import CmirnetError, DataError, UsageError
-from cmirnet_cli.metrics.scored import summarise
+from cmirnet_cli.engine import random_state
+from cmirnet_cli.engine.checkpoints import Progress, TrainingState, save_checkpoint
+from cmirnet_cli.engine.devices import make_accelerator, seed_everything
+from cmirnet_cli.engine.evaluation import Judge, judged_images
+from cmirnet_cli.engine.listening import EpochReport, Listener, StepReport
+from cmirnet_cli.engine.requirements import (
+    TRAIN_SPLIT,
+    VALIDATION_SPLIT,
+    require_batches,
+    require_same_data,
+    require_same_processes,
+    require_same_settings,
+    require_sizes,
+    require_splits,
+)
+from cmirnet_cli.engine.run_directory import RunDirectory
+from cmirnet_cli.engine.steps import Stepper
+from cmirnet_cli.engine.stopping import StopRequest, stop_requests
+from cmirnet_cli.engine.tensorboard import event_log
+from cmirnet_cli.engine.watch import Stopwatch, peak_memory_gib
+from cmirnet_cli.errors import ConfigError, DivergedError
+from cmirnet_cli.metrics.scored import SentenceScore, summarise
 from cmirnet_cli.metrics.scores import Scores
-from cmirnet_cli.model.loss import SegmentationLoss
+from cmirnet_cli.model.recompute import recompute_activations
+from cmirnet_cli.model.segmenter import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle, save_bundle
-
-TRAIN_SPLIT, VALIDATION_SPLIT = "train", "val"
-
-
-class Listener(Protocol):
-    """Hears how the training goes, to show it to somebody."""
-
-    def step(self, report: StepReport) -> None:
-        """An optimiser step was taken."""
-
-    def epoch(self, report: EpochReport) -> None:
-        """An epoch ended."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What one step showed: its loss, its time, the hours all epochs would take (validation aside), memory at its peak."""
-
-    loss: float
-    seconds_a_step: float
-    hours_in_all: float
-    steps_an_epoch: int
-    parameters: int
-    trained_parameters: int
-    peak_memory_gib: float
-
-
-@dataclass
-class Stopwatch:
-    """Splits the time of a step into waiting for data and computing."""
-
-    started: float = field(default_factory=time.perf_counter)
-    waited: float = 0.0
-
-    def data_arrived(self) -> None:
-        """The batch is here."""
-        self.waited = time.perf_counter() - self.started
-
-    def lap(self) -> tuple[float, float]:
-        """Seconds since the last lap and the share of them spent waiting; starts the next lap."""
-        now = time.perf_counter()
-        seconds, waited = now - self.started, self.waited
-        self.started, self.waited = now, 0.0
-        return seconds, waited / seconds
 
 
 class Trainer:
-    """One training run on one device.
+    """One training run, in as many processes as a launcher started.
 
     Args:
         bundle: the model to train, its tokenizer and what describes them.
-        settings: the whole recipe.
+        settings: the whole recipe; `loop.batch_size` sentences make a step, however many processes share them.
         cache: prepared data with the splits `train` and `val`.
-        device: where to run.
+        device: where to run; with several GPU processes each takes its own.
 
     Raises:
         DataError: a split is missing, holds less than one batch, or was not prepared at the sizes the recipe needs.
+        ConfigError: a batch cannot be shared by the processes, or batch norm cannot be synchronised here.
         UsageError: the precision is not to be had on the device.
     """
 
     def __init__(self, bundle: Bundle, settings: Settings, cache: Cache, device: torch.device) -> None:
-        _check_splits(cache, settings)
-        _check_sizes(cache, settings)
+        require_splits(cache)
+        require_sizes(cache, settings)
         self.bundle, self.settings, self.cache = bundle, settings, cache
-        self.accelerator = _accelerator(settings, device)
+        self.accelerator = make_accelerator(device, settings.loop.precision)
+        self.share = Share(self.accelerator.process_index, self.accelerator.num_processes, settings.loop.accumulate)
+        items = len(self._samples(epoch=0))
+        require_batches(items, settings, self.share.processes)
+        self.steps_per_epoch = items // settings.loop.batch_size
         self.collate = Collate(bundle.tokenizer, settings.text.tokens)
-        self.steps_per_epoch = len(cache.referents(TRAIN_SPLIT)) // settings.loop.batch_size
-        self.loss = SegmentationLoss(settings.loss.class_weights).to(self.accelerator.device)
-        optimizer = make_optimizer(bundle.model, settings.optimizer)
-        self.schedule = make_schedule(optimizer, settings.schedule, self.steps_per_epoch)
-        self.model, self.optimizer = self.accelerator.prepare(bundle.model, optimizer)
-        self.best = -math.inf
-
-    def run(self, directory: RunDirectory, listener: Listener) -> list[EpochReport]:
-        """Train all epochs; writes metrics, `weights/last` after every epoch and `weights/best` whenever validation improves.
-
-        Raises:
-            CmirnetError: the loss is no longer a number.
-        """
-        history: list[EpochReport] = []
-        for epoch in range(self.settings.schedule.epochs):
-            started = time.perf_counter()
-            losses = []
-            for step in self._epoch(epoch):
-                losses.append(step.loss)
-                directory.record_step(step)
-                listener.step(step)
-            scores = self._validate() if self._validates(epoch) else None
-            report = self._epoch_report(epoch, losses, scores, time.perf_counter() - started)
-            self._save(directory, best=report.best)
-            directory.record_epoch(report)
-            listener.epoch(report)
-            history.append(report)
-        return history
-
-    def try_one_step(self) -> Trial:
-        """Take one step of the first epoch, to see that everything fits and what it will cost."""
-        started = time.perf_counter()
-        report = next(self._epoch(0))
-        seconds = time.perf_counter() - started
-        parameters = [parameter.numel() for parameter in self.bundle.model.parameters()]
-        trained = [parameter.numel() for parameter in self.bundle.model.parameters() if parameter.requires_grad]
-        hours = seconds * self.steps_per_epoch * self.settings.schedule.epochs / 3600
-        return Trial(
-            report.loss, seconds, hours, self.steps_per_epoch, sum(parameters), sum(trained), _peak_memory(self.accelerator.device)
-        )
-
-    def _epoch(self, epoch: int) -> Iterator[StepReport]:
-        """The optimiser steps of an epoch, one report each."""
-        self.model.train()
-        samples = TrainingSet(self.cache, TRAIN_SPLIT, self.settings.data, seed=self.settings.loop.seed, epoch=epoch)
-        watch = Stopwatch()
-        for number, batch in enumerate(training_batches(samples, self.collate, self.settings.loop.batch_size), start=1):
-            watch.data_arrived()
-            loss = self._step(batch)
-            seconds, waited = watch.lap()
-            step = epoch * self.steps_per_epoch + number
-            yield StepReport(epoch + 1, step, loss, self._lr, len(batch) / seconds, waited)
-
-    def _step(self, batch: Batch) -> float:
-        """One optimiser step; the batch's loss."""
-        loss = self._loss(batch)
-        value = loss.item()
-        if not math.isfinite(value):
-            raise CmirnetError(
-                f"the loss is {value} on the batch with the sentences {', '.join(map(str, batch.sent_ids))}",
-                hint="lower --lr, or use a wider precision (fp32, bf16)",
-            )
-        self.accelerator.backward(loss)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.schedule.step()
-        return value
-
-    def _loss(self, batch: Batch) -> Tensor:
-        device = self.accelerator.device
-        image = normalise(batch.image.to(device, non_blocking=True))
-        logits = self.model(image, batch.tokens.ids.to(device), batch.tokens.keep.to(device))
-        loss: Tensor = self.loss(logits, batch.target.to(device).long())
-        return loss
+        self._adapt(bundle.model)
+        self.stepper = Stepper(bundle.model, settings, self.steps_per_epoch, self.accelerator)
+        self.progress = Progress()
+        self._stop, self._stopping = StopRequest(), False
+        seed_everything(settings.loop.seed + self.share.process)
 
     @property
-    def _lr(self) -> float:
-        return float(self.schedule.get_last_lr()[0])
+    def is_main(self) -> bool:
+        """Whether this process is the one that reports and writes."""
+        return self.share.process == 0
 
-    def _validates(self, epoch: int) -> bool:
-        return (epoch + 1) % self.settings.loop.validate_every == 0 or epoch + 1 == self.settings.schedule.epochs
+    def resume(self, state: TrainingState) -> None:
+        """Go on from a checkpoint, whose weights `bundle` already has.
 
-    def _validate(self) -> Scores:
-        judge = Judge(self.bundle.model, self.bundle.tokenizer, self.settings.text.tokens, self.accelerator.device)
+        Raises:
+            ConfigError: a setting or the number of processes differs.
+            DataError: the data differ.
+        """
+        require_same_settings(Settings.model_validate(state.settings), self.settings)
+        require_same_data(state.data, self.cache)
+        require_same_processes(len(state.random), self.share.processes)
+        self.stepper.restore(state)
+        self.progress = state.progress
+        random_state.restore(state.random[self.share.process], self.accelerator.device)
+
+    def run(self, directory: RunDirectory, listeners: Sequence[Listener]) -> None:
+        """Train all epochs that are left.
+
+        Writes a checkpoint every so many steps and after every epoch, `weights/last` after every epoch, and `weights/best`
+        whenever validation improves. The listeners of the main process hear of a step or epoch before it is saved.
+
+        Raises:
+            DivergedError: the loss is no longer a number; the batch is named in bad-batch.json, the last checkpoint stays.
+            StoppedError: Ctrl-C or SIGTERM was received; the state is saved.
+        """
+        with stop_requests() as self._stop, self._heard_by(directory, listeners) as everybody:
+            while not self._stopping and self.progress.epoch < self.settings.schedule.epochs:
+                self._run_epoch(directory, everybody)
+        if self._stopping:
+            hint = f"go on with: cmirnet train --resume {directory.folder}"
+            raise self._stop.answer(f"stopped after step {self.stepper.taken}; the state is saved", hint)
+
+    def steps(self) -> Iterator[StepReport]:
+        """Take the steps that are left of the epoch under way; ends early where a stop was asked for.
+
+        Raises:
+            DivergedError: the loss is no longer a number.
+        """
+        self.stepper.train()
+        watch = Stopwatch()
+        batches = iter(self._batches())
+        while pieces := list(islice(batches, self.share.pieces)):
+            watch.data_arrived()
+            loss = self._step(pieces)
+            seconds, waited = watch.lap()
+            self.progress.losses.append(loss)
+            self.progress.seconds += seconds
+            yield self._step_report(loss, seconds, waited)
+            if self._anybody_stops():
+                return
+
+    @contextmanager
+    def _heard_by(self, directory: RunDirectory, listeners: Sequence[Listener]) -> Iterator[list[Listener]]:
+        """Who hears of this process's steps and epochs: everybody of the main one's, nobody of the others'."""
+        if self.is_main and self.settings.loop.tensorboard:
+            with event_log(directory.folder / "tensorboard", self.stepper.taken) as events:
+                yield [directory, *listeners, events]
+        else:
+            yield [directory, *listeners] if self.is_main else []
+
+    def _run_epoch(self, directory: RunDirectory, listeners: Sequence[Listener]) -> None:
+        """What is left of an epoch; where a stop is asked for, all but the rest of it."""
+        self._take_steps(directory, listeners)
+        started = time.perf_counter()
+        scores = self._validate() if self._validates() and not self._stopping else None
+        if not self._stopping:
+            self._end_epoch(directory, listeners, scores, time.perf_counter() - started)
+        self._save_checkpoint(directory)
+
+    def _take_steps(self, directory: RunDirectory, listeners: Sequence[Listener]) -> None:
+        try:
+            for report in self.steps():
+                for listener in listeners:
+                    listener.step(report)
+                if report.step % self.settings.loop.checkpoint_every == 0:
+                    self._save_checkpoint(directory)
+        except DivergedError as problem:
+            if self.is_main:
+                directory.keep_bad_batch(self.stepper.taken + 1, problem)
+            raise
+
+    def _step(self, pieces: Sequence[Batch]) -> float:
+        """One optimiser step; the batch's loss over all processes."""
+        loss = float(self.accelerator.reduce(self.stepper.gradients(pieces), reduction="sum"))
+        if not math.isfinite(loss):
+            raise self._diverged(loss, pieces)
+        self.stepper.update()
+        return loss
+
+    def _anybody_stops(self) -> bool:
+        """Whether any of the processes was asked to stop: all of them then stop at the same place."""
+        asked = torch.tensor(float(bool(self._stop)), device=self.accelerator.device)
+        self._stopping = bool(self.accelerator.reduce(asked, reduction="sum") > 0)
+        return self._stopping
+
+    def _diverged(self, loss: float, pieces: Sequence[Batch]) -> DivergedError:
+        sent_ids = tuple(gather_object([sent_id for piece in pieces for sent_id in piece.sent_ids]))
+        message = f"the loss is {loss} on the batch with the sentences {', '.join(map(str, sent_ids))}"
+        return DivergedError(message, "lower --lr, or use a wider precision (fp32, bf16)", sent_ids)
+
+    def _validates(self) -> bool:
+        epoch = self.progress.epoch + 1
+        return epoch % self.settings.loop.validate_every == 0 or epoch == self.settings.schedule.epochs
+
+    def _validate(self) -> Scores | None:
+        """The scores of val, each process judging its part of the images; None where a stop was asked for."""
+        self.stepper.share_statistics()
+        judge = Judge(self.stepper.result, self.bundle.tokenizer, self.settings.text.tokens, self.accelerator.device)
         samples = EvaluationSet(self.cache, VALIDATION_SPLIT, self.settings.data.image_size)
-        return summarise(evaluate(judge, samples, ["paper"]), "paper")
+        mine = Subset(samples, range(self.share.process, len(samples), self.share.processes))
+        found: list[SentenceScore] = []
+        for scores in judged_images(judge, mine, ["paper"]):
+            found += scores
+            if self._stop:
+                break
+        everything = gather_object(found)
+        return None if self._anybody_stops() else summarise(everything, "paper")
 
-    def _epoch_report(self, epoch: int, losses: list[float], scores: Scores | None, seconds: float) -> EpochReport:
-        selected = -math.inf if scores is None else getattr(scores, self.settings.loop.select)
-        best = selected > self.best
-        self.best = max(self.best, selected)
+    def _end_epoch(self, directory: RunDirectory, listeners: Sequence[Listener], scores: Scores | None, validated: float) -> None:
+        report = self._epoch_report(scores, validated)
+        if self.is_main:
+            kept = replace(self.bundle, model=self.stepper.result)
+            for name in ("last", "best") if report.best else ("last",):
+                save_bundle(kept, directory.weights / name)
+        for listener in listeners:
+            listener.epoch(report)
+        best = self._selected(scores) if report.best else self.progress.best
+        self.progress = Progress(epoch=self.progress.epoch + 1, best=best)
+
+    def _step_report(self, loss: float, seconds: float, waited: float) -> StepReport:
+        rate = self.settings.loop.batch_size / seconds
+        memory = peak_memory_gib(self.accelerator.device)
+        return StepReport(self.progress.epoch + 1, self.stepper.taken, loss, self.stepper.lr, rate, waited, memory)
+
+    def _epoch_report(self, scores: Scores | None, validated: float) -> EpochReport:
+        selected = self._selected(scores)
         return EpochReport(
-            epoch=epoch + 1,
-            loss=math.fsum(losses) / len(losses),
-            lr=self._lr,
-            seconds=seconds,
+            epoch=self.progress.epoch + 1,
+            step=self.stepper.taken,
+            loss=math.fsum(self.progress.losses) / len(self.progress.losses),
+            lr=self.stepper.lr,
+            seconds=self.progress.seconds + validated,
             overall_iou=scores.overall_iou if scores else None,
             mean_iou=scores.mean_iou if scores else None,
-            best=best,
+            best=selected is not None and (self.progress.best is None or selected > self.progress.best),
         )
 
-    def _save(self, directory: RunDirectory, *, best: bool) -> None:
-        save_bundle(self.bundle, directory.weights / "last")
-        if best:
-            save_bundle(self.bundle, directory.weights / "best")
+    def _selected(self, scores: Scores | None) -> float | None:
+        return None if scores is None else float(getattr(scores, self.settings.loop.select))
 
+    def _save_checkpoint(self, directory: RunDirectory) -> None:
+        random = gather_object([random_state.capture(self.accelerator.device)])
+        if self.is_main:
+            settings = self.settings.model_dump(mode="json")
+            data = self.cache.manifest.fingerprint.key
+            state = TrainingState(progress=self.progress, settings=settings, data=data, random=random, **self.stepper.state())
+            save_checkpoint(directory.checkpoints, self.bundle, state)
+        self.accelerator.wait_for_everyone()
 
-def _check_splits(cache: Cache, settings: Settings) -> None:
-    missing = [split for split in (TRAIN_SPLIT, VALIDATION_SPLIT) if split not in cache.splits]
-    if missing:
-        raise DataError(f"the cache has no split {missing[0]!r}, only {', '.join(cache.splits)}", hint="training needs train and val")
-    referents = len(cache.referents(TRAIN_SPLIT))
-    if referents < settings.loop.batch_size:
-        raise DataError(
-            f"the train split has {referents} referents, fewer than one batch of {settings.loop.batch_size}", hint="lower --batch-size"
-        )
+    def _samples(self, epoch: int) -> TrainingSet:
+        return TrainingSet(self.cache, TRAIN_SPLIT, self.settings.data, seed=self.settings.loop.seed, epoch=epoch)
 
+    def _batches(self) -> Iterable[Batch]:
+        """This process's pieces of the batches that are left of the epoch under way."""
+        samples, taken = self._samples(self.progress.epoch), len(self.progress.losses)
+        return training_batches(samples, self.collate, self.settings.loop.batch_size, offset=taken, share=self.share)
 
-def _check_sizes(cache: Cache, settings: Settings) -> None:
-    """A decoded cache can only give the sizes it was prepared for: one to train at, one to validate at."""
-    options = cache.manifest.options
-    needed = sorted({settings.data.image_size, settings.data.resize})
-    missing = [size for size in needed if size not in options.sizes]
-    if missing and options.store == "decoded":
-        again = " ".join(f"--size {size}" for size in needed)
-        raise DataError(
-            f"{cache.folder} holds {', '.join(map(str, options.sizes))} px; the recipe also needs {', '.join(map(str, missing))} px",
-            hint=f"prepare it again with {again} --overwrite",
-        )
-
-
-def _peak_memory(device: torch.device) -> float:
-    """GiB: of the GPU where there is one, else of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-
-
-def _accelerator(settings: Settings, device: torch.device) -> Accelerator:
-    precision = settings.loop.precision
-    if precision == "fp16" and device.type != "cuda":
-        raise UsageError(f"fp16 needs a CUDA device, not {device}", hint="use --set loop.precision=bf16 or fp32")
-    AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(cpu=device.type == "cpu", mixed_precision="no" if precision == "fp32" else precision)
+    def _adapt(self, model: ReferringModel) -> None:
+        """Make the model save memory, or see all processes' statistics, where that is asked for."""
+        if self.settings.loop.gradient_checkpointing:
+            recompute_activations(model.network)
+        if self.settings.loop.sync_batch_norm:
+            if self.accelerator.device.type != "cuda":
+                raise ConfigError("loop.sync_batch_norm needs GPUs", hint="leave it out: each process then sees its own part of a batch")
+            nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]

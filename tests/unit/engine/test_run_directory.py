@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from cmirnet_cli.config import Settings, resolve
-from cmirnet_cli.engine.run_directory import EpochReport, RunDirectory, StepReport, new_run_folder
+from cmirnet_cli.engine.listening import EpochReport, StepReport
+from cmirnet_cli.engine.run_directory import RunDirectory, new_run_folder
 from cmirnet_cli.errors import UsageError
 
-STEP = StepReport(epoch=1, step=3, loss=0.5, lr=1e-4, samples_per_second=12.5, data_wait=0.25)
-VALIDATED = EpochReport(epoch=1, loss=0.5, lr=1e-4, seconds=61.4, overall_iou=33.333, mean_iou=30.0, best=True)
-PLAIN = EpochReport(epoch=2, loss=0.25, lr=5e-5, seconds=60.0, overall_iou=None, mean_iou=None, best=False)
+STEP = StepReport(epoch=1, step=3, loss=0.5, lr=1e-4, samples_per_second=12.5, data_wait=0.25, memory_gib=1.5)
+VALIDATED = EpochReport(epoch=1, step=3, loss=0.5, lr=1e-4, seconds=61.4, overall_iou=33.333, mean_iou=30.0, best=True)
+PLAIN = EpochReport(epoch=2, step=6, loss=0.25, lr=5e-5, seconds=60.0, overall_iou=None, mean_iou=None, best=False)
 
 
 @pytest.fixture
@@ -52,17 +53,17 @@ def test_file_in_the_place_of_the_folder_is_refused(tmp_path: Path):
 
 
 def test_steps_and_epochs_are_lines_of_json_in_the_order_they_happened(run: RunDirectory):
-    run.record_step(STEP)
-    run.record_epoch(VALIDATED)
-    run.record_epoch(PLAIN)
+    run.step(STEP)
+    run.epoch(VALIDATED)
+    run.epoch(PLAIN)
     lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     assert [line.pop("kind") for line in lines] == ["step", "epoch", "epoch"]
     assert [StepReport(**lines[0]), EpochReport(**lines[1]), EpochReport(**lines[2])] == [STEP, VALIDATED, PLAIN]
 
 
 def test_epochs_are_rows_of_one_table_with_one_header(run: RunDirectory):
-    run.record_epoch(VALIDATED)
-    run.record_epoch(PLAIN)
+    run.epoch(VALIDATED)
+    run.epoch(PLAIN)
     with (run.folder / "metrics.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["epoch"], row["loss"], row["overall_iou"], row["best"]) for row in rows] == [
@@ -72,8 +73,8 @@ def test_epochs_are_rows_of_one_table_with_one_header(run: RunDirectory):
 
 
 def test_log_has_one_line_an_epoch_in_words(run: RunDirectory):
-    run.record_epoch(VALIDATED)
-    run.record_epoch(PLAIN)
+    run.epoch(VALIDATED)
+    run.epoch(PLAIN)
     first, second = (run.folder / "train.log").read_text().splitlines()
     assert first.endswith("epoch 1: loss 0.5000, lr 1.00e-04, 61 s, overall IoU 33.33, mean IoU 30.00, best so far")
     assert second.endswith("epoch 2: loss 0.2500, lr 5.00e-05, 60 s")

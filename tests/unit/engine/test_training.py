@@ -11,10 +11,12 @@ import torch
 
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
-from cmirnet_cli.engine.run_directory import EpochReport, RunDirectory, StepReport
+from cmirnet_cli.engine.listening import EpochReport, StepReport
+from cmirnet_cli.engine.run_directory import RunDirectory
 from cmirnet_cli.engine.start import starting_bundle
 from cmirnet_cli.engine.training import Trainer
-from cmirnet_cli.errors import CmirnetError, DataError, UsageError
+from cmirnet_cli.engine.trial import try_one_step
+from cmirnet_cli.errors import ConfigError, DataError, DivergedError, UsageError
 from cmirnet_cli.model.segmenter import ReferringModel
 from cmirnet_cli.weights.bundle import load_bundle
 
@@ -57,33 +59,33 @@ def weights_of(model: ReferringModel) -> dict[str, torch.Tensor]:
 def test_run_writes_one_line_for_each_step_and_epoch_and_tells_its_listener_the_same(small_cache: Cache, tmp_path: Path):
     chosen, notes = settings(), Notes()
     directory = RunDirectory.create(tmp_path / "run", chosen, "abc")
-    history = trainer(small_cache, chosen).run(directory, notes)
+    trainer(small_cache, chosen).run(directory, [notes])
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     steps = [StepReport(**{k: v for k, v in line.items() if k != "kind"}) for line in lines if line["kind"] == "step"]
     assert steps == notes.steps
     assert [(step.epoch, step.step) for step in steps] == [(1, 1), (1, 2), (1, 3), (2, 4), (2, 5), (2, 6)]
-    assert history == notes.epochs
-    assert [epoch.loss for epoch in history] == [pytest.approx(math.fsum(s.loss for s in steps if s.epoch == e) / 3) for e in (1, 2)]
+    assert directory.epochs() == notes.epochs
+    assert [epoch.loss for epoch in notes.epochs] == [pytest.approx(math.fsum(s.loss for s in steps if s.epoch == e) / 3) for e in (1, 2)]
 
 
 def test_last_weights_are_the_trained_model(small_cache: Cache, tmp_path: Path):
     chosen = settings(schedule={"epochs": 1})
     trained = trainer(small_cache, chosen)
-    trained.run(RunDirectory.create(tmp_path / "run", chosen, "abc"), Notes())
+    trained.run(RunDirectory.create(tmp_path / "run", chosen, "abc"), [])
     saved = weights_of(load_bundle(tmp_path / "run" / "weights" / "last").model)
     assert all(torch.equal(value, saved[name]) for name, value in weights_of(trained.bundle.model).items())
     assert (tmp_path / "run" / "weights" / "best" / "model.safetensors").is_file()
 
 
 def test_same_seed_trains_the_same_model_and_another_seed_another(small_cache: Cache):
-    losses = [trainer(small_cache, settings(loop={"seed": seed})).try_one_step().loss for seed in (3, 3, 4)]
+    losses = [try_one_step(trainer(small_cache, settings(loop={"seed": seed}))).loss for seed in (3, 3, 4)]
     assert losses[0] == losses[1] != losses[2]
 
 
 def test_step_trains_the_whole_network_with_its_batch_norms_and_the_published_part_of_the_text_encoder(small_cache: Cache):
     trained = trainer(small_cache, settings())
     before = weights_of(trained.bundle.model)
-    trained.try_one_step()
+    try_one_step(trained)
     after = weights_of(trained.bundle.model)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     text = {name for name in changed if name.startswith("text.")}
@@ -92,11 +94,113 @@ def test_step_trains_the_whole_network_with_its_batch_norms_and_the_published_pa
     assert kernels | {name for name in before if name.endswith("running_mean")} <= changed
 
 
-def test_loss_that_is_no_number_stops_the_run_and_names_the_sentences(small_cache: Cache):
-    broken = trainer(small_cache, settings())
-    torch.nn.init.constant_(broken.bundle.model.network.heads[-1].bias, math.nan)
-    with pytest.raises(CmirnetError, match=r"the loss is nan on the batch with the sentences \d+, \d+$"):
-        broken.try_one_step()
+def test_loss_that_is_no_number_stops_the_run_and_names_the_sentences(small_cache: Cache, tmp_path: Path):
+    chosen = settings(loop={"checkpoint_every": 1})
+    broken = trainer(small_cache, chosen)
+    directory = RunDirectory.create(tmp_path / "run", chosen, "abc")
+    with pytest.raises(DivergedError, match=r"the loss is nan on the batch with the sentences \d+, \d+$") as caught:
+        broken.run(directory, [BreakAfter(2, broken.bundle.model)])
+    kept = json.loads((directory.folder / "bad-batch.json").read_text())
+    assert kept == {"step": 3, "problem": caught.value.message, "sent_ids": list(caught.value.sent_ids)}
+    assert [path.name for path in directory.checkpoints.iterdir()] == ["epoch-0000-step-00000002"]
+
+
+class BreakAfter(Notes):
+    """Ruins the weights after so many steps."""
+
+    def __init__(self, steps: int, model: ReferringModel) -> None:
+        super().__init__()
+        self.after, self.model = steps, model
+
+    def step(self, report: StepReport) -> None:
+        if report.step == self.after:
+            torch.nn.init.constant_(self.model.network.heads[-1].bias, math.nan)
+
+
+def test_batch_computed_in_pieces_has_the_loss_and_the_gradients_of_the_whole(small_cache: Cache):
+    whole = trainer(small_cache, settings(loop={"batch_size": 6}))
+    pieces = trainer(small_cache, settings(loop={"batch_size": 6, "accumulate": 3}))
+    losses = []
+    for each, expected in ((whole, 1), (pieces, 3)):
+        batches = list(each._batches())
+        assert len(batches) == expected
+        each.bundle.model.eval()  # batch norm is the one thing that sees the pieces
+        losses.append(each.stepper.gradients(batches).item())
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+    for (name, ours), theirs in zip(pieces.bundle.model.named_parameters(), whole.bundle.model.parameters(), strict=True):
+        if theirs.grad is not None:
+            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_gradients_are_clipped_to_the_norm_that_was_asked_for(small_cache: Cache):
+    clipped = trainer(small_cache, settings(loop={"clip_norm": 1e-3}))
+    try_one_step(clipped)
+    states = clipped.stepper.state()["optimizer"]["state"].values()
+    first_moments = torch.cat([state["exp_avg"].flatten() for state in states])
+    assert first_moments.norm().item() == pytest.approx((1 - 0.9) * 1e-3, rel=1e-3)
+
+
+def test_gradient_checkpointing_does_not_change_a_run(small_cache: Cache, tmp_path: Path):
+    notes = [Notes(), Notes()]
+    for heard, on in zip(notes, (False, True), strict=True):
+        chosen = settings(schedule={"epochs": 1}, loop={"gradient_checkpointing": on})
+        trainer(small_cache, chosen).run(RunDirectory.create(tmp_path / str(on), chosen, "abc"), [heard])
+    assert [step.loss for step in notes[0].steps] == [step.loss for step in notes[1].steps]
+    assert notes[0].epochs[0].overall_iou == notes[1].epochs[0].overall_iou
+
+
+def test_moving_average_is_the_formula_s_and_is_what_is_kept(small_cache: Cache, tmp_path: Path):
+    chosen = settings(schedule={"epochs": 1}, loop={"ema_decay": 0.7})
+    averaging = trainer(small_cache, chosen)
+    seen = Snapshots(averaging.bundle.model)
+    directory = RunDirectory.create(tmp_path / "run", chosen, "abc")
+    averaging.run(directory, [seen])
+    expected = seen.weights[0]
+    for weights in seen.weights[1:]:
+        expected = {name: 0.7 * value + 0.3 * weights[name] for name, value in expected.items()}
+    kept = load_bundle(directory.weights / "last").model
+    for name, value in kept.named_parameters():
+        torch.testing.assert_close(value, expected[name], rtol=1e-5, atol=1e-7, msg=name)
+    assert not torch.equal(expected["network.heads.0.weight"], seen.weights[-1]["network.heads.0.weight"])
+
+
+class Snapshots(Notes):
+    """Remembers the trained weights after every step."""
+
+    def __init__(self, model: ReferringModel) -> None:
+        super().__init__()
+        self.model = model
+        self.weights: list[dict[str, torch.Tensor]] = []
+
+    def step(self, report: StepReport) -> None:
+        self.weights.append(weights_of(self.model))
+
+
+def test_events_for_tensorboard_hold_every_step_and_epoch(small_cache: Cache, tmp_path: Path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    chosen, notes = settings(loop={"tensorboard": True}), Notes()
+    directory = RunDirectory.create(tmp_path / "run", chosen, "abc")
+    trainer(small_cache, chosen).run(directory, [notes])
+    events = accumulator.EventAccumulator(str(directory.folder / "tensorboard")).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(step.step, step.loss) for step in notes.steps]
+    assert [event.value for event in events.Scalars("val/overall_iou")] == pytest.approx([epoch.overall_iou for epoch in notes.epochs])
+
+
+def test_epoch_by_sentence_has_a_step_for_every_batch_of_sentences(small_cache: Cache):
+    sentences = sum(len(small_cache.referent(row).sentences) for row in small_cache.referents("train").tolist())
+    assert sentences == 12
+    assert trainer(small_cache, settings(data={"sample": "sentence"})).steps_per_epoch == 6
+
+
+def test_batch_norm_over_processes_without_gpus_is_refused(small_cache: Cache):
+    with pytest.raises(ConfigError, match="sync_batch_norm needs GPUs"):
+        trainer(small_cache, settings(loop={"sync_batch_norm": True}))
+
+
+def test_batch_that_cannot_be_cut_into_the_pieces_asked_for_is_refused(small_cache: Cache):
+    with pytest.raises(ConfigError, match=r"batch_size \(2\) cannot be shared evenly by 1 processes with loop.accumulate 3") as caught:
+        trainer(small_cache, settings(loop={"accumulate": 3}))
+    assert caught.value.hint == "use a multiple of 3"
 
 
 def test_half_precision_without_a_gpu_is_refused(small_cache: Cache):
@@ -105,8 +209,8 @@ def test_half_precision_without_a_gpu_is_refused(small_cache: Cache):
 
 
 def test_bfloat16_trains_on_a_cpu(small_cache: Cache):
-    exact = trainer(small_cache, settings()).try_one_step().loss
-    assert trainer(small_cache, settings(loop={"precision": "bf16"})).try_one_step().loss == pytest.approx(exact, rel=0.05)
+    exact = try_one_step(trainer(small_cache, settings())).loss
+    assert try_one_step(trainer(small_cache, settings(loop={"precision": "bf16"}))).loss == pytest.approx(exact, rel=0.05)
 
 
 def test_split_smaller_than_a_batch_is_refused_with_both_numbers(small_cache: Cache):

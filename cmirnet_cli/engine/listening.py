@@ -1,0 +1,60 @@
+"""What a training run reports, and to whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One optimiser step.
+
+    Attributes:
+        epoch: counted from 1.
+        step: counted from 1 over the whole run.
+        loss: of the whole batch, over all processes.
+        lr: of the next step.
+        samples_per_second: of this process.
+        data_wait: share of the time spent waiting for data.
+        memory_gib: at its peak so far: of the GPU where there is one, else of this process.
+    """
+
+    epoch: int
+    step: int
+    loss: float
+    lr: float
+    samples_per_second: float
+    data_wait: float
+    memory_gib: float
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One epoch, counted from 1. The scores (percent, protocol `paper`) are None where the epoch was not validated."""
+
+    epoch: int
+    step: int
+    loss: float
+    lr: float
+    seconds: float
+    overall_iou: float | None
+    mean_iou: float | None
+    best: bool
+
+
+class Listener(Protocol):
+    """Hears how the training goes, to show it to somebody or to write it down."""
+
+    def step(self, report: StepReport) -> None:
+        """An optimiser step was taken."""
+
+    def epoch(self, report: EpochReport) -> None:
+        """An epoch ended."""
+
+
+def describe(report: EpochReport) -> str:
+    """An epoch in words."""
+    scores = "" if report.overall_iou is None else f", overall IoU {report.overall_iou:.2f}, mean IoU {report.mean_iou:.2f}"
+    best = ", best so far" if report.best else ""
+    return f"epoch {report.epoch}: loss {report.loss:.4f}, lr {report.lr:.2e}, {report.seconds:.0f} s{scores}{best}"

@@ -1,0 +1,107 @@
+"""What must be true before a run starts, or goes on: the cache has what the recipe needs, and nothing was changed on the way."""
+
+from __future__ import annotations
+
+from cmirnet_cli.cache.reader import Cache
+from cmirnet_cli.config import Settings
+from cmirnet_cli.errors import ConfigError, DataError
+
+TRAIN_SPLIT, VALIDATION_SPLIT = "train", "val"
+
+FREE_TO_CHANGE = frozenset({"data.cache", "data.workers", "loop.checkpoint_every", "loop.tensorboard"})
+"""Settings that no number of a run depends on."""
+
+
+def require_splits(cache: Cache) -> None:
+    """Refuse a cache without a split to train on or one to validate on.
+
+    Raises:
+        DataError: one is missing.
+    """
+    missing = [split for split in (TRAIN_SPLIT, VALIDATION_SPLIT) if split not in cache.splits]
+    if missing:
+        raise DataError(f"the cache has no split {missing[0]!r}, only {', '.join(cache.splits)}", hint="training needs train and val")
+
+
+def require_sizes(cache: Cache, settings: Settings) -> None:
+    """Refuse a decoded cache that was not prepared for the sizes the recipe needs: one to train at, one to validate at.
+
+    Raises:
+        DataError: a size is missing.
+    """
+    options = cache.manifest.options
+    needed = sorted({settings.data.image_size, settings.data.resize})
+    missing = [size for size in needed if size not in options.sizes]
+    if missing and options.store == "decoded":
+        again = " ".join(f"--size {size}" for size in needed)
+        raise DataError(
+            f"{cache.folder} holds {', '.join(map(str, options.sizes))} px; the recipe also needs {', '.join(map(str, missing))} px",
+            hint=f"prepare it again with {again} --overwrite",
+        )
+
+
+def require_batches(items: int, settings: Settings, processes: int) -> None:
+    """Refuse an epoch without a single batch, and a batch that the processes cannot share evenly.
+
+    Raises:
+        DataError: the training split is too small.
+        ConfigError: the batch cannot be cut.
+    """
+    batch, pieces = settings.loop.batch_size, settings.loop.accumulate
+    if items < batch:
+        kind = "referents" if settings.data.sample == "referent" else "sentences"
+        raise DataError(f"the train split has {items} {kind}, fewer than one batch of {batch}", hint="lower --batch-size")
+    if batch % (processes * pieces):
+        raise ConfigError(
+            f"loop.batch_size ({batch}) cannot be shared evenly by {processes} processes with loop.accumulate {pieces}",
+            hint=f"use a multiple of {processes * pieces}",
+        )
+
+
+def require_same_settings(begun: Settings, now: Settings) -> None:
+    """Refuse to go on with other settings than a run was begun with; it may grow, and what no number depends on may change.
+
+    Raises:
+        ConfigError: names every setting that differs, with both values.
+    """
+    before, after = _flat(begun), _flat(now)
+    changed = [name for name in before if before[name] != after[name] and name not in FREE_TO_CHANGE and not _grew(name, before, after)]
+    if changed:
+        listed = ", ".join(f"{name} was {before[name]} and is now {after[name]}" for name in changed)
+        raise ConfigError(
+            f"a run goes on with the settings it was begun with: {listed}",
+            hint="leave them as they were (--epochs may grow), or start a new run with --init-from",
+        )
+
+
+def require_same_data(begun: str, cache: Cache) -> None:
+    """Refuse to go on with other data.
+
+    Raises:
+        DataError: the fingerprints differ.
+    """
+    now = cache.manifest.fingerprint.key
+    if begun != now:
+        raise DataError(
+            f"the run was begun with data of fingerprint {begun[:12]}, {cache.folder} has {now[:12]}",
+            hint="prepare the data as they were, or start a new run with --init-from",
+        )
+
+
+def require_same_processes(begun: int, now: int) -> None:
+    """Refuse to go on with another number of processes: each has random numbers and batches of its own.
+
+    Raises:
+        ConfigError: the numbers differ.
+    """
+    if begun != now:
+        hint = f"torchrun --nproc-per-node {begun} (on each of the machines) starts as many, or start a new run with --init-from"
+        raise ConfigError(f"the run was begun with {begun} processes and cannot go on with {now}", hint=hint)
+
+
+def _grew(name: str, before: dict[str, object], after: dict[str, object]) -> bool:
+    return name == "schedule.epochs" and int(str(after[name])) > int(str(before[name]))
+
+
+def _flat(settings: Settings) -> dict[str, object]:
+    return {f"{section}.{key}": value for section, values in settings.model_dump().items() for key, value in values.items()}

@@ -1,0 +1,109 @@
+"""`torchrun cmirnet train`: two processes do what one does, and what is done once is done once."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from cmirnet_cli.app import run
+
+STEPS = ("--set", "loop.batch_size=4", "--set", "schedule.epochs=1", "--set", "data.image_size=64", "--set", "data.resize=64", "--set", "model.fusion_width=128", "--set", "loss.class_weights=[0.3, 1.7]")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """As each of the two processes has: sums over several threads are rounded differently."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Drawn scenes: 9 images to train on, 5 to validate on (a number that two does not divide)."""
+    from cmirnet_cli.refer.scenes.files import write_scenes
+
+    folder = tmp_path_factory.mktemp("drawn")
+    write_scenes(folder / "data", images={"train": 9, "val": 5}, size=64)
+    prepared = ["prepare-data", "scenes", "--split-by", "demo", "--annotations", str(folder / "data"), "--size", "64"]
+    assert run([*prepared, "--images", str(folder / "data" / "scenes" / "images"), "--out", str(folder / "cache")]) == 0
+    return folder / "cache"
+
+
+def words(cache: Path, folder: Path, *more: str) -> list[str]:
+    return ["train", "--preset", "smoke", "--cache", str(cache), "--run-dir", str(folder), "--device", "cpu", *STEPS, *more]
+
+
+def torchrun(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "cmirnet_cli"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run([*launcher, *arguments], env=environment, capture_output=True, text=True, check=False)
+
+
+def losses(folder: Path) -> list[float]:
+    return [line["loss"] for line in lines(folder) if line["kind"] == "step"]
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def two(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A run in two processes."""
+    folder = tmp_path_factory.mktemp("two") / "run"
+    done = torchrun(words(cache, folder, "--json"))
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def test_two_processes_have_the_losses_of_one_that_computes_the_same_pieces(
+    cache: Path, two: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+):
+    assert run(words(cache, tmp_path / "one", "--set", "loop.accumulate=2")) == 0
+    assert losses(two[0]) == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
+
+
+def test_batch_norm_sees_each_process_part_of_a_batch_and_no_more(
+    cache: Path, two: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+):
+    assert run(words(cache, tmp_path / "whole")) == 0
+    assert losses(two[0])[0] != pytest.approx(losses(tmp_path / "whole")[0], rel=1e-4)
+    assert losses(two[0])[0] == pytest.approx(losses(tmp_path / "whole")[0], rel=0.2)
+
+
+def test_every_validation_sentence_counts_once_though_two_do_not_divide_them(
+    cache: Path, two: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    folder, _ = two
+    asked = ["eval", str(folder / "weights" / "last"), "--cache", str(cache), "--protocol", "paper", "--out", str(tmp_path / "scored")]
+    capsys.readouterr()
+    assert run([*asked, "--device", "cpu", "--json"]) == 0
+    scored = json.loads(capsys.readouterr().out)["splits"]["val"]["paper"]
+    reported = [line for line in lines(folder) if line["kind"] == "epoch"][-1]
+    assert reported["overall_iou"] > 1
+    assert reported["overall_iou"] == pytest.approx(scored["overall_iou"], abs=1e-9)
+    assert reported["mean_iou"] == pytest.approx(scored["mean_iou"], abs=1e-9)
+
+
+def test_only_the_first_process_speaks_and_writes(two: tuple[Path, subprocess.CompletedProcess[str]]):
+    folder, done = two
+    assert json.loads(done.stdout)["run"] == str(folder)
+    assert done.stderr.count("training resnet-nano") == 1
+    assert len(losses(folder)) == len({line["step"] for line in lines(folder) if line["kind"] == "step"})
+
+
+def test_batch_that_two_processes_cannot_share_is_refused(cache: Path, tmp_path: Path):
+    done = torchrun(words(cache, tmp_path / "run", "--set", "loop.batch_size=3"))
+    assert done.returncode != 0
+    assert "loop.batch_size (3) cannot be shared evenly by 2 processes" in done.stderr
+    assert not (tmp_path / "run").exists()
