@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -10,10 +11,15 @@ from types import FrameType
 from cmirnet_cli.errors import InterruptedRunError, StoppedError, TerminatedRunError
 
 
+PATIENCE = 1.0
+"""Seconds within which a second signal counts as the same one."""
+
+
 class StopRequest:
     """Whether somebody asked this process to stop, and how."""
 
     signal: int | None = None
+    since: float | None = None
 
     def __bool__(self) -> bool:
         return self.signal is not None
@@ -26,16 +32,17 @@ class StopRequest:
 
 @contextmanager
 def stop_requests() -> Iterator[StopRequest]:
-    """Turn Ctrl-C and SIGTERM into a request while the block runs. A second Ctrl-C interrupts at once, without saving.
+    """Turn Ctrl-C and SIGTERM into a request while the block runs. Another Ctrl-C, later, interrupts at once, without saving.
 
-    A launcher of several processes may pass the same signal on more than once, so SIGTERM never does.
+    "Later", because a launcher of several processes passes on a signal that they have already received themselves.
     """
     request = StopRequest()
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if request.signal == number == signal.SIGINT:
+        if number == signal.SIGINT and request.since is not None and time.monotonic() - request.since > PATIENCE:
             raise KeyboardInterrupt
-        request.signal = request.signal or number
+        if not request:
+            request.signal, request.since = number, time.monotonic()
 
     previous = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -52,3 +52,19 @@ def road(coco128: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     places = ["--cache", str(home / "cache"), "--run-dir", str(home / "run")]
     assert run(["train", "--preset", "smoke", "--epochs", "1", *places, "--device", "cpu", "--json"]) == 0
     return home
+
+
+@pytest.fixture(scope="session")
+def prepared_scenes(tmp_path_factory):
+    """Draws scenes and prepares them: `prepared_scenes(size, train=9, val=5)` is the folder of the cache."""
+
+    def prepare(size: int, **images: int) -> Path:
+        from cmirnet_cli.refer.scenes import write_scenes
+
+        folder = tmp_path_factory.mktemp("drawn")
+        write_scenes(folder / "data", images=images)
+        words = ["prepare-data", "scenes", "--split-by", "demo", "--data", str(folder / "data"), "--size", str(size)]
+        assert run([*words, "--out", str(folder / "cache")]) == 0
+        return folder / "cache"
+
+    return prepare

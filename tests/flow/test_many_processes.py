@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,17 @@ import torch
 
 from cmirnet_cli.app import run
 
-STEPS = ("--set", "loop.batch_size=4", "--set", "schedule.epochs=1", "--set", "data.image_size=64", "--set", "data.resize=64", "--set", "model.fusion_width=128", "--set", "loss.class_weights=[0.3, 1.7]")
+RECIPE = {
+    "loop.batch_size": 4,
+    "schedule.epochs": 1,
+    "data.image_size": 64,
+    "data.resize": 64,
+    "model.fusion_width": 128,
+    "loss.class_weights": [0.3, 1.7],
+}
+"""Wide enough that no two words are equally near, and weighed so that something is found at once."""
+
+STEPS = [word for name, value in RECIPE.items() for word in ("--set", f"{name}={value}")]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,15 +38,9 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Drawn scenes: 9 images to train on, 5 to validate on (a number that two does not divide)."""
-    from cmirnet_cli.refer.scenes.files import write_scenes
-
-    folder = tmp_path_factory.mktemp("drawn")
-    write_scenes(folder / "data", images={"train": 9, "val": 5}, size=64)
-    prepared = ["prepare-data", "scenes", "--split-by", "demo", "--annotations", str(folder / "data"), "--size", "64"]
-    assert run([*prepared, "--images", str(folder / "data" / "scenes" / "images"), "--out", str(folder / "cache")]) == 0
-    return folder / "cache"
+def cache(prepared_scenes: Callable[..., Path]) -> Path:
+    """Nine images to train on, five to validate on (a number that two does not divide)."""
+    return prepared_scenes(64, train=9, val=5)
 
 
 def words(cache: Path, folder: Path, *more: str) -> list[str]:

@@ -52,11 +52,12 @@ def settings(**changes: dict[str, object]) -> Settings:
 class StopAfter:
     """Asks for a stop, as a scheduler or a person would, once a step was taken."""
 
-    def __init__(self, steps: int | None, with_signal: signal.Signals = signal.SIGTERM) -> None:
-        self.steps, self.signal = steps, with_signal
+    def __init__(self, steps: int | None, with_signal: signal.Signals = signal.SIGTERM, after_seconds: float = 0) -> None:
+        self.steps, self.signal, self.after_seconds = steps, with_signal, after_seconds
 
     def step(self, report: StepReport) -> None:
         if report.step == self.steps:
+            time.sleep(self.after_seconds)
             os.kill(os.getpid(), self.signal)
 
     def epoch(self, report: EpochReport) -> None:
@@ -174,9 +175,15 @@ def test_stop_is_answered_with_the_signals_exit_code_and_the_command_that_goes_o
     assert signal.getsignal(number) is before
 
 
-def test_second_ctrl_c_does_not_wait_for_the_step(small_cache: Cache, tmp_path: Path):
-    with pytest.raises(KeyboardInterrupt):
+def test_ctrl_c_that_arrives_twice_at_once_is_one(small_cache: Cache, tmp_path: Path):
+    with pytest.raises(InterruptedRunError, match="stopped after step 1; the state is saved"):
         begin(tmp_path / "run", small_cache, settings(), StopAfter(1, signal.SIGINT), StopAfter(1, signal.SIGINT))
+
+
+def test_second_ctrl_c_does_not_wait(small_cache: Cache, tmp_path: Path):
+    first, second = StopAfter(1, signal.SIGINT), StopAfter(1, signal.SIGINT, after_seconds=1.1)
+    with pytest.raises(KeyboardInterrupt):
+        begin(tmp_path / "run", small_cache, settings(), first, second)
 
 
 def test_run_may_grow(small_cache: Cache, tmp_path: Path, undisturbed: Path):
