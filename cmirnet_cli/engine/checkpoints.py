@@ -79,7 +79,7 @@ def save_checkpoint(folder: Path, bundle: Bundle, state: TrainingState) -> None:
     sweep(folder)
     with new_folder(target, WeightsError) as building:
         write_bundle(bundle, building)
-        torch.save({"schema_version": SCHEMA_VERSION} | asdict(state), building / STATE_FILE)
+        _write_state(state, building / STATE_FILE)
     for each in older:
         shutil.rmtree(each, ignore_errors=True)
 
@@ -105,6 +105,14 @@ def read_state(checkpoint: Path) -> TrainingState:
         return TrainingState(**fields | {"progress": Progress(**fields["progress"])})
     except (KeyError, TypeError) as error:
         raise WeightsError(f"{path} is no training state: {error}", hint="the file was changed or damaged") from error
+
+
+def _write_state(state: TrainingState, path: Path) -> None:
+    try:
+        with path.open("xb") as file:
+            torch.save({"schema_version": SCHEMA_VERSION} | asdict(state), file)
+    except RuntimeError as error:  # torch's own, on top of what the file said
+        raise OSError(str(error.__context__ or error)) from error
 
 
 def _checkpoints(folder: Path) -> list[Path]:

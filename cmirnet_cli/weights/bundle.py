@@ -129,7 +129,10 @@ def _write_tensors(model: ReferringModel, path: Path) -> None:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     path.touch()
     mode = path.stat().st_mode
-    save_file(tensors, path, metadata={"format": "pt"})
+    try:
+        save_file(tensors, path, metadata={"format": "pt"})
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
     path.chmod(mode)  # safetensors lets nobody but the owner read
 
 
@@ -172,9 +175,7 @@ def _read_config(path: Path) -> BundleConfig:
             )
         return BundleConfig.model_validate(data)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
-        raise WeightsError(
-            f"{path} cannot be read: {error}", hint=DAMAGED
-        ) from error
+        raise WeightsError(f"{path} cannot be read: {error}", hint=DAMAGED) from error
 
 
 def _load_state(model: ReferringModel, path: Path) -> None:
@@ -182,6 +183,4 @@ def _load_state(model: ReferringModel, path: Path) -> None:
         model.load_state_dict(load_file(path), strict=True)
     except (OSError, SafetensorError, RuntimeError) as error:
         reason = textwrap.shorten(str(error), 240)
-        raise WeightsError(
-            f"{path} does not fit its config.json: {reason}", hint=DAMAGED
-        ) from error
+        raise WeightsError(f"{path} does not fit its config.json: {reason}", hint=DAMAGED) from error

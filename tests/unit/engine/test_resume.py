@@ -6,11 +6,13 @@ import json
 import multiprocessing
 import os
 import random
+import resource
 import runpy
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ import torch
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.checkpoints import TrainingState, newest_checkpoint, read_state
-from cmirnet_cli.engine.listening import EpochReport, StepReport
+from cmirnet_cli.engine.listening import EpochReport, Listener, StepReport
 from cmirnet_cli.engine.resume import resumed_trainer
 from cmirnet_cli.engine.run_directory import RunDirectory
 from cmirnet_cli.engine.start import starting_bundle
@@ -64,13 +66,13 @@ class StopAfter:
         pass
 
 
-def begin(folder: Path, cache: Cache, chosen: Settings, *listeners: StopAfter) -> RunDirectory:
+def begin(folder: Path, cache: Cache, chosen: Settings, *listeners: Listener) -> RunDirectory:
     directory = RunDirectory.create(folder, chosen, cache.manifest.fingerprint.key)
     Trainer(starting_bundle(chosen, cache), chosen, cache, CPU).run(directory, listeners)
     return directory
 
 
-def go_on(folder: Path, cache: Cache, chosen: Settings, *listeners: StopAfter) -> RunDirectory:
+def go_on(folder: Path, cache: Cache, chosen: Settings, *listeners: Listener) -> RunDirectory:
     directory = RunDirectory.open(folder)
     trainer = resumed_trainer(directory, chosen, cache, CPU)
     directory.rewind(trainer.stepper.taken, trainer.progress.epoch, chosen)
@@ -238,6 +240,42 @@ def test_run_without_a_checkpoint_starts_from_the_beginning(undisturbed: Path, s
     (tmp_path / "run" / "metrics.jsonl").write_text('{"kind": "step", "epoch": 1, "step": 1, "lo')
     go_on(tmp_path / "run", small_cache, settings())
     assert_same_run(tmp_path / "run", undisturbed)
+
+
+@pytest.mark.parametrize("room", [10_000_000, 20_000_000], ids=["weights", "state"])
+def test_run_that_finds_no_room_for_a_checkpoint_says_so_and_keeps_the_older_one(
+    undisturbed: Path, small_cache: Cache, tmp_path: Path, room: int
+):
+    chosen = settings(loop={"checkpoint_every": 1})
+    with pytest.raises(WeightsError, match=r"cannot write .*epoch-0000-step-00000002: .*File too large"), file_size_limit() as limit:
+        begin(tmp_path / "run", small_cache, chosen, At(2, lambda: limit(room)))
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["epoch-0000-step-00000001"]
+    go_on(tmp_path / "run", small_cache, chosen)
+    assert_same_run(tmp_path / "run", undisturbed)
+
+
+@contextmanager
+def file_size_limit() -> Iterator[Callable[[int], None]]:
+    """Lets the block limit how large a file of this process may become, in bytes: as good as a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+class At:
+    """Does something once a step was taken."""
+
+    def __init__(self, step: int, action: Callable[[], None]) -> None:
+        self.at, self.action = step, action
+
+    def step(self, report: StepReport) -> None:
+        if report.step == self.at:
+            self.action()
+
+    def epoch(self, report: EpochReport) -> None:
+        pass
 
 
 def test_other_number_of_threads_is_worth_a_word(small_cache: Cache, tmp_path: Path):
