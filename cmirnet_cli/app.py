@@ -15,7 +15,19 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from cmirnet_cli import __version__
-from cmirnet_cli.commands import cache, convert, demo, evaluate, predict, prepare_data, presets, train
+from cmirnet_cli.commands import (
+    benchmark,
+    benchmark_scale,
+    cache,
+    cache_features,
+    convert,
+    demo,
+    evaluate,
+    predict,
+    prepare_data,
+    presets,
+    train,
+)
 from cmirnet_cli.console import console
 from cmirnet_cli.errors import CmirnetError, UsageError
 
@@ -23,20 +35,24 @@ Command = Callable[..., object]
 
 COMMANDS: tuple[tuple[str, Command], ...] = (
     ("prepare-data", prepare_data.prepare_data),
+    ("cache-features", cache_features.cache_features),
     ("train", train.train),
     ("eval", evaluate.evaluate),
     ("predict", predict.predict),
     ("convert", convert.convert),
     ("demo", demo.demo),
+    ("benchmark data", benchmark.data),
+    ("benchmark scale", benchmark_scale.scale),
     ("cache info", cache.info),
     ("cache verify", cache.verify),
+    ("cache show", cache.show),
     ("presets ls", presets.ls),
     ("presets show", presets.show),
     ("presets cp", presets.cp),
 )
 """Every command as it is typed, with the function that runs it; its docstring is the help text."""
 
-GROUPS: dict[str, str | None] = {"cache": cache.__doc__, "presets": presets.__doc__}
+GROUPS: dict[str, str | None] = {"benchmark": benchmark.__doc__, "cache": cache.__doc__, "presets": presets.__doc__}
 """The first words of the commands above that have two, with their help text."""
 
 EXIT_INTERRUPTED = 130

@@ -33,6 +33,11 @@ PLAIN_WIDTH = 240
 PROGRESS_EVERY = 10.0
 """Seconds between two lines of progress where there is no terminal."""
 
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
+_DIRECTIONS = {code: f"\\u{code:x}" for code in (*range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+_SURROGATES = {code: f"\\u{code:x}" for code in range(0xD800, 0xE000)}
+_ESCAPES = _CONTROL | _DIRECTIONS | _SURROGATES
+
 _NUMBER = re.compile(r"[-+]?[\d.,]+ ?%?|[-–—]")
 
 
@@ -65,7 +70,8 @@ class Console:
     def result(self, data: Mapping[str, object], *renderables: RenderableType) -> None:
         """Print what the command is for: `data` as one JSON object with `--json`, otherwise the renderables.
 
-        Text in `renderables` is printed as it stands, whatever brackets it holds; tables lose their frame in a pipe.
+        Text in `renderables` is printed as it stands, whatever brackets it holds (names in it may be a stranger's: what would steer a
+        terminal, or is no Unicode, is escaped); tables lose their frame in a pipe.
         In JSON paths become text, NaN and infinity null.
         """
         if self._mute:
@@ -77,17 +83,18 @@ class Console:
         for renderable in renderables:
             if isinstance(renderable, Table) and not stdout.is_terminal:
                 renderable.box, renderable.pad_edge = None, False
-            stdout.print(renderable, markup=False, soft_wrap=isinstance(renderable, (str, Text)))
+            shown = _visible(renderable) if isinstance(renderable, str) else renderable
+            stdout.print(shown, markup=False, soft_wrap=isinstance(renderable, (str, Text)))
 
     def notice(self, message: str) -> None:
         """Say something that is worth knowing and needs no action."""
         if not self._mute:
-            self._say(Text(message))
+            self._say(Text(_visible(message)))
 
     def warn(self, message: str) -> None:
         """Say something that the user may want to act on."""
         if not self._mute:
-            self._say(Text.assemble(("warning:", "bold yellow"), " ", message))
+            self._say(Text.assemble(("warning:", "bold yellow"), " ", _visible(message)))
 
     def error(self, error: CmirnetError, cause: BaseException | None = None) -> None:
         """Report why the command ends; `cause` is what `--traceback` shows the origin of."""
@@ -96,9 +103,9 @@ class Console:
         if self._json and not self._mute:
             self._print_json({"error": _described(error)})
             return
-        self._say(Text.assemble(("error:", "bold red"), " ", error.message))
+        self._say(Text.assemble(("error:", "bold red"), " ", _visible(error.message)))
         if error.hint:
-            self._say(Text.assemble(("hint:", "bold cyan"), " ", error.hint))
+            self._say(Text.assemble(("hint:", "bold cyan"), " ", _visible(error.hint)))
 
     @contextmanager
     def progress(self, label: str, total: int | None = None) -> Iterator[Advance]:
@@ -121,7 +128,7 @@ class Console:
 
     def table(self, title: str | None, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
         """A table for `result`: columns of numbers are aligned right; a cell may be a styled `Text`."""
-        cells = [[cell if isinstance(cell, Text) else Text(str(cell)) for cell in row] for row in rows]
+        cells = [[cell if isinstance(cell, Text) else Text(_visible(str(cell))) for cell in row] for row in rows]
         table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=ROUNDED)
         for index, column in enumerate(columns):
             numeric = bool(cells) and all(_NUMBER.fullmatch(row[index].plain) for row in cells)
@@ -192,6 +199,10 @@ def _terminal(stderr: bool = False) -> Terminal:
     if not terminal.is_terminal:
         terminal.width = PLAIN_WIDTH
     return terminal
+
+
+def _visible(text: str) -> str:
+    return text.translate(_ESCAPES)
 
 
 def _described(error: CmirnetError) -> dict[str, object]:

@@ -17,10 +17,16 @@ _PREFIX, _SUFFIX = ".cmirnet-", ".tmp"
 
 
 @contextmanager
-def new_file(target: Path, failure: type[CmirnetError] = CmirnetError) -> Iterator[Path]:
+def new_file(target: Path, failure: type[CmirnetError] = CmirnetError, *, wait: bool = True) -> Iterator[Path]:
     """A name nobody else has, beside `target`: create it with mode "x"; it becomes `target` when the block ends well.
 
     Missing parent folders are made. A file that has the name already is replaced in one step.
+
+    Args:
+        target: the file's place.
+        failure: class of the error.
+        wait: whether to wait for the disk. Without, the file is whole if the program is killed, but may be empty if the machine loses
+            power soon after: for thousands of files that can be made again, which a disk takes much faster together.
 
     Raises:
         CmirnetError: of the class `failure`: the file cannot be written (disk full, read-only folder).
@@ -30,9 +36,11 @@ def new_file(target: Path, failure: type[CmirnetError] = CmirnetError) -> Iterat
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
-            sync(temporary)
+            if wait:
+                sync(temporary)
             temporary.replace(target)
-            sync(target.parent)
+            if wait:
+                sync(target.parent)
         finally:
             temporary.unlink(missing_ok=True)
 
@@ -57,13 +65,13 @@ def new_folder(target: Path, failure: type[CmirnetError] = CmirnetError) -> Iter
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def write_bytes(target: Path, data: bytes) -> None:
-    """Write a file whole or not at all.
+def write_bytes(target: Path, data: bytes, *, wait: bool = True) -> None:
+    """Write a file whole or not at all; `wait` as for `new_file`.
 
     Raises:
         CmirnetError: as for `new_file`.
     """
-    with new_file(target) as path, path.open("xb") as file:
+    with new_file(target, wait=wait) as path, path.open("xb") as file:
         file.write(data)
 
 

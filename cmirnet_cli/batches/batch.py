@@ -1,4 +1,4 @@
-"""What the loops work on. Legend: B batch, S image side in pixels, T tokens (padding included)."""
+"""What the loops work on. Legend: B batch, S image side in pixels, T tokens (padding included), D text width."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ class Batch:
         tokens: one expression per row.
         target: uint8 (B, S, S), 1 on the referent, else 0.
         sent_ids: the sentences' ids, to name a batch that goes wrong.
+        words: float32 (B, T, D), what the text encoder makes of the tokens, where that was kept; else None.
     """
 
     image: Tensor
     tokens: Tokens
     target: Tensor
     sent_ids: tuple[int, ...]
+    words: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.sent_ids)

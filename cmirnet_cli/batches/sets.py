@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,12 +17,21 @@ from cmirnet_cli.batches.mirror import mirrored
 from cmirnet_cli.batches.sampler import WHOLE, EpochSampler, Share
 from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import random_crop
+from cmirnet_cli.cache.features_reader import TextFeatures
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.sample import Sample
 from cmirnet_cli.config import DataConfig
 
 FLIP_SHARE = 0.5
 """How often `data.flip` mirrors an image whose sentence allows it."""
+
+
+class Together(list[Sample]):
+    """Samples whose images are the rows of one array, uint8 (B, S, S, 3)."""
+
+    def __init__(self, samples: Iterable[Sample], images: NDArray[np.uint8]) -> None:
+        super().__init__(samples)
+        self.images = images
 
 
 class TrainingSet(Dataset[Sample]):
@@ -35,10 +44,10 @@ class TrainingSet(Dataset[Sample]):
     def __init__(self, cache: Cache, split: str, data: DataConfig, *, seed: int, epoch: int) -> None:
         self.cache = cache
         self.rows = cache.referents(split)
+        self.counts = cache.sentence_counts(self.rows)
         self.sentences: NDArray[np.int64] | None = None
         if data.sample == "sentence":
-            counts = cache.sentence_counts(self.rows)
-            self.rows, self.sentences = np.repeat(self.rows, counts), _counted_from_0(counts)
+            self.rows, self.sentences = np.repeat(self.rows, self.counts), _counted_from_0(self.counts)
         self.data = data
         self.seed = seed
         self.epoch = epoch
@@ -47,21 +56,38 @@ class TrainingSet(Dataset[Sample]):
         return len(self.rows)
 
     def __getitem__(self, item: int) -> Sample:
+        return self._item(item, None)
+
+    def __getitems__(self, items: Sequence[int]) -> Together:
+        """A whole batch, as the loader asks for it: images are read right into their place beside each other, or copied there at once."""
+        images = np.empty((len(items), self.data.image_size, self.data.image_size, 3), np.uint8)
+        return Together((self._item(item, place) for item, place in zip(items, images, strict=True)), images)
+
+    def _item(self, item: int, place: NDArray[np.uint8] | None) -> Sample:
+        """One item; with `place`, uint8 (S, S, 3), its image is there."""
         row = int(self.rows[item])
-        sentence, rng = self._drawn(row) if self.sentences is None else self._given(row, int(self.sentences[item]))
-        sample = self.cache.sample(row, sentence, self.data.resize)
+        sentence, rng = self._drawn(row, int(self.counts[item])) if self.sentences is None else self._given(row, int(self.sentences[item]))
+        sample = self.cache.sample(row, sentence, self.data.resize, place if self.data.resize == self.data.image_size else None)
         image, mask = random_crop(sample.image, sample.mask, self.data.image_size, rng)
         cropped = replace(sample, image=image, mask=mask)
-        return mirrored(cropped) if self.data.flip and rng.random() < FLIP_SHARE else cropped
+        made = mirrored(cropped) if self.data.flip and rng.random() < FLIP_SHARE else cropped
+        return made if place is None else _laid(made, place)
 
-    def _drawn(self, row: int) -> tuple[int, np.random.Generator]:
-        """One of a referent's sentences, and the random numbers that the rest of the item is made with."""
+    def _drawn(self, row: int, sentences: int) -> tuple[int, np.random.Generator]:
+        """One of a referent's so many sentences, and the random numbers that the rest of the item is made with."""
         rng = np.random.default_rng([self.seed, self.epoch, row])
-        return int(rng.integers(len(self.cache.referent(row).sentences))), rng
+        return int(rng.integers(sentences)), rng
 
     def _given(self, row: int, sentence: int) -> tuple[int, np.random.Generator]:
         """As `_drawn`, of the sentence that is this item's."""
         return sentence, np.random.default_rng([self.seed, self.epoch, row, sentence])
+
+
+def _laid(sample: Sample, place: NDArray[np.uint8]) -> Sample:
+    """The sample with its image in `place`, a row of a batch, where it may lie already."""
+    if sample.image.base is not place.base:
+        place[...] = sample.image
+    return replace(sample, image=place)
 
 
 def _counted_from_0(counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -72,18 +98,22 @@ def _counted_from_0(counts: NDArray[np.int64]) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Collate:
-    """Samples to a batch; picklable, so that workers can tokenise."""
+    """Samples to a batch; picklable, so that workers can tokenise, and read the features of the sentences where there are some."""
 
     tokenizer: PreTrainedTokenizerBase
     tokens: int
+    features: TextFeatures | None = None
 
     def __call__(self, samples: Sequence[Sample]) -> Batch:
         """Stack what must be stacked, tokenise the rest."""
+        images = samples.images if isinstance(samples, Together) else np.stack([sample.image for sample in samples])
+        texts = [sample.text for sample in samples]
         return Batch(
-            image=torch.from_numpy(np.stack([sample.image for sample in samples])),
-            tokens=tokenise(self.tokenizer, [sample.text for sample in samples], self.tokens),
+            image=torch.from_numpy(images),
+            tokens=tokenise(self.tokenizer, texts, self.tokens),
             target=torch.from_numpy(np.stack([sample.mask for sample in samples])),
             sent_ids=tuple(sample.sent_id for sample in samples),
+            words=None if self.features is None else torch.from_numpy(self.features.words(texts)),
         )
 
 

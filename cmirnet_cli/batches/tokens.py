@@ -18,13 +18,10 @@ def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], length: i
 
     Quirk kept: a long expression loses its `[SEP]`. The padded length is always `length`, as the network sees the padding.
     """
-    ids = torch.zeros(len(texts), length, dtype=torch.int64)
-    keep = torch.zeros(len(texts), length, dtype=torch.bool)
-    for row, text in enumerate(texts):
-        encoded = tokenizer.encode(text, add_special_tokens=True, verbose=False)[:length]
-        ids[row, : len(encoded)] = torch.tensor(encoded, dtype=torch.int64)
-        keep[row, : len(encoded)] = True
-    return Tokens(ids, keep)
+    rows = [tokenizer.encode(text, add_special_tokens=True, verbose=False)[:length] for text in texts]
+    ids = torch.tensor([row + [0] * (length - len(row)) for row in rows], dtype=torch.int64)
+    lengths = torch.tensor([len(row) for row in rows])
+    return Tokens(ids, torch.arange(length) < lengths.unsqueeze(1))
 
 
 def word_tokenizer(sentences: Iterable[str]) -> PreTrainedTokenizerFast:

@@ -124,10 +124,13 @@ def counts_per_split(dataset: ReferDataset) -> dict[str, SplitCounts]:
 
     A label that no legal split of the data set takes in is a split of its own.
     """
+    by_label: dict[str, list[Referent]] = {}
+    for referent in dataset.referents:
+        by_label.setdefault(referent.split, []).append(referent)
     legal = legal_splits(dataset.name, dataset.split_by)
-    own = [label for label in dataset.splits if not any(belongs(label, split) for split in legal)]
-    members = {split: [referent for referent in dataset.referents if belongs(referent.split, split)] for split in (*legal, *own)}
-    return {split: _counted(referents) for split, referents in members.items() if referents}
+    members = {split: [one for label, some in by_label.items() if belongs(label, split) for one in some] for split in legal}
+    own = {label: some for label, some in by_label.items() if not any(belongs(label, split) for split in legal)}
+    return {split: _counted(referents) for split, referents in (members | own).items() if referents}
 
 
 def _counted(referents: Sequence[Referent]) -> SplitCounts:

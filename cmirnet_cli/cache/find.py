@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cmirnet_cli.cache.preparation import command
 from cmirnet_cli.cache.schema import MANIFEST
+from cmirnet_cli.cache.staging import is_temporary
 from cmirnet_cli.errors import CacheError
 
 
@@ -16,7 +18,8 @@ def find_cache(root: Path, dataset: str | None = None, split_by: str | None = No
     """
     if (root / MANIFEST).is_file():
         return root
-    prepared = sorted(path.parent for path in root.glob(f"*/{MANIFEST}")) if root.is_dir() else []
+    found = sorted(path.parent for path in root.glob(f"*/{MANIFEST}")) if root.is_dir() else []
+    prepared = [folder for folder in found if not is_temporary(folder)]
     fitting = [folder for folder in prepared if _fits(folder.name, dataset, split_by)]
     if len(fitting) == 1:
         return fitting[0]
@@ -27,8 +30,10 @@ def find_cache(root: Path, dataset: str | None = None, split_by: str | None = No
             f"{root} holds several prepared caches{f' of {wanted}' if wanted else ''}: {names}", hint="choose with --dataset and --split-by"
         )
     there = f"it holds {', '.join(folder.name for folder in prepared)}" if prepared else "no cache is there"
-    command = f"cmirnet prepare-data {dataset or 'DATASET'}" + (f" --split-by {split_by}" if split_by else "")
-    raise CacheError(f"there is no prepared cache{f' of {wanted}' if wanted else ''} in {root}: {there}", hint=f"make one with `{command}`")
+    raise CacheError(
+        f"there is no prepared cache{f' of {wanted}' if wanted else ''} in {root}: {there}",
+        hint=f"make one with `{command(dataset, split_by)}`",
+    )
 
 
 def _fits(name: str, dataset: str | None, split_by: str | None) -> bool:

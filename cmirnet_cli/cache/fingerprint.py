@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cmirnet_cli.cache.pixels import decoder, source_size
+from cmirnet_cli.cache.picture import decoder, source_size
 from cmirnet_cli.cache.schema import SCHEMA_VERSION, CacheOptions, Fingerprint, digest_of
 from cmirnet_cli.durable import sha256_of
-from cmirnet_cli.errors import DataError
+from cmirnet_cli.errors import AnnotationError, DataError
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent
 
 
@@ -32,6 +32,7 @@ def fingerprint_of(dataset: ReferDataset, options: CacheOptions, skip: frozenset
 
     Raises:
         ImageError: an image file is missing.
+        AnnotationError: an outline cannot be one.
     """
     return Fingerprint(
         schema_version=SCHEMA_VERSION,
@@ -39,18 +40,27 @@ def fingerprint_of(dataset: ReferDataset, options: CacheOptions, skip: frozenset
         split_by=dataset.split_by,
         options=options,
         annotation_files=tuple((f"{path.parent.name}/{path.name}", sha256_of(path)) for path in dataset.annotation_files),
-        referents=_digest_all(_facts(referent) for referent in dataset.referents),
-        images=_digest_all(_image_facts(image) for image in dataset.images),
+        referents=_digest_all(_digest_of_referent(referent) for referent in dataset.referents),
+        images=_digest_all(digest_of(_image_facts(image)) for image in dataset.images),
         skipped=tuple(sorted(path.name for path in skip)),
         decoder=decoder(),
     )
 
 
-def _digest_all(facts: Iterable[list[Any]]) -> str:
+def _digest_all(digests: Iterable[str]) -> str:
     digest = hashlib.sha256()
-    for fact in facts:
-        digest.update(digest_of(fact).encode())
+    for one in digests:
+        digest.update(one.encode())
     return digest.hexdigest()
+
+
+def _digest_of_referent(referent: Referent) -> str:
+    try:
+        return digest_of(_facts(referent))
+    except RecursionError as error:
+        raise AnnotationError(
+            f"ref {referent.ref_id}: its outline is nested too deeply", hint="correct it in the annotation file"
+        ) from error
 
 
 def _facts(referent: Referent) -> list[Any]:
@@ -59,4 +69,4 @@ def _facts(referent: Referent) -> list[Any]:
 
 
 def _image_facts(image: ImageRecord) -> list[Any]:
-    return [str(image.image_id), image.path.name, image.height, image.width, source_size(image.path)]
+    return [str(image.image_id), image.path.name, image.height, image.width, image.upright, source_size(image.path)]

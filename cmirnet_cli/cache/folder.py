@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
-from cmirnet_cli.cache.schema import MANIFEST, Manifest
+from cmirnet_cli.cache.preparation import prepare_command
+from cmirnet_cli.cache.schema import MANIFEST, CachedFile, Manifest
 from cmirnet_cli.cache.staging import unfinished
+from cmirnet_cli.durable import sha256_of
 from cmirnet_cli.errors import CacheError
 
 
@@ -40,15 +43,25 @@ def require_files(folder: Path, manifest: Manifest) -> None:
         )
 
 
-def prepare_command(folder: Path) -> str:
-    """The command that makes the cache in `folder`, as far as its name tells."""
-    dataset, dash, split_by = folder.name.rpartition("-")
-    named = f"{dataset} --split-by {split_by}" if dash else "DATASET --split-by NAME"
-    return f"cmirnet prepare-data {named} --out {folder.parent}"
+def require_whole(folder: Path, files: Iterable[CachedFile]) -> None:
+    """Read these files of a cache and compare them with what the manifest says of them.
+
+    Raises:
+        CacheError: files are missing or not as they were written; they are named.
+    """
+    damages = [f"{file.name} ({reason})" for file in files if (reason := damage(folder, file)) is not None]
+    if damages:
+        raise CacheError(f"{folder} is damaged: {', '.join(damages)}", hint=f"prepare it again with: {prepare_command(folder)} --overwrite")
 
 
-def _length(path: Path) -> int | None:
-    return path.stat().st_size if path.is_file() else None
+def damage(folder: Path, expected: CachedFile) -> str | None:
+    """In what way a file of a cache is not what its manifest says; None if it is."""
+    path = folder / expected.name
+    if not path.is_file():
+        return "missing"
+    if (size := path.stat().st_size) != expected.size:
+        return f"{size} bytes long instead of {expected.size}"
+    return None if sha256_of(path) == expected.sha256 else "content differs from the manifest's sha256"
 
 
 def _absence(folder: Path) -> str:

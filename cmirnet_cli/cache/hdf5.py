@@ -11,11 +11,13 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from cmirnet_cli.cache.folder import prepare_command
+from cmirnet_cli.cache.preparation import prepare_command
 from cmirnet_cli.durable import new_file, reserve
 from cmirnet_cli.errors import CacheError
 
-_FORMAT = ("earliest", "v108")
+_FORMAT = ("v110", "v110")
+"""Since this version HDF5's own tables carry checksums: a damaged one is an error, where older ones gave other data or no end."""
+
 _BLOCK = 1 << 22
 _OVERHEAD = 1 << 17
 
@@ -79,7 +81,7 @@ class OpenFiles:
         """
         self._leave_parent()
         if (name, dataset) not in self._datasets:
-            self._datasets[name, dataset] = self.file(name)[dataset]
+            self._datasets[name, dataset] = self._named(name, dataset)
         return self._datasets[name, dataset]
 
     def file(self, name: str) -> h5py.File:
@@ -89,13 +91,22 @@ class OpenFiles:
             self._files[name] = self._open(self._folder / name)
         return self._files[name]
 
+    def _named(self, name: str, dataset: str) -> h5py.Dataset:
+        try:
+            return self.file(name)[dataset]
+        except (KeyError, OSError, RuntimeError) as error:
+            raise self._damaged(self._folder / name, error) from error
+
+    def _damaged(self, path: Path, error: Exception) -> CacheError:
+        return CacheError(f"cannot read {path}: {error}", hint=f"see what is damaged with: cmirnet cache verify {self._folder}")
+
     def _open(self, path: Path) -> h5py.File:
         try:
             file = h5py.File(path, "r", locking=False)
-        except OSError as error:
-            hint = f"see what is damaged with: cmirnet cache verify {self._folder}"
-            raise CacheError(f"cannot open {path}: {error}", hint=hint) from error
-        if file.attrs.get("fingerprint") != self._key:
+            key = file.attrs.get("fingerprint")
+        except (KeyError, OSError, RuntimeError) as error:
+            raise self._damaged(path, error) from error
+        if key != self._key:
             hint = f"prepare it again with: {prepare_command(self._folder)} --overwrite"
             raise CacheError(f"{path} belongs to another cache: its fingerprint differs from the manifest's", hint=hint)
         return file

@@ -1,59 +1,14 @@
-"""Image files and masks at the network's size, exactly as PIL makes them."""
+"""Images and masks at the network's size, exactly as PIL makes them."""
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, __version__, features
+from PIL import Image
 from pycocotools import mask as coco
-
-from cmirnet_cli.errors import ImageError
-from cmirnet_cli.refer.images import UNREADABLE
 
 _LENGTH = np.dtype("<u2")
 _LONGEST = int(np.iinfo(_LENGTH).max)
-
-
-def decoder() -> str:
-    """The libraries that decide the pixels, with their versions."""
-    return f"Pillow {__version__}, jpeg {features.version('libjpeg_turbo') or features.version('jpg')}"
-
-
-def source_bytes(path: Path) -> bytes:
-    """An image file's bytes. Raises ImageError if it cannot be read."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise _missing(path, error) from error
-
-
-def source_size(path: Path) -> int:
-    """An image file's size in bytes. Raises ImageError if it cannot be found."""
-    try:
-        return path.stat().st_size
-    except OSError as error:
-        raise _missing(path, error) from error
-
-
-def rgb(source: bytes, path: str, *, upright: bool) -> Image.Image:
-    """Decode an image file to RGB.
-
-    Args:
-        source: the file's bytes.
-        path: what to call it in errors.
-        upright: whether EXIF orientation is applied (one's own data) or ignored (as REFER's annotations do).
-
-    Raises:
-        ImageError: the bytes are not a whole image; `path` is named.
-    """
-    try:
-        stored = Image.open(io.BytesIO(source))
-        return (ImageOps.exif_transpose(stored) if upright else stored).convert("RGB")
-    except UNREADABLE as error:
-        raise ImageError(f"cannot decode {path}: {error}", hint="leave it out with --skip-bad, or replace the file") from error
 
 
 def resized(image: Image.Image, size: int) -> NDArray[np.uint8]:
@@ -100,7 +55,3 @@ def _pieces(length: int) -> list[int]:
     """A run as runs that fit into `_LENGTH`: 70000 → 65535, 0, 4465."""
     whole, rest = divmod(length, _LONGEST)
     return [_LONGEST, 0] * whole + [rest]
-
-
-def _missing(path: Path, error: OSError) -> ImageError:
-    return ImageError(f"cannot read {path}: {error.strerror}", hint="leave it out with --skip-bad, or put the file there")

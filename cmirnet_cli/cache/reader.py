@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmirnet_cli.cache.annotations import Table, mask_field
-from cmirnet_cli.cache.folder import read_manifest, require_files
+from cmirnet_cli.cache.features import all_features
+from cmirnet_cli.cache.folder import damage, read_manifest, require_files, require_whole
 from cmirnet_cli.cache.hdf5 import OpenFiles
 from cmirnet_cli.cache.pixels import decode_mask, decode_runs, resized_mask
 from cmirnet_cli.cache.ragged import Ragged
 from cmirnet_cli.cache.sample import Sample
 from cmirnet_cli.cache.schema import ANNOTATIONS, CachedFile, Manifest
 from cmirnet_cli.cache.stores import store_of
-from cmirnet_cli.durable import sha256_of
 from cmirnet_cli.errors import CacheError, ImageError
 from cmirnet_cli.refer.referent import Sentence
 from cmirnet_cli.refer.registry import belongs
@@ -69,11 +69,13 @@ class Cache:
         """Open a cache folder.
 
         Raises:
-            CacheError: there is none, it is of another schema version, or one of its files is missing or cut short.
+            CacheError: there is none, it is of another schema version, one of its files is missing or cut short, or the annotations
+                are not as they were written (the images' content is not read here: `verify` does that).
         """
         place = Path(folder).absolute()
         manifest = read_manifest(place)
         require_files(place, manifest)
+        require_whole(place, [manifest.annotations])
         return cls(place, manifest)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -116,6 +118,10 @@ class Cache:
         begins = self._table.ref_sentences
         return begins[rows + 1] - begins[rows]
 
+    def sentences(self) -> tuple[str, ...]:
+        """Every distinct sentence, whatever its split, in the order in which they first appear."""
+        return tuple(dict.fromkeys(self._table.sentence_text.texts()))
+
     def original_size(self, image_row: int) -> tuple[int, int]:
         """Height and width of an image's file, in pixels."""
         height, width = self._table.image_size[image_row]
@@ -125,8 +131,8 @@ class Cache:
         """The source file an image was read from, as recorded when the cache was made."""
         return self._table.image_path.text(image_row)
 
-    def image(self, image_row: int, size: int) -> NDArray[np.uint8]:
-        """uint8 (S, S, 3), RGB: PIL's bilinear, antialiased resize, bit for bit.
+    def image(self, image_row: int, size: int, out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """uint8 (S, S, 3), RGB: PIL's bilinear, antialiased resize, bit for bit; read into `out`, contiguous, where that is given.
 
         Raises:
             CacheError: images were not prepared at `size`, or the shard is damaged.
@@ -135,8 +141,8 @@ class Cache:
         name = self.manifest.shards[shard].name
         row = image_row - int(self._shard_starts[shard])
         try:
-            return self._store.read(lambda dataset: self._files.dataset(name, dataset), row, size, self.image_file(image_row))
-        except (OSError, ImageError) as error:
+            return self._store.read(lambda dataset: self._files.dataset(name, dataset), row, size, self.image_file(image_row), out)
+        except (OSError, RuntimeError, ValueError, ImageError) as error:
             hint = f"see what is damaged with: cmirnet cache verify {self.folder}"
             raise CacheError(f"{self.folder / name} is damaged: {error}", hint=hint) from error
 
@@ -151,8 +157,8 @@ class Cache:
             return resized_mask(self.mask(row, None), size)
         return decode_runs(self._mask_column(size)[row], size)
 
-    def sample(self, row: int, sentence: int, size: int) -> Sample:
-        """One sentence (counted from 0 within its referent) with its image and mask. Raises as `image` and `mask` do."""
+    def sample(self, row: int, sentence: int, size: int, out: NDArray[np.uint8] | None = None) -> Sample:
+        """One sentence (counted from 0 within its referent) with its image, `out` as for `image`, and mask. Raises as these do."""
         table = self._table
         image_row = int(table.ref_image[row])
         said = self._sentence(range(*table.ref_sentences[row : row + 2])[sentence])
@@ -161,7 +167,7 @@ class Cache:
             image_id=table.image_id.text(image_row),
             sent_id=said.sent_id,
             text=said.text,
-            image=self.image(image_row, size),
+            image=self.image(image_row, size, out),
             mask=self.mask(row, size),
         )
 
@@ -174,24 +180,25 @@ class Cache:
         return self._masks[size]
 
 
-def verify(folder: Path | str, advance: Callable[[int], None] = lambda files: None) -> list[Damage]:
-    """Read every file of a cache again and compare it with the manifest; an empty list means that all is well.
+def files_of(folder: Path) -> tuple[CachedFile, ...]:
+    """Every file of a cache and of the text features in it, but the manifests.
 
     Raises:
-        CacheError: the manifest itself is missing or damaged.
+        CacheError: a manifest is missing or damaged.
+    """
+    return (*read_manifest(folder).files, *(features.file for features in all_features(folder)))
+
+
+def verify(folder: Path | str, advance: Callable[[int], None] = lambda files: None) -> list[Damage]:
+    """Read every file of a cache again and compare it with its manifest; an empty list means that all is well.
+
+    Raises:
+        CacheError: a manifest itself is missing or damaged.
     """
     place = Path(folder)
     damages = []
-    for file in read_manifest(place).files:
-        if (reason := _damage(place / file.name, file)) is not None:
+    for file in files_of(place):
+        if (reason := damage(place, file)) is not None:
             damages.append(Damage(file.name, reason))
         advance(1)
     return damages
-
-
-def _damage(path: Path, expected: CachedFile) -> str | None:
-    if not path.is_file():
-        return "missing"
-    if (size := path.stat().st_size) != expected.size:
-        return f"{size} bytes long instead of {expected.size}"
-    return None if sha256_of(path) == expected.sha256 else "content differs from the manifest's sha256"

@@ -4,6 +4,7 @@
   manifest.json       `Manifest`, written last: a folder without one is no cache
   annotations.h5      referents, sentences, masks, the table of images
   images-00000.h5 …   at most `SHARD_IMAGES` images each
+  text-features-…/    what a text encoder made of the sentences, where it was asked to: see `features`
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import TypeAdapter
 
@@ -25,6 +26,7 @@ MANIFEST = "manifest.json"
 ANNOTATIONS = "annotations.h5"
 
 Store = Literal["decoded", "encoded"]
+Signed = TypeVar("Signed")
 
 
 def shard_name(number: int) -> str:
@@ -59,7 +61,7 @@ class Fingerprint:
     Attributes:
         annotation_files: (folder/name, sha256) of each annotation file.
         referents: sha256 over every referent as it was understood.
-        images: sha256 over every image's id, file name, size in pixels and size in bytes.
+        images: sha256 over every image's id, file name, size in pixels, whether it is taken upright, and size in bytes.
         skipped: names of image files left out because they cannot be read.
         decoder: the libraries that turn files into pixels, with their versions.
     """
@@ -135,8 +137,7 @@ class Manifest:
 
     def to_json(self) -> str:
         """The manifest as text, with a digest of itself in `sha256`; equal manifests give equal text."""
-        content = asdict(self)
-        return json.dumps({"schema_version": self.fingerprint.schema_version, **content, "sha256": digest_of(content)}, indent=1) + "\n"
+        return signed(asdict(self), self.fingerprint.schema_version)
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
@@ -145,16 +146,30 @@ class Manifest:
         Raises:
             CacheError: the text is of another schema version, or was damaged or edited.
         """
-        try:
-            content = dict(json.loads(text))
-            version, digest = content.pop("schema_version"), content.pop("sha256")
-            if version != SCHEMA_VERSION:
-                raise CacheError(f"its schema_version is {version}, this program reads {SCHEMA_VERSION}")
-            if digest != digest_of(content):
-                raise CacheError(f"{MANIFEST} differs from its own digest: it was damaged or edited")
-            return TypeAdapter(cls).validate_python(content)
-        except (KeyError, TypeError, ValueError) as error:
-            raise CacheError(f"{MANIFEST} is damaged: {error!r}") from error
+        return read_signed(text, SCHEMA_VERSION, cls)
+
+
+def signed(content: dict[str, Any], schema_version: int) -> str:
+    """What a manifest says as JSON, with a digest of it in `sha256`; equal contents give equal text."""
+    return json.dumps({"schema_version": schema_version, **content, "sha256": digest_of(content)}, indent=1) + "\n"
+
+
+def read_signed(text: str, schema_version: int, kind: type[Signed]) -> Signed:
+    """What `signed` wrote, as the dataclass `kind`.
+
+    Raises:
+        CacheError: the text is of another schema version, or was damaged or edited.
+    """
+    try:
+        content = dict(json.loads(text))
+        version, digest = content.pop("schema_version"), content.pop("sha256")
+        if version != schema_version:
+            raise CacheError(f"its schema_version is {version}, this program reads {schema_version}")
+        if digest != digest_of(content):
+            raise CacheError(f"{MANIFEST} differs from its own digest: it was damaged or edited")
+        return TypeAdapter(kind).validate_python(content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CacheError(f"{MANIFEST} is damaged: {error!r}") from error
 
 
 def digest_of(value: Any) -> str:

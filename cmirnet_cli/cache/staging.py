@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cmirnet_cli.durable import new_file, sha256_of, sync
@@ -21,6 +21,7 @@ except ImportError:  # Windows: writers do not wait for each other there; whoeve
     fcntl = None  # type: ignore[assignment]
 
 _PARTIAL = ".partial-"
+_REPLACED = ".replaced"
 _DIGEST = ".sha256"
 
 
@@ -32,6 +33,11 @@ def staging_folder(folder: Path, key: str) -> Path:
 def unfinished(folder: Path) -> list[Path]:
     """Folders in which a cache named `folder` was begun and not finished."""
     return sorted(folder.parent.glob(f"{folder.name}{_PARTIAL}*"))
+
+
+def is_temporary(folder: Path) -> bool:
+    """Whether a folder's name says that a cache grows in it, or makes way."""
+    return _PARTIAL in folder.name or folder.name.endswith(_REPLACED)
 
 
 @contextmanager
@@ -74,30 +80,38 @@ def recorded(path: Path) -> str | None:
     return digest if note.read_bytes() == digest.encode("ascii") else None
 
 
-def clear_records(folder: Path) -> None:
-    """Remove the notes from a finished cache, whose manifest says it all."""
-    for note in folder.glob(f"*{_DIGEST}"):
-        note.unlink(missing_ok=True)
-
-
 def install(staging: Path, folder: Path, overwrite: bool) -> None:
     """Give the finished `staging` its final name; with `overwrite`, a cache that has the name already makes way.
 
     Raises:
         CacheError: the name is taken.
     """
-    replaced = folder.with_name(f"{folder.name}.replaced")
-    if overwrite and folder.exists():
-        shutil.rmtree(replaced, ignore_errors=True)
-        folder.rename(replaced)
+    replaced = _replaced(folder)
     try:
+        if overwrite and folder.exists():
+            shutil.rmtree(replaced, ignore_errors=True)
+            folder.rename(replaced)
         staging.rename(folder)
     except OSError as error:
         hint = "another run may have finished first; look at it with: cmirnet cache info"
         raise CacheError(f"cannot give {staging} its name {folder}: {error.strerror}", hint=hint) from error
     sync(folder.parent)
-    clear_records(folder)
-    shutil.rmtree(replaced, ignore_errors=True)
+    tidy(folder)
+
+
+def tidy(folder: Path) -> None:
+    """Remove from a finished cache the notes, for its manifest says it all, and from beside it the one that it replaced.
+
+    A run that was killed at its very end leaves them; where nothing may be written, they do no harm.
+    """
+    for note in folder.glob(f"*{_DIGEST}"):
+        with suppress(OSError):
+            note.unlink()
+    shutil.rmtree(_replaced(folder), ignore_errors=True)
+
+
+def _replaced(folder: Path) -> Path:
+    return folder.with_name(folder.name + _REPLACED)
 
 
 def _opened(staging: Path) -> int:

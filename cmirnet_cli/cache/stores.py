@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from cmirnet_cli.cache.pixels import resized, rgb, source_bytes, source_size
+from cmirnet_cli.cache.picture import rgb, source_bytes, source_size
+from cmirnet_cli.cache.pixels import resized
 from cmirnet_cli.cache.ragged import starts_of
 from cmirnet_cli.cache.schema import CacheOptions
 from cmirnet_cli.errors import CacheError, ImageError
@@ -37,8 +38,8 @@ class ImageStore(Protocol):
     def put(self, file: h5py.File, row: int, arrays: list[Bytes]) -> None:
         """Write what `prepare` made as the shard's image `row`."""
 
-    def read(self, datasets: Datasets, row: int, size: int, path: str) -> Bytes:
-        """uint8 (S, S, 3) of the shard's image `row`; `path` is named in errors."""
+    def read(self, datasets: Datasets, row: int, size: int, path: str, out: Bytes | None = None) -> Bytes:
+        """uint8 (S, S, 3) of the shard's image `row`, in `out` where that is given; `path` is named in errors."""
 
 
 def store_of(options: CacheOptions) -> ImageStore:
@@ -72,13 +73,13 @@ class DecodedStore:
         for size, pixels in zip(self.sizes, arrays, strict=True):
             file[str(size)][row] = pixels
 
-    def read(self, datasets: Datasets, row: int, size: int, path: str) -> Bytes:
+    def read(self, datasets: Datasets, row: int, size: int, path: str, out: Bytes | None = None) -> Bytes:
         """As `ImageStore`. Raises CacheError for a size that was not prepared."""
         if size not in self.sizes:
             held = ", ".join(map(str, self.sizes))
             hint = "prepare it again with that --size, or with --store encoded"
             raise CacheError(f"the cache holds images at {held} pixels, not at {size}", hint=hint)
-        pixels = np.empty((size, size, 3), np.uint8)
+        pixels = np.empty((size, size, 3), np.uint8) if out is None else out
         datasets(str(size)).id.read_direct_chunk((row, 0, 0, 0), out=pixels.reshape(-1))  # a third of the time of [row]
         return pixels
 
@@ -113,8 +114,12 @@ class EncodedStore:
             raise ImageError("an image file changed while it was being read", hint="prepare the cache again")
         file[_FILES][start:end] = arrays[0]
 
-    def read(self, datasets: Datasets, row: int, size: int, path: str) -> Bytes:
+    def read(self, datasets: Datasets, row: int, size: int, path: str, out: Bytes | None = None) -> Bytes:
         """As `ImageStore`, at any size."""
         start, end = datasets(_STARTS)[row : row + 2]
         source = datasets(_FILES)[start:end].tobytes()
-        return resized(rgb(source, path, upright=bool(datasets(_UPRIGHT)[row])), size)
+        pixels = resized(rgb(source, path, upright=bool(datasets(_UPRIGHT)[row])), size)
+        if out is None:
+            return pixels
+        out[...] = pixels
+        return out

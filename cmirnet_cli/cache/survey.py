@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
+from cmirnet_cli.cache.picture import as_rgb
 from cmirnet_cli.cache.pool import in_order
 from cmirnet_cli.errors import ImageError
-from cmirnet_cli.refer.images import UNREADABLE, upright_size
+from cmirnet_cli.refer.images import UNREADABLE, open_image, upright_size
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset
 
 
@@ -55,12 +54,12 @@ def _defect(image: ImageRecord) -> str | None:
     if not image.path.is_file():
         return "missing"
     try:
-        with Image.open(image.path) as picture:
+        with open_image(image.path) as picture:
             size = upright_size(picture) if image.upright else picture.size
             if size != (image.width, image.height):
                 return f"is {_size(*size)}, but its annotations were drawn on {_size(image.width, image.height)}"
             picture.draft("RGB", (1, 1))  # a JPEG is read to its end either way, and at an eighth of the size three times as fast
-            picture.convert("RGB")
+            as_rgb(picture, upright=image.upright)
     except UNREADABLE as error:
         return f"cannot be decoded: {error}"
     return None

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from cmirnet_cli.cache.annotations import Table, counts_per_split, masks_of
 from cmirnet_cli.cache.fingerprint import fingerprint_of, without
-from cmirnet_cli.cache.folder import read_manifest, require_files
+from cmirnet_cli.cache.folder import read_manifest, require_whole
 from cmirnet_cli.cache.hdf5 import create
 from cmirnet_cli.cache.pool import in_order
 from cmirnet_cli.cache.schema import ANNOTATIONS, MANIFEST, SHARD_IMAGES, CachedFile, CacheOptions, Fingerprint, Manifest, shard_name
-from cmirnet_cli.cache.staging import clear_records, install, record, recorded, sole_writer, staging_folder, unfinished
+from cmirnet_cli.cache.staging import install, record, recorded, sole_writer, staging_folder, tidy, unfinished
 from cmirnet_cli.cache.stores import store_of
 from cmirnet_cli.cache.survey import BadImage, find_bad_images, require_good_images
 from cmirnet_cli.durable import new_file, sweep
@@ -122,8 +122,8 @@ def _finished(folder: Path, work: _Work) -> Manifest | None:
     if differences := manifest.fingerprint.differences(work.fingerprint):
         hint = "use it as it is, choose another --out, or replace it with --overwrite"
         raise CacheError(f"{folder} holds another cache: {'; '.join(differences)}", hint=hint)
-    require_files(folder, manifest)
-    clear_records(folder)
+    require_whole(folder, manifest.files)
+    tidy(folder)
     work.advance(len(work.dataset.referents) + len(work.dataset.images))
     return manifest
 
@@ -141,7 +141,8 @@ def _require_room(staging: Path, needed: int) -> None:
 
 
 def _fill(staging: Path, work: _Work) -> Manifest:
-    """Write every file that is not there yet, the manifest last."""
+    """Write every file that is not there yet, the manifest last; an earlier run's does not stand beside what is still being written."""
+    (staging / MANIFEST).unlink(missing_ok=True)
     manifest = Manifest(
         fingerprint=work.fingerprint,
         annotations=_annotations(staging / ANNOTATIONS, work),

@@ -15,6 +15,7 @@ from cmirnet_cli.console import console
 from cmirnet_cli.options import Overwrite, Split
 
 if TYPE_CHECKING:
+    from cmirnet_cli.cache.features import FeaturesManifest
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.cache.schema import Manifest
     from cmirnet_cli.reports.cache_page import CacheSummary, ShownReferent
@@ -27,19 +28,21 @@ MIB = 1 << 20
 
 
 def info(cache: Folder) -> None:
-    """Show what a cache holds: its splits, beside the published counts where there are any, its sizes, its fingerprint.
+    """Show what a cache holds: splits beside the published counts, sizes, fingerprint, text features.
 
     Example: cmirnet cache info cache/refcocog-umd
     """
+    from cmirnet_cli.cache.features import all_features
     from cmirnet_cli.cache.find import find_cache
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.reports.tables import count_table
 
     folder = find_cache(cache)
-    manifest = Cache.open(folder).manifest
-    facts = {"cache": str(folder), **_facts(manifest)}
-    lines = [f"{label:<11}  {value}" for label, value in facts.items()]
-    console.result(_described(folder, manifest), count_table(count_rows(manifest), title=_title(manifest)), *lines)
+    manifest, features = Cache.open(folder).manifest, all_features(folder)
+    facts = [("cache", str(folder)), *_facts(manifest).items(), *(("features", _in_words(each)) for each in features)]
+    lines = [f"{label:<11}  {value}" for label, value in facts]
+    described = {**_described(folder, manifest), "text_features": [{"name": each.name, **asdict(each.facts)} for each in features]}
+    console.result(described, count_table(count_rows(manifest), title=_title(manifest)), *lines)
 
 
 def verify(cache: Folder) -> int:
@@ -48,11 +51,11 @@ def verify(cache: Folder) -> int:
     Example: cmirnet cache verify cache/refcocog-umd
     """
     from cmirnet_cli.cache.find import find_cache
-    from cmirnet_cli.cache.folder import read_manifest
+    from cmirnet_cli.cache.reader import files_of
     from cmirnet_cli.cache.reader import verify as verify_files
 
     folder = find_cache(cache)
-    files = len(read_manifest(folder).files)
+    files = len(files_of(folder))
     with console.progress("verify", files) as advance:
         damages = verify_files(folder, advance)
     lines = [f"{damage.name}: {damage.reason}" for damage in damages] or [f"{folder}: all {files} files are as they were written"]
@@ -103,6 +106,11 @@ def _facts(manifest: Manifest) -> dict[str, str]:
         "left out": f"{len(manifest.fingerprint.skipped):,} unreadable images",
         "fingerprint": manifest.fingerprint.key,
     }
+
+
+def _in_words(features: FeaturesManifest) -> str:
+    facts = features.facts
+    return f"{features.name}: {facts.origin.tokens} tokens × {facts.width}, {facts.dtype}, {features.size / MIB:,.1f} MiB, {facts.source}"
 
 
 def _described(folder: Path, manifest: Manifest) -> dict[str, object]:

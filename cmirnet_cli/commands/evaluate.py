@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cmirnet_cli.commands.judging import Outcome, Task, compared_with, examine
 from cmirnet_cli.console import console
 from cmirnet_cli.options import CacheDir, Dataset, Device, Overwrite, Split, SplitBy, Weights
 
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
-    from cmirnet_cli.engine.evaluation import Judge, SplitScores
-    from cmirnet_cli.reports.tables import ScoreRow
+    from cmirnet_cli.reports.scores_file import Rules
     from cmirnet_cli.weights.bundle import BundleConfig
 
-SCORES, SENTENCES = "scores.json", "sentences.jsonl"
 CHOICES = {"paper": ("paper",), "original": ("original",), "both": ("paper", "original")}
+
+
+class ControlName(str, Enum):
+    """What is asked in place of the split's own questions."""
+
+    SHUFFLED_TEXT = "shuffled-text"
+    NO_IMAGE = "no-image"
 
 
 def evaluate(
@@ -29,7 +35,24 @@ def evaluate(
     split_by: SplitBy = None,
     split: Split = "val",
     protocol: Annotated[Literal["paper", "original", "both"], typer.Option("--protocol", help="How masks are compared.")] = "both",
-    control: Annotated[Literal["shuffled-text"] | None, typer.Option("--control", help="Also score with the sentences swapped.")] = None,
+    control: Annotated[
+        list[ControlName] | None, typer.Option("--control", help="Also score with sentences swapped, or grey images; may be repeated.")
+    ] = None,
+    compare: Annotated[
+        str | None, typer.Option("--compare", metavar="RESULTS|WEIGHTS", help="Earlier scores.json or other weights to compare with.")
+    ] = None,
+    groups: Annotated[bool, typer.Option("--groups", help="Also print scores by size, length, category, distractors, words.")] = False,
+    save_masks: Annotated[bool, typer.Option("--save-masks", help="Keep each mask, at the image's size, in sentences.jsonl.")] = False,
+    empty_below: Annotated[
+        int | None,
+        typer.Option("--empty-below", min=1, metavar="PIXELS", help="Smaller masks say 'nothing there' in gIoU, cIoU, N-acc, T-acc."),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, metavar="N", help="Seed of the resampled images behind the intervals.")
+    ] = None,
+    no_text_features: Annotated[
+        bool, typer.Option("--no-text-features", help="Ask the text encoder, also where cache-features stored what it says.")
+    ] = False,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Sentences that go through at once.")] = 8,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for scores.json and sentences.jsonl.")] = None,
     device: Device = "auto",
@@ -39,26 +62,38 @@ def evaluate(
 
     Example: cmirnet eval runs/refcoco-unc-swin-b --split testA
     """
-    from cmirnet_cli.reports.files import require_free
+    from cmirnet_cli.reports.results import require_place, write_results
 
-    judge, config = _judge(weights, device, batch_size)
-    data = _cache(cache or Path("cache"), dataset, split_by, config)
-    require_free([out / SCORES, out / SENTENCES] if out else [], overwrite=overwrite)
-    scored = [_score(judge, data, name, config.image_size, protocol, control) for name in _splits(data, split)]
-    result = _described(scored, weights, data)
+    if save_masks:
+        _require_place_for_masks(protocol, out)
+    rules = _rules(seed, empty_below)
+    examined = examine(weights, device, batch_size)
+    data = _cache(cache or Path("cache"), dataset, split_by, examined.config)
+    task = Task(data, tuple(_splits(data, split)), CHOICES[protocol], not no_text_features)
+    examined = task.prepared(examined)
     if out:
-        _write(out, result, scored)
-    _show(result, scored, data)
+        require_place(out, overwrite=overwrite)
+    theirs = compared_with(compare, task, examined, device) if compare else None
+    scored = task.score(examined, [one.value for one in dict.fromkeys(control or ())], save_masks)
+    outcome = Outcome.of(task, examined, scored, rules, theirs)
+    if out:
+        console.notice(f"wrote {', '.join(map(str, write_results(out, outcome.data, scored)))}")
+    _show(outcome, task, rules, groups)
 
 
-def _judge(weights: str, device: str, batch_size: int) -> tuple[Judge, BundleConfig]:
-    from cmirnet_cli.engine.devices import pick_device
-    from cmirnet_cli.engine.evaluation import Judge
-    from cmirnet_cli.weights.source import load_weights
+def _require_place_for_masks(protocol: str, out: Path | None) -> None:
+    if out is None:
+        raise typer.BadParameter("--save-masks needs --out DIR: masks are kept in its sentences.jsonl")
+    if protocol == "paper":
+        raise typer.BadParameter("--save-masks needs --protocol original or both: masks are kept at the image's own size")
 
-    bundle = load_weights(weights)
-    target = pick_device(device)
-    return Judge(bundle.model.to(target), bundle.tokenizer, bundle.config.tokens, target, batch_size), bundle.config
+
+def _rules(seed: int | None, empty_below: int | None) -> Rules:
+    from cmirnet_cli.reports.scores_file import Resampling, Rules
+
+    usual = Rules()
+    drawn = usual.resampling if seed is None else Resampling(seed=seed)
+    return Rules(drawn, usual.empty_below if empty_below is None else empty_below)
 
 
 def _cache(root: Path, dataset: str | None, split_by: str | None, config: BundleConfig) -> Cache:
@@ -76,49 +111,9 @@ def _splits(cache: Cache, split: str) -> Sequence[str]:
     return cache.splits if split == "all" else [split]
 
 
-def _score(judge: Judge, cache: Cache, split: str, size: int, protocol: str, control: str | None) -> SplitScores:
-    from cmirnet_cli.engine.evaluation import evaluate_split
+def _show(outcome: Outcome, task: Task, rules: Rules, groups: bool) -> None:
+    from cmirnet_cli.reports.evaluation import printed
 
-    total = sum(len(cache.referent(row).sentences) for row in cache.referents(split).tolist())
-    with console.progress(f"score {split}", total * (2 if control else 1)) as advance:
-        return evaluate_split(judge, cache, split, size, CHOICES[protocol], control=control is not None, advance=advance)
-
-
-def _described(scored: Sequence[SplitScores], weights: str, cache: Cache) -> dict[str, object]:
-    """The scores with what they are scores of."""
-    from cmirnet_cli import __version__
-    from cmirnet_cli.reports.scores_file import describe
-    from cmirnet_cli.weights.source import fingerprint
-
-    manifest = cache.manifest
-    return {
-        "program": __version__,
-        "weights": {"source": weights, "sha256": fingerprint(weights)},
-        "data": {"dataset": manifest.dataset, "split_by": manifest.split_by, "fingerprint": manifest.fingerprint.key},
-        **describe(scored),
-    }
-
-
-def _write(folder: Path, result: Mapping[str, object], scored: Sequence[SplitScores]) -> None:
-    from cmirnet_cli.durable import write_text
-    from cmirnet_cli.reports.scores_file import sentence_lines
-
-    write_text(folder / SENTENCES, "".join(sentence_lines(scored)))
-    write_text(folder / SCORES, json.dumps({"schema_version": 1, **result}, indent=2) + "\n")
-    console.notice(f"wrote {folder / SCORES} and {folder / SENTENCES}")
-
-
-def _show(result: Mapping[str, object], scored: Sequence[SplitScores], cache: Cache) -> None:
-    from cmirnet_cli.reports.tables import PROTOCOLS, score_table
-
-    title = f"{cache.manifest.dataset} ({cache.manifest.split_by})"
-    words = [f"{protocol}: {PROTOCOLS[protocol]}" for protocol in scored[0].protocols]
-    console.result(result, score_table(list(_rows(scored)), title=title, label="split, protocol"), *words)
-
-
-def _rows(scored: Sequence[SplitScores]) -> Iterator[ScoreRow]:
-    from cmirnet_cli.reports.tables import ScoreRow
-
-    for each in scored:
-        for protocol in each.protocols:
-            yield ScoreRow(f"{each.split} {protocol}", each.scores(protocol), each.control_scores(protocol))
+    manifest = task.cache.manifest
+    title = f"{manifest.dataset} ({manifest.split_by})"
+    console.result(outcome.data, *printed(outcome.reports, outcome.comparisons, rules, title=title, groups=groups))

@@ -2,75 +2,138 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from cmirnet_cli.commands import predict_options as options
+from cmirnet_cli.commands.predict_asked import Asked, questions_of
+from cmirnet_cli.commands.predict_written import Outcome, Wanted, begin, finish, kinds_of
 from cmirnet_cli.console import console
 from cmirnet_cli.options import Device, Overwrite, Weights
 
 if TYPE_CHECKING:
-    from cmirnet_cli.engine.segmenter import Answer
-    from cmirnet_cli.reports.predictions import PredictionFolder
+    from cmirnet_cli.engine.prediction import MaskRule, Prediction
+    from cmirnet_cli.engine.questions import Question
+    from cmirnet_cli.engine.segmenter import Segmenter
+    from cmirnet_cli.engine.shards import Shard
+    from cmirnet_cli.reports.predictions import Found, PredictionFolder
 
 EXIT_BAD_IMAGES = 3
+SHOWN_LETTERS = 60
 
 
 def predict(
     weights: Weights,
-    inputs: Annotated[list[str], typer.Argument(metavar="INPUT…", help="Image files, folders or quoted patterns.", show_default=False)],
-    expression: Annotated[list[str], typer.Option("--expression", "-e", metavar="TEXT", help="What to find; can be repeated.")],
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write to.")] = Path("predictions"),
-    recursive: Annotated[bool, typer.Option("--recursive", "-r", help="Look into folders below.")] = False,
-    overlay: Annotated[bool, typer.Option("--overlay", help="Also draw each mask on its photo.")] = False,
-    gallery: Annotated[bool, typer.Option("--gallery", help="Also write gallery.html, one page to look through.")] = False,
-    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop at the first image that cannot be read.")] = False,
-    device: Device = "auto",
+    inputs: options.Inputs = None,
+    expression: options.Expression = None,
+    expressions: options.Expressions = None,
+    pairs: options.Pairs = None,
+    recursive: options.Recursive = False,
+    threshold: options.Threshold = 0.5,
+    largest_component: options.LargestComponent = False,
+    out: options.Out = Path("predictions"),
+    coco: options.Coco = None,
+    overlay: options.Overlay = False,
+    cutout: options.Cutout = False,
+    soft: options.Soft = False,
+    gallery: options.GalleryPage = False,
+    fail_fast: options.FailFast = False,
+    skip_existing: options.SkipExisting = False,
     overwrite: Overwrite = False,
+    device: Device = "auto",
 ) -> int:
     """Write a mask for every image and expression; what cannot be read is reported at the end.
 
     Example: cmirnet predict weights/ photos/ -e "the red cup"
     """
-    from cmirnet_cli.engine.devices import pick_device
-    from cmirnet_cli.engine.photos import find_photos
-    from cmirnet_cli.engine.segmenter import Question, Segmenter, answer_all
-    from cmirnet_cli.reports.predictions import PredictionFolder
+    from cmirnet_cli.engine.prediction import MaskRule
+    from cmirnet_cli.engine.shards import joined
+
+    asked = Asked(inputs or [], expression or [], expressions, pairs, recursive)
+    kinds = kinds_of(overlay=overlay or gallery, cutout=cutout, soft=soft)
+    wanted = Wanted(out, kinds, coco, gallery, fail_fast, skip_existing, overwrite)
+    with joined() as shard:
+        return _predict(weights, device, asked, MaskRule(threshold, largest_component, soft), wanted, shard)
+
+
+def _predict(weights: str, device: str, asked: Asked, rule: MaskRule, wanted: Wanted, shard: Shard) -> int:
+    """All that one of several processes does; the first one alone refuses, begins, puts together and reports."""
+    if asked.reads_standard_input and shard.count > 1:
+        raise typer.BadParameter(f"{shard.count} processes cannot share standard input (-): write the list to a file")
+    questions = questions_of(asked, wanted.out)
+    segmenter = _segmenter(weights, device, shard)
+    _tell_cut(segmenter, questions)
+    if shard.first:
+        begin(weights, rule, wanted)
+    shard.wait()
+    ended = shard.gather([_answer(segmenter, questions, rule, wanted, shard)])
+    if shard.first:
+        finish(questions, wanted, ended)
+    shard.wait()  # a launcher ends all processes as soon as one of them ends badly
+    return EXIT_BAD_IMAGES if shard.first and any(each.problems for each in ended) else 0
+
+
+def _segmenter(weights: str, device: str, shard: Shard) -> Segmenter:
+    from cmirnet_cli.engine.segmenter import Segmenter
     from cmirnet_cli.weights.source import load_weights
 
-    questions = [Question(photo, tuple(expression)) for photo in find_photos(inputs, recursive=recursive)]
-    segmenter = Segmenter(load_weights(weights), pick_device(device))
-    folder = PredictionFolder(out, overlays=overlay or gallery, overwrite=overwrite)
+    return Segmenter(load_weights(weights), shard.device(device))
+
+
+def _tell_cut(segmenter: Segmenter, questions: Sequence[Question]) -> None:
+    asked = list(dict.fromkeys(expression for question in questions for expression in question.expressions))
+    if cut := segmenter.too_long(asked):
+        shown = cut[0] if len(cut[0]) <= SHOWN_LETTERS else f"{cut[0][:SHOWN_LETTERS]}…"
+        counted = f"{len(cut):,} of {len(asked):,} expressions were cut at {segmenter.tokens} tokens"
+        console.notice(f"{counted}, as the network reads no more: {shown}")
+
+
+def _answer(segmenter: Segmenter, questions: Sequence[Question], rule: MaskRule, wanted: Wanted, shard: Shard) -> Outcome:
+    """Answer this process's part of the questions, as far as that was not done before."""
+    from cmirnet_cli.reports.prediction_index import mend, part_file
+    from cmirnet_cli.reports.prediction_start import require_room
+    from cmirnet_cli.reports.predictions import PredictionFolder
+
+    folder = PredictionFolder(wanted.out, wanted.kinds)
+    own = shard.part(questions)
+    left = _unanswered(own, folder)
+    require_room(wanted.out, len(wanted.kinds) * sum(len(each.expressions) for each in left))
+    part = part_file(wanted.out, shard.rank, shard.count)
+    mend(part)
+    return Outcome(len(own) - len(left), _write_all(segmenter, left, rule, folder, part, fail_fast=wanted.fail_fast))
+
+
+def _unanswered(questions: Sequence[Question], folder: PredictionFolder) -> Sequence[Question]:
+    from cmirnet_cli.reports.prediction_index import Index
+
+    index = Index.read(folder.folder)
+    return [each for each in questions if not folder.holds(index, each.photo.name, each.expressions)]
+
+
+def _write_all(
+    segmenter: Segmenter, questions: Sequence[Question], rule: MaskRule, folder: PredictionFolder, part: Path, *, fail_fast: bool
+) -> Sequence[tuple[str, str]]:
+    """Write every answer as it comes; the photos that cannot be read, with the reason."""
+    from cmirnet_cli.engine.answers import answer_all
+    from cmirnet_cli.reports.predictions import Source
+
+    problems = []
     with console.progress("predict", len(questions)) as advance:
-        masks, bad = _write_all(answer_all(segmenter, questions, advance), folder, fail_fast=fail_fast)
-    page = folder.write_gallery("predictions") if gallery else None
-    return _report(len(questions), masks, bad, folder, page)
+        for answer in answer_all(segmenter, questions, rule, advance):
+            photo = answer.question.photo
+            if answer.problem and fail_fast:
+                raise answer.problem
+            if answer.pixels is None:
+                problems.append((str(photo.path), str(answer.problem)))
+            else:
+                folder.add(Source(photo.name, photo.path, answer.pixels), map(_found, answer.predictions), part)
+    return problems
 
 
-def _write_all(answers: Iterable[Answer], folder: PredictionFolder, *, fail_fast: bool) -> tuple[int, list[Answer]]:
-    """Write every answer as it comes; how many masks there were, and the answers that are problems."""
+def _found(prediction: Prediction) -> Found:
     from cmirnet_cli.reports.predictions import Found
 
-    masks, bad = 0, []
-    for answer in answers:
-        if answer.problem and fail_fast:
-            raise answer.problem
-        if answer.pixels is None:
-            bad.append(answer)
-            continue
-        for each in answer.predictions:
-            folder.add(Found(answer.question.photo.name, each.expression, each.mask, each.score, each.rle()), answer.pixels)
-            masks += 1
-    return masks, bad
-
-
-def _report(photos: int, masks: int, bad: list[Answer], folder: PredictionFolder, page: Path | None) -> int:
-    problems = [{"image": str(answer.question.photo.path), "problem": str(answer.problem)} for answer in bad]
-    for problem in problems:
-        console.warn(problem["problem"])
-    result = {"out": folder.folder, "images": photos, "masks": masks, "predictions": folder.index, "gallery": page, "problems": problems}
-    summary = f"{masks:,} masks of {photos - len(bad):,} images in {folder.folder / 'masks'}"
-    console.result(result, summary, *([f"{len(bad):,} images could not be read"] if bad else []), *([f"gallery: {page}"] if page else []))
-    return EXIT_BAD_IMAGES if bad else 0
+    return Found(prediction.expression, prediction.mask, prediction.score, prediction.rle(), prediction.probability)

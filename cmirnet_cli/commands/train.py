@@ -40,6 +40,9 @@ def train(
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, metavar="N", help="Passes over the training split.")] = None,
     batch_size: BatchSize = None,
     lr: Annotated[float | None, typer.Option("--lr", metavar="X", help="Base learning rate.")] = None,
+    freeze_text: Annotated[
+        bool, typer.Option("--freeze-text", help="Leave the text encoder as it is; what cache-features stored then stands in for it.")
+    ] = False,
     precision: Annotated[str | None, typer.Option("--precision", metavar="fp32|bf16|fp16", help="Number format of the network.")] = None,
     sync_bn: Annotated[bool | None, typer.Option("--sync-bn", help="Batch norm over all processes (GPUs only).")] = None,
     seed: Seed = None,
@@ -62,6 +65,7 @@ def train(
         "schedule.epochs": epochs,
         "loop.batch_size": batch_size,
         "optimizer.lr": lr,
+        "text.train": "none" if freeze_text else None,
         "loop.precision": precision,
         "loop.sync_batch_norm": sync_bn,
         "loop.seed": seed,
@@ -109,12 +113,14 @@ def _print_settings(settings: Settings) -> None:
 def _prepared(settings: Settings, device: str) -> Trainer:
     """Everything a new run needs, from the settings."""
     from cmirnet_cli.engine.devices import pick_device
+    from cmirnet_cli.engine.frozen_text import features_to_begin_with
     from cmirnet_cli.engine.start import starting_bundle
     from cmirnet_cli.engine.training import Trainer
 
     cache = _cache(settings)
     target = pick_device(device)
-    return Trainer(starting_bundle(settings, cache, console.notice), settings, cache, target)
+    bundle = starting_bundle(settings, cache, console.notice)
+    return Trainer(bundle, settings, cache, target, features_to_begin_with(bundle, settings, cache, console.notice))
 
 
 def _cache(settings: Settings) -> Cache:
@@ -142,7 +148,8 @@ def _begin(trainer: Trainer, folder: Path | None) -> None:
     folder = folder or new_run_folder(Path("runs"), f"{manifest.dataset}-{manifest.split_by}-{settings.model.backbone}")
     directory = RunDirectory(folder)
     if trainer.is_main:
-        RunDirectory.create(folder, settings, manifest.fingerprint.key)
+        features = trainer.features.manifest.digest if trainer.features else None
+        RunDirectory.create(folder, settings, manifest.fingerprint.key, features)
     console.notice(f"training {settings.model.backbone} on {manifest.dataset} ({manifest.split_by}) into {folder}")
     _run(trainer, directory)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
+from cmirnet_cli.cache.picture import rgb, source_bytes
 from cmirnet_cli.errors import DataError, ImageError
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -25,24 +27,33 @@ class Photo:
     name: Path
 
 
-def find_photos(inputs: Sequence[str], *, recursive: bool = False) -> list[Photo]:
-    """The images that files, folders and glob patterns name, each once, in order.
+def find_photos(inputs: Sequence[str], *, recursive: bool = False, but: Path | None = None) -> list[Photo]:
+    """The images that files, folders and glob patterns name, in order.
+
+    Args:
+        inputs: files, folders and patterns; results are filed as seen from the folder, or from the part of a pattern without wildcards.
+        recursive: whether folders are searched to the bottom.
+        but: a folder that is not searched: the one that results go to, where it lies inside an input.
 
     Raises:
         DataError: an input names nothing.
     """
-    found = [photo for entry in inputs for photo in _photos_of(entry, recursive)]
-    return list({photo.path: photo for photo in found}.values())
+    return [photo for entry in inputs for photo in _photos_of(entry, recursive, but.resolve() if but else None)]
 
 
-def _photos_of(entry: str, recursive: bool) -> list[Photo]:
+def listed_photo(path: Path, written: Path) -> Photo:
+    """The image that a list names, filed as it is `written` there, or under its bare name where that leads out of the list's folder."""
+    return Photo(path, Path(written.name) if written.is_absolute() or ".." in written.parts else written)
+
+
+def _photos_of(entry: str, recursive: bool, but: Path | None) -> list[Photo]:
     path = Path(entry).expanduser()
     if path.is_dir():
-        photos = [Photo(file, file.relative_to(path)) for file in _images_in(path, recursive)]
+        photos = [Photo(file, file.relative_to(path)) for file in _images_in(path, recursive, but)]
     elif path.exists():
         photos = [Photo(path, Path(path.name))]
     elif has_magic(entry):
-        photos = [Photo(Path(file), Path(Path(file).name)) for file in sorted(glob(str(path), recursive=True)) if Path(file).is_file()]
+        photos = list(_matching(path))
     else:
         raise DataError(f"{entry} does not exist", hint="give image files, folders or a quoted pattern such as 'photos/*.jpg'")
     if not photos:
@@ -50,30 +61,34 @@ def _photos_of(entry: str, recursive: bool) -> list[Photo]:
     return photos
 
 
-def _images_in(folder: Path, recursive: bool) -> Iterator[Path]:
+def _matching(pattern: Path) -> Iterator[Photo]:
+    parts = takewhile(lambda part: not has_magic(part), pattern.parts)
+    fixed = Path(*parts)
+    for file in map(Path, sorted(glob(str(pattern), recursive=True))):
+        if file.is_file():
+            yield Photo(file, file.relative_to(fixed))
+
+
+def _images_in(folder: Path, recursive: bool, but: Path | None) -> Iterator[Path]:
     for directory, folders, files in os.walk(folder):
-        folders[:] = sorted(folders) if recursive else []
+        folders[:] = sorted(name for name in folders if Path(directory, name).resolve() != but) if recursive else []
         yield from (Path(directory, name) for name in sorted(files) if Path(name).suffix.lower() in SUFFIXES)
 
 
 def read_photo(path: Path) -> NDArray[np.uint8]:
-    """The pixels as people see them: EXIF orientation applied, first frame, RGB: uint8 (H, W, 3).
+    """The pixels as people see them, read as a cache reads them (`cache.picture`), EXIF orientation applied: uint8 (H, W, 3).
 
     Raises:
-        ImageError: the file is missing, broken, or of an enormous size.
+        ImageError: the file is missing, broken, or enormous once unpacked.
     """
+    if _is_no_file(path):
+        raise ImageError(f"{path} is no file", hint="give an image file")
+    return np.asarray(rgb(source_bytes(path), str(path), upright=True))
+
+
+def _is_no_file(path: Path) -> bool:
+    """Whether it is a folder, or something such as a pipe, whose end nobody may ever see."""
     try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image)
-            return np.asarray(_eight_bit(upright).convert("RGB"))
-    except Image.DecompressionBombError as error:
-        raise ImageError(f"{path} is too large to decode safely: {error}", hint="scale it down first") from error
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        raise ImageError(f"{path} cannot be read as an image: {error}", hint="is it complete, and really an image?") from error
-
-
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """16-bit greys scaled to 8 bits; PIL's own conversion would clip them."""
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False  # missing or out of reach, which reading it puts into words

@@ -99,6 +99,31 @@ def require_same_processes(begun: int, now: int) -> None:
         raise ConfigError(f"the run was begun with {begun} processes and cannot go on with {now}", hint=hint)
 
 
+def require_still_text(settings: Settings) -> None:
+    """Refuse dropout in a text encoder that is not trained: it is frozen to say the same of a sentence every time.
+
+    Raises:
+        ConfigError: both are set.
+    """
+    if settings.text.train == "none" and settings.text.dropout:
+        hint = "use --set text.dropout=false, or train the encoder (text.train=published or all)"
+        raise ConfigError("text.dropout is on, and the text encoder is frozen (text.train=none)", hint=hint)
+
+
+def require_same_features(begun: str, now: str | None, cache: Cache) -> None:
+    """Refuse to go on with other text features than a run was begun with, given by their sha256, or without any.
+
+    Raises:
+        DataError: they are gone or differ.
+    """
+    if begun != now:
+        there = "has none of its text encoder" if now is None else f"has {now[:12]}"
+        raise DataError(
+            f"the run was begun with text features of sha256 {begun[:12]}, {cache.folder} {there}",
+            hint="put those back that it was begun with, or start a new run with --init-from",
+        )
+
+
 def _grew(name: str, before: dict[str, object], after: dict[str, object]) -> bool:
     return name == "schedule.epochs" and int(str(after[name])) > int(str(before[name]))
 

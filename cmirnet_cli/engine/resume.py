@@ -9,10 +9,12 @@ import torch
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.checkpoints import newest_checkpoint, read_state
+from cmirnet_cli.engine.frozen_text import features_to_go_on_with
 from cmirnet_cli.engine.requirements import require_same_data, require_same_settings
 from cmirnet_cli.engine.run_directory import RunDirectory
 from cmirnet_cli.engine.start import resumed_bundle, starting_bundle
 from cmirnet_cli.engine.training import Trainer
+from cmirnet_cli.weights.bundle import Bundle
 
 
 def resumed_trainer(
@@ -32,11 +34,18 @@ def resumed_trainer(
     checkpoint = newest_checkpoint(directory.checkpoints)
     if checkpoint is None:
         notice(f"{directory.folder} has no checkpoint yet: starting from the beginning")
-        return Trainer(starting_bundle(settings, cache, notice), settings, cache, device)
-    trainer = Trainer(resumed_bundle(settings, checkpoint), settings, cache, device)
+        return _trainer(directory, starting_bundle(settings, cache, notice), settings, cache, device, notice)
+    trainer = _trainer(directory, resumed_bundle(settings, checkpoint), settings, cache, device, notice)
     trainer.resume(read_state(checkpoint))
     if device.type == "cpu" and directory.threads != torch.get_num_threads():
         now = torch.get_num_threads()
         notice(f"the run was begun with {directory.threads} threads on the CPU and goes on with {now}: numbers agree up to rounding")
     notice(f"going on after step {trainer.stepper.taken} of {settings.schedule.epochs * trainer.steps_per_epoch}")
     return trainer
+
+
+def _trainer(
+    directory: RunDirectory, bundle: Bundle, settings: Settings, cache: Cache, device: torch.device, notice: Callable[[str], None]
+) -> Trainer:
+    features = features_to_go_on_with(directory.text_features, bundle, settings, cache, notice)
+    return Trainer(bundle, settings, cache, device, features)

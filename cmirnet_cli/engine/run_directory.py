@@ -38,8 +38,10 @@ class RunDirectory:
         self.folder = folder
 
     @classmethod
-    def create(cls, folder: Path, settings: Settings, data_fingerprint: str) -> RunDirectory:
+    def create(cls, folder: Path, settings: Settings, data_fingerprint: str, text_features: str | None = None) -> RunDirectory:
         """Make a new run directory and record what is about to run; it appears whole or not at all.
+
+        `text_features` is the sha256 of those that stand in for the text encoder, if any do.
 
         Raises:
             UsageError: the folder exists and is not empty, or is a file.
@@ -52,7 +54,8 @@ class RunDirectory:
             raise UsageError(f"the run directory {folder} already holds files", hint=hint)
         with new_folder(folder) as building:
             (building / CONFIG).write_text(to_yaml(settings), encoding="utf-8")
-            (building / ENVIRONMENT).write_text(_json(environment() | {"data": data_fingerprint, "resumed": []}), encoding="utf-8")
+            known = environment() | {"data": data_fingerprint, "text_features": text_features, "resumed": []}
+            (building / ENVIRONMENT).write_text(_json(known), encoding="utf-8")
         return cls(folder)
 
     @classmethod
@@ -81,6 +84,12 @@ class RunDirectory:
     def data(self) -> str:
         """The fingerprint of the data that the run was begun with."""
         return str(self._environment()["data"])
+
+    @property
+    def text_features(self) -> str | None:
+        """The sha256 of the text features that the run was begun with, if it was."""
+        features: str | None = self._environment().get("text_features")
+        return features
 
     @property
     def threads(self) -> int:

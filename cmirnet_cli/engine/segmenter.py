@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from threading import Lock
+from typing import Any, overload
 
 import numpy as np
 import torch
 from huggingface_hub import HfApi
-from numpy.typing import NDArray
 from PIL import Image
-from pycocotools import mask as coco
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
+from cmirnet_cli.batches.batch import Tokens
 from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.engine.devices import pick_device
-from cmirnet_cli.engine.photos import Photo, read_photo
-from cmirnet_cli.errors import ImageError
+from cmirnet_cli.engine.pixels import ImageLike, Pixels, as_pixels
+from cmirnet_cli.engine.prediction import MaskRule, Prediction, Probabilities, decide
+from cmirnet_cli.engine.questions import checked
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.features import Seen
 from cmirnet_cli.model.text import TextEncoder
@@ -30,28 +30,6 @@ from cmirnet_cli.weights.bundle import Bundle, require_replaceable, save_bundle
 from cmirnet_cli.weights.card import model_card, read_scores
 from cmirnet_cli.weights.hub import upload
 from cmirnet_cli.weights.source import load_weights_or_checkpoint
-
-Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The mask of what one expression refers to.
-
-    Attributes:
-        expression: as asked.
-        mask: bool (H, W) at the image's own size.
-        score: mean probability, 0 to 1, that the network gives the referent on the mask's pixels; 0 for an empty mask.
-    """
-
-    expression: str
-    mask: NDArray[np.bool_]
-    score: float
-
-    def rle(self) -> dict[str, Any]:
-        """The mask as COCO run-length encoding: `size` [H, W] and `counts` as text."""
-        encoded = coco.encode(np.asfortranarray(self.mask.astype(np.uint8)))
-        return {"size": list(encoded["size"]), "counts": encoded["counts"].decode("ascii")}
 
 
 class Segmenter:
@@ -68,6 +46,7 @@ class Segmenter:
         self._config = bundle.config
         self._device = device
         self._batch_size = batch_size
+        self._tokenising = Lock()  # tokenizers refuse to be used by two threads at once
         self.tokenizer: PreTrainedTokenizerBase = bundle.tokenizer
 
     @classmethod
@@ -148,29 +127,78 @@ class Segmenter:
         """The text encoder: (ids, keep) to words (B, T, D)."""
         return self._model.text
 
-    def predict(self, image: str | Path | Image.Image | Pixels, expressions: str | Sequence[str]) -> list[Prediction]:
-        """One mask for each expression; the work that sees no text is done once.
+    @overload
+    def predict(
+        self, image: ImageLike, expressions: str | Sequence[str], *, threshold: float = ..., largest_component: bool = ..., soft: bool = ...
+    ) -> list[Prediction]: ...
+
+    @overload
+    def predict(
+        self,
+        image: list[Any] | tuple[ImageLike, ...],
+        expressions: str | Sequence[str],
+        *,
+        threshold: float = ...,
+        largest_component: bool = ...,
+        soft: bool = ...,
+    ) -> list[list[Prediction]]: ...
+
+    def predict(
+        self,
+        image: ImageLike | list[Any] | tuple[ImageLike, ...],
+        expressions: str | Sequence[str],
+        *,
+        threshold: float = 0.5,
+        largest_component: bool = False,
+        soft: bool = False,
+    ) -> list[Prediction] | list[list[Prediction]]:
+        """One mask for each expression; the work that sees no text is done once for each image. Threads may share a segmenter.
 
         Args:
-            image: a path (EXIF orientation is applied), a PIL image, or uint8 (H, W, 3) RGB.
+            image: a path (EXIF orientation is applied), a PIL image, a NumPy array uint8 (H, W, 3) or a tensor (3, H, W), uint8 or
+                floating from 0 to 1, all RGB; or a list of them, which is answered by a list of lists.
             expressions: one or many.
+            threshold: a pixel is in the mask if its probability is higher; 0.5 takes the likelier class.
+            largest_component: whether only the largest connected part of each mask is kept.
+            soft: whether `Prediction.probability` is kept, four bytes a pixel.
 
         Raises:
-            ImageError: the image cannot be read, or is an array of another kind.
+            ImageError: an image cannot be read, or is an array of another kind.
+            UsageError: an expression is empty.
         """
-        pixels = _as_pixels(image)
-        asked = [expressions] if isinstance(expressions, str) else list(expressions)
-        probabilities = self._probabilities(pixels, asked)
-        return [_prediction(expression, probability) for expression, probability in zip(asked, probabilities, strict=True)]
+        rule = MaskRule(threshold, largest_component, soft)
+        if isinstance(image, (list, tuple)):
+            return [list(self.find(as_pixels(one), expressions, rule)) for one in image]
+        return list(self.find(as_pixels(image), expressions, rule))
 
-    def _probabilities(self, pixels: Pixels, expressions: Sequence[str]) -> Iterator[NDArray[np.float32]]:
+    def find(self, pixels: Pixels, expressions: str | Sequence[str], rule: MaskRule) -> Iterator[Prediction]:
+        """As `predict` of RGB pixels, uint8 (H, W, 3), one mask after the other: no more than a batch is in memory."""
+        asked = list(map(checked, [expressions] if isinstance(expressions, str) else expressions))
+        for expression, probability in zip(asked, self._probabilities(pixels, asked), strict=True):
+            yield decide(expression, probability, rule)
+
+    def too_long(self, expressions: Sequence[str]) -> list[str]:
+        """Those expressions of which the network reads only the beginning, as they have more than `tokens` tokens."""
+        with self._tokenising:
+            lengths = [len(self.tokenizer.encode(text, add_special_tokens=True, verbose=False)) for text in expressions]
+        return [text for text, length in zip(expressions, lengths, strict=True) if length > self.tokens]
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens of an expression the network reads, its start and end marks included."""
+        return self._config.tokens
+
+    def _probabilities(self, pixels: Pixels, expressions: Sequence[str]) -> Iterator[Probabilities]:
         """The referent's probability at every pixel, float32 (H, W), one expression after the other."""
         seen = self._look(pixels)
         for start in range(0, len(expressions), self._batch_size):
-            chunk = expressions[start : start + self._batch_size]
-            for logits in self._locate(seen, chunk):
+            for logits in self._locate(seen, self._tokens(expressions[start : start + self._batch_size])):
                 enlarged = F.interpolate(logits.unsqueeze(0), size=pixels.shape[:2], mode="bilinear", align_corners=False)[0]
                 yield torch.softmax(enlarged, dim=0)[1].cpu().numpy()
+
+    def _tokens(self, expressions: Sequence[str]) -> Tokens:
+        with self._tokenising:
+            return tokenise(self.tokenizer, expressions, self.tokens)
 
     @torch.inference_mode()
     def _look(self, pixels: Pixels) -> Seen:
@@ -180,53 +208,8 @@ class Segmenter:
         return self.network.look(normalise(image))
 
     @torch.inference_mode()
-    def _locate(self, seen: Seen, expressions: Sequence[str]) -> Tensor:
+    def _locate(self, seen: Seen, tokens: Tokens) -> Tensor:
         """Logits (n, 2, S, S) of n expressions about one image."""
-        tokens = tokenise(self.tokenizer, expressions, self._config.tokens)
         keep = tokens.keep.to(self._device)
         words = self._model.encode(tokens.ids.to(self._device), keep)
-        return self.network.locate(seen.repeat(len(expressions)), words, keep, words[:, 0], auxiliary=False).main
-
-
-@dataclass(frozen=True)
-class Question:
-    """A photo and what is asked about it."""
-
-    photo: Photo
-    expressions: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came of a question: pixels uint8 (H, W, 3) and predictions, or the reason why there are none."""
-
-    question: Question
-    pixels: Pixels | None
-    predictions: tuple[Prediction, ...]
-    problem: ImageError | None = None
-
-
-def answer_all(segmenter: Segmenter, questions: Iterable[Question], advance: Callable[[int], object]) -> Iterator[Answer]:
-    """Ask about photo after photo; a photo that cannot be read becomes an answer with its problem and the rest goes on."""
-    for question in questions:
-        try:
-            pixels = read_photo(question.photo.path)
-            yield Answer(question, pixels, tuple(segmenter.predict(pixels, question.expressions)))
-        except ImageError as problem:
-            yield Answer(question, None, (), problem)
-        advance(1)
-
-
-def _as_pixels(image: str | Path | Image.Image | Pixels) -> Pixels:
-    if isinstance(image, (str, Path)):
-        return read_photo(Path(image))
-    if isinstance(image, Image.Image):
-        return np.asarray(image.convert("RGB"))
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ImageError(f"expected an RGB array of uint8 (H, W, 3), not {image.dtype} {image.shape}", hint="convert it first")
-    return image
-
-
-def _prediction(expression: str, probability: NDArray[np.float32]) -> Prediction:
-    mask = probability > 0.5
-    return Prediction(expression, mask, float(probability[mask].mean()) if mask.any() else 0.0)
+        return self.network.locate(seen.repeat(len(keep)), words, keep, words[:, 0], auxiliary=False).main

@@ -55,6 +55,16 @@ def starting_bundle(settings: Settings, cache: Cache, notice: Callable[[str], No
     return Bundle(ReferringModel(network, text), tokenizer, config)
 
 
+def starting_text(settings: Settings, cache: Cache) -> tuple[TextEncoder, PreTrainedTokenizerBase]:
+    """The text encoder and the tokenizer of `starting_bundle`, without a network. Seeds everything and raises as that does."""
+    seed_everything(settings.loop.seed)
+    if settings.loop.init_from is None:
+        return _text_encoder(settings, cache)
+    given = _given(settings)
+    _require_room(settings.loop.init_from, settings.text.tokens, given)
+    return given.model.text, given.tokenizer
+
+
 def resumed_bundle(settings: Settings, checkpoint: Path) -> Bundle:
     """The model of a checkpoint, ready to be trained on.
 
@@ -68,16 +78,20 @@ def resumed_bundle(settings: Settings, checkpoint: Path) -> Bundle:
 
 
 def _from_weights(settings: Settings, notice: Callable[[str], None]) -> Parts:
-    """Everything from whole weights; an official file names no tokenizer, so `text.source` gives it."""
-    source = str(settings.loop.init_from)
-    tokenizer = None if settings.text.source == SCRATCH else settings.text.source
-    given = load_weights_or_checkpoint(source, tokenizer)
+    """Everything from whole weights."""
+    source, given = str(settings.loop.init_from), _given(settings)
     _require_same_model(source, settings.model, given.config.model)
     _require_room(source, settings.text.tokens, given)
     network = build_network(settings.model)
     network.load_state_dict(given.model.network.state_dict(), assign=True)
     notice(f"starting from {source}" + (f", trained on {given.config.dataset}" if given.config.dataset else ""))
     return network, TextEncoder(given.model.text.encoder, dropout=settings.text.dropout), given.tokenizer
+
+
+def _given(settings: Settings) -> Bundle:
+    """The whole weights to start from; an official file names no tokenizer, so `text.source` gives it."""
+    tokenizer = None if settings.text.source == SCRATCH else settings.text.source
+    return load_weights_or_checkpoint(str(settings.loop.init_from), tokenizer)
 
 
 def _require_same_model(source: str, wanted: ModelConfig, given: ModelConfig) -> None:

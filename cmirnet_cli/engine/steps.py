@@ -112,4 +112,5 @@ class Stepper:
     def _logits(self, piece: Batch) -> Any:
         device = self._accelerator.device
         image = normalise(piece.image.to(device, non_blocking=True))
-        return self._model(image, piece.tokens.ids.to(device), piece.tokens.keep.to(device))
+        words = None if piece.words is None else piece.words.to(device)
+        return self._model(image, piece.tokens.ids.to(device), piece.tokens.keep.to(device), words)

@@ -10,7 +10,6 @@ from types import FrameType
 
 from cmirnet_cli.errors import InterruptedRunError, StoppedError, TerminatedRunError
 
-
 PATIENCE = 1.0
 """Seconds within which a second signal counts as the same one."""
 

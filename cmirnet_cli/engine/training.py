@@ -17,6 +17,7 @@ from torch.utils.data import Subset
 from cmirnet_cli.batches.batch import Batch
 from cmirnet_cli.batches.sampler import Share
 from cmirnet_cli.batches.sets import Collate, EvaluationSet, TrainingSet, training_batches
+from cmirnet_cli.cache.features_reader import TextFeatures
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine import random_state
@@ -55,6 +56,7 @@ class Trainer:
         settings: the whole recipe; `loop.batch_size` sentences make a step, however many processes share them.
         cache: prepared data with the splits `train` and `val`.
         device: where to run; with several GPU processes each takes its own.
+        features: what the text encoder, which then must be frozen, makes of every sentence; None: it is asked.
 
     Raises:
         DataError: a split is missing, holds less than one batch, or was not prepared at the sizes the recipe needs.
@@ -62,16 +64,18 @@ class Trainer:
         UsageError: the precision is not to be had on the device.
     """
 
-    def __init__(self, bundle: Bundle, settings: Settings, cache: Cache, device: torch.device) -> None:
+    def __init__(
+        self, bundle: Bundle, settings: Settings, cache: Cache, device: torch.device, features: TextFeatures | None = None
+    ) -> None:
         require_splits(cache)
         require_sizes(cache, settings)
-        self.bundle, self.settings, self.cache = bundle, settings, cache
+        self.bundle, self.settings, self.cache, self.features = bundle, settings, cache, features
         self.accelerator = make_accelerator(device, settings.loop.precision)
         self.share = Share(self.accelerator.process_index, self.accelerator.num_processes, settings.loop.accumulate)
         items = len(self._samples(epoch=0))
         require_batches(items, settings, self.share.processes)
         self.steps_per_epoch = items // settings.loop.batch_size
-        self.collate = Collate(bundle.tokenizer, settings.text.tokens)
+        self.collate = Collate(bundle.tokenizer, settings.text.tokens, features)
         self._adapt(bundle.model)
         self.stepper = Stepper(bundle.model, settings, self.steps_per_epoch, self.accelerator)
         self.progress = Progress()
@@ -189,7 +193,8 @@ class Trainer:
     def _validate(self) -> Scores | None:
         """The scores of val, each process judging its part of the images; None where a stop was asked for."""
         self.stepper.share_statistics()
-        judge = Judge(self.stepper.result, self.bundle.tokenizer, self.settings.text.tokens, self.accelerator.device)
+        tokens, device = self.settings.text.tokens, self.accelerator.device
+        judge = Judge(self.stepper.result, self.bundle.tokenizer, tokens, device, features=self.features)
         samples = EvaluationSet(self.cache, VALIDATION_SPLIT, self.settings.data.image_size)
         mine = Subset(samples, range(self.share.process, len(samples), self.share.processes))
         found: list[SentenceScore] = []

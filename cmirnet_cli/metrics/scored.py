@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cmirnet_cli.metrics.scores import Scores, score
+
+CONTROLS: Mapping[str, str] = MappingProxyType(
+    {
+        "shuffled-text": "each referent is asked for with another one's sentences of the split: what is left owes nothing to its own words",
+        "no-image": "the image is replaced by an even grey, ImageNet's mean colour: what is left owes nothing to pixels",
+    }
+)
+"""The controls, in words: what is asked in place of the split's own questions."""
 
 
 @dataclass(frozen=True)
 class Overlap:
-    """Pixels that prediction and target share, and pixels that at least one of them holds."""
+    """Pixels that prediction and target share, pixels that at least one of them holds, and pixels of the prediction."""
 
     intersection: int
     union: int
+    predicted: int
 
     @property
     def iou(self) -> float:
@@ -25,35 +37,57 @@ class Overlap:
 
 @dataclass(frozen=True)
 class SentenceScore:
-    """How one sentence fared: an overlap per protocol."""
+    """How one sentence fared: an overlap per protocol; `rle` is the prediction at the image's own size, where it was asked for."""
 
     ref_id: int
     sent_id: int
     image_id: str
     text: str
     overlaps: Mapping[str, Overlap]
+    rle: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the annotations say of a referent.
+
+    Attributes:
+        area: its pixels in the image's own size; 0 where the sentences refer to nothing.
+        category: its name; empty where there is none.
+        distractors: other objects of the category in the image; `breakdown.ATTRIBUTES` says which are counted.
+    """
+
+    area: int
+    category: str
+    distractors: int
 
 
 @dataclass(frozen=True)
 class SplitScores:
-    """What a split scored: every sentence, and those of the shuffled-text control (empty where none was asked for)."""
+    """What a split scored.
+
+    Attributes:
+        split: its name.
+        protocols: under which it was scored.
+        sentences: every sentence.
+        controls: name of a control → every sentence once more, in the same order.
+        facts: `ref_id` → what is known of the referent.
+    """
 
     split: str
     protocols: tuple[str, ...]
     sentences: tuple[SentenceScore, ...]
-    control: tuple[SentenceScore, ...] = ()
+    controls: Mapping[str, tuple[SentenceScore, ...]] = field(default_factory=dict)
+    facts: Mapping[int, Facts] = field(default_factory=dict)
 
-    def scores(self, protocol: str) -> Scores:
-        """The split's scores under one protocol."""
-        return summarise(self.sentences, protocol)
 
-    def control_scores(self, protocol: str) -> Scores | None:
-        """The control's scores under one protocol, where there was a control."""
-        return summarise(self.control, protocol) if self.control else None
+def counts_of(sentences: Sequence[SentenceScore], protocol: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Intersection and union of every sentence under one protocol, int64 (n,) each."""
+    overlaps = [sentence.overlaps[protocol] for sentence in sentences]
+    intersection = np.array([overlap.intersection for overlap in overlaps], dtype=np.int64)
+    return intersection, np.array([overlap.union for overlap in overlaps], dtype=np.int64)
 
 
 def summarise(sentences: Sequence[SentenceScore], protocol: str) -> Scores:
     """The scores of sentences under one protocol."""
-    overlaps = [sentence.overlaps[protocol] for sentence in sentences]
-    intersection = np.array([overlap.intersection for overlap in overlaps], dtype=np.int64)
-    return score(intersection, np.array([overlap.union for overlap in overlaps], dtype=np.int64))
+    return score(*counts_of(sentences, protocol))

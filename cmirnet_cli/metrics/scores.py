@@ -22,6 +22,16 @@ PROTOCOLS: Mapping[str, str] = MappingProxyType(
 )
 """The evaluation protocols, in words: what is compared with what. Numbers under different protocols are not comparable."""
 
+CONVENTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "mask": "a pixel belongs to the prediction where the referent's logit is the larger one",
+        "empty prediction": "an IoU of 0; its target's pixels count in the union of the overall IoU",
+        "no target": "a prediction with any pixel has an IoU of 0, and its pixels count in the union of the overall IoU",
+        "empty union": "neither prediction nor target has a pixel: an IoU of 0, reaching no precision; gIoU alone counts it as 1",
+    }
+)
+"""What counts as what, in words."""
+
 TENTHS = (5, 6, 7, 8, 9)
 """The thresholds of precision@x in tenths: integers, so that a sentence lying exactly on a threshold is never lost to rounding."""
 
@@ -41,6 +51,11 @@ class Scores:
     mean_iou: float
     precision: tuple[float, ...]
     sentences: int
+
+    @property
+    def percentages(self) -> tuple[float, ...]:
+        """Overall IoU, mean IoU, and the precisions."""
+        return self.overall_iou, self.mean_iou, *self.precision
 
     def as_dict(self) -> dict[str, float | int]:
         """The scores under the names they are written with: `overall_iou`, `mean_iou`, `precision@0.5` … `precision@0.9`, `sentences`."""
@@ -70,13 +85,17 @@ def score(intersection: NDArray[np.int64], union: NDArray[np.int64]) -> Scores:
     """
     _check(intersection, union)
     sentences = len(union)
-    reached = [np.count_nonzero((10 * intersection >= tenths * union) & (union > 0)) for tenths in TENTHS]
     return Scores(
         overall_iou=100 * int(intersection.sum()) / max(int(union.sum()), 1),
         mean_iou=100 * math.fsum(sentence_iou(intersection, union)) / sentences,
-        precision=tuple(100 * int(hits) / sentences for hits in reached),
+        precision=tuple(100 * hits / sentences for hits in reached(intersection, union).sum(axis=1).tolist()),
         sentences=sentences,
     )
+
+
+def reached(intersection: NDArray[np.int64], union: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """bool (5, n): whether each sentence's IoU is at least .5, .6, .7, .8, .9; an empty union reaches nothing. Arguments as for `score`."""
+    return np.stack([(10 * intersection >= tenths * union) & (union > 0) for tenths in TENTHS])
 
 
 def _check(intersection: NDArray[np.int64], union: NDArray[np.int64]) -> None:

@@ -18,9 +18,12 @@ class ReferringModel(nn.Module):
         self.network = network
         self.text = text
 
-    def forward(self, image: Tensor, ids: Tensor, keep: Tensor) -> Logits:
-        """Image float (B, 3, H, W), ids int64 (B, T), keep bool (B, T) to the logits of every head."""
-        words = self.encode(ids, keep)
+    def forward(self, image: Tensor, ids: Tensor, keep: Tensor, words: Tensor | None = None) -> Logits:
+        """Image float (B, 3, H, W), ids int64 (B, T), keep bool (B, T) to the logits of every head.
+
+        `words` (B, T, D) is what `encode` gives, where somebody has it already.
+        """
+        words = self.encode(ids, keep) if words is None else words
         logits: Logits = self.network(image, words, keep, words[:, 0])
         return logits
 

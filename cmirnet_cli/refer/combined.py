@@ -110,7 +110,10 @@ def _adapted(referent: Referent, place: int, images: dict[Id, ImageRecord]) -> R
 
 def _distinct(id_: int, place: int) -> int:
     if not 0 <= id_ < ID_STEP:
-        raise AnnotationError(f"{PARTS[place][0]} has the id {id_}; combined can only tell ids from 0 to {ID_STEP - 1:,} apart")
+        raise AnnotationError(
+            f"{PARTS[place][0]} has the id {id_}; combined can only tell ids from 0 to {ID_STEP - 1:,} apart",
+            hint="is it the published file?",
+        )
     return place * ID_STEP + id_
 
 

@@ -5,16 +5,23 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
+from typing import IO
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 _LONGEST_NAME = 255
 _LONGEST_PATH = 2048
 
-UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, IndexError, OverflowError, struct.error, zlib.error, Image.DecompressionBombError)
-"""What PIL raises for files that are no image, or only part of one."""
+UNREADABLE = (
+    *(OSError, SyntaxError, ValueError, EOFError, LookupError, ArithmeticError, RuntimeError, TypeError, AttributeError, AssertionError),
+    *(struct.error, zlib.error, Image.DecompressionBombError),
+)
+"""What PIL's many decoders raise for files that are no image, or only part of one, or enormous once unpacked."""
+
+_RUN_PROGRAMS = frozenset({"EPS"})
+"""Formats that PIL hands to another program: Ghostscript runs what a PostScript file says."""
 
 _LYING = range(5, 9)
 """EXIF orientations whose upright picture is as wide as the stored one is high."""
@@ -47,8 +54,35 @@ class ImageFolders:
         return {path.name: path for folder in reversed(self.folders) for path in sorted(folder.glob("*/images/*"), reverse=True)}
 
 
+def open_image(source: Path | IO[bytes]) -> Image.Image:
+    """An image file of any format that PIL reads by itself; its pixels are not decoded yet, but for TIFF's.
+
+    PIL sets a TIFF upright while it decodes it, whatever is asked for, and in some versions knows its size only then.
+
+    Raises:
+        OSError: there is no regular file (a pipe could be waited for without end), or it is no image; or another of UNREADABLE.
+    """
+    if isinstance(source, Path) and not source.is_file():
+        raise FileNotFoundError("there is no such file")
+    try:
+        picture = Image.open(source, formats=_formats())
+    except UnidentifiedImageError:
+        raise UnidentifiedImageError("it is in no image format that is read here") from None
+    if picture.format == "TIFF":
+        picture.load()
+    return picture
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """The usual ones first, as PIL tries them."""
+    Image.preinit()
+    Image.init()
+    return tuple(name for name in Image.ID if name not in _RUN_PROGRAMS)
+
+
 def upright_size(picture: Image.Image) -> tuple[int, int]:
-    """(width, height) of an open image file once its EXIF orientation is applied; no pixel is decoded."""
+    """(width, height) of an open image file once its EXIF orientation is applied; of a PNG without one all is decoded."""
     width, height = picture.size
     return (height, width) if picture.getexif().get(ExifTags.Base.Orientation) in _LYING else (width, height)
 

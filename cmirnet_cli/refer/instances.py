@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cmirnet_cli.refer.records import Record, parse_json, read_bytes
+from cmirnet_cli.refer.records import Record, parse_json, read_bytes, shown
 
 Id = int | str
 """COCO's ids are integers; refclef's annotations have text."""
@@ -34,7 +34,7 @@ def read_instances(file: Path) -> Instances:
         file=file,
         images=_by_id(top, "images"),
         annotations=_by_id(top, "annotations"),
-        categories={id_: Record(fields, file, f"category {id_}").text("name") for id_, fields in _by_id(top, "categories").items()},
+        categories={id_: Record(fields, file, f"category {shown(id_)}").text("name") for id_, fields in _by_id(top, "categories").items()},
     )
 
 
@@ -44,6 +44,14 @@ def _by_id(top: Record, key: str) -> dict[Id, dict[str, Any]]:
         record = Record.of(fields, top.file, f"{key}[{position}]")
         id_ = record.identifier("id")
         known = index.setdefault(id_, fields)
-        if known is not fields and known != fields:
-            raise record.refused(f"field 'id' is {id_!r}, which belongs to a different record already")
+        if known is not fields and not _same(known, fields):
+            raise record.refused(f"field 'id' is {shown(id_)}, which belongs to a different record already")
     return index
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two records say the same; if they are nested too deeply to compare, they do not."""
+    try:
+        return one == other
+    except RecursionError:
+        return False

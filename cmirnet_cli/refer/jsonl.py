@@ -20,7 +20,7 @@ from PIL import Image, ImageOps
 from pycocotools import mask as coco
 
 from cmirnet_cli.errors import AnnotationError
-from cmirnet_cli.refer.images import UNREADABLE, is_path, upright_size
+from cmirnet_cli.refer.images import UNREADABLE, is_path, open_image, upright_size
 from cmirnet_cli.refer.masks import rasterise
 from cmirnet_cli.refer.records import Record, parse_json, read_bytes
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Segmentation, Sentence
@@ -42,6 +42,8 @@ def read_jsonl(file: Path, name: str | None = None) -> ReferDataset:
     Raises:
         AnnotationError: a line cannot be read; file, line number and field are named.
     """
+    if file.exists() and not file.is_file():
+        raise AnnotationError(f"{file} is no regular file", hint="save the lines in one: they are read more than once")
     lines = _Lines(file)
     referents = tuple(lines.referent(number, text) for number, text in enumerate(_text_lines(file), start=1) if text.strip())
     if not referents:
@@ -70,11 +72,11 @@ class _Lines:
         image = self.image(line)
         return Referent(
             ref_id=number,
-            split=line.text("split"),
+            split=line.label("split"),
             image=image,
             category="",
             objects=self.objects(line, image),
-            sentences=(Sentence(number, line.text("expression")),),
+            sentences=(Sentence(number, _expression(line)),),
         )
 
     def image(self, line: Record) -> ImageRecord:
@@ -92,17 +94,24 @@ class _Lines:
         key = given[0]
         if not isinstance(line.value(key), _OUTLINES[key]):
             raise line.wrong(key, " or ".join(_KINDS[kind] for kind in _OUTLINES[key]))
-        outline = self.mask(line) if key == "mask" else line.value(key)
+        outline = self.mask(line, image) if key == "mask" else line.value(key)
         objects = () if outline == [] else (outline,)
         if image.height:
             _check(objects, image, line)
         return objects
 
-    def mask(self, line: Record) -> list[Any]:
+    def mask(self, line: Record, image: ImageRecord) -> list[Any]:
         name = _path(line, "mask")
         if name not in self.masks:
-            self.masks[name] = [_mask_file_as_rle(self.file.parent / name, line)]
+            self.masks[name] = [_mask_file_as_rle(self.file.parent / name, image, line)]
         return self.masks[name]
+
+
+def _expression(line: Record) -> str:
+    text = line.text("expression")
+    if not text.strip():
+        raise line.refused("the expression is empty")
+    return text
 
 
 def _path(line: Record, key: str) -> str:
@@ -122,16 +131,25 @@ def _check(objects: tuple[Segmentation, ...], image: ImageRecord, line: Record) 
 def _size(path: Path) -> tuple[int, int]:
     """(width, height) of the upright picture in an image file; (0, 0) if it cannot be opened."""
     try:
-        with Image.open(path) as picture:
+        with open_image(path) as picture:
             return upright_size(picture)
     except UNREADABLE:
         return 0, 0
 
 
-def _mask_file_as_rle(path: Path, line: Record) -> dict[str, Any]:
+def _require_size(picture: Image.Image, path: Path, image: ImageRecord, line: Record) -> None:
+    """Refuse a mask of another size than its image's, where that is known; before its pixels are decoded, which a PNG's EXIF needs."""
+    wanted = image.width, image.height
+    size = upright_size(picture) if sorted(picture.size) == sorted(wanted) else picture.size
+    if image.height and size != wanted:
+        raise line.refused(f"field 'mask': {path} is {size[0]}×{size[1]}, but its image is {image.width}×{image.height}")
+
+
+def _mask_file_as_rle(path: Path, image: ImageRecord, line: Record) -> dict[str, Any]:
     """A picture that is not black on the object, as COCO's compressed RLE."""
     try:
-        with Image.open(path) as stored:
+        with open_image(path) as stored:
+            _require_size(stored, path, image, line)
             picture = ImageOps.exif_transpose(stored)
             is_deep = picture.mode.startswith(("I", "F"))
             pixels = np.asarray(picture if is_deep else picture.convert("L")) != 0

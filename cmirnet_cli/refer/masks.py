@@ -22,6 +22,9 @@ Mask = NDArray[np.uint8]
 _LONGEST_OUTLINE = 1 << 21
 """Pixels along a polygon: pycocotools walks it in steps of a fifth of a pixel and keeps every step."""
 
+_FARTHEST = 4
+"""How far a polygon may leave its image, in lengths of the image's longer side: no corner may cost more than the image is worth."""
+
 
 def rasterise(objects: Sequence[Segmentation], height: int, width: int, overlap: Overlap = "paper") -> Mask:
     """The mask of a referent at the size its outlines were drawn at.
@@ -65,7 +68,8 @@ def _polygon(corners: object, height: int, width: int) -> Mask:
     """Pixels (width, height) of one polygon [x0, y0, x1, y1, …], by COCO's own rule for pixels on the border."""
     if not _is_numbers(corners) or len(corners) < 6 or len(corners) % 2:
         raise _refused(f"the polygon {shown(corners)} is malformed", "it must be a list x0, y0, x1, y1, … of at least three corners")
-    if not all(abs(corner) <= _LONGEST_OUTLINE for corner in corners) or _length(corners) > _LONGEST_OUTLINE:
+    farthest = _FARTHEST * max(height, width)
+    if not all(abs(corner) <= farthest for corner in corners) or _length(corners) > _LONGEST_OUTLINE:
         raise _refused(f"the polygon {shown(corners)} is no outline in an image of {width}×{height} pixels", "correct its coordinates")
     return _run_lengths(coco.frPyObjects([corners], height, width)[0], height, width)
 

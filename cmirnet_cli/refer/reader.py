@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -12,12 +12,15 @@ from cmirnet_cli.errors import AnnotationError
 from cmirnet_cli.refer.images import ImageFolders, is_path, stays_inside
 from cmirnet_cli.refer.instances import Id, Instances, read_instances
 from cmirnet_cli.refer.layout import Layout
-from cmirnet_cli.refer.records import Record, parse_json, read_bytes, shown
+from cmirnet_cli.refer.records import LONGEST_TEXT, Record, parse_json, read_bytes, shown
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Segmentation, Sentence
 from cmirnet_cli.refer.unpickle import read_plain_pickle
 
 LARGEST_IMAGE = 1 << 28
 """Pixels. More would not fit into memory as a mask."""
+
+_MOST_CHARACTERS = 64
+"""Of all sentences together, for each byte of their file."""
 
 NO_TARGET = -1
 """gRefCOCO's `ann_id` of sentences that refer to nothing in the image."""
@@ -36,7 +39,8 @@ def read_dataset(layout: Layout) -> ReferDataset:
     with _collector_paused():
         join = _Join(read_instances(layout.instances), ImageFolders(layout.image_folders))
         referents = tuple(join.referent(ref) for ref in _read_refs(layout.refs))
-    return ReferDataset(layout.dataset, layout.split_by, referents, annotation_files=(layout.refs, layout.instances))
+    _refuse_amplified_text(referents, layout.refs)
+    return ReferDataset(layout.dataset, layout.split_by, referents, (layout.refs, layout.instances), _remarks(referents))
 
 
 @contextmanager
@@ -74,6 +78,18 @@ def _refuse_repetition(refs: list[Any], file: Path) -> None:
         raise AnnotationError(f"{file} repeats the same lists more often than its size allows", hint="it was made to exhaust memory")
 
 
+def _refuse_amplified_text(referents: Sequence[Referent], file: Path) -> None:
+    """As `_refuse_repetition`, of one long text in many places. A genuine sentence may be said of many referents, in a record each."""
+    if sum(len(sentence.text) for referent in referents for sentence in referent.sentences) > _MOST_CHARACTERS * file.stat().st_size:
+        raise AnnotationError(f"{file} repeats the same text more often than its size allows", hint="it was made to exhaust memory")
+
+
+def _remarks(referents: Sequence[Referent]) -> tuple[str, ...]:
+    """Sentences without a word are part of the published counts, so they stay."""
+    empty = [referent.ref_id for referent in referents for sentence in referent.sentences if not sentence.text.strip()]
+    return (f"{len(empty):,} sentences hold no word; the first is one of ref {empty[0]}",) if empty else ()
+
+
 class _Join:
     """Looks up what refs point at."""
 
@@ -87,7 +103,7 @@ class _Join:
         targets = _target_ids(ref)
         return Referent(
             ref_id=ref.integer("ref_id"),
-            split=ref.text("split"),
+            split=ref.label("split"),
             image=image,
             category=self.category(ref) if targets else "",
             objects=tuple(self.outline(ref, target, image.image_id) for target in targets),
@@ -98,12 +114,12 @@ class _Join:
         image_id = ref.identifier("image_id")
         if image_id not in self.images:
             if image_id not in self.instances.images:
-                raise ref.refused(f"field 'image_id': {self.instances.file} has no image {image_id!r}")
+                raise ref.refused(f"field 'image_id': {self.instances.file} has no image {shown(image_id)}")
             self.images[image_id] = self.new_image(image_id)
         return self.images[image_id]
 
     def new_image(self, image_id: Id) -> ImageRecord:
-        record = Record(self.instances.images[image_id], self.instances.file, f"image {image_id}")
+        record = Record(self.instances.images[image_id], self.instances.file, f"image {shown(image_id)}")
         height, width, file_name = record.integer("height"), record.integer("width"), record.text("file_name")
         if height < 1 or width < 1 or height * width > LARGEST_IMAGE:
             raise record.refused(f"fields 'width' and 'height' say {width}×{height} pixels, which no image here can have")
@@ -113,10 +129,11 @@ class _Join:
 
     def outline(self, ref: Record, target: Id, image_id: Id) -> Segmentation:
         if target not in self.instances.annotations:
-            raise ref.refused(f"field 'ann_id': {self.instances.file} has no annotation {target!r}")
-        annotation = Record(self.instances.annotations[target], self.instances.file, f"annotation {target}")
+            raise ref.refused(f"field 'ann_id': {self.instances.file} has no annotation {shown(target)}")
+        annotation = Record(self.instances.annotations[target], self.instances.file, f"annotation {shown(target)}")
         if annotation.identifier("image_id") != image_id:
-            raise ref.refused(f"field 'ann_id': annotation {target!r} lies in another image ({annotation.value('image_id')!r})")
+            elsewhere = shown(annotation.value("image_id"))
+            raise ref.refused(f"field 'ann_id': annotation {shown(target)} lies in another image ({elsewhere})")
         outline = annotation.value("segmentation")
         if not isinstance(outline, list | dict):
             raise annotation.wrong("segmentation", "a list or an RLE")
@@ -124,31 +141,25 @@ class _Join:
 
     def category(self, ref: Record) -> str:
         """The category's name, or its id where it has none; of several different ones (gRefCOCO), all, joined by a comma."""
-        ids = dict.fromkeys(_ids(ref, "category_id"))
-        return ", ".join(self.instances.categories.get(id_, str(id_)) for id_ in ids)
+        ids = dict.fromkeys(ref.ids("category_id"))
+        named = ", ".join(self.instances.categories.get(id_, str(id_)) for id_ in ids)
+        if len(named) > LONGEST_TEXT:
+            raise ref.wrong("category_id", f"categories whose names have at most {LONGEST_TEXT} characters together")
+        return named
 
 
 def _target_ids(ref: Record) -> list[Id]:
-    """The annotations that a ref points at: one, several (gRefCOCO), or none (`ann_id` −1, or `no_target`)."""
+    """The annotations that a ref points at, each once: one, several (gRefCOCO), or none (`ann_id` −1, or `no_target`)."""
     no_target = ref.fields.get("no_target", False)
     if type(no_target) is not bool:
         raise ref.wrong("no_target", "true or false")
-    ids = _ids(ref, "ann_id")
+    ids = ref.ids("ann_id")
     targets = [id_ for id_ in ids if id_ != NO_TARGET]
     if targets and (no_target or len(targets) < len(ids)):
         raise ref.refused(f"fields 'ann_id' ({shown(ref.value('ann_id'))}) and 'no_target' ({no_target}) contradict each other")
     if not ids and not no_target:
         raise ref.refused("field 'ann_id' is empty, but 'no_target' is not set")
-    return targets
-
-
-def _ids(ref: Record, key: str) -> list[Id]:
-    """The field `key` as a list of ids, be it one id or a list."""
-    value = ref.value(key)
-    ids = value if isinstance(value, list) else [value]
-    if not all(type(id_) in (int, str) for id_ in ids):
-        raise ref.wrong(key, "an id or a list of ids")
-    return ids
+    return list(dict.fromkeys(targets))
 
 
 def _sentences(ref: Record) -> tuple[Sentence, ...]:

@@ -14,6 +14,9 @@ from cmirnet_cli.errors import AnnotationError
 LONGEST_TEXT = 10_000
 """Characters. A network reads 20 tokens of a sentence; a longer text than this is a damaged or hostile file."""
 
+LONGEST_LABEL = 100
+"""Characters of a name that is typed and printed, such as a split's."""
+
 _ID_LIMIT = 1 << 63
 _SHORT = Repr()
 _SHORT.maxlevel = 2
@@ -59,7 +62,7 @@ class Record:
     def of(cls, value: object, file: Path, name: str) -> Record:
         """`value` as a record. Raises AnnotationError unless it is a dict."""
         if not isinstance(value, dict):
-            raise AnnotationError(f"{file}: {name} is no dict but {shown(value)}")
+            raise AnnotationError(f"{file}: {name} is no dict but {shown(value)}", hint="correct the file, or fetch it again")
         return cls(value, file, name)
 
     def refused(self, problem: str) -> AnnotationError:
@@ -93,6 +96,21 @@ class Record:
         value = self.value(key)
         if type(value) is not list:
             raise self.wrong(key, "a list")
+        return value
+
+    def ids(self, key: str) -> list[int | str]:
+        """The field `key`, one id or a list of ids, as a list; each must be as `identifier` has it."""
+        value = self.value(key)
+        each = value if type(value) is list else [value]
+        if any(type(one) not in (int, str) for one in each):
+            raise self.wrong(key, "an id or a list of ids")
+        return [Record({key: one}, self.file, self.name).identifier(key) for one in each]
+
+    def label(self, key: str) -> str:
+        """The field `key`, which must be a short name: 1 to `LONGEST_LABEL` printable characters."""
+        value = self.text(key)
+        if not 0 < len(value) <= LONGEST_LABEL or not value.isprintable():
+            raise self.wrong(key, f"a name of 1 to {LONGEST_LABEL} printable characters")
         return value
 
     def text(self, key: str) -> str:

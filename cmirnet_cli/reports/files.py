@@ -24,8 +24,8 @@ def require_free(paths: Sequence[Path], *, overwrite: bool) -> Sequence[Path]:
     return paths
 
 
-def write_image(path: Path, image: Image.Image) -> None:
-    """Write a picture in the format that the suffix of `path` names, whole or not at all.
+def write_image(path: Path, image: Image.Image, *, wait: bool = True) -> None:
+    """Write a picture in the format that the suffix of `path` names, whole or not at all; `wait` as for `durable.new_file`.
 
     Raises:
         UsageError: the suffix names no picture format.
@@ -36,4 +36,4 @@ def write_image(path: Path, image: Image.Image) -> None:
         raise UsageError(f"cannot write a picture as {path.name}: {path.suffix or 'no suffix'} names no picture format", hint="use .png")
     encoded = io.BytesIO()
     image.save(encoded, form, quality=92)
-    write_bytes(path, encoded.getvalue())
+    write_bytes(path, encoded.getvalue(), wait=wait)

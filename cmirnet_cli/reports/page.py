@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from cmirnet_cli.reports.gallery import Card, Gallery, Meter, Order
+from cmirnet_cli.reports.markup import text
 
 ORDERS = (
     Order("surest first", "score", falling=True),
@@ -34,9 +35,16 @@ class GalleryEntry:
     score: float
 
 
-def gallery_page(entries: Iterable[GalleryEntry], title: str) -> str:
-    """The whole page as HTML; see `Gallery.html`. Entries are consumed one at a time."""
-    return Gallery(title, "predictions", "as predicted", "words or file name", ORDERS).html(map(_card, entries))
+def gallery_page(entries: Iterable[GalleryEntry], title: str, about: str = "") -> str:
+    """The whole page as HTML; see `Gallery.html`. Entries are consumed one at a time.
+
+    Args:
+        entries: what is shown.
+        title: heads the page.
+        about: plain text above the predictions.
+    """
+    above = f'<section id="about">{text(about)}</section>\n' if about else ""
+    return Gallery(title, "predictions", "as predicted", "words or file name", ORDERS, above).html(map(_card, entries))
 
 
 def _card(entry: GalleryEntry) -> Card:

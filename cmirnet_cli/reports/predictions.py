@@ -1,16 +1,17 @@
 """The folder that predictions are written to.
 
 masks/…/<photo>.<expression>.png    0 and 255, at the photo's own size; folders as in the input
-overlays/…                          the same names, drawn on the photo
-predictions.jsonl                   one line a mask: COCO RLE, score, box, area
-gallery.html                        the overlays on one page
+overlays/…                          the same names: the mask drawn on the photo
+cutouts/…                           the object on transparency
+probabilities/…                     the referent's probability at every pixel, 0 to 255
+predictions.jsonl                   one line a mask: COCO RLE, score, box, area, size
+settings.json                       what the masks depend on
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +20,29 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cmirnet_cli.durable import write_text
-from cmirnet_cli.errors import CmirnetError
-from cmirnet_cli.reports.files import require_free, write_image
-from cmirnet_cli.reports.overlay import overlay
-from cmirnet_cli.reports.page import GalleryEntry, gallery_page
+from cmirnet_cli.reports.files import write_image
+from cmirnet_cli.reports.overlay import Mask, Photo, overlay
+from cmirnet_cli.reports.prediction_index import Index, append
+from cmirnet_cli.reports.prediction_names import mask_name
 
-LONGEST_SLUG = 60
+_PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
+
+MASKS, OVERLAYS, CUTOUTS, PROBABILITIES = "masks", "overlays", "cutouts", "probabilities"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A photo that masks are of.
+
+    Attributes:
+        name: relative path that the results mirror.
+        path: where it was read.
+        pixels: uint8 (H, W, 3), RGB.
+    """
+
+    name: Path
+    path: Path
+    pixels: Photo
 
 
 @dataclass(frozen=True)
@@ -33,91 +50,111 @@ class Found:
     """One mask to be written.
 
     Attributes:
-        photo: relative path of the photo, which the results mirror.
         expression: what was asked.
         mask: bool (H, W).
         score: 0 to 1.
         rle: the mask as COCO RLE.
+        probability: float32 (H, W), for the probability picture.
     """
 
-    photo: Path
     expression: str
-    mask: NDArray[np.bool_]
+    mask: Mask
     score: float
     rle: Mapping[str, Any]
+    probability: NDArray[np.float32] | None = None
 
 
+@dataclass(frozen=True)
 class PredictionFolder:
-    """Writes masks as they come; names are safe, readable and never collide.
+    """Writes the masks of photo after photo; every file appears whole or not at all.
 
-    Args:
-        folder: where to write; made if missing.
-        overlays: whether to draw each mask on its photo as well.
-        overwrite: whether results of an earlier run may be replaced.
-
-    Raises:
-        UsageError: the folder holds predictions already.
-        CmirnetError: the folder cannot be written to.
+    Attributes:
+        folder: where to write.
+        kinds: which pictures are written: `masks` and any of `overlays`, `cutouts`, `probabilities`.
     """
 
-    def __init__(self, folder: Path, *, overlays: bool, overwrite: bool) -> None:
-        self.folder = folder
-        self.overlays = overlays
-        self.index = folder / "predictions.jsonl"
-        self._names: set[str] = set()
-        require_free([self.index], overwrite=overwrite)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.index.write_text("", encoding="utf-8")
-        except OSError as error:
-            raise CmirnetError(f"cannot write to {folder}: {error.strerror or error}", hint="choose another folder with --out") from error
+    folder: Path
+    kinds: Sequence[str] = (MASKS,)
 
-    def add(self, found: Found, pixels: NDArray[np.uint8]) -> Path:
-        """Write one mask and what belongs to it; `pixels` is the photo, uint8 (H, W, 3). Returns the mask's path."""
-        name = self._free_name(found)
-        target = self.folder / "masks" / name
-        write_image(target, Image.fromarray(found.mask.astype(np.uint8) * 255))
-        if self.overlays:
-            write_image(self.folder / "overlays" / name, overlay(pixels, found.mask))
-        with self.index.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(_line(found, name), ensure_ascii=False) + "\n")
-        return target
+    def add(self, source: Source, found: Iterable[Found], part: Path) -> int:
+        """Write all that was found in a photo, then its lines at the end of the index `part`; how many masks there were.
 
-    def write_gallery(self, title: str) -> Path:
-        """One self-contained page of all overlays, which must have been written."""
-        target = self.folder / "gallery.html"
-        write_text(target, gallery_page(self._entries(), title))
-        return target
+        Raises:
+            CmirnetError: something cannot be written.
+        """
+        lines = [self._write(source, each) for each in found]
+        append(part, lines)
+        return len(lines)
 
-    def _entries(self) -> Iterator[GalleryEntry]:
-        with self.index.open(encoding="utf-8") as lines:
-            for line in map(json.loads, lines):
-                with Image.open(self.folder / "overlays" / Path(line["mask"]).relative_to("masks")) as picture:
-                    yield GalleryEntry(picture.convert("RGB"), line["expression"], line["image"], line["score"])
+    def holds(self, index: Index, photo: Path, expressions: Sequence[str]) -> bool:
+        """Whether all that is wanted of a photo was written before."""
+        name = photo.as_posix()
+        return all((name, expression) in index.places and self._is_written(mask_name(photo, expression)) for expression in expressions)
 
-    def _free_name(self, found: Found) -> Path:
-        """`photos/cup.jpg`, "the red cup" → `photos/cup.the-red-cup.png`, with a number where that is taken."""
-        stem = f"{found.photo.stem}.{slug(found.expression)}"
-        candidates = (found.photo.parent / (f"{stem}.png" if number == 1 else f"{stem}-{number}.png") for number in range(1, 1 << 30))
-        name = next(candidate for candidate in candidates if str(candidate).casefold() not in self._names)
-        self._names.add(str(name).casefold())
-        return name
+    def _is_written(self, name: Path) -> bool:
+        return all(_is_whole(self.folder / kind / name) for kind in self.kinds)
+
+    def _write(self, source: Source, found: Found) -> dict[str, Any]:
+        name = mask_name(source.name, found.expression)
+        for kind in self.kinds:
+            write_image(self.folder / kind / name, _DRAWN[kind](source.pixels, found), wait=False)
+        return _line(source, found, name)
 
 
-def slug(text: str) -> str:
-    """The text as part of a file name: letters and digits of any script in lower case, everything else a dash."""
-    return re.sub(r"[\W_]+", "-", text.lower()).strip("-")[:LONGEST_SLUG].strip("-") or "expression"
+def _is_whole(picture: Path) -> bool:
+    """Whether a PNG file is there to its end; a machine that loses power may leave files without content."""
+    if not picture.is_file() or picture.stat().st_size < len(_PNG_END):
+        return False
+    with picture.open("rb") as file:
+        file.seek(-len(_PNG_END), os.SEEK_END)
+        return file.read() == _PNG_END
 
 
-def _line(found: Found, name: Path) -> dict[str, Any]:
-    rows, columns = np.flatnonzero(found.mask.any(axis=1)), np.flatnonzero(found.mask.any(axis=0))
-    box = [int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)] if rows.size else None
+def _mask(pixels: Photo, found: Found) -> Image.Image:
+    return Image.fromarray(found.mask.astype(np.uint8) * 255)
+
+
+def _overlay(pixels: Photo, found: Found) -> Image.Image:
+    return overlay(pixels, found.mask)
+
+
+def _cutout(pixels: Photo, found: Found) -> Image.Image:
+    """RGBA; what is transparent is black as well, so that nothing of the rest is left in the file."""
+    kept = found.mask[..., None].astype(np.uint8)
+    return Image.fromarray(np.concatenate([pixels * kept, 255 * kept], axis=2))
+
+
+def _probability(pixels: Photo, found: Found) -> Image.Image:
+    if found.probability is None:
+        raise ValueError("a probability picture needs probabilities")
+    return Image.fromarray(np.rint(found.probability * 255).astype(np.uint8))
+
+
+_DRAWN: Mapping[str, Callable[[Photo, Found], Image.Image]] = {
+    MASKS: _mask,
+    OVERLAYS: _overlay,
+    CUTOUTS: _cutout,
+    PROBABILITIES: _probability,
+}
+
+
+def _line(source: Source, found: Found, name: Path) -> dict[str, Any]:
     return {
-        "image": found.photo.as_posix(),
+        "image": source.name.as_posix(),
+        "path": source.path.as_posix(),
         "expression": found.expression,
-        "mask": (Path("masks") / name).as_posix(),
+        "mask": (Path(MASKS) / name).as_posix(),
         "score": round(found.score, 6),
-        "box": box,
+        "size": list(found.mask.shape),
+        "box": _box(found.mask),
         "area": int(found.mask.sum()),
         "rle": dict(found.rle),
     }
+
+
+def _box(mask: Mask) -> list[int] | None:
+    """Left, top, width and height in pixels; None for an empty mask."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return None
+    return [int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)]

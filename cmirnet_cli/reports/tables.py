@@ -1,4 +1,4 @@
-"""Tables for the terminal: what weights scored, and what a data set holds."""
+"""Tables for the terminal: their common look, and what a data set holds."""
 
 from __future__ import annotations
 
@@ -8,25 +8,6 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table
 from rich.text import Text
-
-from cmirnet_cli.metrics.scores import PROTOCOLS, TENTHS, Scores
-
-__all__ = ["PROTOCOLS", "Cell", "CountGrid", "CountRow", "Counted", "ScoreRow", "count_grid", "count_table", "score_table"]
-
-
-@dataclass(frozen=True)
-class ScoreRow:
-    """One line of a score table.
-
-    Attributes:
-        label: what was scored: a protocol, a split.
-        scores: what it scored.
-        control: what the same weights scored with the sentences shuffled between referents; two more lines show it and the difference.
-    """
-
-    label: str
-    scores: Scores
-    control: Scores | None = None
 
 
 @dataclass(frozen=True)
@@ -62,18 +43,6 @@ class CountRow:
         return all(ours == theirs for ours, theirs in known) if known else None
 
 
-def score_table(rows: Sequence[ScoreRow], *, title: str | None = None, label: str = "protocol") -> Table:
-    """Scores in percent, one line for each protocol or split; `label` heads the first column."""
-    table = _table(title, label, "oIoU", "mIoU", *(f"P@.{tenths}" for tenths in TENTHS), "sentences")
-    for row in rows:
-        table.add_row(Text(row.label), *_score_cells(row.scores))
-        if row.control is not None:
-            table.add_row("shuffled text", *_score_cells(row.control), style="dim")
-            table.add_row("difference", *_difference_cells(row.scores, row.control), style="green")
-            table.add_section()
-    return table
-
-
 @dataclass(frozen=True)
 class Cell:
     """One number of a table of counts as text; `differs` from what was published, or not."""
@@ -101,13 +70,14 @@ def count_grid(rows: Sequence[CountRow]) -> CountGrid:
 def count_table(rows: Sequence[CountRow], *, title: str | None = None) -> Table:
     """The grid of the counts for the terminal."""
     grid = count_grid(rows)
-    table = _table(title, *grid.columns)
+    table = bare_table(title, *grid.columns)
     for line in grid.lines:
         table.add_row(*(Text(cell.text, style=DIFFERS if cell.differs else "") for cell in line))
     return table
 
 
-def _table(title: str | None, label: str, *columns: str) -> Table:
+def bare_table(title: str | None, label: str, *columns: str) -> Table:
+    """An empty table without a frame: `label` heads the first column, the others hold numbers."""
     table = Table(
         title=Text(title) if title else None,
         title_justify="left",
@@ -122,18 +92,6 @@ def _table(title: str | None, label: str, *columns: str) -> Table:
     for column in columns:
         table.add_column(column, justify="right", style="dim" if column == PUBLISHED else None, no_wrap=True, overflow="fold")
     return table
-
-
-def _percentages(scores: Scores) -> tuple[float, ...]:
-    return scores.overall_iou, scores.mean_iou, *scores.precision
-
-
-def _score_cells(scores: Scores) -> list[str]:
-    return [*(f"{value:.2f}" for value in _percentages(scores)), f"{scores.sentences:,}"]
-
-
-def _difference_cells(scores: Scores, control: Scores) -> list[str]:
-    return [f"{ours - theirs:+.2f}" for ours, theirs in zip(_percentages(scores), _percentages(control), strict=True)]
 
 
 def _numbers(counted: Counted) -> tuple[int | None, int | None, int | None]:

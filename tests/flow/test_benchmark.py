@@ -18,7 +18,7 @@ from .conftest import Outcome
 
 Cmirnet = Callable[..., Outcome]
 WAYS = ["plain", "plain, normalised"]
-SHORT = ["--rounds", "2", "--samples", "16", "--json"]
+SHORT = ["--rounds", "1", "--samples", "16", "--json"]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def measure(cmirnet: Cmirnet, home: Path, *more: object) -> Outcome:
 
 
 def test_without_a_data_set_it_draws_one_and_measures_both_stores(cmirnet: Cmirnet):
-    outcome = cmirnet("benchmark", "data", "--size", "64", *SHORT)
+    outcome = cmirnet("benchmark", "data", "--size", "64", *SHORT, "--rounds", "2")
     assert outcome.code == 0
     found = outcome.data
     assert list(found["ways"]) == [*WAYS, "decoded", "encoded"]

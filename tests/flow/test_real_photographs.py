@@ -102,8 +102,8 @@ def test_masks_mirror_the_folders_of_the_input(cmirnet, road, coco128, tmp_path)
     nested = tmp_path / "in" / "kitchen"
     nested.mkdir(parents=True)
     (nested / PHOTO).write_bytes((coco128 / "images" / "train2017" / PHOTO).read_bytes())
-    assert cmirnet("predict", road / "run", tmp_path / "in", "--recursive", "-e", "The red cup!", "--out", tmp_path / "out").code == 0
-    assert (tmp_path / "out" / "masks" / "kitchen" / "000000000009.the-red-cup.png").is_file()
+    assert cmirnet("predict", road / "run", tmp_path / "in", "--recursive", "-e", "the red cup", "--out", tmp_path / "out").code == 0
+    assert (tmp_path / "out" / "masks" / "kitchen" / "000000000009.jpg.the-red-cup.png").is_file()
 
 
 def test_a_finished_run_is_not_trained_over(cmirnet, road):

@@ -51,6 +51,24 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
+def test_names_of_strangers_cannot_steer_the_terminal(console, capsys):
+    hostile = "a\x1b[2J\x07\r\x9b2J\u202eb"
+    visible = r"a\x1b[2J\x07\x0d\x9b2J\u202eb"
+    console.notice(hostile)
+    console.warn(hostile)
+    console.error(ImageError(hostile, hint=hostile))
+    console.result({}, hostile, console.table(None, ["name"], [[hostile]]))
+    out, err = capsys.readouterr()
+    assert [line.strip() for line in out.splitlines()] == [visible, "name", visible]
+    assert err == f"{visible}\nwarning: {visible}\nerror: {visible}\nhint: {visible}\n"
+
+
+def test_names_that_are_no_unicode_are_printed(console, capfd):
+    console.result({}, "a\udcffb")
+    console.notice("a\udcffb — café")
+    assert capfd.readouterr() == ("a\\udcffb\n", "a\\udcffb — café\n")
+
+
 def test_the_result_is_all_that_stdout_gets(console, capsys):
     console.notice("reading")
     console.warn("2 images are missing")

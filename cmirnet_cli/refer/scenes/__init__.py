@@ -1,5 +1,7 @@
 """Drawn scenes with expressions about them, written on disk in REFER layout: data to try everything with, without a download."""
 
+from cmirnet_cli.refer.scenes.amount import Amount
 from cmirnet_cli.refer.scenes.files import write_scenes
+from cmirnet_cli.refer.scenes.picture import PHOTOGRAPH_GRAIN
 
-__all__ = ["write_scenes"]
+__all__ = ["PHOTOGRAPH_GRAIN", "Amount", "write_scenes"]

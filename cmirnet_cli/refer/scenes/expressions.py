@@ -85,11 +85,19 @@ def refer(things: Sequence[Thing], rng: Random) -> dict[Thing, tuple[str, ...]]:
     wanted = rng.choice((2, 3))
     referents: dict[Thing, tuple[str, ...]] = {}
     for target in rng.sample(things, len(things)):
-        alike = any(thing.shape == target.shape or thing.color == target.color for thing in things if thing != target)
-        sentences = _sentences(target, things, rng.choice((2, 3)), rng) if alike else ()
+        sentences = _sentences(target, things, rng.choice((2, 3)), rng) if _has_rival(target, things) else ()
         if len(sentences) >= 2 and len(referents) < wanted:
             referents[target] = sentences
     return referents if len(referents) >= 2 else {}
+
+
+def refer_exactly(things: Sequence[Thing], sentences: Sequence[int], rng: Random) -> dict[Thing, tuple[str, ...]]:
+    """As `refer`, with one referent for each of `sentences`, which has that many; none where the scene does not offer them."""
+    referents: dict[Thing, tuple[str, ...]] = {}
+    rivalled = [thing for thing in rng.sample(things, len(things)) if _has_rival(thing, things)]
+    for target, count in zip(rivalled, sentences, strict=False):
+        referents[target] = _sentences(target, things, count, rng)
+    return referents if [len(said) for said in referents.values()] == list(sentences) else {}
 
 
 def means_only(expression: Expression, target: Thing, things: Sequence[Thing]) -> bool:
@@ -126,6 +134,11 @@ def plain_direction(start: Thing, end: Thing) -> str | None:
     if far < _APART or far < near * _SLANT:
         return None
     return max(_DIRECTIONS, key=lambda direction: _along(direction, across, down))
+
+
+def _has_rival(target: Thing, things: Sequence[Thing]) -> bool:
+    """Whether something else of the scene has the target's shape or colour."""
+    return any(thing.shape == target.shape or thing.color == target.color for thing in things if thing != target)
 
 
 def _along(direction: str, across: float, down: float) -> float:

@@ -13,15 +13,17 @@ import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from cmirnet_cli.errors import DataError
-from cmirnet_cli.refer.scenes.expressions import refer
-from cmirnet_cli.refer.scenes.picture import paint
-from cmirnet_cli.refer.scenes.world import SHAPES, Scene, Thing, compose
+from cmirnet_cli.refer.scenes.amount import Amount
+from cmirnet_cli.refer.scenes.expressions import refer, refer_exactly
+from cmirnet_cli.refer.scenes.picture import PAPER_GRAIN, paint
+from cmirnet_cli.refer.scenes.world import SHAPES, Frame, Scene, Thing, compose
 
 _CATEGORIES = {shape: number for number, shape in enumerate(SHAPES, start=1)}
 _JPEG = {"quality": 93, "subsampling": 0}
@@ -34,8 +36,9 @@ def write_scenes(
     *,
     dataset: str = "scenes",
     split_by: str = "demo",
-    images: Mapping[str, int],
-    size: int = 128,
+    images: Mapping[str, int | Amount],
+    size: int | tuple[int, int] = 128,
+    grain: float = PAPER_GRAIN,
     seed: int = 0,
     overwrite: bool = False,
     advance: Callable[[], object] = lambda: None,
@@ -49,8 +52,9 @@ def write_scenes(
         root: the folder that holds data sets; it is made where it is missing.
         dataset: the data set's name, a folder in `root`.
         split_by: the name between the brackets of `refs(…).p`.
-        images: how many images each split gets, by the split's name.
-        size: height and width of the images in pixels.
+        images: how many images each split gets, by the split's name; an `Amount` also fixes its referents and sentences.
+        size: width and height of the images in pixels; one number for both.
+        grain: how rough the paper is; `PHOTOGRAPH_GRAIN` makes files as heavy as photographs.
         seed: another seed draws other scenes.
         overwrite: whether a folder that is there already is replaced.
         advance: called after each image.
@@ -64,7 +68,7 @@ def write_scenes(
     root.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(prefix=f".{dataset}-", dir=root) as workshop:
         fresh, stale = Path(workshop, "fresh"), Path(workshop, "stale")
-        tables = _Tables(size)
+        tables = _Tables(Frame(*size) if isinstance(size, tuple) else Frame(size, size), grain)
         _write_images(fresh / "images", tables, images, seed, advance)
         (fresh / f"refs({split_by}).p").write_bytes(pickle.dumps(tables.refs, protocol=2))
         (fresh / "instances.json").write_text(json.dumps(tables.instances()), encoding="utf-8")
@@ -77,20 +81,22 @@ def write_scenes(
             raise DataError(f"cannot put the data set at {target}: {error.strerror}", hint="Is another process writing it?") from error
 
 
-def _write_images(folder: Path, tables: _Tables, images: Mapping[str, int], seed: int, advance: Callable[[], object]) -> None:
-    for split, count in images.items():
+def _write_images(folder: Path, tables: _Tables, images: Mapping[str, int | Amount], seed: int, advance: Callable[[], object]) -> None:
+    for split, amount in images.items():
         (folder / split).mkdir(parents=True)
-        for number in range(count):
-            scene, referents = _described_scene(Random(f"{seed}/{split}/{number}"))
+        asked = amount.sentences_of_images() if isinstance(amount, Amount) else repeat(None, amount)
+        for number, sentences in enumerate(asked):
+            scene, referents = _described_scene(Random(f"{seed}/{split}/{number}"), sentences)
             file_name = tables.add(split, scene, referents)
-            paint(scene, tables.size).save(folder / file_name, "JPEG", **_JPEG)
+            paint(scene, tables.frame, tables.grain).save(folder / file_name, "JPEG", **_JPEG)
             advance()
 
 
-def _described_scene(rng: Random) -> tuple[Scene, dict[Thing, tuple[str, ...]]]:
+def _described_scene(rng: Random, sentences: Sequence[int] | None) -> tuple[Scene, dict[Thing, tuple[str, ...]]]:
+    """A scene with referents; how many sentences each of them has may be given."""
     while True:
         scene = compose(rng)
-        referents = refer(scene.things, rng)
+        referents = refer(scene.things, rng) if sentences is None else refer_exactly(scene.things, sentences, rng)
         if referents:
             return scene, referents
 
@@ -106,7 +112,8 @@ def _sync(folder: Path) -> None:
 class _Tables:
     """The rows of `instances.json` and of the refs file, numbered as they come."""
 
-    size: int
+    frame: Frame
+    grain: float
     images: list[Record] = field(default_factory=list)
     annotations: list[Record] = field(default_factory=list)
     refs: list[Record] = field(default_factory=list)
@@ -116,7 +123,7 @@ class _Tables:
         """Enters one scene and returns the name of its image's file below `images/`."""
         image_id = len(self.images) + 1
         file_name = f"{split}/scene_{image_id:06d}.jpg"
-        self.images.append({"id": image_id, "file_name": file_name, "height": self.size, "width": self.size})
+        self.images.append({"id": image_id, "file_name": file_name, "height": self.frame.height, "width": self.frame.width})
         for thing in scene.things:
             annotation = self._annotation(thing, image_id)
             self.annotations.append(annotation)
@@ -125,7 +132,7 @@ class _Tables:
         return file_name
 
     def _annotation(self, thing: Thing, image_id: int) -> Record:
-        corners = [(round(self.size * x, 2), round(self.size * y, 2)) for x, y in thing.outline()]
+        corners = [(round(x, 2), round(y, 2)) for x, y in (self.frame.place(*corner) for corner in thing.outline())]
         xs, ys = zip(*corners, strict=True)
         return {
             "id": len(self.annotations) + 1,

@@ -1,6 +1,6 @@
 """What a scene holds: a few coloured shapes that don't touch, many of them alike in shape or colour.
 
-All lengths are fractions of the image's side, x grows to the right and y downwards.
+All lengths are fractions of the scene's side, x grows to the right and y downwards; a `Frame` puts them into an image.
 """
 
 from __future__ import annotations
@@ -76,6 +76,23 @@ class Thing:
         """The corners of the polygon that is drawn and annotated."""
         cos, sin = self.radius * math.cos(self.tilt), self.radius * math.sin(self.tilt)
         return tuple((self.x + x * cos - y * sin, self.y + x * sin + y * cos) for x, y in OUTLINES[self.shape])
+
+
+@dataclass(frozen=True)
+class Frame:
+    """An image of `width` × `height` pixels; a scene is a square as large as fits, in its middle."""
+
+    width: int
+    height: int
+
+    @property
+    def side(self) -> int:
+        """Pixels of the scene's side."""
+        return min(self.width, self.height)
+
+    def place(self, x: float, y: float) -> Point:
+        """Where a point of the scene lies in the image, in pixels."""
+        return (self.width - self.side) / 2 + self.side * x, (self.height - self.side) / 2 + self.side * y
 
 
 @dataclass(frozen=True)

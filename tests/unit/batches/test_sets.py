@@ -136,6 +136,15 @@ def test_batch_holds_what_its_samples_hold(small_cache: Cache, collate: Collate)
     assert batch.sent_ids == tuple(sample.sent_id for sample in chosen)
 
 
+@pytest.mark.parametrize("flip", [False, True])
+def test_batches_fetched_at_once_hold_what_single_items_hold(small_cache: Cache, collate: Collate, flip: bool):
+    samples = TrainingSet(small_cache, "train", data(flip=flip), seed=3, epoch=1)
+    loader = training_batches(samples, collate, 3)
+    assert loader.batch_sampler is not None
+    for batch, items in zip(loader, loader.batch_sampler, strict=True):
+        assert same(batch, collate([samples[item] for item in items]))
+
+
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_every_sentence_is_evaluated_exactly_once(small_cache: Cache, split: str):
     items = list(EvaluationSet(small_cache, split, 64))

@@ -16,6 +16,8 @@ from cmirnet_cli.refer.referent import ReferDataset
 
 Draw = Callable[..., ReferDataset]
 
+AGAIN = "cmirnet prepare-data drawn --split-by made --size 16"
+
 
 @pytest.fixture
 def folder(draw: Draw, tmp_path: Path) -> Path:
@@ -49,7 +51,7 @@ def test_a_missing_shard_is_named_with_the_command_that_prepares_it(folder: Path
     (folder / "images-00000.h5").unlink()
     with pytest.raises(CacheError, match=r"images-00000\.h5 missing") as caught:
         Cache.open(folder)
-    assert caught.value.hint == f"prepare it again with: cmirnet prepare-data refcoco+ --split-by unc --out {folder.parent} --overwrite"
+    assert caught.value.hint == f"prepare it again with: {AGAIN} --out {folder.parent} --overwrite"
     assert verify(folder) == [Damage("images-00000.h5", "missing")]
 
 

@@ -43,6 +43,14 @@ def test_images_equal_pils_bilinear_resize(cache: Cache, dataset: ReferDataset):
             np.testing.assert_array_equal(cache.image(row, size), np.asarray(expected))
 
 
+def test_an_image_is_read_into_the_place_that_is_given(cache: Cache):
+    places = np.zeros((3, 16, 16, 3), np.uint8)
+    for row, place in enumerate(places):
+        assert cache.image(row, 16, place) is place
+        assert cache.sample(row, 0, 16, place).image is place
+    np.testing.assert_array_equal(places, [cache.image(row, 16) for row in range(3)])
+
+
 def test_a_mask_is_its_box_at_original_size_and_pils_nearest_resize_of_it_elsewhere(cache: Cache, dataset: ReferDataset):
     for row, referent in enumerate(dataset.referents):
         x0, y0, x1, _, _, y1, _, _ = referent.objects[0][0]

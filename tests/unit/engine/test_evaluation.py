@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pycocotools import mask as coco
 
 from cmirnet_cli.batches.sets import EvaluationSet, shuffled_texts
 from cmirnet_cli.cache.reader import Cache
@@ -99,8 +100,25 @@ def test_progress_adds_up_to_the_number_of_sentences(judge: Judge, small_cache: 
 
 
 def test_control_asks_every_referent_for_another_ones_sentences(judge: Judge, small_cache: Cache):
-    result = evaluate_split(judge, small_cache, "val", 64, PROTOCOLS, control=True)
+    result = evaluate_split(judge, small_cache, "val", 64, PROTOCOLS, controls=["shuffled-text"])
     lent = {text for texts in shuffled_texts(small_cache, "val").values() for text in texts}
-    assert [s.sent_id for s in result.control] == [s.sent_id for s in result.sentences]
-    assert {s.text for s in result.control} == lent
-    assert all(asked.text != said.text for asked, said in zip(result.control, result.sentences, strict=True))
+    shuffled = result.controls["shuffled-text"]
+    assert [s.sent_id for s in shuffled] == [s.sent_id for s in result.sentences]
+    assert {s.text for s in shuffled} == lent
+    assert all(asked.text != said.text for asked, said in zip(shuffled, result.sentences, strict=True))
+
+
+def test_kept_masks_are_those_that_were_counted(judge: Judge, small_cache: Cache):
+    found = evaluate_split(replace(judge, keep_masks=True), small_cache, "val", 64, PROTOCOLS, controls=["no-image"])
+    rows = {small_cache.referent(row).ref_id: row for row in small_cache.referents("val").tolist()}
+    for sentence in found.sentences:
+        assert sentence.rle is not None
+        kept, target = coco.decode(dict(sentence.rle)) > 0, small_cache.mask(rows[sentence.ref_id], None) > 0
+        counted = sentence.overlaps["original"]
+        assert ((kept & target).sum(), (kept | target).sum()) == (counted.intersection, counted.union)
+        assert kept.sum() == counted.predicted
+    assert all(sentence.rle is None for sentence in found.controls["no-image"])
+
+
+def test_masks_are_kept_on_demand_only(judge: Judge, small_cache: Cache):
+    assert all(score.rle is None for score in evaluate(judge, EvaluationSet(small_cache, "val", 64), PROTOCOLS))

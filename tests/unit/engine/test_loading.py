@@ -67,8 +67,10 @@ def test_another_sentence_is_a_difference():
     assert complaint(batch(3, 5)).endswith("sentences (3, 5) instead of (3, 4)")
 
 
-def test_all_that_differs_is_named():
+def test_the_first_that_differ_are_named_and_the_others_counted():
     assert complaint(replace(batch(4, 3), sent_ids=(3, 4))).endswith("the tokens of sentence 3, the tokens of sentence 4")
+    wrong = replace(batch(4, 3), sent_ids=(3, 4), image=255 - batch(3, 4).image)
+    assert complaint(wrong).endswith("the pixels of sentence 3, the pixels of sentence 4, the tokens of sentence 3 and 1 more")
 
 
 def test_fewer_batches_are_a_difference():
@@ -122,7 +124,7 @@ def test_every_round_loads_all_batches_and_the_threads_are_as_before(small_cache
             yield found
 
     threads = torch.get_num_threads()
-    timings = time_loading({"decoded": counted}, 6, 2, lambda done: None)
+    timings = time_loading({"decoded": counted}, 6, 2, at_least=0)
     assert loaded == [2] * 6
     assert len(timings["decoded"].seconds) == 2
     assert torch.get_num_threads() == threads

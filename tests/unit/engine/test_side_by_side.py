@@ -9,7 +9,7 @@ from cmirnet_cli.engine.side_by_side import Spread, Timing, side_by_side
 
 def test_ways_take_turns_in_their_order():
     ran: list[str] = []
-    timings = side_by_side({"slow": lambda: ran.append("slow"), "fast": lambda: ran.append("fast")}, items=4, rounds=3)
+    timings = side_by_side({"slow": lambda: ran.append("slow"), "fast": lambda: ran.append("fast")}, items=4, rounds=3, at_least=0)
     assert ran == ["slow", "fast"] * 3
     assert list(timings) == ["slow", "fast"]
     assert all(len(timing.seconds) == 3 and timing.items == 4 and min(timing.seconds) >= 0 for timing in timings.values())
@@ -17,8 +17,15 @@ def test_ways_take_turns_in_their_order():
 
 def test_advance_hears_of_every_run():
     heard: list[int] = []
-    side_by_side({"a": lambda: None, "b": lambda: None}, items=1, rounds=4, advance=heard.append)
+    side_by_side({"a": lambda: None, "b": lambda: None}, items=1, rounds=4, at_least=0, advance=heard.append)
     assert heard == [1] * 8
+
+
+def test_a_way_that_is_soon_done_is_run_until_its_turn_is_filled():
+    ran: list[str] = []
+    timing = side_by_side({"fast": lambda: ran.append("fast")}, items=1, rounds=1, at_least=0.02)["fast"]
+    assert len(ran) > 1
+    assert timing.seconds[0] * len(ran) >= 0.02
 
 
 def test_milliseconds_are_those_of_one_item():

@@ -113,7 +113,7 @@ def test_a_mask_picture_is_taken_as_people_see_it(folder: Path) -> None:
 def test_an_outline_drawn_on_the_lying_picture_is_refused(folder: Path) -> None:
     Image.new("RGB", (30, 20)).save(folder / "photos" / "turned.jpg", exif=turned(6))
     line = without("polygons") | {"image": "photos/turned.jpg", "mask": "masks/cup.png"}
-    with pytest.raises(AnnotationError, match=r"line 1: an RLE has the size \[20, 30\]; the image's \[height, width\] is \[30, 20\]"):
+    with pytest.raises(AnnotationError, match=r"line 1: field 'mask': .*cup.png is 30×20, but its image is 20×30"):
         read_jsonl(write(folder, line))
 
 
@@ -156,7 +156,12 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(folder: Path) -> Non
         (without("polygons") | {"rle": {}}, "an RLE has the size None"),
         (without("polygons") | {"mask": 1}, "field 'mask' is 1; it must be a path"),
         (without("polygons") | {"mask": "masks/absent.png"}, "field 'mask': .*absent.png cannot be read"),
-        (without("polygons") | {"mask": "photos/wide.png"}, r"the size \[20, 31\]"),
+        (without("polygons") | {"mask": "photos/wide.png"}, "field 'mask': .*wide.png is 31×20, but its image is 30×20"),
+        (LINE | {"expression": " \t"}, "the expression is empty"),
+        (LINE | {"expression": "a\0b"}, "field 'expression' is .* without NUL"),
+        (LINE | {"split": ""}, "field 'split' is ''; it must be a name"),
+        (LINE | {"split": "val\x1b[2J"}, "field 'split' is .* printable"),
+        (LINE | {"split": "v" * 101}, "field 'split' is .* 1 to 100 printable"),
     ],
 )
 def test_a_wrong_line_is_named_with_its_number(folder: Path, line: Any, said: str) -> None:

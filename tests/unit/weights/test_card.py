@@ -14,6 +14,7 @@ import yaml
 from cmirnet_cli.engine.segmenter import Segmenter
 from cmirnet_cli.errors import UsageError, WeightsError
 from cmirnet_cli.metrics.scored import Overlap, SentenceScore, SplitScores
+from cmirnet_cli.metrics.splits import Rules, report
 from cmirnet_cli.reports.scores_file import describe
 from cmirnet_cli.weights.bundle import Bundle, load_bundle
 
@@ -26,12 +27,25 @@ def segmenter(bundle: Bundle) -> Segmenter:
 @pytest.fixture
 def scores(tmp_path: Path) -> Path:
     """What `cmirnet eval --out` writes about two sentences, one found wholly and one by half."""
-    overlaps = [{"paper": Overlap(10, 10), "original": Overlap(40, 40)}, {"paper": Overlap(5, 10), "original": Overlap(20, 80)}]
+    overlaps = [
+        {"paper": Overlap(10, 10, 10), "original": Overlap(40, 40, 40)},
+        {"paper": Overlap(5, 10, 5), "original": Overlap(20, 80, 20)},
+    ]
     sentences = tuple(SentenceScore(k, k, f"{k}", "text", each) for k, each in enumerate(overlaps))
-    scored = [SplitScores("testA", ("paper", "original"), sentences, ())]
+    scored = [SplitScores("testA", ("paper", "original"), sentences)]
     data = {"dataset": "refcoco", "split_by": "unc", "fingerprint": "x"}
     path = tmp_path / "scores.json"
-    path.write_text(json.dumps({"schema_version": 1, "program": "0", "weights": {}, "data": data, **describe(scored)}))
+    path.write_text(
+        json.dumps(
+            {
+                "schema_version": 1,
+                "program": "0",
+                "weights": {},
+                "data": data,
+                **describe([report(each, Rules()) for each in scored], Rules()),
+            }
+        )
+    )
     return path
 
 

@@ -1,0 +1,47 @@
+"""What `cmirnet predict` can be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+_ASKED, _MASKS, _WRITTEN, _GOING = "What to find", "Masks", "What to write", "When something goes wrong"
+_INPUT = "Image files, folders or quoted patterns; - for a list of files on standard input."
+
+Inputs: TypeAlias = Annotated[list[str] | None, typer.Argument(metavar="[INPUT…]", help=_INPUT, show_default=False)]
+Expression: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--expression", "-e", metavar="TEXT", help="What to find; can be repeated.", rich_help_panel=_ASKED)
+]
+Expressions: TypeAlias = Annotated[
+    str | None, typer.Option("--expressions", metavar="FILE|-", help="More of them, one a line.", rich_help_panel=_ASKED)
+]
+Pairs: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--pairs", metavar="FILE|-", help="CSV or JSONL with an image and an expression in each line.", rich_help_panel=_ASKED),
+]
+Recursive: TypeAlias = Annotated[bool, typer.Option("--recursive", "-r", help="Look into folders below.", rich_help_panel=_ASKED)]
+Threshold: TypeAlias = Annotated[
+    float,
+    typer.Option("--threshold", min=0, max=1, metavar="P", help="A mask has all pixels more probable than P.", rich_help_panel=_MASKS),
+]
+LargestComponent: TypeAlias = Annotated[
+    bool, typer.Option("--largest-component", help="Keep only the largest connected part of each mask.", rich_help_panel=_MASKS)
+]
+Out: TypeAlias = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write to.", rich_help_panel=_WRITTEN)]
+Coco: TypeAlias = Annotated[
+    Path | None, typer.Option("--coco", metavar="FILE", help="Also write all masks as one COCO file.", rich_help_panel=_WRITTEN)
+]
+Overlay: TypeAlias = Annotated[bool, typer.Option("--overlay", help="Also draw each mask on its photo.", rich_help_panel=_WRITTEN)]
+Cutout: TypeAlias = Annotated[bool, typer.Option("--cutout", help="Also cut each object out of its photo.", rich_help_panel=_WRITTEN)]
+Soft: TypeAlias = Annotated[bool, typer.Option("--soft", help="Also write probabilities as grey pictures.", rich_help_panel=_WRITTEN)]
+GalleryPage: TypeAlias = Annotated[
+    bool, typer.Option("--gallery", help="Also write gallery.html, one page to look through.", rich_help_panel=_WRITTEN)
+]
+FailFast: TypeAlias = Annotated[
+    bool, typer.Option("--fail-fast", help="Stop at the first image that cannot be read.", rich_help_panel=_GOING)
+]
+SkipExisting: TypeAlias = Annotated[
+    bool, typer.Option("--skip-existing", help="Go on with a run that was broken off.", rich_help_panel=_GOING)
+]

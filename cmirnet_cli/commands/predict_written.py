@@ -1,0 +1,109 @@
+"""What `cmirnet predict` writes, and what it says in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from cmirnet_cli.console import console
+
+if TYPE_CHECKING:
+    from cmirnet_cli.engine.prediction import MaskRule
+    from cmirnet_cli.engine.questions import Question
+    from cmirnet_cli.reports.prediction_index import Lines
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is written, and when something may stand there already.
+
+    Raises:
+        BadParameter: an earlier run is to be continued and replaced at once.
+    """
+
+    out: Path
+    kinds: Sequence[str]
+    coco: Path | None
+    gallery: bool
+    fail_fast: bool
+    skip_existing: bool
+    overwrite: bool
+
+    def __post_init__(self) -> None:
+        if self.skip_existing and self.overwrite:
+            raise typer.BadParameter("--skip-existing goes on with an earlier run and --overwrite replaces it: give one of them")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one process did of its part: photos that were finished before, and those that cannot be read, with the reason."""
+
+    skipped: int
+    problems: Sequence[tuple[str, str]]
+
+
+def kinds_of(*, overlay: bool, cutout: bool, soft: bool) -> Sequence[str]:
+    """The kinds of pictures that are written."""
+    from cmirnet_cli.reports.predictions import CUTOUTS, MASKS, OVERLAYS, PROBABILITIES
+
+    return [MASKS, *([OVERLAYS] if overlay else []), *([CUTOUTS] if cutout else []), *([PROBABILITIES] if soft else [])]
+
+
+def begin(weights: str, rule: MaskRule, wanted: Wanted) -> None:
+    """Refuse what cannot be written, before the first image is read.
+
+    Raises:
+        UsageError: something stands there that may not be replaced, or was made with other settings.
+        CmirnetError: nothing can be written there.
+    """
+    from cmirnet_cli.reports import prediction_start as start
+    from cmirnet_cli.reports.files import require_free
+    from cmirnet_cli.weights.source import fingerprint
+
+    if wanted.coco:
+        require_free([wanted.coco], overwrite=wanted.overwrite or wanted.skip_existing)
+        start.require_writable(wanted.coco.parent)
+    settings = {"weights": fingerprint(weights), "threshold": rule.threshold, "largest_component": rule.largest_component}
+    start.begin(wanted.out, settings, skip_existing=wanted.skip_existing, overwrite=wanted.overwrite)
+
+
+def finish(questions: Sequence[Question], wanted: Wanted, ended: Sequence[Outcome]) -> None:
+    """Put together what all processes wrote, and report."""
+    from cmirnet_cli.reports.prediction_index import INDEX, unite
+    from cmirnet_cli.reports.prediction_start import sweep_all
+
+    lines = unite(wanted.out, [(each.photo.name.as_posix(), expression) for each in questions for expression in each.expressions])
+    sweep_all(wanted.out)
+    made = _write_pages(lines, wanted)
+    problems = _in_order([problem for each in ended for problem in each.problems], questions)
+    for _, problem in problems:
+        console.warn(problem)
+    counts = {"images": len(questions), "masks": len(lines), "skipped": sum(each.skipped for each in ended)}
+    listed = [{"image": image, "problem": problem} for image, problem in problems]
+    console.result(
+        {"out": wanted.out, **counts, "predictions": wanted.out / INDEX, **made, "problems": listed},
+        f"{len(lines):,} masks of {len(questions) - len(problems):,} images in {wanted.out / 'masks'}",
+        *([f"{counts['skipped']:,} images were finished before"] if counts["skipped"] else []),
+        *([f"{len(problems):,} images could not be read"] if problems else []),
+        *(f"{name}: {path}" for name, path in made.items() if path),
+    )
+
+
+def _write_pages(lines: Lines, wanted: Wanted) -> dict[str, Path | None]:
+    from cmirnet_cli.reports.coco import write_coco
+    from cmirnet_cli.reports.prediction_gallery import GALLERY, write_gallery
+
+    if wanted.coco:
+        write_coco(wanted.coco, lines)
+    if wanted.gallery and (shown := write_gallery(wanted.out, lines)) < len(lines):
+        console.notice(f"{GALLERY} shows {shown:,} of {len(lines):,} masks: more would be too much for a browser")
+    return {"coco": wanted.coco, "gallery": wanted.out / GALLERY if wanted.gallery else None}
+
+
+def _in_order(problems: Sequence[tuple[str, str]], questions: Sequence[Question]) -> Sequence[tuple[str, str]]:
+    places = {str(question.photo.path): place for place, question in enumerate(questions)}
+    return sorted(problems, key=lambda problem: places[problem[0]])

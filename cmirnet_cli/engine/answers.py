@@ -1,0 +1,45 @@
+"""Photos with expressions in, masks out, one photo at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from cmirnet_cli.engine.photos import read_photo
+from cmirnet_cli.engine.pixels import Pixels
+from cmirnet_cli.engine.prediction import MaskRule, Prediction
+from cmirnet_cli.engine.questions import Question
+from cmirnet_cli.engine.segmenter import Segmenter
+from cmirnet_cli.errors import ImageError
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a question: predictions, to be taken once and in order, or the reason why there are none.
+
+    Attributes:
+        question: as asked.
+        pixels: the photo, uint8 (H, W, 3); None where it cannot be read.
+        predictions: computed as they are taken, a batch of expressions at a time, so that thousands need no more memory than a few.
+        problem: why the photo cannot be read.
+    """
+
+    question: Question
+    pixels: Pixels | None
+    predictions: Iterator[Prediction]
+    problem: ImageError | None = None
+
+
+def answer_all(segmenter: Segmenter, questions: Iterable[Question], rule: MaskRule, advance: Callable[[int], object]) -> Iterator[Answer]:
+    """Ask about photo after photo; a photo that cannot be read becomes an answer with its problem and the rest goes on."""
+    for question in questions:
+        yield _answer(segmenter, question, rule)
+        advance(1)
+
+
+def _answer(segmenter: Segmenter, question: Question, rule: MaskRule) -> Answer:
+    try:
+        pixels = read_photo(question.photo.path)
+    except ImageError as problem:
+        return Answer(question, None, iter(()), problem)
+    return Answer(question, pixels, segmenter.find(pixels, question.expressions, rule))

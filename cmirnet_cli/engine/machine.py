@@ -1,0 +1,98 @@
+"""The machine that something is measured on, and processes whose time and memory are measured. Light: imports no torch."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TypeVar
+
+LIBRARIES = ("torch", "transformers", "h5py", "numpy", "pillow", "pycocotools")
+MIB = 1 << 20
+STANDARD_ERROR = 2
+Result = TypeVar("Result")
+
+
+def machine() -> dict[str, object]:
+    """As plain data: processor, cores that this process may use, memory in GiB, system, Python and libraries."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
+
+
+def machine_in_words() -> str:
+    """One line of it."""
+    facts = machine()
+    return f"{facts['processor']}, {facts['cores']} cores, {facts['memory_gib']} GiB, Python {facts['python']}"
+
+
+def peak_memory_mib() -> float:
+    """The most memory that this process held so far."""
+    status = Path("/proc/self/status")
+    lines = status.read_text(encoding="utf-8").splitlines() if status.is_file() else []
+    kibibytes = (int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))  # getrusage counts what the parent held, too
+    return next((value / 1024 for value in kibibytes), _used_mib(resource.getrusage(resource.RUSAGE_SELF)))
+
+
+def children_memory_mib() -> float:
+    """The most memory that any one child of this process held, of those that ended."""
+    return _used_mib(resource.getrusage(resource.RUSAGE_CHILDREN))
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that ran in a process of its own: its exit code, how long it took, the most memory it held."""
+
+    code: int
+    seconds: float
+    memory_mib: float
+
+
+def run_command(words: Sequence[str]) -> Finished:
+    """Run a command and wait for it; what it prints goes to stderr."""
+    started = time.perf_counter()
+    process = subprocess.Popen(words, stdout=STANDARD_ERROR)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return Finished(process.returncode, time.perf_counter() - started, _used_mib(usage))
+
+
+def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Result:
+    """Call a function in a new process that imports only what it needs; function, arguments and result must be picklable.
+
+    Processes that the function starts are started as this one would: a spawned process would spawn its own.
+    """
+    own = multiprocessing.get_start_method()
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, _start_processes_by, (own,)) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def _start_processes_by(method: str) -> None:
+    multiprocessing.set_start_method(method, force=True)
+
+
+def _used_mib(usage: resource.struct_rusage) -> float:
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / MIB
+
+
+def _processor() -> str:
+    """The model's name, where the system tells it."""
+    table = Path("/proc/cpuinfo")
+    lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
+    names = (value.strip() for key, _, value in (line.partition(":") for line in lines) if key.strip() == "model name")
+    return next(names, platform.processor() or platform.machine())

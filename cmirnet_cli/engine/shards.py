@@ -1,0 +1,73 @@
+"""Several processes that share one list of photos: each takes its part, and the first one puts the parts together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+from torch import distributed
+
+from cmirnet_cli.engine.devices import pick_device
+
+Item = TypeVar("Item")
+
+LONGEST_WAIT = timedelta(days=30)
+"""How long a process that has finished waits for the others; the usual half an hour may be too short for a long list."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of `count` processes, the `rank`-th of them from 0."""
+
+    rank: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether it is the one that does what is done once."""
+        return self.rank == 0
+
+    def part(self, items: Sequence[Item]) -> Sequence[Item]:
+        """Every `count`-th item, so that the parts are alike; together they are all items."""
+        return items[self.rank :: self.count]
+
+    def wait(self) -> None:
+        """Until all processes have come here."""
+        if self.count > 1:
+            distributed.barrier()
+
+    def gather(self, items: Sequence[Item]) -> list[Item]:
+        """The items of all processes, once all have come here."""
+        if self.count == 1:
+            return list(items)
+        parts: list[Sequence[Item]] = [()] * self.count
+        distributed.all_gather_object(parts, items)
+        return [item for part in parts for item in part]
+
+    def device(self, name: str) -> torch.device:
+        """As `pick_device`; where several processes share a machine's GPUs and no number is given, each takes the next one."""
+        device = pick_device(name)
+        if self.count > 1 and device == torch.device("cuda"):
+            return torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
+        return device
+
+
+@contextmanager
+def joined() -> Iterator[Shard]:
+    """This process among those that a launcher such as torchrun started; alone if there is none.
+
+    They talk over the CPU, to wait for each other and to exchange a few words, so GPUs need no common library.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Shard()
+        return
+    distributed.init_process_group("gloo", timeout=LONGEST_WAIT)
+    try:
+        yield Shard(distributed.get_rank(), distributed.get_world_size())
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,81 @@
+"""Several ways of doing the same, timed in one process and by turns, so that whatever else the machine does meets them all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+SHORTEST = 0.25
+"""Seconds: shorter turns are decided by what else the machine does."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The middle one of several measurements, and the outermost ones."""
+
+    median: float
+    lowest: float
+    highest: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Spread:
+        """Of at least one measurement."""
+        return cls(median(values), min(values), max(values))
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long one way took: the seconds of each round, in each of which it went through `items` samples, images or steps."""
+
+    seconds: tuple[float, ...]
+    items: int
+
+    @property
+    def milliseconds(self) -> Spread:
+        """Of one item."""
+        return Spread.of([1000 * seconds / self.items for seconds in self.seconds])
+
+    @property
+    def per_second(self) -> float:
+        """Items a second, in the middle round."""
+        return self.items / median(self.seconds)
+
+    def times_faster_than(self, other: Timing) -> Spread:
+        """How many times as fast as another way, compared round by round."""
+        return Spread.of([theirs / ours for theirs, ours in zip(other.seconds, self.seconds, strict=True)])
+
+
+def side_by_side(
+    ways: Mapping[str, Callable[[], object]],
+    items: int,
+    rounds: int,
+    *,
+    at_least: float = SHORTEST,
+    advance: Callable[[int], object] = lambda done: None,
+) -> dict[str, Timing]:
+    """Time every way in each round, in the order given; nothing is run beforehand to warm it up.
+
+    Args:
+        ways: each goes through all items when it is called.
+        items: how many those are.
+        rounds: how often all ways take their turn.
+        at_least: seconds that a turn lasts; a way that is sooner done is run again, and the turn counts as its mean.
+        advance: told of each turn that is over; `rounds · len(ways)` in all.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            seconds[name].append(_turn(way, at_least))
+            advance(1)
+    return {name: Timing(tuple(taken), items) for name, taken in seconds.items()}
+
+
+def _turn(way: Callable[[], object], at_least: float) -> float:
+    """Mean seconds of as many runs as fill a turn."""
+    started, runs, elapsed = time.perf_counter(), 0, 0.0
+    while runs == 0 or elapsed < at_least:
+        way()
+        runs, elapsed = runs + 1, time.perf_counter() - started
+    return elapsed / runs

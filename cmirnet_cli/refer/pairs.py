@@ -1,0 +1,109 @@
+"""Lists of what to predict: pairs of an image and an expression as CSV or JSONL, and plain lines; from a file or from standard input.
+
+image,expression
+photos/cup.jpg,"the cup, the ""red"" one"
+
+{"image": "photos/cup.jpg", "expression": "the red cup"}
+
+Paths of images are as seen from the file's own folder, those of standard input as seen from the current one. Other columns and fields
+are left alone.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmirnet_cli.errors import AnnotationError
+from cmirnet_cli.refer.images import is_path
+from cmirnet_cli.refer.records import Record, parse_json, read_bytes
+
+STANDARD_INPUT = "-"
+"""The name under which standard input is read."""
+
+COLUMNS = ("image", "expression")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An image and what is asked about it.
+
+    Attributes:
+        path: where the image is.
+        written: the same as the list has it.
+        expression: with at least one character that is no space.
+    """
+
+    path: Path
+    written: Path
+    expression: str
+
+
+def read_pairs(source: str) -> list[Pair]:
+    """The pairs of a CSV file with a header, or of a JSONL file; which of them it is shows in its first character.
+
+    Raises:
+        AnnotationError: the list cannot be read or is empty; file, line and field are named.
+    """
+    text = _text(source)
+    file = Path(source)
+    folder = Path() if source == STANDARD_INPUT else file.parent
+    records = _json_lines(text, file) if text.lstrip().startswith("{") else _csv_rows(text, file)
+    pairs = [_pair(record, folder) for record in records]
+    if not pairs:
+        raise AnnotationError(f"{source} holds no pair", hint="one line a pair, with image and expression")
+    return pairs
+
+
+def read_lines(source: str) -> list[str]:
+    """The lines of a text file without the spaces around them; those that hold nothing else are skipped.
+
+    Raises:
+        AnnotationError: it cannot be read or is empty.
+    """
+    lines = [line.strip() for line in _text(source).split("\n") if line.strip()]
+    if any("\0" in line for line in lines):
+        raise AnnotationError(f"{source} is no list: it holds NUL characters", hint="write one entry a line, as text")
+    if not lines:
+        raise AnnotationError(f"{source} holds no line", hint="write one entry a line")
+    return lines
+
+
+def _text(source: str) -> str:
+    data = sys.stdin.buffer.read() if source == STANDARD_INPUT else read_bytes(Path(source))
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{source} is not UTF-8 text: {error}", hint="save it as UTF-8") from error
+
+
+def _json_lines(text: str, file: Path) -> Iterator[Record]:
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            where = f"line {number}"
+            yield Record.of(parse_json(line, f"{file}: {where}"), file, where)
+
+
+def _csv_rows(text: str, file: Path) -> Iterator[Record]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    try:
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        if missing:
+            raise AnnotationError(f"{file} has no column {missing[0]!r}", hint="its first line must be: image,expression")
+        for row in reader:
+            yield Record.of(row, file, f"line {reader.line_num}")
+    except csv.Error as error:
+        raise AnnotationError(f"{file}: line {reader.line_num} is not CSV: {error}", hint="put cells with commas in quotes") from error
+
+
+def _pair(record: Record, folder: Path) -> Pair:
+    image, expression = (record.text(name) for name in COLUMNS)
+    if not is_path(image):
+        raise record.wrong("image", "the path of a file")
+    if not expression.strip():
+        raise record.refused("the expression is empty")
+    return Pair(folder / image, Path(image), expression)

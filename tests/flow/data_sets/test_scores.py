@@ -1,0 +1,142 @@
+"""`cmirnet eval` end to end on a data set with sentences that refer to nothing: its tables, its files, its comparisons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pycocotools import mask as coco
+
+from cmirnet_cli.commands.evaluate import ControlName
+from cmirnet_cli.metrics.scored import CONTROLS
+
+SPLITS = ("train", "val", "testA", "testB")
+
+
+@pytest.fixture
+def scored(cmirnet: Callable[..., Any], prepared: Any, build: Any, untrained: Any, tmp_path: Path) -> Callable[..., Any]:
+    """Scores a small model of random weights on drawn gRefCOCO with more options; the first time writes `tmp_path/first`."""
+    build.grefcoco()
+    cache, _ = prepared("grefcoco")
+    weights = untrained()
+
+    def evaluate(*options: object, cache: Path = cache.folder) -> Any:
+        return cmirnet("eval", weights, "--cache", cache, "--device", "cpu", *options)
+
+    assert evaluate("--split", "all", "--save-masks", "--out", tmp_path / "first").code == 0
+    return evaluate
+
+
+def written(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "scores.json").read_text())
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "sentences.jsonl").read_text().splitlines()]
+
+
+def test_one_table_holds_a_row_for_each_split_and_protocol(scored):
+    rows = [line.split() for line in scored("--split", "all").out.splitlines()]
+    labels = [row[:2] for row in rows if row and row[0] in SPLITS]
+    assert labels[:8] == [[split, protocol] for split in SPLITS for protocol in ("paper", "original")]
+    assert [row[-1] for row in rows if row and row[0] in SPLITS][:8] == ["4"] * 8
+
+
+def test_scores_say_what_they_are_scores_of(scored, tmp_path):
+    said = written(tmp_path / "first")
+    assert said["settings"].items() >= {"image_size": 64, "tokens": 20, "batch_size": 8, "device": "cpu", "precision": "fp32"}.items()
+    assert len(said["weights"]["sha256"]) == len(said["data"]["fingerprint"]) == 64
+    assert said["libraries"]["torch"]
+    assert set(said["splits"]) == set(SPLITS)
+
+
+def test_kept_masks_and_written_facts_agree_with_the_scores(scored, tmp_path):
+    said, sentences = written(tmp_path / "first")["splits"]["val"]["original"], lines(tmp_path / "first")
+    mine = [line for line in sentences if line["split"] == "val"]
+    masks = [coco.decode(line["rle"]) for line in mine]
+    assert [mask.shape for mask in masks] == [(40, 60)] * 4
+    assert [int(mask.sum()) for mask in masks] == [line["original"]["predicted"] for line in mine]
+    assert [line["area"] for line in mine] == [700, 400, 400, 0]
+    right = [mask.sum() < 50 if line["area"] == 0 else line["original"]["iou"] for line, mask in zip(mine, masks, strict=True)]
+    assert all(mask.sum() >= 50 for mask, line in zip(masks, mine, strict=True) if line["area"])
+    assert said["generalised"]["gIoU"] == pytest.approx(100 * np.mean(right))
+
+
+def test_the_rule_for_nothing_there_is_a_setting(scored):
+    rules = [scored("--split", "val", "--empty-below", pixels, "--json").data["splits"]["val"]["original"] for pixels in (1, 2400)]
+    assert [found["generalised"]["T-acc"] for found in rules] == [100, 0]
+    assert [found["generalised"]["N-acc"] for found in rules] == [0, 100]
+    assert rules[0]["overall_iou"] == rules[1]["overall_iou"]
+
+
+def test_weights_do_not_differ_from_themselves(scored, tmp_path):
+    outcome = scored("--split", "val", "--compare", tmp_path / "first", "--out", tmp_path / "second", "--json")
+    assert outcome.code == 0, outcome.err
+    for protocol in ("paper", "original"):
+        found = outcome.data["comparison"]["splits"]["val"][protocol]
+        assert found["sentences"] == {"better": 0, "worse": 0, "same": 4}
+        assert {one["value"] for one in found["difference"].values()} == {0}
+    assert json.loads((tmp_path / "second" / "comparison.json").read_text())["comparison"] == outcome.data["comparison"]
+    assert "comparison" not in written(tmp_path / "second")
+
+
+def test_files_are_replaced_with_leave_only_and_an_old_comparison_does_not_outlive_its_scores(scored, tmp_path):
+    again = tmp_path / "again"
+    assert scored("--compare", tmp_path / "first", "--out", again).code == 0
+    refused = scored("--out", again)
+    assert refused.code == 2
+    assert "exists already" in refused.err
+    assert scored("--out", again, "--overwrite").code == 0
+    assert sorted(path.name for path in again.iterdir()) == ["scores.json", "sentences.jsonl"]
+
+
+def test_other_weights_are_scored_and_compared(scored, untrained, tmp_path):
+    (tmp_path / "weights").rename(tmp_path / "others")
+    untrained()
+    outcome = scored("--split", "val", "--compare", tmp_path / "others")
+    assert outcome.code == 0, outcome.err
+    assert "val paper, sentences: better 0, worse 0, the same 4" in outcome.out
+
+
+def test_results_on_other_data_are_refused(scored, cmirnet, build, tmp_path):
+    words = ["prepare-data", "grefcoco", "--data", build.data, "--out", tmp_path / "again", "--size", 64, "--overlap", "union"]
+    assert cmirnet(*words).code == 0
+    outcome = scored("--split", "val", "--compare", tmp_path / "first", cache=tmp_path / "again")
+    assert outcome.code == 3
+    assert "was scored on other data: fingerprint" in outcome.err
+
+
+def test_results_under_another_protocol_are_refused(scored, tmp_path):
+    assert scored("--protocol", "paper", "--out", tmp_path / "paper").code == 0
+    outcome = scored("--compare", tmp_path / "paper" / "scores.json")
+    assert outcome.code == 3
+    assert "was not scored under the protocol original, only paper" in outcome.err
+    assert "--protocol" in outcome.err
+
+
+def test_controls_are_scored_beside_the_splits_own_questions(scored):
+    found = scored("--control", "no-image", "--control", "shuffled-text", "--json").data
+    assert list(found["splits"]["val"]["paper"]["control"]) == ["no-image", "shuffled-text"]
+    assert list(found["controls"]) == ["no-image", "shuffled-text"]
+
+
+def test_every_control_can_be_asked_for():
+    assert {control.value for control in ControlName} == set(CONTROLS)
+
+
+def test_groups_are_printed_on_demand(scored):
+    assert "no target" not in scored().out
+    assert "no target" in scored("--groups").out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [((), "needs --out DIR"), (("--protocol", "paper", "--out", "x"), "needs --protocol original")]
+)
+def test_masks_that_could_not_be_kept_are_refused(scored, options, message):
+    outcome = scored("--save-masks", *options)
+    assert outcome.code == 2
+    assert message in outcome.err

@@ -1,0 +1,279 @@
+"""Text features in place of the text encoder: the same words, masks and losses; features of other encoders are refused by name."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from cmirnet_cli.cache.features import Dtype, TextFacts
+from cmirnet_cli.cache.features_reader import TextFeatures
+from cmirnet_cli.cache.features_writer import write_features
+from cmirnet_cli.cache.reader import Cache
+from cmirnet_cli.config import Settings
+from cmirnet_cli.engine.evaluation import Judge, evaluate_split
+from cmirnet_cli.engine.frozen_text import features_to_begin_with
+from cmirnet_cli.engine.listening import EpochReport, StepReport
+from cmirnet_cli.engine.resume import resumed_trainer
+from cmirnet_cli.engine.run_directory import RunDirectory
+from cmirnet_cli.engine.start import starting_bundle, starting_text
+from cmirnet_cli.engine.text_features import TextReader, matching_features
+from cmirnet_cli.engine.training import Trainer
+from cmirnet_cli.errors import CacheError, ConfigError, DataError
+from cmirnet_cli.weights.bundle import Bundle, load_bundle, save_bundle
+
+RECIPE: dict[str, dict[str, Any]] = {
+    "model": {"backbone": "resnet-nano", "fusion_width": 32, "text_width": 24},
+    "text": {"source": "scratch", "scratch_layers": 1, "train": "none"},
+    "data": {"image_size": 64, "resize": 72, "workers": 0},
+    "optimizer": {"lr": 1e-3},
+    "schedule": {"epochs": 2},
+    "loop": {"batch_size": 2, "backbone_weights": "none", "ema_decay": 0.9},
+}
+CPU = torch.device("cpu")
+
+
+def settings(**changes: dict[str, object]) -> Settings:
+    return Settings.model_validate(RECIPE | {name: RECIPE[name] | values for name, values in changes.items()})
+
+
+@pytest.fixture
+def cache(small_cache: Cache, tmp_path: Path) -> Cache:
+    """A copy of the small cache, to put features into."""
+    shutil.copytree(small_cache.folder, tmp_path / "cache")
+    return Cache.open(tmp_path / "cache")
+
+
+def reader_of(bundle: Bundle) -> TextReader:
+    return TextReader(bundle.model.text, bundle.tokenizer, bundle.config.tokens)
+
+
+def store(cache: Cache, reader: TextReader, dtype: Dtype = "fp32", batch_size: int = 5, source: str = "the test") -> TextFeatures:
+    facts = TextFacts(reader.origin(), source, dtype, reader.width)
+    return TextFeatures(cache, write_features(cache, facts, reader.read(cache.sentences(), CPU, batch_size)))
+
+
+class Notes:
+    """Listens and remembers what does not depend on the clock."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+        self.scores: list[float | None] = []
+
+    def step(self, report: StepReport) -> None:
+        self.losses.append(report.loss)
+
+    def epoch(self, report: EpochReport) -> None:
+        self.scores += [report.overall_iou, report.mean_iou]
+
+
+def trained(folder: Path, cache: Cache, chosen: Settings, features: TextFeatures | None, *, ruined: bool = False) -> tuple[Notes, Trainer]:
+    """A whole run; `ruined` leaves the text encoder with nothing sensible to say."""
+    trainer = Trainer(starting_bundle(chosen, cache), chosen, cache, CPU, features)
+    if ruined:
+        torch.nn.init.constant_(trainer.bundle.model.text.encoder.embeddings.word_embeddings.weight, math.nan)
+    notes = Notes()
+    digest = features.manifest.digest if features else None
+    trainer.run(RunDirectory.create(folder, chosen, cache.manifest.fingerprint.key, digest), [notes])
+    return notes, trainer
+
+
+def network_of(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return trainer.bundle.model.network.state_dict()
+
+
+@torch.inference_mode()
+def test_features_are_what_the_library_s_encoder_says_of_each_sentence_alone(cache: Cache, minilm: Path):
+    chosen = settings(text={"source": str(minilm)}, model={"text_width": 384})
+    features = store(cache, reader_of(starting_bundle(chosen, cache)))
+    encoder, tokenizer = AutoModel.from_pretrained(minilm), AutoTokenizer.from_pretrained(minilm)
+    assert len(cache.sentences()) == 19
+    for text in cache.sentences():
+        asked = tokenizer(text, padding="max_length", truncation=True, max_length=20, return_tensors="pt")
+        expected = encoder(**asked).last_hidden_state.numpy()
+        assert asked["attention_mask"].sum() < 20
+        np.testing.assert_allclose(features.words([text]), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 100])
+def test_features_do_not_depend_on_how_many_sentences_are_read_at_once(cache: Cache, judge: Judge, batch_size: int):
+    reader, texts = TextReader(judge.model.text, judge.tokenizer, judge.tokens), cache.sentences()
+    usual = np.concatenate(list(reader.read(texts, CPU, 8)))
+    np.testing.assert_array_equal(np.concatenate(list(reader.read(texts, CPU, batch_size))), usual)
+
+
+def test_evaluation_with_features_gives_the_same_scores_and_masks_bit_for_bit(cache: Cache, judge: Judge):
+    keeping = replace(judge, keep_masks=True)
+    usual = evaluate_split(keeping, cache, "val", 64, ["paper", "original"], controls=["shuffled-text"])
+    features = store(cache, TextReader(judge.model.text, judge.tokenizer, judge.tokens))
+    stored = evaluate_split(replace(keeping, features=features), cache, "val", 64, ["paper", "original"], controls=["shuffled-text"])
+    assert all(score.rle for score in usual.sentences)
+    assert stored == usual
+
+
+def test_evaluation_reads_the_features_and_not_the_encoder(cache: Cache, judge: Judge):
+    reader = TextReader(judge.model.text, judge.tokenizer, judge.tokens)
+    facts = TextFacts(reader.origin(), "noise", "fp32", reader.width)
+    noise = np.random.default_rng(0).standard_normal((len(cache.sentences()), 20, reader.width)).astype(np.float32)
+    features = TextFeatures(cache, write_features(cache, facts, [noise]))
+    usual, other = (evaluate_split(each, cache, "val", 64, ["paper"]) for each in (judge, replace(judge, features=features)))
+    assert usual != other
+
+
+def test_half_precision_features_move_few_pixels(cache: Cache, judge: Judge):
+    features = store(cache, TextReader(judge.model.text, judge.tokenizer, judge.tokens), "fp16")
+    pairs = [evaluate_split(each, cache, "val", 64, ["paper"]).sentences for each in (judge, replace(judge, features=features))]
+    for usual, half in zip(*pairs, strict=True):
+        assert abs(usual.overlaps["paper"].union - half.overlaps["paper"].union) < 0.05 * 64 * 64
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_run_with_features_has_the_losses_scores_and_weights_of_one_that_asks_its_frozen_encoder(
+    cache: Cache, tmp_path: Path, workers: int
+):
+    chosen = settings(data={"workers": workers})
+    usual, asked = trained(tmp_path / "asked", cache, chosen, None)
+    features = store(cache, reader_of(starting_bundle(chosen, cache)))
+    stored, read = trained(tmp_path / "read", cache, chosen, features, ruined=True)
+    assert stored.losses == usual.losses
+    assert len(usual.losses) == 6
+    assert (tmp_path / "read" / "weights" / "last" / "model.safetensors").is_file()
+    ours, theirs = network_of(read), network_of(asked)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    assert stored.scores == usual.scores
+
+
+def test_features_made_from_the_recipe_serve_the_run_and_the_weights_that_come_of_it(cache: Cache, tmp_path: Path):
+    chosen = settings()
+    text, tokenizer = starting_text(chosen, cache)
+    features = store(cache, TextReader(text, tokenizer, chosen.text.tokens))
+    said: list[str] = []
+    begun = features_to_begin_with(starting_bundle(chosen, cache), chosen, cache, said.append)
+    assert begun is not None
+    assert begun.manifest == features.manifest
+    assert said == [f"in place of the frozen text encoder: {cache.folder / features.manifest.name} (fp32, made with the test)"]
+    trained(tmp_path / "run", cache, chosen, begun)
+    assert matching_features(cache, reader_of(load_bundle(tmp_path / "run" / "weights" / "best")), "") is not None
+
+
+def test_text_encoder_of_a_run_is_the_same_with_and_without_its_network(cache: Cache, tmp_path: Path, minilm: Path):
+    save_bundle(starting_bundle(settings(loop={"seed": 7}), cache), tmp_path / "given")
+    wide = {"text_width": 384}
+    for chosen in (
+        settings(loop={"seed": 3}),
+        settings(text={"source": str(minilm)}, model=wide),
+        settings(loop={"init_from": str(tmp_path / "given")}),
+    ):
+        text, tokenizer = starting_text(chosen, cache)
+        assert TextReader(text, tokenizer, 20).origin() == reader_of(starting_bundle(chosen, cache)).origin()
+
+
+def test_cache_without_features_asks_the_encoder_and_says_nothing(cache: Cache):
+    said: list[str] = []
+    assert features_to_begin_with(starting_bundle(settings(), cache), settings(), cache, said.append) is None
+    assert said == []
+
+
+def test_trained_encoder_has_no_use_for_features(cache: Cache):
+    store(cache, reader_of(starting_bundle(settings(), cache)))
+    chosen = settings(text={"train": "published"})
+    assert features_to_begin_with(starting_bundle(chosen, cache), chosen, cache) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "differs", "command"),
+    [
+        ({"loop": {"seed": 5}}, r"encoder is \w{12}, not \w{12}$", "--set loop.seed=5"),
+        ({"text": {"tokens": 22}}, r"encoder is \w{12}, not \w{12}, tokens is 20, not 22$", "--set text.tokens=22"),
+    ],
+)
+def test_features_of_other_encoders_are_refused_with_what_differs_and_the_command_that_makes_the_right_ones(
+    cache: Cache, changes: dict[str, dict[str, object]], differs: str, command: str
+):
+    name = store(cache, reader_of(starting_bundle(settings(), cache))).manifest.name
+    chosen = settings(**changes)
+    with pytest.raises(CacheError, match=rf"none of the text features in .*: {name} \(made with the test\): {differs}") as caught:
+        features_to_begin_with(starting_bundle(chosen, cache), chosen, cache)
+    assert caught.value.hint.startswith(f"make them with: cmirnet cache-features {cache.folder} --set text.source=scratch")
+    assert command in caught.value.hint
+
+
+def test_features_of_another_tokenizer_are_refused_by_name(cache: Cache, minilm: Path):
+    chosen = settings(text={"source": str(minilm)}, model={"text_width": 384})
+    bundle = starting_bundle(chosen, cache)
+    scratch = starting_bundle(settings(), cache)
+    store(cache, TextReader(bundle.model.text, scratch.tokenizer, 20))
+    with pytest.raises(CacheError, match=r"\(made with the test\): tokenizer is \w{12}, not \w{12}$"):
+        features_to_begin_with(bundle, chosen, cache)
+
+
+def test_right_features_are_found_beside_others(cache: Cache):
+    bundles = [starting_bundle(settings(loop={"seed": seed}), cache) for seed in (1, 2, 3)]
+    stored = [store(cache, reader_of(bundle)).manifest for bundle in bundles]
+    found = [matching_features(cache, reader_of(bundle), "") for bundle in bundles]
+    assert [each.manifest for each in found if each] == stored
+
+
+def test_flips_leave_features_aside_and_say_so(cache: Cache):
+    store(cache, reader_of(starting_bundle(settings(), cache)))
+    chosen, said = settings(data={"flip": True}), []
+    assert features_to_begin_with(starting_bundle(chosen, cache), chosen, cache, said.append) is None
+    assert said == ["the text features are left aside: data.flip changes sentences, and they are of the sentences as written"]
+
+
+def test_frozen_encoder_with_dropout_is_refused(cache: Cache):
+    chosen = settings(text={"dropout": True})
+    with pytest.raises(ConfigError, match=r"text\.dropout is on, and the text encoder is frozen"):
+        features_to_begin_with(starting_bundle(chosen, cache), chosen, cache)
+
+
+def begun(folder: Path, cache: Cache, features: TextFeatures | None) -> RunDirectory:
+    """A run after its third of six steps."""
+    chosen = settings()
+    trainer = Trainer(starting_bundle(chosen, cache), chosen, cache, CPU, features)
+    directory = RunDirectory.create(folder, chosen, cache.manifest.fingerprint.key, features.manifest.digest if features else None)
+    trainer._run_epoch(directory, [])
+    return directory
+
+
+def gone_on(directory: RunDirectory, cache: Cache) -> tuple[Notes, Trainer]:
+    trainer, notes = resumed_trainer(directory, settings(), cache, CPU), Notes()
+    directory.rewind(trainer.stepper.taken, trainer.progress.epoch, settings())
+    trainer.run(directory, [notes])
+    return notes, trainer
+
+
+def test_resumed_run_with_features_ends_like_one_that_was_left_alone(cache: Cache, tmp_path: Path):
+    features = store(cache, reader_of(starting_bundle(settings(), cache)), "fp16")
+    alone, undisturbed = trained(tmp_path / "alone", cache, settings(), features)
+    notes, resumed = gone_on(begun(tmp_path / "run", cache, features), cache)
+    assert resumed.features is not None
+    assert notes.losses == alone.losses[3:]
+    ours, theirs = network_of(resumed), network_of(undisturbed)
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_run_that_was_begun_without_features_goes_on_without(cache: Cache, tmp_path: Path):
+    directory = begun(tmp_path / "run", cache, None)
+    store(cache, reader_of(starting_bundle(settings(), cache)))
+    assert resumed_trainer(directory, settings(), cache, CPU).features is None
+
+
+def test_run_whose_features_are_gone_or_others_is_refused(cache: Cache, tmp_path: Path):
+    reader = reader_of(starting_bundle(settings(), cache))
+    features = store(cache, reader)
+    directory = begun(tmp_path / "run", cache, features)
+    digest = features.manifest.digest[:12]
+    shutil.rmtree(cache.folder / features.manifest.name)
+    with pytest.raises(DataError, match=rf"text features of sha256 {digest}, .* has none of its text encoder"):
+        resumed_trainer(directory, settings(), cache, CPU)
+    other = store(cache, reader, "fp16").manifest.digest[:12]
+    with pytest.raises(DataError, match=rf"text features of sha256 {digest}, .* has {other}"):
+        resumed_trainer(directory, settings(), cache, CPU)
