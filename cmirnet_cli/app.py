@@ -8,6 +8,7 @@ import inspect
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from traceback import format_exception_only
 from typing import Annotated, Any, NoReturn
@@ -70,6 +71,7 @@ _Traceback = Annotated[bool, typer.Option("--traceback", help="Show where in the
 def main() -> NoReturn:
     """The `cmirnet` command."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # they name lines of PIL and no file; what cannot be read is an error here
     sys.exit(run())
 
 

@@ -26,6 +26,7 @@ DATA = {"refcoco": ("refcoco", "unc"), "refcoco+": ("refcoco+", "unc"), "refcoco
 TRUNKS = ("resnet50", "resnet101", "swin-b", "swin-l")
 BEYOND_THE_PAPER = {
     "refcoco-swin-b-ema": {"loop.ema_decay": 0.9998},
+    "refcoco-swin-b-frozen-text": {"text.train": "none"},
     "refcoco-swin-b-text-dropout": {"text.dropout": True},
     "refcoco-swin-b-graph-without-padding": {"model.graph_padding": False},
     "refcoco-swin-b-by-sentence": {"data.sample": "sentence"},

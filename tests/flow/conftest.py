@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from cmirnet_cli.app import run
 
@@ -68,3 +69,12 @@ def prepared_scenes(tmp_path_factory):
         return folder / "cache"
 
     return prepare
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """For runs that are compared with processes of one thread each: sums over several are rounded differently."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

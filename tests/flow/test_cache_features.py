@@ -76,9 +76,11 @@ def test_frozen_run_has_the_same_losses_with_and_without_features(cmirnet, cache
     assert scores["settings"]["text_features"] == "fp32"
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_two_processes_read_the_features_that_one_reads(cmirnet, cache: Path, tmp_path: Path):
     assert cmirnet("cache-features", cache, *RECIPE, "--device", "cpu").code == 0
-    words = ["train", *RECIPE, "--freeze-text", "--cache", str(cache), "--device", "cpu", "--run-dir"]
+    wide = ["--set", "model.fusion_width=128"]  # so that no two words are equally near
+    words = ["train", *RECIPE, *wide, "--freeze-text", "--cache", str(cache), "--device", "cpu", "--run-dir"]
     assert cmirnet(*words, tmp_path / "one", "--set", "loop.accumulate=2").code == 0
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "cmirnet_cli"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

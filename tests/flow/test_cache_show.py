@@ -18,7 +18,6 @@ SAID = {
     "script": "<script>document.title = 'owned'</script>",
     "closing": "</script></style><img src=x onerror=alert(1)>",
     "rtl": "الكأس \u202e الأحمر 🎉",
-    "blank": "  ",
     "nothing": "a unicorn",
     "tiny": "the tiny dot",
 }
@@ -35,7 +34,7 @@ def photographs(coco128, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory):
-    """A cache of one's own JSONL file: seven referents on one drawn picture, one of them without a target."""
+    """A cache of one's own JSONL file: six referents on one drawn picture, one of them without a target."""
     home = tmp_path_factory.mktemp("own")
     Image.fromarray(np.full((120, 200, 3), 200, np.uint8)).save(home / "grey.png")
     polygons = {name: [[20, 10, 120, 10, 120, 90, 20, 90]] for name in SAID} | {"nothing": [], "tiny": [[50, 50, 52, 50, 52, 52, 50, 52]]}
@@ -128,7 +127,7 @@ def test_hostile_and_foreign_sentences_are_shown_as_they_were_written_with_what_
     page = tmp_path / "page.html"
     assert cmirnet("cache", "show", own, "--out", page).code == 0
     text = page.read_text(encoding="utf-8")
-    assert between(text, "<li>", "</li>") == ["blank sentence", "no target", "tiny mask", "lost at 32 px"]
+    assert between(text, "<li>", "</li>") == ["no target", "tiny mask", "lost at 32 px"]
     assert [unescape(said) for said in between(text, '<p class="sentence" dir="auto">', "</p>")] == list(SAID.values())
     assert text.count("<script") == text.count("</script") == text.count("<style") == text.count("</style") == 1
     assert "://" not in text
@@ -136,7 +135,7 @@ def test_hostile_and_foreign_sentences_are_shown_as_they_were_written_with_what_
 
 def test_what_is_worth_a_look_is_counted_over_the_whole_split_and_shown_first(cmirnet, own, tmp_path):
     outcome = cmirnet("cache", "show", own, "--limit", 3, "--out", tmp_path / "page.html", "--json")
-    assert outcome.data["marks"] == {"blank sentence": [5], "no target": [6], "tiny mask": [7], "lost at 32 px": [7]}
+    assert outcome.data["marks"] == {"no target": [5], "tiny mask": [6], "lost at 32 px": [6]}
     assert len(outcome.data["shown"]) == 3
     assert {5, 6, 7} & set(outcome.data["shown"])
 

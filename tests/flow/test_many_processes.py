@@ -6,14 +6,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from cmirnet_cli.app import run
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 RECIPE = {
     "loop.batch_size": 4,
@@ -26,15 +27,6 @@ RECIPE = {
 """Wide enough that no two words are equally near, and weighed so that something is found at once."""
 
 STEPS = [word for name, value in RECIPE.items() for word in ("--set", f"{name}={value}")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """As each of the two processes has: sums over several threads are rounded differently."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cmirnet_cli.cache.fingerprint import fingerprint_of
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import CacheOptions
 from cmirnet_cli.cache.writer import BadImage, find_bad_images, write_cache
@@ -85,6 +86,16 @@ def test_the_encoded_store_keeps_the_files_bytes(tmp_path: Path):
     save(tmp_path / "photo.jpg", 6)
     cached(own(tmp_path), tmp_path / "cache", "encoded")
     assert (tmp_path / "photo.jpg").read_bytes() in (tmp_path / "cache" / "images-00000.h5").read_bytes()
+
+
+def test_the_way_up_is_part_of_the_fingerprint(tmp_path: Path):
+    Image.new("RGB", (30, 30)).save(tmp_path / "square.jpg")
+    keys = set()
+    for upright in (False, True):
+        image = ImageRecord(1, tmp_path / "square.jpg", 30, 30, upright=upright)
+        referent = Referent(0, "val", image, "", (), (Sentence(0, "x"),))
+        keys.add(fingerprint_of(ReferDataset("own", "x", (referent,), ()), CacheOptions()).key)
+    assert len(keys) == 2
 
 
 def test_a_size_that_no_way_up_has_is_bad(tmp_path: Path):

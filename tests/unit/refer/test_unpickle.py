@@ -6,7 +6,9 @@ import codecs
 import copyreg
 import os
 import pickle
+import pickletools
 import random
+import re
 import struct
 import time
 from pathlib import Path
@@ -145,6 +147,25 @@ def test_calls_are_refused_by_name_and_not_made(tmp_path: Path, protocol: int, f
 )
 def test_every_other_instruction_is_refused(tmp_path: Path, content: bytes, named: str) -> None:
     assert named in refusal(tmp_path, content)
+
+
+PLAIN_OPCODES = frozenset(
+    re.findall(
+        r"\w+",
+        "MARK STOP INT LONG BININT BININT1 BININT2 LONG1 FLOAT BINFLOAT NONE NEWTRUE NEWFALSE PROTO FRAME "
+        "STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINUNICODE8 "
+        "EMPTY_LIST LIST APPEND APPENDS EMPTY_DICT DICT SETITEM SETITEMS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 "
+        "PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET",
+    )
+)
+"""What a pickler writes for lists, dicts, tuples, text, numbers, booleans and None."""
+
+
+@pytest.mark.parametrize("opcode", pickletools.opcodes, ids=lambda opcode: opcode.name)
+def test_of_all_instructions_that_python_knows_only_those_for_plain_data_exist(tmp_path: Path, opcode: pickletools.OpcodeInfo) -> None:
+    error = error_of(tmp_path, b"]}](" + opcode.code.encode("latin-1") + 20 * b".")
+    refused = error is not None and "it asks for" in error.message
+    assert refused == (opcode.name not in PLAIN_OPCODES)
 
 
 def test_instances_of_classes_are_refused_by_name(tmp_path: Path) -> None:
