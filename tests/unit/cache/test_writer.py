@@ -20,7 +20,7 @@ from cmirnet_cli.cache.reader import Cache, verify
 from cmirnet_cli.cache.schema import CacheOptions
 from cmirnet_cli.cache.staging import sole_writer, staging_folder
 from cmirnet_cli.cache.writer import BadImage, estimate, find_bad_images, steps, write_cache
-from cmirnet_cli.errors import CacheError, DataError, ImageError
+from cmirnet_cli.errors import AnnotationError, CacheError, DataError, ImageError
 from cmirnet_cli.refer.referent import ReferDataset
 
 Draw = Callable[..., ReferDataset]
@@ -233,6 +233,17 @@ def test_a_cache_larger_than_the_disk_is_refused_before_it_is_begun(draw: Draw, 
 def test_a_data_set_without_referents_is_refused(tmp_path: Path):
     with pytest.raises(DataError, match="no referent"):
         write_cache(ReferDataset("none", "x", (), ()), tmp_path / "cache", SMALL)
+
+
+def test_an_outline_that_is_nested_without_end_is_refused_by_the_name_of_its_referent(draw: Draw, tmp_path: Path):
+    outline: list[object] = []
+    for _ in range(100_000):
+        outline = [outline]
+    dataset = draw(images=1)
+    deep = replace(dataset.referents[0], objects=(outline,))
+    with pytest.raises(AnnotationError, match="ref 1000: its outline is nested too deeply"):
+        write_cache(replace(dataset, referents=(deep,)), tmp_path / "cache", SMALL)
+    assert not list(tmp_path.glob("cache*"))
 
 
 @pytest.mark.parametrize("sizes", [(), (0,), (8, 8)])
