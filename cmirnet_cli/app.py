@@ -18,6 +18,7 @@ import typer
 from cmirnet_cli import __version__
 from cmirnet_cli.commands import (
     benchmark,
+    benchmark_infer,
     benchmark_scale,
     cache,
     cache_features,
@@ -43,6 +44,7 @@ COMMANDS: tuple[tuple[str, Command], ...] = (
     ("convert", convert.convert),
     ("demo", demo.demo),
     ("benchmark data", benchmark.data),
+    ("benchmark infer", benchmark_infer.infer),
     ("benchmark scale", benchmark_scale.scale),
     ("cache info", cache.info),
     ("cache verify", cache.verify),

@@ -8,10 +8,8 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any, overload
 
-import numpy as np
 import torch
 from huggingface_hub import HfApi
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
@@ -20,7 +18,7 @@ from cmirnet_cli.batches.batch import Tokens
 from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.engine.devices import pick_device
-from cmirnet_cli.engine.pixels import ImageLike, Pixels, as_pixels
+from cmirnet_cli.engine.pixels import ImageLike, Pixels, as_pixels, resized
 from cmirnet_cli.engine.prediction import MaskRule, Prediction, Probabilities, decide
 from cmirnet_cli.engine.questions import checked
 from cmirnet_cli.model.cmirnet import CMIRNet
@@ -202,9 +200,7 @@ class Segmenter:
 
     @torch.inference_mode()
     def _look(self, pixels: Pixels) -> Seen:
-        size = (self._config.image_size, self._config.image_size)
-        resized = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
-        image = torch.from_numpy(resized.copy()).unsqueeze(0).to(self._device)
+        image = torch.from_numpy(resized(pixels, self._config.image_size)).unsqueeze(0).to(self._device)
         return self.network.look(normalise(image))
 
     @torch.inference_mode()

@@ -37,34 +37,31 @@ FEWEST_CHANNELS = 128
 """In and out, at least: with fewer, the transforms cost more than the products save."""
 
 
-class FastNetwork(nn.Module):
-    """A trained network, to be asked only: what `CMIRNet` computes, up to rounding.
+class FastNetwork(CMIRNet):
+    """A trained network, to be asked only: the same up to rounding.
 
     Args:
-        network: rewritten, in eval mode.
+        network: rewritten, in eval mode; its parts are taken over.
         precision: of its convolutions and matrix products.
         channels_last: whether maps are laid out with their channels together.
     """
 
-    def __init__(self, network: CMIRNet, precision: Precision, *, channels_last: bool = False) -> None:
-        super().__init__()
-        self.network = network
+    def __init__(self, network: CMIRNet, precision: Precision, *, channels_last: bool) -> None:
+        fusions = [None] * network.wordless + [*network.fusions]
+        last = network.context, network.context_fusion, network.graph, network.decoder
+        super().__init__([*network.stages], fusions, *last, [*network.heads])
         self.precision = precision
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
-
-    def forward(self, image: Tensor, words: Tensor, keep: Tensor, sentence: Tensor, *, auxiliary: bool = True) -> Logits:
-        """As `CMIRNet.forward`."""
-        return self.locate(self.look(image), words, keep, sentence, auxiliary=auxiliary)
 
     def look(self, image: Tensor) -> Seen:
         """As `CMIRNet.look`."""
         with self._computing(image.device):
-            return self.network.look(image.contiguous(memory_format=self.layout))
+            return super().look(image.contiguous(memory_format=self.layout))
 
     def locate(self, seen: Seen, words: Tensor, keep: Tensor, sentence: Tensor, *, auxiliary: bool = True) -> Logits:
         """As `CMIRNet.locate`; logits are fp32."""
         with self._computing(words.device):
-            logits = self.network.locate(seen, words, keep, sentence, auxiliary=auxiliary)
+            logits = super().locate(seen, words, keep, sentence, auxiliary=auxiliary)
         return Logits(logits.main.float(), [each.float() for each in logits.auxiliary])
 
     def _computing(self, device: torch.device) -> torch.autocast:
@@ -97,7 +94,7 @@ def accelerate(network: CMIRNet, size: int, rewrites: Collection[str], precision
             _replace(level, _worthwhile, lambda convolution: WinogradConv(convolution, products))
     if precision == "bf16":
         _halve(network)
-    return FastNetwork(network, precision, channels_last="channels-last" in rewrites)
+    return FastNetwork(network.eval(), precision, channels_last="channels-last" in rewrites)
 
 
 def _replace(network: nn.Module, fits: Callable[[nn.Module], bool], make: Callable[..., nn.Module]) -> None:

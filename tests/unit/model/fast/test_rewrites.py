@@ -85,7 +85,7 @@ def test_bf16_rounds_but_finds_nearly_the_same_masks(network: CMIRNet, asked: tu
 
 
 def test_rewritten_parts_stand_where_they_should(network: CMIRNet):
-    fast = accelerate(deepcopy(network), SIZE, tuple(REWRITES)).network
+    fast = accelerate(deepcopy(network), SIZE, tuple(REWRITES))
     assert WindowBlock not in map(type, fast.modules())
     assert nn.BatchNorm2d not in map(type, fast.decoder.modules())
     strides = [32, *(32 >> step for step in range(len(fast.heads) - 1))]
@@ -96,7 +96,7 @@ def test_rewritten_parts_stand_where_they_should(network: CMIRNet):
 
 def test_no_rewrite_leaves_the_network_as_it_was(network: CMIRNet):
     before = network.state_dict()
-    after = accelerate(deepcopy(network), SIZE, ()).network.state_dict()
+    after = accelerate(deepcopy(network), SIZE, ()).state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
