@@ -3,8 +3,8 @@
 {"image": "photos/cup.jpg", "expression": "the red cup", "mask": "masks/cup.png", "split": "train"}
 
 `image` and `mask` are paths as seen from the file's own folder. In place of `mask` (a picture of the image's size, not black on
-the object) a line may have `polygons` ([[x0, y0, x1, y1, …], …], pixels) or `rle` (COCO's, or a list of them). An empty list says
-that the expression refers to nothing in the image.
+the object, and no JPEG) a line may have `polygons` ([[x0, y0, x1, y1, …], …], pixels) or `rle` (COCO's, or a list of them). An
+empty list says that the expression refers to nothing in the image.
 
 Pictures are taken as people see them: the EXIF orientation of a photograph is applied, and outlines are those of the upright
 picture. (REFER's data sets are drawn on the stored pixels instead, and EXIF is ignored there.)

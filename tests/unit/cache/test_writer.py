@@ -115,6 +115,23 @@ def test_a_shard_that_was_damaged_meanwhile_is_written_again(draw: Draw, tmp_pat
     assert content(tmp_path / "resumed") == content(tmp_path / "undisturbed")
 
 
+def test_what_is_being_written_again_does_not_look_complete_meanwhile(draw: Draw, tmp_path: Path):
+    """A whole cache that could not be given its name, of which a shard then got lost."""
+    dataset = draw(images=20)
+    (tmp_path / "cache").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(CacheError, match="cannot give"):
+        write_cache(dataset, tmp_path / "cache", SMALL)
+    (tmp_path / "cache").unlink()
+    (staging,) = tmp_path.glob("cache.partial-*")
+    assert verify(staging) == []
+    (staging / "images-00000.h5").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        write_cache(dataset, tmp_path / "cache", SMALL, advance=stop_after(20 + 10))
+    assert not (staging / "manifest.json").exists()
+    write_cache(dataset, tmp_path / "cache", SMALL)
+    assert verify(tmp_path / "cache") == []
+
+
 def test_two_writers_at_once_both_end_well(draw: Draw, tmp_path: Path, content: Content):
     dataset = draw(images=600, height=6, width=6)
     write_cache(dataset, tmp_path / "undisturbed", SMALL)
