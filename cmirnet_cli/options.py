@@ -34,7 +34,7 @@ CacheDir: TypeAlias = Annotated[Path | None, typer.Option("--cache", metavar="DI
 OutDir: TypeAlias = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write to.")]
 Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace what exists already.")]
 Workers: TypeAlias = Annotated[
-    int | None, typer.Option("--workers", min=0, metavar="N", help="Processes that load or prepare data; 0: none beside the main one.")
+    int | None, typer.Option("--workers", min=0, metavar="N", help="Processes (threads in prepare-data) beside the main one.")
 ]
 Seed: TypeAlias = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Seed of everything random.")]
 BatchSize: TypeAlias = Annotated[int | None, typer.Option("--batch-size", min=1, metavar="N", help="Sentences in a batch.")]
