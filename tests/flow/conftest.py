@@ -98,7 +98,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """For runs that are compared with processes of one thread each: sums over several are rounded differently."""
     threads = torch.get_num_threads()
