@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cmirnet_cli.reports import page_template as template
 from cmirnet_cli.reports.cards import MARK, Card, Line, figure, row, token
@@ -70,24 +70,21 @@ class Gallery:
         Without its script the page still shows every card; the script searches and sorts them. Cards are consumed one at a time.
         Where there are lines, they form a list that can be looked through in place of the cards.
         """
-        marks: dict[str, None] = {}
-        layers: dict[str, Colour | None] = {}
-        figures, rows = [], []
+        found, figures, rows = _Found(), [], []
         for card in cards:
-            marks.update(dict.fromkeys(card.marks))
-            layers.update((layer.name, layer.colour) for layer in card.layers)
+            found.note(card)
             figures.append(figure(card, self.quality))
         for line in lines:
-            marks.update(dict.fromkeys(line.marks))
+            found.note(line)
             rows.append(row(line))
         return template.PAGE.substitute(
             title=text(self.title),
             things=text(self.things),
             search=text(self.search),
             choices="".join(map(_choice, self.choices)),
-            marks=_marks(tuple(marks)),
+            marks=_marks(tuple(found.marks)),
             orders="\n".join(map(_order, self.orders)),
-            layers="".join(_layer_switch(*layer) for layer in layers.items()),
+            layers="".join(_layer_switch(*layer) for layer in found.layers.items()),
             list=_switch("list", "list") if rows else "",
             count=len(figures),
             about=self.about,
@@ -96,6 +93,19 @@ class Gallery:
             style=STYLE,
             script=SCRIPT,
         )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The marks and the layers (with their colours) of what was seen so far, in the order in which they first appeared."""
+
+    marks: dict[str, None] = field(default_factory=dict)
+    layers: dict[str, Colour | None] = field(default_factory=dict)
+
+    def note(self, item: Card | Line) -> None:
+        self.marks.update(dict.fromkeys(item.marks))
+        if isinstance(item, Card):
+            self.layers.update((layer.name, layer.colour) for layer in item.layers)
 
 
 def _order(order: Order) -> str:
