@@ -38,6 +38,16 @@ class Task:
     protocols: tuple[str, ...]
     text_features: bool = True
 
+    @property
+    def title(self) -> str:
+        """The data set."""
+        manifest = self.cache.manifest
+        return f"{manifest.dataset} ({manifest.split_by})"
+
+    def sentences(self, split: str) -> int:
+        """How many a split has."""
+        return int(self.cache.sentence_counts(self.cache.referents(split)).sum())
+
     def origin(self, examined: Examined) -> Origin:
         """What must agree for a comparison."""
         from cmirnet_cli.reports.results import Origin
@@ -118,8 +128,8 @@ def _score(examined: Examined, task: Task, split: str, controls: Sequence[str], 
     from cmirnet_cli.engine.evaluation import evaluate_split
 
     judge = replace(examined.judge, keep_masks=keep_masks)
-    total = int(task.cache.sentence_counts(task.cache.referents(split)).sum())
-    with console.progress(f"score {examined.source} on {split}", total * (1 + len(controls))) as advance:
+    asked = task.sentences(split) * (1 + len(controls))
+    with console.progress(f"score {examined.source} on {split}", asked) as advance:
         return evaluate_split(judge, task.cache, split, examined.config.image_size, task.protocols, controls=controls, advance=advance)
 
 

@@ -93,14 +93,14 @@ def _tell_cut(segmenter: Segmenter, questions: Sequence[Question]) -> None:
 
 def _answer(segmenter: Segmenter, questions: Sequence[Question], rule: MaskRule, wanted: Wanted, shard: Shard) -> Outcome:
     """Answer this process's part of the questions, as far as that was not done before."""
+    from cmirnet_cli.reports.files import SMALLEST_FILE, require_room
     from cmirnet_cli.reports.prediction_index import mend, part_file
-    from cmirnet_cli.reports.prediction_start import require_room
     from cmirnet_cli.reports.predictions import PredictionFolder
 
     folder = PredictionFolder(wanted.out, wanted.kinds)
     own = shard.part(questions)
     left = _unanswered(own, folder)
-    require_room(wanted.out, len(wanted.kinds) * sum(len(each.expressions) for each in left))
+    require_room(wanted.out, SMALLEST_FILE * len(wanted.kinds) * sum(len(each.expressions) for each in left))
     part = part_file(wanted.out, shard.rank, shard.count)
     mend(part)
     return Outcome(len(own) - len(left), _write_all(segmenter, left, rule, folder, part, fail_fast=wanted.fail_fast))

@@ -61,12 +61,12 @@ def begin(weights: str, rule: MaskRule, wanted: Wanted) -> None:
         CmirnetError: nothing can be written there.
     """
     from cmirnet_cli.reports import prediction_start as start
-    from cmirnet_cli.reports.files import require_free
+    from cmirnet_cli.reports.files import require_free, require_writable
     from cmirnet_cli.weights.source import fingerprint
 
     if wanted.coco:
         require_free([wanted.coco], overwrite=wanted.overwrite or wanted.skip_existing)
-        start.require_writable(wanted.coco.parent)
+        require_writable(wanted.coco.parent)
     settings = {"weights": fingerprint(weights), "threshold": rule.threshold, "largest_component": rule.largest_component}
     start.begin(wanted.out, settings, skip_existing=wanted.skip_existing, overwrite=wanted.overwrite)
 
