@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
@@ -32,6 +32,14 @@ Split: TypeAlias = Annotated[
 ]
 CacheDir: TypeAlias = Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="Folder that prepare-data wrote to.")]
 OutDir: TypeAlias = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write to.")]
+Precision: TypeAlias = Annotated[
+    Literal["fp32", "bf16"],
+    typer.Option("--precision", help="Number format of the network; bf16 is faster where a processor has it, and rounds."),
+]
+Rewrites: TypeAlias = Annotated[
+    str,
+    typer.Option("--rewrites", metavar="auto|none|NAME,…", help="Faster forms of parts of the network; auto: those measured to help here."),
+]
 Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace what exists already.")]
 Workers: TypeAlias = Annotated[
     int | None, typer.Option("--workers", min=0, metavar="N", help="Processes (threads in prepare-data) beside the main one.")

@@ -12,7 +12,7 @@ from torch import Tensor
 from cmirnet_cli.batches.batch import Tokens
 from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
-from cmirnet_cli.engine.inference import Inference
+from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
 from cmirnet_cli.engine.machine import peak_memory_mib
 from cmirnet_cli.engine.pixels import Pixels
 from cmirnet_cli.errors import CmirnetError
@@ -38,9 +38,7 @@ class Way:
 
     def ready(self, bundle: Bundle, device: torch.device) -> ReferringModel:
         """The model to be asked in this way; it takes the bundle's over."""
-        if self.inference is None:
-            return bundle.model.to(device).eval()
-        return self.inference.prepare(bundle.model, bundle.config.image_size, device)
+        return (self.inference or AS_PUBLISHED).prepare(bundle, device).model
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.model.fast.rewrites import REWRITES, Precision, accelerate, measured_to_help
 from cmirnet_cli.model.segmenter import ReferringModel
+from cmirnet_cli.weights.bundle import Bundle
 
 
 @dataclass(frozen=True)
@@ -38,16 +39,20 @@ class Inference:
         """The same, with what each of them does."""
         return {name: REWRITES[name] for name in self.on(device)}
 
-    def prepare(self, model: ReferringModel, size: int, device: torch.device) -> ReferringModel:
-        """The model on the device, in eval mode, ready to be asked about images of `size` × `size`; its network is taken over.
+    def prepare(self, bundle: Bundle, device: torch.device) -> Bundle:
+        """The model on the device, in eval mode, ready to be asked; that of the given bundle is taken over.
 
         Where nothing is rewritten and nothing rounded, it is the very network that was given.
         """
-        model = model.to(device).eval()
-        rewrites = self.on(device)
-        if not rewrites and self.precision == "fp32":
-            return model
-        return ReferringModel(accelerate(model.network, size, rewrites, self.precision), model.text).eval()
+        model, rewrites = bundle.model.to(device).eval(), self.on(device)
+        if rewrites or self.precision != "fp32":
+            network = accelerate(model.network, bundle.config.image_size, rewrites, self.precision)
+            model = ReferringModel(network, model.text).eval()
+        return replace(bundle, model=model)
+
+
+AS_PUBLISHED = Inference(rewrites=())
+"""In fp32, nothing rewritten."""
 
 
 def rewrites_named(text: str) -> tuple[str, ...] | None:

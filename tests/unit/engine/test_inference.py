@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from cmirnet_cli.engine.asking import Agreement, Way, answer, asked, own_copies
-from cmirnet_cli.engine.inference import Inference, rewrites_named
+from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference, rewrites_named
+from cmirnet_cli.engine.segmenter import Segmenter
 from cmirnet_cli.engine.start import random_bundle
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.model.fast.rewrites import REWRITES, FastNetwork
-from cmirnet_cli.weights.bundle import Bundle
+from cmirnet_cli.weights.bundle import Bundle, save_bundle
 
 CPU = torch.device("cpu")
 SAID = ("the red cup", "left person on the sofa")
@@ -35,7 +38,7 @@ def test_unknown_rewrite_is_an_error_that_lists_the_known_ones():
 
 
 def test_without_rewrites_the_model_stays_the_very_same(bundle: Bundle):
-    assert Inference(rewrites=()).prepare(bundle.model, 96, CPU) is bundle.model
+    assert Inference(rewrites=()).prepare(bundle, CPU).model is bundle.model
     assert Inference().on(CPU) == tuple(REWRITES)
 
 
@@ -64,3 +67,14 @@ def test_masks_that_are_empty_everywhere_agree():
     nothing = torch.zeros(1, 2, 2, 2)
     nothing[0, 0, 0, 0] = 1
     assert Agreement.of([nothing], [nothing]).iou == 1.0
+
+
+def test_segmenter_with_a_rewritten_network_finds_the_same_masks_and_refuses_to_be_saved(tmp_path: Path, bundle: Bundle):
+    save_bundle(bundle, tmp_path / "weights")
+    photo = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
+    plain, fast = (Segmenter.from_pretrained(tmp_path / "weights", inference=how) for how in (AS_PUBLISHED, Inference()))
+    for one, other in zip(plain.predict(photo, SAID), fast.predict(photo, SAID), strict=True):
+        assert (one.mask == other.mask).mean() >= 0.9995
+    with pytest.raises(UsageError, match="rewritten network cannot be saved"):
+        fast.save_pretrained(tmp_path / "again")
+    plain.save_pretrained(tmp_path / "again")
