@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cmirnet_cli.commands.evaluate_written import Wanted
-from cmirnet_cli.commands.judging import Outcome, Task, compared_with, examine
+from cmirnet_cli.commands.judging import Computing, Outcome, Task, compared_with, examine
 from cmirnet_cli.console import console
-from cmirnet_cli.options import CacheDir, Dataset, Device, Overwrite, Split, SplitBy, Weights
+from cmirnet_cli.options import CacheDir, Dataset, Device, Overwrite, Precision, Rewrites, Split, SplitBy, Weights
 
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
@@ -55,27 +55,37 @@ def evaluate(
         bool, typer.Option("--no-text-features", help="Ask the text encoder, also where cache-features stored what it says.")
     ] = False,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Sentences that go through at once.")] = 8,
+    workers: Annotated[int, typer.Option("--workers", min=0, metavar="N", help="Processes that load images beside the main one.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for scores.json and sentences.jsonl.")] = None,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="One HTML page: scores, histogram of IoU, sentences to look through.")
     ] = None,
     device: Device = "auto",
+    precision: Precision = "fp32",
+    rewrites: Rewrites = "auto",
     overwrite: Overwrite = False,
 ) -> None:
     """Score weights on every sentence of a split, under a named protocol.
 
     Example: cmirnet eval runs/refcoco-unc-swin-b --split testA
     """
+    from cmirnet_cli.engine.inference import Inference, rewrites_named
+    from cmirnet_cli.engine.shards import joined
+
     wanted = Wanted(out, report, save_masks, overwrite)
     wanted.require_places(protocol)
     rules = _rules(seed, empty_below)
-    examined = examine(weights, device, batch_size)
-    data = _cache(cache or Path("cache"), dataset, split_by, examined.config)
-    task = Task(data, tuple(_splits(data, split)), CHOICES[protocol], not no_text_features)
-    wanted.require_room(task)
-    examined = task.prepared(examined)
-    theirs = compared_with(compare, task, examined, device) if compare else None
-    scored = task.score(examined, [one.value for one in dict.fromkeys(control or ())], wanted.masks)
+    inference = Inference(precision, rewrites_named(rewrites))
+    with joined() as shard:
+        examined = examine(weights, Computing(shard.device(device), inference, batch_size, workers))
+        data = _cache(cache or Path("cache"), dataset, split_by, examined.config)
+        task = Task(data, tuple(_splits(data, split)), CHOICES[protocol], not no_text_features, shard)
+        wanted.require_room(task)
+        examined = task.prepared(examined)
+        theirs = compared_with(compare, task, examined) if compare else None
+        scored = task.score(examined, [one.value for one in dict.fromkeys(control or ())], wanted.masks)
+    if not shard.first:
+        return
     outcome = Outcome.of(task, examined, scored, rules, theirs)
     wanted.write(outcome, task, scored, rules)
     _show(outcome, task, rules, groups, report)
