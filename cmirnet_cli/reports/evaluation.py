@@ -33,8 +33,7 @@ def printed(
     """
     yield score_table(score_rows(reports), title=title, label=LABEL)
     yield from (f"{name}: {words}" for name, words in in_words(reports).items())
-    drawn = rules.resampling
-    yield f"±: half of the 95 % interval's width ({drawn.resamples:,} resamples of the images, seed {drawn.seed})"
+    yield f"±: half of the 95 % interval's width ({drawn_in_words(rules)})"
     if generalised := generalised_rows(reports):
         yield score_table(generalised, GENERALISED_HEADS, title=f"{title}, {WITHOUT_TARGET}", label=LABEL)
         yield empty_in_words(rules)
@@ -71,6 +70,11 @@ def in_words(reports: Sequence[SplitReport]) -> dict[str, str]:
     protocols = reports[0].protocols
     controls = next(iter(protocols.values())).controls
     return {name: PROTOCOLS[name] for name in protocols} | {name: CONTROLS[name] for name in controls}
+
+
+def drawn_in_words(rules: Rules) -> str:
+    """What intervals were made of."""
+    return f"{rules.resampling.resamples:,} resamples of the images, seed {rules.resampling.seed}"
 
 
 def empty_in_words(rules: Rules) -> str:

@@ -128,12 +128,14 @@ def _about(evaluation: Evaluation, examples: Mapping[str, Examples], listed: Map
 def _scores(evaluation: Evaluation) -> str:
     """Every table of scores, with what is to be known about it below."""
     reports = evaluation.reports
-    parts = [score_markup(said.score_rows(reports), said.LABEL), definitions(said.in_words(reports))]
+    words = {**said.in_words(reports), "in brackets": f"the 95 % interval ({said.drawn_in_words(evaluation.rules)})"}
+    parts = [score_markup(said.score_rows(reports), said.LABEL), definitions(words)]
     if generalised := said.generalised_rows(reports):
         parts += [_heading(said.WITHOUT_TARGET), score_markup(generalised, said.LABEL, GENERALISED_HEADS)]
         parts += [_paragraph(said.empty_in_words(evaluation.rules))]
     if evaluation.comparisons:
-        parts += [_heading(said.COMPARED), score_markup(said.difference_rows(evaluation.comparisons), said.LABEL)]
+        parts += [_heading(f"{said.COMPARED}: {evaluation.data['comparison']['with']['source']}")]
+        parts += [score_markup(said.difference_rows(evaluation.comparisons), said.LABEL)]
         parts += [_changes(each) for each in evaluation.comparisons]
     return "\n".join(parts)
 

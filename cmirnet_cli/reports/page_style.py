@@ -80,11 +80,11 @@ tbody + tbody tr:first-child > * { padding-top: 10px; }
 .pick { padding: 0; border: 0; background: none; color: inherit; font: inherit; text-align: left; cursor: pointer; }
 .step { display: flex; flex: 1; flex-direction: column; justify-content: flex-end; min-width: 0; }
 .step:disabled { cursor: default; }
-.step b { color: var(--faint); font-size: 11px; font-weight: 400; text-align: center; }
+.step b { color: var(--faint); font-size: min(11px, 2cqw); font-weight: 400; text-align: center; }
 .step span { flex: none; height: calc(var(--share) * (100% - 18px)); border-radius: 3px 3px 0 0; background: var(--accent); }
 .axis { display: flex; justify-content: space-between; margin: -10px 0 0; color: var(--faint); font-size: 12px; }
 .axis span { width: 2em; margin: 0 -1em; text-align: center; }
-@container (max-width: 560px) { .step b { display: none; } }
+@container (max-width: 480px) { .step b { display: none; } }
 .histogram:has([aria-pressed="true"]) .step:not([aria-pressed="true"]) span { opacity: .35; }
 .part { margin: 18px 28px 0; font-size: 14px; }
 summary { padding: 4px 0; font-size: 16px; font-weight: 600; cursor: pointer; }

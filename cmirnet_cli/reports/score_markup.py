@@ -22,7 +22,7 @@ HALF = BINS // 2
 
 
 def score_markup(rows: Iterable[Row], label: str, heads: Heads = SCORE_HEADS) -> str:
-    """A table of scores in percent with both ends of each 95 % interval below; `label` heads the first column."""
+    """A table of scores in percent with both ends of each 95 % interval in brackets below; `label` heads the first column."""
     blocks = ("".join(map(_line, lines_of(row))) for row in rows)
     return table((label, *heads.scores, *heads.counts), blocks)
 
@@ -51,7 +51,7 @@ def _line(line: ScoreLine) -> str:
 
 
 def _value(shown: str, interval: Interval) -> str:
-    ends = "" if math.isnan(interval.low) else f"<small>{number(interval.low)} – {number(interval.high)}</small>"
+    ends = "" if math.isnan(interval.low) else f"<small>[{number(interval.low)}, {number(interval.high)}]</small>"
     return f"<td>{shown}{ends}</td>"
 
 

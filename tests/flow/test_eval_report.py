@@ -104,7 +104,7 @@ def test_the_page_says_the_scores_that_the_files_say(scored):
     measured = said["splits"]["val"]["paper"]
     assert between(cells, "<td>", "<")[:3] == [f"{measured[name]:.2f}" for name in ("overall_iou", "mean_iou", "precision@0.5")]
     low, high = measured["interval"]["overall_iou"]
-    assert between(cells, "<small>", "</small>")[0] == f"{low:.2f} – {high:.2f}"
+    assert between(cells, "<small>", "</small>")[0] == f"[{low:.2f}, {high:.2f}]"
     for known in (said["weights"]["sha256"], said["data"]["fingerprint"], said["protocols"]["original"], "no-image"):
         assert escape(known) in page
     assert "schema_version" not in page

@@ -11,7 +11,7 @@ import pytest
 from cmirnet_cli.metrics.bootstrap import Resampling
 from cmirnet_cli.metrics.scored import Facts, Overlap, SentenceScore, SplitScores
 from cmirnet_cli.metrics.splits import Rules, report
-from cmirnet_cli.reports.comparison import compare
+from cmirnet_cli.reports.comparison import compare, describe_comparison
 from cmirnet_cli.reports.evaluation_cards import LONGEST, Shot
 from cmirnet_cli.reports.evaluation_page import LEAST, PICTURES, Evaluation, evaluation_page, least_bytes
 from cmirnet_cli.reports.palette import ORANGE, WHITE
@@ -77,7 +77,7 @@ def test_scores_stand_per_split_and_protocol_with_both_ends_of_their_intervals(p
     cells = page.text("td")
     assert cells[:3] == ["60.00", "60.00", "75.00"], "(90 + 50 + 0 + 100) / 400"
     measured = report(VAL, RULES).protocols["paper"].measured.intervals["mean_iou"]
-    assert f"{measured.low:.2f} – {measured.high:.2f}" in page.text("small")
+    assert f"[{measured.low:.2f}, {measured.high:.2f}]" in page.text("small")
 
 
 def test_a_controls_scores_and_the_difference_stand_below(page):
@@ -95,6 +95,7 @@ def test_it_is_said_what_was_scored_and_how(page):
     assert "network's input size" in said["paper"]
     assert "grey" in said["no-image"]
     assert "seed 7" in said["intervals"]
+    assert said["in brackets"] == "the 95 % interval (100 resamples of the images, seed 7)"
     assert "IoU of 0" in said["empty prediction"]
 
 
@@ -159,6 +160,7 @@ def test_pictures_of_a_large_split_are_limited_and_it_is_said_how(read_page):
     page = read_page(evaluation_page(evaluation(large), shots(PICTURES)))
     assert len(page.attributes("figure")) == PICTURES
     assert sum(item.get("class") == "line" for item in page.attributes("li")) == 2000
+    assert len(page.attributes("a")) == 2 * PICTURES, "of each protocol one link to each picture"
     hint = page.text("hint")[1]
     assert "With pictures: 300 of 2,000 sentences: under each protocol the 50 worst, the 25 best and 3 of every bar" in hint
     assert "In the list: all 2,000 sentences." in hint
@@ -195,9 +197,11 @@ def test_a_sentence_of_100_kilobytes_is_cut(read_page):
 def test_a_comparison_is_shown_with_the_sentences_that_changed(read_page):
     ours, theirs = [Results(Origin(name, name, "data", 96, ("val",), ("paper", "original")), {"val": each.sentences})
                     for name, each in (("ours", VAL), ("theirs", split("val", *(sentence(place, 10) for place in range(4)))))]  # fmt: skip
-    both = replace(evaluation(VAL), comparisons=tuple(compare(ours, theirs, RULES.resampling)))
+    compared, alone = tuple(compare(ours, theirs, RULES.resampling)), evaluation(VAL)
+    both = replace(alone, comparisons=compared, data={**alone.data, "comparison": describe_comparison(compared, theirs.origin)})
     page = read_page(evaluation_page(both, shots(4)))
     assert page.text("th").count("compared with") == 2
+    assert "these weights and others: theirs" in page.text("h2")
     assert "val paper, sentences: better 3, worse 1, the same 0" in page.text("summary")
     assert any('"left cup"' in text for text in page.text("li"))
 
