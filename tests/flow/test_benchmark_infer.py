@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from cmirnet_cli.model.fast.rewrites import REWRITES
 
 from .conftest import Outcome
 
 
-def test_the_same_questions_are_asked_in_every_way(cmirnet: Callable[..., Outcome]):
-    words = "benchmark infer --backbone resnet-nano --size 64 --count 1 --rounds 1 -e red -e circle --device cpu --json"
-    found = cmirnet(*words.split()).data
+def test_the_same_questions_are_asked_in_every_way(cmirnet: Callable[..., Outcome], weights: Path):
+    words = "--count 1 --rounds 1 -e red -e cup --device cpu --json"
+    found = cmirnet("benchmark", "infer", weights, *words.split()).data
     assert list(found["ways"]) == ["plain", "one head", "fp32", "bf16"]
     assert found["expressions"] == 2
     assert list(found["rewrites"]) == list(REWRITES)
