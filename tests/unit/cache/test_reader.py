@@ -177,14 +177,14 @@ def test_forked_workers_read_beside_a_parent_that_already_reads(cache: Cache, da
 def test_a_forked_worker_opens_files_of_its_own(cache: Cache):
     """Descriptors that a fork shares have one place to read at: where the worker leaves it is seen here."""
     expected = cache.sample(0, 0, 16).image.tobytes()
-    mine = open_shards()
+    mine = open_shards(cache)
     before = [os.lseek(descriptor, 0, os.SEEK_CUR) for descriptor in mine]
     context = multiprocessing.get_context("fork")
     answers = context.SimpleQueue()
 
     def read_and_move() -> None:
         pixels = cache.sample(0, 0, 16).image.tobytes()
-        answers.put((pixels, [os.lseek(descriptor, 7, os.SEEK_SET) for descriptor in open_shards()]))
+        answers.put((pixels, [os.lseek(descriptor, 7, os.SEEK_SET) for descriptor in open_shards(cache)]))
 
     worker = context.Process(target=read_and_move)
     worker.start()
@@ -195,10 +195,10 @@ def test_a_forked_worker_opens_files_of_its_own(cache: Cache):
     assert cache.sample(1, 0, 16).image.shape == (16, 16, 3)
 
 
-def open_shards() -> list[int]:
-    """This process's descriptors of files of images."""
+def open_shards(cache: Cache) -> list[int]:
+    """This process's descriptors of the cache's files of images."""
     links = {int(link.name): os.path.realpath(link) for link in Path("/proc/self/fd").iterdir()}
-    return [descriptor for descriptor, path in links.items() if "/images-" in path and path.endswith(".h5")]
+    return [descriptor for descriptor, path in links.items() if path.startswith(f"{os.path.realpath(cache.folder)}/images-")]
 
 
 def test_a_cache_may_be_pickled_after_it_was_read(cache: Cache):
