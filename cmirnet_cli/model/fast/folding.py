@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import cast
 
 import torch
-from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor, nn
 
 
 def fold_batch_norms(network: nn.Module) -> None:
@@ -27,9 +27,11 @@ def fold_batch_norms(network: nn.Module) -> None:
 @torch.no_grad()
 def _fold(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     """In place, so that no second set of weights is left in memory."""
-    folded = fuse_conv_bn_eval(convolution, norm)
-    convolution.weight.copy_(folded.weight)
-    convolution.bias = folded.bias
+    mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+    scale = norm.weight * (variance + norm.eps).rsqrt()
+    bias = 0 if convolution.bias is None else convolution.bias
+    convolution.weight.mul_(scale.view(-1, 1, 1, 1))
+    convolution.bias = nn.Parameter(norm.bias + (bias - mean) * scale)
 
 
 @torch.no_grad()

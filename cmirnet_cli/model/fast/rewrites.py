@@ -32,7 +32,7 @@ REWRITES = MappingProxyType(
 
 
 SMALLEST_SIDE = 60
-"""Of a map on which Winograd's way is taken: below, it saves little time for four times the room for the kernel."""
+"""Of a map on which Winograd's way is taken: below, it saves little time."""
 FEWEST_CHANNELS = 128
 """In and out, at least: with fewer, the transforms cost more than the products save."""
 
