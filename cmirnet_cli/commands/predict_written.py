@@ -12,8 +12,11 @@ import typer
 from cmirnet_cli.console import console
 
 if TYPE_CHECKING:
+    from cmirnet_cli.engine.inference import Inference
     from cmirnet_cli.engine.prediction import MaskRule
     from cmirnet_cli.engine.questions import Question
+    from cmirnet_cli.engine.segmenter import Segmenter
+    from cmirnet_cli.engine.shards import Shard
     from cmirnet_cli.reports.prediction_index import Lines
 
 
@@ -39,6 +42,23 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """The weights that are asked, where and how they are computed."""
+
+    weights: str
+    device: str
+    inference: Inference
+
+    def segmenter(self, shard: Shard) -> Segmenter:
+        """Load them, on this process's device."""
+        from cmirnet_cli.engine.segmenter import Segmenter
+        from cmirnet_cli.weights.source import load_weights
+
+        device = shard.device(self.device)
+        return Segmenter(self.inference.prepare(load_weights(self.weights), device), device)
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What one process did of its part: photos that were finished before, and those that cannot be read, with the reason."""
 
@@ -53,7 +73,7 @@ def kinds_of(*, overlay: bool, cutout: bool, soft: bool) -> Sequence[str]:
     return [MASKS, *([OVERLAYS] if overlay else []), *([CUTOUTS] if cutout else []), *([PROBABILITIES] if soft else [])]
 
 
-def begin(weights: str, rule: MaskRule, wanted: Wanted) -> None:
+def begin(chosen: Chosen, rule: MaskRule, wanted: Wanted) -> None:
     """Refuse what cannot be written, before the first image is read.
 
     Raises:
@@ -61,13 +81,18 @@ def begin(weights: str, rule: MaskRule, wanted: Wanted) -> None:
         CmirnetError: nothing can be written there.
     """
     from cmirnet_cli.reports import prediction_start as start
-    from cmirnet_cli.reports.files import require_free
+    from cmirnet_cli.reports.files import require_free, require_writable
     from cmirnet_cli.weights.source import fingerprint
 
     if wanted.coco:
         require_free([wanted.coco], overwrite=wanted.overwrite or wanted.skip_existing)
-        start.require_writable(wanted.coco.parent)
-    settings = {"weights": fingerprint(weights), "threshold": rule.threshold, "largest_component": rule.largest_component}
+        require_writable(wanted.coco.parent)
+    settings = {
+        "weights": fingerprint(chosen.weights),
+        "precision": chosen.inference.precision,
+        "threshold": rule.threshold,
+        "largest_component": rule.largest_component,
+    }
     start.begin(wanted.out, settings, skip_existing=wanted.skip_existing, overwrite=wanted.overwrite)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,13 @@ import pytest
 import torch
 
 from cmirnet_cli.app import run
+from cmirnet_cli.batches.tokens import word_tokenizer
+from cmirnet_cli.config import ModelConfig, TextConfig
+from cmirnet_cli.model.build import build_network
+from cmirnet_cli.model.segmenter import ReferringModel
+from cmirnet_cli.model.text import TextEncoder
+from cmirnet_cli.weights.bundle import Bundle, BundleConfig, save_bundle
+from cmirnet_cli.weights.encoder import scratch_encoder
 
 
 @dataclass(frozen=True)
@@ -71,10 +80,61 @@ def prepared_scenes(tmp_path_factory):
     return prepare
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with random weights that find both classes in noise."""
+    torch.manual_seed(0)
+    config = ModelConfig(backbone="resnet-nano", fusion_width=32, text_width=24)
+    tokenizer = word_tokenizer(["the red cup", "left person"])
+    encoder = scratch_encoder(TextConfig(source="scratch"), config.text_width, tokenizer)
+    model = ReferringModel(build_network(config), TextEncoder(encoder))
+    noise = torch.randn(4, 3, 64, 64), torch.randint(4, 8, (4, 20)), torch.ones(4, 20, dtype=torch.bool)
+    with torch.no_grad():
+        for _ in range(10):
+            model.train()(*noise)
+        background, referent = model.eval()(*noise).main.unbind(dim=1)
+        model.network.heads[-1].bias[1] -= (referent - background).median()
+    described = BundleConfig(model=config, encoder=encoder.config.to_dict(), tokens=20, image_size=64, dataset="made")
+    folder = tmp_path_factory.mktemp("model") / "weights"
+    save_bundle(Bundle(model, tokenizer, described), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """For runs that are compared with processes of one thread each: sums over several are rounded differently."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+class Mounts:
+    """Mounts file systems at new folders; a test that may not is skipped."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.folders: list[Path] = []
+
+    def __call__(self, *arguments: object) -> Path:
+        folder = self.home / f"mounted-{len(self.folders)}"
+        folder.mkdir()
+        self.change(folder, *arguments)
+        self.folders.append(folder)
+        return folder
+
+    def change(self, folder: Path, *arguments: object) -> None:
+        done = subprocess.run(["mount", *map(str, arguments), str(folder)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"mounting is refused here (it needs root): {done.stderr.strip()}")
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Mounts]:
+    """Mounts something at a new folder, until the test ends."""
+    if shutil.which("mount") is None:
+        pytest.skip("this system has no mount command")
+    mounts = Mounts(tmp_path)
+    yield mounts
+    for folder in reversed(mounts.folders):
+        subprocess.run(["umount", str(folder)], check=True)
