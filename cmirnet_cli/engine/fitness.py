@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 from cmirnet_cli.engine.machine import GIB, machine_in_words, memory_gib, processor_features
 from cmirnet_cli.findings import Finding
@@ -24,9 +25,12 @@ _LIGHTER = "a lighter model needs less: cmirnet presets ls --cost"
 
 
 def device_findings() -> Iterator[Finding]:
-    """The processor, and the GPUs that torch can use."""
-    import torch
+    """The processor, and the GPUs that torch can use.
 
+    Raises:
+        ImportError: torch cannot be loaded.
+    """
+    torch = _torch()
     yield _processor(torch.get_num_threads())
     for number in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(number)
@@ -36,6 +40,14 @@ def device_findings() -> Iterator[Finding]:
         yield Finding("ok", "mps", "Apple GPU")
     elif not torch.cuda.device_count():
         yield _no_gpu(f"torch {torch.__version__}")
+
+
+def _torch() -> ModuleType:
+    try:
+        import torch
+    except OSError as problem:  # so it says that a shared library of its own is missing
+        raise ImportError(str(problem)) from problem
+    return torch
 
 
 def _processor(threads: int) -> Finding:

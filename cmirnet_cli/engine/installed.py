@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from cmirnet_cli import __version__
 from cmirnet_cli.findings import Finding
@@ -24,15 +25,31 @@ def library_findings() -> Iterator[Finding]:
         ImportError: the package itself is not installed.
     """
     yield Finding("ok", "python", f"cmirnet {__version__} on Python {platform.python_version()}, {platform.platform()}")
-    yield _needed(_requirements(None))
+    needed = _requirements(PACKAGE, None)
+    yield _needed(needed)
+    if clashes := _clashes(needed):
+        again = "install them again together, in a fresh virtual environment"
+        yield Finding("warning", "libraries of each other", ", ".join(clashes), again)
     for extra in metadata(PACKAGE).get_all("Provides-Extra") or []:
         if extra != FOR_DEVELOPERS:
-            yield _optional(extra, _requirements(extra))
+            yield _optional(extra, _requirements(PACKAGE, extra))
 
 
-def _requirements(extra: str | None) -> list[Requirement]:
-    """What pip installs with an extra and not without it; for None, what it always installs."""
-    wanted = [Requirement(text) for text in requires(PACKAGE) or []]
+def _clashes(libraries: list[Requirement]) -> list[str]:
+    """Where two of these libraries do not fit together, as a torchvision that was built for another torch."""
+    names = {_key(one) for one in libraries}
+    there = [one.name for one in libraries if _found(one)]
+    asked = [(name, wanted) for name in there for wanted in _requirements(name, None) if _key(wanted) in names]
+    return [f"{name} {version(name)} asks for {wanted}: {reason}" for name, wanted in asked if (reason := _reason(wanted))]
+
+
+def _key(wanted: Requirement) -> str:
+    return canonicalize_name(wanted.name)
+
+
+def _requirements(package: str, extra: str | None) -> list[Requirement]:
+    """What pip installs for a package with an extra and not without it; for None, what it always installs."""
+    wanted = [Requirement(text) for text in requires(package) or []]
     always = [one for one in wanted if _applies(one, "")]
     return always if extra is None else [one for one in wanted if one not in always and _applies(one, extra)]
 
@@ -59,9 +76,15 @@ def _optional(extra: str, wanted: list[Requirement]) -> Finding:
 
 def _reason(wanted: Requirement) -> str | None:
     """In what way a library is not as it is asked for; None if it is."""
-    try:
-        found = version(wanted.name)
-    except PackageNotFoundError:
+    found = _found(wanted)
+    if found is None:
         return f"{wanted.name} is missing"
     fits = wanted.specifier.contains(found, prereleases=True)
     return None if fits else f"{wanted.name} is {found}, not {wanted.specifier}"
+
+
+def _found(wanted: Requirement) -> str | None:
+    try:
+        return version(wanted.name)
+    except PackageNotFoundError:
+        return None

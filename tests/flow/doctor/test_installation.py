@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import pytest
+
 METADATA = """Metadata-Version: 2.1
 Name: cmirnet
 Version: 0.1.0
@@ -114,9 +116,20 @@ def test_libraries_that_are_missing_or_too_old_are_an_error_with_the_command_tha
     assert "extra [dev]" not in found
 
 
-def test_a_torch_that_cannot_be_loaded_is_an_error_and_all_else_is_still_looked_at(well, tmp_path):
+def test_libraries_that_do_not_fit_together_are_a_warning_that_names_both(tmp_path):
+    (tmp_path / "torchvision-0.99.dist-info").mkdir()
+    described = "Metadata-Version: 2.1\nName: torchvision\nVersion: 0.99\nRequires-Dist: torch==1.0\nRequires-Dist: nowhere-of-ours\n"
+    (tmp_path / "torchvision-0.99.dist-info/METADATA").write_text(described)
+    code, found = doctor(tmp_path, PYTHONPATH=str(tmp_path), HF_HUB_OFFLINE="1")
+    assert (code, found["libraries of each other"]["severity"]) == (0, "warning")
+    assert found["libraries of each other"]["message"].startswith("torchvision 0.99 asks for torch==1.0: torch is ")
+    assert "nowhere" not in found["libraries of each other"]["message"]
+
+
+@pytest.mark.parametrize("kind", ["ImportError", "OSError"])
+def test_a_torch_that_cannot_be_loaded_is_an_error_and_all_else_is_still_looked_at(well, tmp_path, kind):
     (tmp_path / "torch").mkdir()
-    (tmp_path / "torch/__init__.py").write_text("raise ImportError('libcudart.so.99: cannot open shared object file')")
+    (tmp_path / "torch/__init__.py").write_text(f"raise {kind}('libcudart.so.99: cannot open shared object file')")
     code, found = doctor(well.folder, PYTHONPATH=str(tmp_path), HF_HUB_OFFLINE="1")
     assert code == 1
     assert "libcudart.so.99" in found["torch"]["message"]
