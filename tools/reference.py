@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tools.commands_page import commands_page
+from tools.data_sets_page import data_sets_page
 from tools.errors_page import errors_page
 from tools.flow_picture import flow_picture
 from tools.rooms_picture import rooms_picture
@@ -13,6 +14,7 @@ from tools.rooms_picture import rooms_picture
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 DRAWN: dict[str, Callable[[], str]] = {
     "commands.md": commands_page,
+    "data_sets.md": data_sets_page,
     "errors.md": errors_page,
     "flow.svg": flow_picture,
     "rooms.svg": rooms_picture,
