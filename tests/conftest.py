@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"
+"""Nothing listens there: no test asks the real hub, whatever the machine can reach."""
+
 SHARED = Path(os.environ.get("CMIRNET_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 
 from packaging.requirements import Requirement
@@ -38,7 +39,7 @@ def library_findings() -> Iterator[Finding]:
 def _clashes(libraries: list[Requirement]) -> list[str]:
     """Where two of these libraries do not fit together, as a torchvision that was built for another torch."""
     names = {_key(one) for one in libraries}
-    there = [one.name for one in libraries if _found(one)]
+    there = [one.name for one in libraries if _found(one.name)]
     asked = [(name, wanted) for name in there for wanted in _requirements(name, None) if _key(wanted) in names]
     return [f"{name} {version(name)} asks for {wanted}: {reason}" for name, wanted in asked if (reason := _reason(wanted))]
 
@@ -49,9 +50,14 @@ def _key(wanted: Requirement) -> str:
 
 def _requirements(package: str, extra: str | None) -> list[Requirement]:
     """What pip installs for a package with an extra and not without it; for None, what it always installs."""
-    wanted = [Requirement(text) for text in requires(package) or []]
+    wanted = _required(package)
     always = [one for one in wanted if _applies(one, "")]
     return always if extra is None else [one for one in wanted if one not in always and _applies(one, extra)]
+
+
+@cache
+def _required(package: str) -> tuple[Requirement, ...]:
+    return tuple(map(Requirement, requires(package) or ()))
 
 
 def _applies(wanted: Requirement, extra: str) -> bool:
@@ -76,15 +82,16 @@ def _optional(extra: str, wanted: list[Requirement]) -> Finding:
 
 def _reason(wanted: Requirement) -> str | None:
     """In what way a library is not as it is asked for; None if it is."""
-    found = _found(wanted)
+    found = _found(wanted.name)
     if found is None:
         return f"{wanted.name} is missing"
     fits = wanted.specifier.contains(found, prereleases=True)
     return None if fits else f"{wanted.name} is {found}, not {wanted.specifier}"
 
 
-def _found(wanted: Requirement) -> str | None:
+@cache
+def _found(name: str) -> str | None:
     try:
-        return version(wanted.name)
+        return version(name)
     except PackageNotFoundError:
         return None

@@ -61,10 +61,16 @@ def silent_hub() -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
-def test_a_hub_that_answers_is_ok(tmp_path):
+def test_a_hub_that_answers_and_a_text_encoder_that_was_fetched_are_ok(tmp_path):
+    home = tmp_path / "hub/models--google-bert--bert-base-uncased"
+    (home / "snapshots/0123").mkdir(parents=True)
+    (home / "snapshots/0123/config.json").write_text("{}")
+    (home / "refs").mkdir()
+    (home / "refs/main").write_text("0123")
     with answering_hub() as address:
-        _, found = doctor(tmp_path, HF_ENDPOINT=address)
+        _, found = doctor(tmp_path, HF_ENDPOINT=address, HF_HUB_CACHE=str(tmp_path / "hub"))
     assert (found["hub"]["severity"], found["hub"]["message"]) == ("ok", f"{address} answers")
+    assert found["text encoder"]["severity"] == "ok"
 
 
 def test_a_hub_that_says_nothing_is_a_note_after_three_seconds_at_most(tmp_path):
@@ -92,16 +98,6 @@ def test_offline_on_purpose_nothing_is_asked_and_all_else_is_told(tmp_path):
     assert "HF_HUB_OFFLINE is set" in found["hub"]["message"]
     assert {"python", "libraries", "extra [export]", "extra [logging]", "cpu", "memory", "disk for cache", "disk for runs"} <= set(found)
     assert sys.version.split()[0] in found["python"]["message"]
-
-
-def test_a_text_encoder_that_was_fetched_is_at_hand(tmp_path):
-    home = tmp_path / "hub/models--google-bert--bert-base-uncased"
-    (home / "snapshots/0123").mkdir(parents=True)
-    (home / "snapshots/0123/config.json").write_text("{}")
-    (home / "refs").mkdir()
-    (home / "refs/main").write_text("0123")
-    _, found = doctor(tmp_path, HF_HUB_CACHE=str(tmp_path / "hub"), HF_HUB_OFFLINE="1")
-    assert found["text encoder"]["severity"] == "ok"
 
 
 def test_libraries_that_are_missing_or_too_old_are_an_error_with_the_command_that_installs_them(tmp_path):
