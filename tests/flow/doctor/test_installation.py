@@ -22,8 +22,15 @@ Requires-Dist: numpy>=999
 Requires-Dist: no-such-library-of-ours
 Requires-Dist: rich
 Requires-Dist: no-such-extra-library; extra == "shiny"
+Requires-Dist: torchvision
 Provides-Extra: shiny
 Provides-Extra: dev
+"""
+TORCHVISION = """Metadata-Version: 2.1
+Name: torchvision
+Version: 0.99
+Requires-Dist: numpy==1.0
+Requires-Dist: nowhere-of-ours
 """
 
 
@@ -100,10 +107,18 @@ def test_offline_on_purpose_nothing_is_asked_and_all_else_is_told(tmp_path):
     assert sys.version.split()[0] in found["python"]["message"]
 
 
-def test_libraries_that_are_missing_or_too_old_are_an_error_with_the_command_that_installs_them(tmp_path):
-    (tmp_path / "cmirnet-0.1.0.dist-info").mkdir()
-    (tmp_path / "cmirnet-0.1.0.dist-info/METADATA").write_text(METADATA)
-    code, found = doctor(tmp_path, PYTHONPATH=str(tmp_path), HF_HUB_OFFLINE="1")
+@pytest.fixture(scope="module")
+def odd_libraries(tmp_path_factory):
+    """Exit code and findings where some are missing, too old, or made for others."""
+    folder = tmp_path_factory.mktemp("odd")
+    for name, described in (("cmirnet-0.1.0", METADATA), ("torchvision-0.99", TORCHVISION)):
+        (folder / f"{name}.dist-info").mkdir()
+        (folder / f"{name}.dist-info/METADATA").write_text(described)
+    return doctor(folder, PYTHONPATH=str(folder), HF_HUB_OFFLINE="1")
+
+
+def test_libraries_that_are_missing_or_too_old_are_an_error_with_the_command_that_installs_them(odd_libraries):
+    code, found = odd_libraries
     assert (code, found["libraries"]["severity"]) == (1, "error")
     assert "numpy is" in found["libraries"]["message"]
     assert "not >=999" in found["libraries"]["message"]
@@ -112,14 +127,11 @@ def test_libraries_that_are_missing_or_too_old_are_an_error_with_the_command_tha
     assert "extra [dev]" not in found
 
 
-def test_libraries_that_do_not_fit_together_are_a_warning_that_names_both(tmp_path):
-    (tmp_path / "torchvision-0.99.dist-info").mkdir()
-    described = "Metadata-Version: 2.1\nName: torchvision\nVersion: 0.99\nRequires-Dist: torch==1.0\nRequires-Dist: nowhere-of-ours\n"
-    (tmp_path / "torchvision-0.99.dist-info/METADATA").write_text(described)
-    code, found = doctor(tmp_path, PYTHONPATH=str(tmp_path), HF_HUB_OFFLINE="1")
-    assert (code, found["libraries of each other"]["severity"]) == (0, "warning")
-    assert found["libraries of each other"]["message"].startswith("torchvision 0.99 asks for torch==1.0: torch is ")
-    assert "nowhere" not in found["libraries of each other"]["message"]
+def test_libraries_that_do_not_fit_together_are_a_warning_that_names_both(odd_libraries):
+    found = odd_libraries[1]["libraries of each other"]
+    assert found["severity"] == "warning"
+    assert found["message"].startswith("torchvision 0.99 asks for numpy==1.0: numpy is ")
+    assert "nowhere" not in found["message"]
 
 
 @pytest.mark.parametrize("kind", ["ImportError", "OSError"])
