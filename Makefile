@@ -8,10 +8,10 @@ demo: .venv/installed
 	$(BIN)/cmirnet demo --overwrite
 
 test: .venv/installed
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadscope -m "not slow"
 
 slow: .venv/installed
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto --dist loadscope -m slow
 
 check: .venv/installed
 	$(BIN)/ruff check .

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"
-"""Nothing listens there: no test asks the real hub, whatever the machine can reach."""
+os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # nothing listens there: no test asks the real hub, whatever the machine can reach
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # a worker for each core: threads of torch's own would wait for each other
 
 SHARED = Path(os.environ.get("CMIRNET_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 

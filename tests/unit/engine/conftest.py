@@ -35,7 +35,7 @@ def _sharpen(model: ReferringModel) -> None:
     for part in (model.text, model.network.fusions, model.network.context_fusion, model.network.graph):
         for parameter in part.parameters():
             if parameter.ndim > 1:
-                parameter.mul_(4)
+                parameter.mul_(3)
 
 
 @torch.no_grad()
