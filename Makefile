@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check slow format
+.PHONY: demo test check slow format reference
 
 demo: .venv/installed
 	$(BIN)/cmirnet demo --overwrite
@@ -17,6 +17,10 @@ check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mkdocs build --strict
+
+reference: .venv/installed
+	$(BIN)/python -m tools.reference
 
 format: .venv/installed
 	$(BIN)/ruff check --fix .

@@ -19,7 +19,12 @@ A message says what is wrong and with which value; the hint says what to do now.
 
 
 class CmirnetError(Exception):
-    """Base of all errors that are reported without a traceback."""
+    """Something failed while running: memory, disk, permissions, a measurement that does not hold.
+
+    What to do: follow the hint; `--traceback` shows where in the code it arose, which belongs in a bug report.
+
+    Base of all errors that are reported without a traceback.
+    """
 
     exit_code = 1
 
@@ -30,7 +35,13 @@ class CmirnetError(Exception):
 
 
 class DivergedError(CmirnetError):
-    """The loss of a training step is no longer a number; `sent_ids` name the sentences of its batch."""
+    """The loss of a training step is no longer a number.
+
+    What to do: look at the sentences that the run's `bad-batch.json` names; lower `--lr`, or take `--precision fp32`.
+
+    Attributes:
+        sent_ids: the sentences of that step.
+    """
 
     def __init__(self, message: str, hint: str, sent_ids: tuple[int, ...]) -> None:
         super().__init__(message, hint)
@@ -38,56 +49,89 @@ class DivergedError(CmirnetError):
 
 
 class UsageError(CmirnetError):
-    """The command line cannot be understood."""
+    """The command line cannot be understood, or asks for what cannot be done.
+
+    What to do: correct the option that the message names; `cmirnet COMMAND --help` has an example.
+    """
 
     exit_code = 2
 
 
 class ConfigError(UsageError):
-    """A setting is unknown or has a value it cannot have."""
+    """A setting is unknown or has a value it cannot have.
+
+    What to do: correct every setting that the message lists; `cmirnet train --print-config` shows those there are.
+    """
 
 
 class DataError(CmirnetError):
-    """Data are missing, broken or contradictory."""
+    """Data are missing, broken or contradictory.
+
+    What to do: put what is missing where the message looked, or say where it is; `cmirnet doctor` shows what is found.
+    """
 
     exit_code = 3
 
 
 class AnnotationError(DataError):
-    """An annotation file cannot be read or contradicts itself."""
+    """An annotation file (pickle, JSON, JSONL) cannot be read or contradicts itself.
+
+    What to do: fetch the file again, or correct the record that the message names.
+    """
 
 
 class ImageError(DataError):
-    """An image cannot be read."""
+    """An image cannot be read.
+
+    What to do: replace the file; `prepare-data --skip-bad` leaves such images out.
+    """
 
 
 class CacheError(DataError):
-    """A prepared cache is missing, damaged or made for something else."""
+    """A prepared cache is missing, damaged or made for something else.
+
+    What to do: prepare it with the command that the hint gives; `cmirnet cache verify` reads every byte.
+    """
 
 
 class WeightsError(CmirnetError):
-    """A weights folder or checkpoint cannot be used."""
+    """A weights folder or checkpoint is missing, damaged or not what it is taken for.
+
+    What to do: name a weights folder, a run or a hub id; copy damaged files anew; `cmirnet convert` reads the authors' files.
+    """
 
     exit_code = 4
 
 
 class ExportError(CmirnetError):
-    """An exported model does not agree with the weights it came from."""
+    """A model cannot be exported, or does not agree with the weights it came from.
+
+    What to do: choose another format or precision as the hint says; no bundle was written.
+    """
 
     exit_code = 5
 
 
 class StoppedError(CmirnetError):
-    """Somebody asked a long run to stop; its state is saved."""
+    """Somebody asked a long run to stop; its state is saved.
+
+    What to do: nothing, or go on with the command that the hint gives.
+    """
 
 
 class InterruptedRunError(StoppedError):
-    """Stopped with Ctrl-C."""
+    """A long run was stopped with Ctrl-C.
+
+    What to do: nothing, or go on with the command that the hint gives.
+    """
 
     exit_code = 130
 
 
 class TerminatedRunError(StoppedError):
-    """Stopped with SIGTERM."""
+    """A long run was stopped with SIGTERM, as schedulers do.
+
+    What to do: nothing, or go on with the command that the hint gives.
+    """
 
     exit_code = 143

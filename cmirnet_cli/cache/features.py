@@ -115,8 +115,9 @@ def read_features(folder: Path) -> FeaturesManifest:
     Raises:
         CacheError: it is missing, damaged, of another schema version, or of another folder.
     """
+    path = folder / MANIFEST
     try:
-        manifest = read_signed((folder / MANIFEST).read_text(encoding="utf-8"), FEATURES_VERSION, FeaturesManifest)
+        manifest = read_signed(path.read_text(encoding="utf-8") if path.is_file() else "", FEATURES_VERSION, FeaturesManifest)
         if manifest.name != folder.name:
             raise CacheError(f"it belongs in {manifest.name}")
     except (OSError, UnicodeDecodeError, CacheError) as error:
@@ -128,6 +129,19 @@ def read_features(folder: Path) -> FeaturesManifest:
 def all_features(cache: Path) -> list[FeaturesManifest]:
     """The manifests of all finished features in a cache's folder. Raises as `read_features` does."""
     return [read_features(folder) for folder in sorted(cache.glob(_PREFIX + "[0-9a-f]" * _KEY))]
+
+
+def require_fitting(cache: Path, key: str, manifest: FeaturesManifest) -> None:
+    """Refuse features of other data than the cache in the folder `cache`, whose fingerprint's key is given, or cut short.
+
+    Raises:
+        CacheError: they are of other data, or words.h5 is missing or of the wrong length.
+    """
+    file = cache / manifest.file.name
+    if manifest.cache != key or not file.is_file() or file.stat().st_size != manifest.size:
+        wrong = "belong to another cache" if manifest.cache != key else "are damaged: words.h5 is missing or of the wrong length"
+        hint = f"delete that folder, and make them again with: cmirnet cache-features {cache}"
+        raise CacheError(f"the text features in {file.parent} {wrong}", hint=hint)
 
 
 def _short(value: object) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmirnet_cli.cache.features import DTYPES, WORDS, FeaturesManifest
+from cmirnet_cli.cache.features import DTYPES, WORDS, FeaturesManifest, require_fitting
 from cmirnet_cli.cache.hdf5 import OpenFiles
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.errors import CacheError
@@ -23,11 +23,8 @@ class TextFeatures:
 
     def __init__(self, cache: Cache, manifest: FeaturesManifest) -> None:
         self.cache, self.manifest = cache, manifest
-        key, file = cache.manifest.fingerprint.key, cache.folder / manifest.file.name
-        if manifest.cache != key or not file.is_file() or file.stat().st_size != manifest.size:
-            wrong = "belong to another cache" if manifest.cache != key else "are damaged: words.h5 is missing or of the wrong length"
-            hint = f"delete that folder, and make them again with: cmirnet cache-features {cache.folder}"
-            raise CacheError(f"the text features in {file.parent} {wrong}", hint=hint)
+        key = cache.manifest.fingerprint.key
+        require_fitting(cache.folder, key, manifest)
         self._files = OpenFiles(cache.folder, key)
         self._rows = {text: row for row, text in enumerate(cache.sentences())}
 

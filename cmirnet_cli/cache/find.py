@@ -18,8 +18,7 @@ def find_cache(root: Path, dataset: str | None = None, split_by: str | None = No
     """
     if (root / MANIFEST).is_file():
         return root
-    found = sorted(path.parent for path in root.glob(f"*/{MANIFEST}")) if root.is_dir() else []
-    prepared = [folder for folder in found if not is_temporary(folder)]
+    prepared = prepared_caches(root)
     fitting = [folder for folder in prepared if _fits(folder.name, dataset, split_by)]
     if len(fitting) == 1:
         return fitting[0]
@@ -34,6 +33,11 @@ def find_cache(root: Path, dataset: str | None = None, split_by: str | None = No
         f"there is no prepared cache{f' of {wanted}' if wanted else ''} in {root}: {there}",
         hint=f"make one with `{command(dataset, split_by)}`",
     )
+
+
+def prepared_caches(root: Path) -> list[Path]:
+    """The folders right below `root` that have a manifest, whatever it says."""
+    return [path.parent for path in sorted(root.glob(f"*/{MANIFEST}")) if not is_temporary(path.parent)]
 
 
 def _fits(name: str, dataset: str | None, split_by: str | None) -> bool:

@@ -39,8 +39,9 @@ def command(dataset: str | None, split_by: str | None, options: CacheOptions | N
 
 
 def _asked(folder: Path) -> _Asked:
+    manifest = folder / MANIFEST
     try:
-        fingerprint = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["fingerprint"]
+        fingerprint = json.loads(manifest.read_text(encoding="utf-8") if manifest.is_file() else "")["fingerprint"]
         return TypeAdapter(_Asked).validate_python(fingerprint)
     except (OSError, ValueError, LookupError, TypeError, RecursionError, CacheError):
         dataset, dash, split_by = folder.name.rpartition("-")

@@ -168,7 +168,7 @@ def read_signed(text: str, schema_version: int, kind: type[Signed]) -> Signed:
         if digest != digest_of(content):
             raise CacheError(f"{MANIFEST} differs from its own digest: it was damaged or edited")
         return TypeAdapter(kind).validate_python(content)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise CacheError(f"{MANIFEST} is damaged: {error!r}") from error
 
 

@@ -41,6 +41,12 @@ def is_temporary(folder: Path) -> bool:
     return folder.name[:-_KEY].endswith(_PARTIAL) or folder.name.endswith(_REPLACED)
 
 
+def finished_name(folder: Path) -> Path | None:
+    """The name that the cache growing in a temporary folder will have; None of a folder that makes way."""
+    name, partial, _ = folder.name.partition(_PARTIAL)
+    return folder.with_name(name) if partial else None
+
+
 @contextmanager
 def sole_writer(staging: Path, notice: Callable[[str], None]) -> Iterator[bool]:
     """Make `staging` and hold it; another process that holds it is waited for. A killed one lets go by itself.

@@ -13,8 +13,8 @@ from cmirnet_cli.console import console
 from cmirnet_cli.options import Overwrite
 
 if TYPE_CHECKING:
-    from cmirnet_cli.weights.bundle import BundleConfig
     from cmirnet_cli.weights.conversion import Report
+    from cmirnet_cli.weights.folder import BundleConfig
 
 Official: TypeAlias = Annotated[Path, typer.Argument(metavar="OFFICIAL.pth", help="A checkpoint of the authors' code.", show_default=False)]
 Out: TypeAlias = Annotated[Path, typer.Argument(metavar="OUT", help="Weights folder to write.", show_default=False)]

@@ -17,7 +17,7 @@ from cmirnet_cli.options import CacheDir, Dataset, Device, Overwrite, Precision,
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.reports.scores_file import Rules
-    from cmirnet_cli.weights.bundle import BundleConfig
+    from cmirnet_cli.weights.folder import BundleConfig
 
 CHOICES = {"paper": ("paper",), "original": ("original",), "both": ("paper", "original")}
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cmirnet_cli.reports.comparison import Comparison
     from cmirnet_cli.reports.results import Origin, Results
     from cmirnet_cli.reports.scores_file import Rules, SplitReport
-    from cmirnet_cli.weights.bundle import BundleConfig
+    from cmirnet_cli.weights.folder import BundleConfig
 
 
 @dataclass(frozen=True)

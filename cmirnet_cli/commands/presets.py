@@ -34,7 +34,10 @@ def ls(
 
 
 def show(name: Name) -> None:
-    """Print a preset's file."""
+    """Print a preset's file.
+
+    Example: cmirnet presets show refcoco-swin-b
+    """
     from cmirnet_cli.config import load_preset
 
     preset = load_preset(name)
@@ -46,7 +49,10 @@ def cp(
     destination: Annotated[Path, typer.Argument(metavar="DEST", help="File or folder to copy to.")] = Path(),
     overwrite: Overwrite = False,
 ) -> None:
-    """Copy a preset to a file of one's own, for `cmirnet train --preset FILE`."""
+    """Copy a preset to a file of one's own, for `cmirnet train --preset FILE`.
+
+    Example: cmirnet presets cp refcoco-swin-b my.yaml
+    """
     from cmirnet_cli.config import copy_preset
 
     target = copy_preset(name, destination, overwrite)

@@ -33,6 +33,8 @@ def parse(text: str) -> Any:
         raise ValueError(f"{problem.problem or problem.context}{place}") from problem
     except yaml.YAMLError as problem:
         raise ValueError(" ".join(str(problem).split())) from problem
+    except RecursionError as problem:
+        raise ValueError("it is nested too deeply") from problem
 
 
 def dump(data: Any) -> str:

@@ -16,12 +16,12 @@ from typing import Any
 import torch
 
 from cmirnet_cli.durable import new_folder, sweep
+from cmirnet_cli.engine.checkpoint_folders import STATE_FILE, checkpoint_name, checkpoints_in
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.weights.bundle import Bundle, write_bundle
 from cmirnet_cli.weights.checkpoint import read_checkpoint
 
 SCHEMA_VERSION = 1
-STATE_FILE = "state.pt"
 
 
 @dataclass
@@ -72,8 +72,8 @@ def save_checkpoint(folder: Path, bundle: Bundle, state: TrainingState) -> None:
     Raises:
         WeightsError: it cannot be written; the older one is still there.
     """
-    target = folder / f"epoch-{state.progress.epoch:04d}-step-{state.step:08d}"
-    older = _checkpoints(folder)
+    target = folder / checkpoint_name(state.progress.epoch, state.step)
+    older = checkpoints_in(folder)
     if target in older:
         return
     sweep(folder)
@@ -82,11 +82,6 @@ def save_checkpoint(folder: Path, bundle: Bundle, state: TrainingState) -> None:
         _write_state(state, building / STATE_FILE)
     for each in older:
         shutil.rmtree(each, ignore_errors=True)
-
-
-def newest_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint of a run; None where it has written none yet."""
-    return max(_checkpoints(folder), default=None)
 
 
 def read_state(checkpoint: Path) -> TrainingState:
@@ -113,7 +108,3 @@ def _write_state(state: TrainingState, path: Path) -> None:
             torch.save({"schema_version": SCHEMA_VERSION} | asdict(state), file)
     except RuntimeError as error:  # torch's own, on top of what the file said
         raise OSError(str(error.__context__ or error)) from error
-
-
-def _checkpoints(folder: Path) -> list[Path]:
-    return sorted(folder.glob("epoch-*-step-*"))

@@ -1,4 +1,4 @@
-"""What a run ran on: program, libraries, machine, git state."""
+"""What a run ran on: program, libraries, machine, git state. Light until it is asked, for then it loads torch."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Any
 
-import torch
-
 LIBRARIES = ("torch", "torchvision", "timm", "transformers", "accelerate", "h5py", "numpy", "pillow")
 
 
 def environment() -> dict[str, Any]:
     """As plain data."""
+    import torch
+
     return {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "program": version("cmirnet"),

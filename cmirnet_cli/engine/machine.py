@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeVar
 
 LIBRARIES = ("torch", "transformers", "h5py", "numpy", "pillow", "pycocotools")
-MIB = 1 << 20
+MIB, GIB = 1 << 20, 1 << 30
 STANDARD_ERROR = 2
 Result = TypeVar("Result")
 
@@ -27,7 +27,7 @@ def machine() -> dict[str, object]:
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB, 1),
         "system": platform.platform(),
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
@@ -38,6 +38,27 @@ def machine_in_words() -> str:
     """One line of it."""
     facts = machine()
     return f"{facts['processor']}, {facts['cores']} cores, {facts['memory_gib']} GiB, Python {facts['python']}"
+
+
+def processor_features() -> frozenset[str]:
+    """Names of the instructions that the processor has, as Linux spells them; empty where the system does not tell."""
+    return frozenset(_cpuinfo("flags", "").split()) or frozenset(_cpuinfo("Features", "").split())
+
+
+def memory_gib() -> tuple[float, float]:
+    """Memory that this process may use, and what of the machine's is free now, in GiB; a container's limit counts."""
+    page, limit = os.sysconf("SC_PAGE_SIZE") / GIB, Path("/sys/fs/cgroup/memory.max")
+    total = page * os.sysconf("SC_PHYS_PAGES")
+    text = limit.read_text(encoding="utf-8").strip() if limit.is_file() else "max"
+    usable = min(total, int(text) / GIB) if text.isdigit() else total
+    return usable, min(usable, _available_gib(page))
+
+
+def _available_gib(page: float) -> float:
+    table = Path("/proc/meminfo")
+    lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
+    kibibytes = (int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
+    return next((value / (1 << 20) for value in kibibytes), page * os.sysconf("SC_PHYS_PAGES"))
 
 
 def peak_memory_mib() -> float:
@@ -92,7 +113,11 @@ def _used_mib(usage: resource.struct_rusage) -> float:
 
 def _processor() -> str:
     """The model's name, where the system tells it."""
+    return _cpuinfo("model name", platform.processor() or platform.machine())
+
+
+def _cpuinfo(wanted: str, otherwise: str) -> str:
+    """What Linux says of the first processor."""
     table = Path("/proc/cpuinfo")
     lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
-    names = (value.strip() for key, _, value in (line.partition(":") for line in lines) if key.strip() == "model name")
-    return next(names, platform.processor() or platform.machine())
+    return next((value.strip() for key, _, value in (line.partition(":") for line in lines) if key.strip() == wanted), otherwise)

@@ -8,7 +8,8 @@ import torch
 
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
-from cmirnet_cli.engine.checkpoints import newest_checkpoint, read_state
+from cmirnet_cli.engine.checkpoint_folders import newest_checkpoint
+from cmirnet_cli.engine.checkpoints import read_state
 from cmirnet_cli.engine.frozen_text import features_to_go_on_with
 from cmirnet_cli.engine.requirements import require_same_data, require_same_settings
 from cmirnet_cli.engine.run_directory import RunDirectory

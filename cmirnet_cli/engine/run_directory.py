@@ -16,19 +16,26 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
 
 from cmirnet_cli.config import Settings, resolve, to_yaml
 from cmirnet_cli.durable import new_folder, sweep, write_text
 from cmirnet_cli.engine.environment import environment
 from cmirnet_cli.engine.listening import EpochReport, StepReport, describe
-from cmirnet_cli.errors import DivergedError, UsageError
+from cmirnet_cli.errors import CmirnetError, DivergedError, UsageError
 
 CONFIG, ENVIRONMENT, METRICS, TABLE = "config.yaml", "env.json", "metrics.jsonl", "metrics.csv"
+BAD_BATCH = "bad-batch.json"
+Entry = TypeVar("Entry")
+
+_EPOCH = TypeAdapter(EpochReport)
 
 
 class RunDirectory:
@@ -83,7 +90,7 @@ class RunDirectory:
     @property
     def data(self) -> str:
         """The fingerprint of the data that the run was begun with."""
-        return str(self._environment()["data"])
+        return self._recorded("data", str)
 
     @property
     def text_features(self) -> str | None:
@@ -94,7 +101,7 @@ class RunDirectory:
     @property
     def threads(self) -> int:
         """CPU threads of each process that the run was begun with."""
-        return int(self._environment()["threads"])
+        return self._recorded("threads", int)
 
     def settings(self) -> Settings:
         """What the run was told.
@@ -116,7 +123,8 @@ class RunDirectory:
 
     def epochs(self) -> list[EpochReport]:
         """All epochs so far."""
-        return [EpochReport(**line) for kind, line in self._lines() if kind == "epoch"]
+        with self._damage_named(METRICS):
+            return [_EPOCH.validate_python(line) for kind, line in self._lines() if kind == "epoch"]
 
     def log(self, line: str) -> None:
         """Append a line to train.log, with the time."""
@@ -124,7 +132,7 @@ class RunDirectory:
 
     def keep_bad_batch(self, step: int, problem: DivergedError) -> Path:
         """Write down which batch the run ended on; returns the file."""
-        path = self.folder / "bad-batch.json"
+        path = self.folder / BAD_BATCH
         write_text(path, _json({"step": step, "problem": problem.message, "sent_ids": problem.sent_ids}))
         return path
 
@@ -141,17 +149,33 @@ class RunDirectory:
         write_text(self.folder / ENVIRONMENT, _json(known | {"resumed": [*known["resumed"], environment() | {"step": step}]}))
         self.log(f"resumed after step {step}")
 
+    def _recorded(self, name: str, kind: Callable[[Any], Entry]) -> Entry:
+        """One entry of env.json."""
+        with self._damage_named(ENVIRONMENT):
+            return kind(self._environment()[name])
+
     def _environment(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((self.folder / ENVIRONMENT).read_text(encoding="utf-8"))
-        return content
+        with self._damage_named(ENVIRONMENT):
+            content: dict[str, Any] = json.loads((self.folder / ENVIRONMENT).read_text(encoding="utf-8"))
+            return content
 
     def _lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Kind and content of the whole lines of metrics.jsonl; a killed process may have left half a line at the end."""
         path = self.folder / METRICS
-        for text in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else ():
-            if text.endswith("\n"):
-                line = json.loads(text)
-                yield line.pop("kind"), line
+        with self._damage_named(METRICS):
+            for text in path.read_text(encoding="utf-8").splitlines(keepends=True) if path.is_file() else ():
+                if text.endswith("\n"):
+                    line = json.loads(text)
+                    yield line.pop("kind"), line
+
+    @contextmanager
+    def _damage_named(self, name: str) -> Iterator[None]:
+        """What Python raises on a file that is not as it was written becomes an error that names it."""
+        try:
+            yield
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            wrong = f"{self.folder / name} is damaged: {type(error).__name__}: {error}"
+            raise CmirnetError(wrong, hint="put the file back as it was written, or start a new run with --init-from") from error
 
     def _append(self, name: str, text: str) -> None:
         with (self.folder / name).open("a", encoding="utf-8", newline="") as handle:

@@ -17,8 +17,9 @@ from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.segmenter import ReferringModel
 from cmirnet_cli.model.text import TextEncoder
-from cmirnet_cli.weights.bundle import Bundle, BundleConfig, load_bundle
+from cmirnet_cli.weights.bundle import Bundle, load_bundle
 from cmirnet_cli.weights.encoder import load_encoder, load_tokenizer, scratch_encoder
+from cmirnet_cli.weights.folder import BundleConfig
 from cmirnet_cli.weights.imagenet import TrunkReport, load_start
 from cmirnet_cli.weights.source import load_weights_or_checkpoint
 

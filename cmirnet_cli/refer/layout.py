@@ -77,6 +77,12 @@ def find_layout(dataset: str, split_by: str, data_root: Path, annotations: Path 
     )
 
 
+def has_annotations(dataset: str, split_by: str, data_root: Path) -> bool:
+    """Whether a data set's referents lie where `find_layout` looks for them."""
+    folders = _annotation_folders(dataset, data_root, None)
+    return _first_file(folder / name for folder in folders for name in _refs_names(split_by)) is not None
+
+
 def _annotation_folders(dataset: str, data_root: Path, annotations: Path | None) -> list[Path]:
     if annotations is not None:
         return [annotations / dataset, annotations]

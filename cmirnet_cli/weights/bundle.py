@@ -8,53 +8,24 @@ README.md           a model card, where one was asked for
 
 from __future__ import annotations
 
-import json
 import shutil
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
-from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.durable import new_file, new_folder
 from cmirnet_cli.errors import UsageError, WeightsError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.segmenter import ReferringModel
 from cmirnet_cli.model.text import TextEncoder
 from cmirnet_cli.weights.encoder import encoder_from_config, load_tokenizer
+from cmirnet_cli.weights.folder import CONFIG_FILE, DAMAGED, MODEL_FILE, BundleConfig, find_weights, read_config
 
-SCHEMA_VERSION = 1
-MODEL_FILE = "model.safetensors"
-CONFIG_FILE = "config.json"
 CARD_FILE = "README.md"
-DAMAGED = "the file was changed or damaged; copy the weights folder anew"
-
-
-class BundleConfig(BaseModel):
-    """What `config.json` says.
-
-    Attributes:
-        schema_version: of this file.
-        model: what to build.
-        encoder: transformers' configuration of the text encoder.
-        tokens: padded length of an expression.
-        image_size: side of the network's input in pixels.
-        dataset: what it was trained on, as `<dataset>-<split_by>`; empty where that is not known.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    schema_version: int = SCHEMA_VERSION
-    model: ModelConfig
-    encoder: dict[str, Any]
-    tokens: int
-    image_size: int
-    dataset: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,39 +114,10 @@ def load_bundle(folder: Path) -> Bundle:
         WeightsError: the folder is missing, incomplete, damaged or of another schema version.
     """
     folder = find_weights(folder)
-    config = _read_config(folder / CONFIG_FILE)
+    config = read_config(folder)
     model = ReferringModel(build_network(config.model), TextEncoder(encoder_from_config(config.encoder)))
     _load_state(model, folder / MODEL_FILE)
     return Bundle(model.eval(), load_tokenizer(str(folder)), config)
-
-
-def find_weights(folder: Path) -> Path:
-    """The weights folder that a path stands for: itself, or the best weights of a run directory or its `weights/`.
-
-    Raises:
-        WeightsError: there is none.
-    """
-    tried = [folder, folder / "best", folder / "weights" / "best"]
-    for candidate in tried:
-        if (candidate / CONFIG_FILE).is_file():
-            return candidate
-    raise WeightsError(
-        f"no weights at {folder}: none of {', '.join(str(place / CONFIG_FILE) for place in tried)} exists",
-        hint="`cmirnet train` writes weights/best into its run directory; `cmirnet convert` makes a folder from an official checkpoint",
-    )
-
-
-def _read_config(path: Path) -> BundleConfig:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        version = data.get("schema_version") if isinstance(data, dict) else None
-        if version != SCHEMA_VERSION:
-            raise WeightsError(
-                f"{path} has schema version {version!r}, this program reads {SCHEMA_VERSION}", hint="convert or train the weights again"
-            )
-        return BundleConfig.model_validate(data)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
-        raise WeightsError(f"{path} cannot be read: {error}", hint=DAMAGED) from error
 
 
 def _load_state(model: ReferringModel, path: Path) -> None:

@@ -10,7 +10,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from pydantic import BaseModel, Field, ValidationError
 
 from cmirnet_cli.errors import WeightsError
-from cmirnet_cli.weights.bundle import BundleConfig
+from cmirnet_cli.weights.folder import BundleConfig
 
 TASK = "image-segmentation"
 

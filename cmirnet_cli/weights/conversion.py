@@ -17,9 +17,10 @@ from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.segmenter import ReferringModel
 from cmirnet_cli.model.text import TextEncoder
-from cmirnet_cli.weights.bundle import Bundle, BundleConfig
+from cmirnet_cli.weights.bundle import Bundle
 from cmirnet_cli.weights.checkpoint import read_checkpoint, state_dict
 from cmirnet_cli.weights.encoder import encoder_from_config, load_tokenizer
+from cmirnet_cli.weights.folder import BundleConfig
 from cmirnet_cli.weights.official import Account, ConvertedNetwork, convert_network
 from cmirnet_cli.weights.official_text import ConvertedText, convert_text
 

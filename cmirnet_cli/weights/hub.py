@@ -28,7 +28,7 @@ def download(hub_id: str) -> Path:
         return Path(snapshot_download(hub_id, allow_patterns=WANTED))
     except REFUSALS as error:
         raise WeightsError(
-            f"there is no folder {hub_id}, and the hub does not give it: {_reason(error)}",
+            f"there is no folder {hub_id}, and the hub does not give it: {reason(error)}",
             hint="check the path, or the hub id and the network",
         ) from error
 
@@ -45,10 +45,11 @@ def upload(folder: Path, repo_id: str, *, private: bool, message: str, api: HfAp
         return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message).commit_url)
     except REFUSALS as error:
         raise WeightsError(
-            f"the hub does not take {repo_id}: {_reason(error)}",
+            f"the hub does not take {repo_id}: {reason(error)}",
             hint="check the id and the network; `hf auth login` gives you the right to write",
         ) from error
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """The first line of what an error of the hub's client says."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

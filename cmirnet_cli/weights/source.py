@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 from cmirnet_cli.errors import WeightsError
-from cmirnet_cli.weights.bundle import MODEL_FILE, Bundle, find_weights, load_bundle
+from cmirnet_cli.weights.bundle import Bundle, load_bundle
+from cmirnet_cli.weights.folder import MODEL_FILE, find_weights
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 PICKLED = (".pth", ".pt", ".bin", ".ckpt")

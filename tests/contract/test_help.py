@@ -1,5 +1,7 @@
 """What a user reads before anything else: every command and every option says what it does."""
 
+import re
+import shlex
 import subprocess
 import sys
 
@@ -23,6 +25,15 @@ def test_the_first_line_of_help_is_one_sentence(name):
     first = (leaf(name).help or "").split("\n\n")[0].strip()
     assert first.endswith(".")
     assert len(first) <= 120
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_ends_with_an_example_that_the_command_understands(name):
+    (example,) = re.findall(r"^Example: (.*)$", leaf(name).help, re.MULTILINE)
+    program, *words = shlex.split(example)
+    own = len(name.split())
+    assert [program, *words[:own]] == ["cmirnet", *name.split()]
+    leaf(name).make_context(name, words[own:])
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -22,7 +22,8 @@ import torch
 
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
-from cmirnet_cli.engine.checkpoints import TrainingState, newest_checkpoint, read_state
+from cmirnet_cli.engine.checkpoint_folders import newest_checkpoint
+from cmirnet_cli.engine.checkpoints import TrainingState, read_state
 from cmirnet_cli.engine.listening import EpochReport, Listener, StepReport
 from cmirnet_cli.engine.resume import resumed_trainer
 from cmirnet_cli.engine.run_directory import RunDirectory

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cmirnet_cli.errors import WeightsError
-from cmirnet_cli.weights.bundle import Bundle, find_weights, load_bundle, save_bundle
+from cmirnet_cli.weights.bundle import Bundle, load_bundle, save_bundle
+from cmirnet_cli.weights.folder import find_weights
 
 
 @pytest.fixture

@@ -1,0 +1,92 @@
+"""Which files make a weights folder, what its config.json says, and whether it looks whole. Light: imports no torch."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError, safe_open
+
+from cmirnet_cli.config import ModelConfig
+from cmirnet_cli.errors import WeightsError
+
+SCHEMA_VERSION = 1
+MODEL_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+DAMAGED = "the file was changed or damaged; copy the weights folder anew"
+
+
+class BundleConfig(BaseModel):
+    """What `config.json` says.
+
+    Attributes:
+        schema_version: of this file.
+        model: what to build.
+        encoder: transformers' configuration of the text encoder.
+        tokens: padded length of an expression.
+        image_size: side of the network's input in pixels.
+        dataset: what it was trained on, as `<dataset>-<split_by>`; empty where that is not known.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+    model: ModelConfig
+    encoder: dict[str, Any]
+    tokens: int
+    image_size: int
+    dataset: str = ""
+
+
+def find_weights(folder: Path) -> Path:
+    """The weights folder that a path stands for: itself, or the best weights of a run directory or its `weights/`.
+
+    Raises:
+        WeightsError: there is none.
+    """
+    tried = [folder, folder / "best", folder / "weights" / "best"]
+    for candidate in tried:
+        if (candidate / CONFIG_FILE).is_file():
+            return candidate
+    raise WeightsError(
+        f"no weights at {folder}: none of {', '.join(str(place / CONFIG_FILE) for place in tried)} exists",
+        hint="`cmirnet train` writes weights/best into its run directory; `cmirnet convert` makes a folder from an official checkpoint",
+    )
+
+
+def read_config(folder: Path) -> BundleConfig:
+    """The config.json of a weights folder.
+
+    Raises:
+        WeightsError: it is missing, damaged or of another schema version.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if version != SCHEMA_VERSION:
+            raise WeightsError(
+                f"{path} has schema version {version!r}, this program reads {SCHEMA_VERSION}", hint="convert or train the weights again"
+            )
+        return BundleConfig.model_validate(data)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError, ValidationError) as error:
+        raise WeightsError(f"{path} cannot be read: {error}", hint=DAMAGED) from error
+
+
+def require_plausible(folder: Path) -> None:
+    """Refuse a weights folder whose config.json cannot be used or whose tensors are cut short; the numbers are not read.
+
+    Raises:
+        WeightsError: a file is missing or damaged.
+    """
+    for path in (folder / CONFIG_FILE, folder / MODEL_FILE):
+        if not path.is_file():
+            raise WeightsError(f"{path} is missing", hint=DAMAGED)
+    read_config(folder)
+    try:
+        with safe_open(path, framework="numpy"):
+            pass
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path} cannot be read: {error}", hint=DAMAGED) from error
