@@ -18,9 +18,11 @@ import typer
 from cmirnet_cli import __version__
 from cmirnet_cli.commands import (
     benchmark,
+    benchmark_growth,
     benchmark_infer,
     benchmark_scale,
     benchmark_text,
+    benchmark_train,
     cache,
     cache_features,
     convert,
@@ -47,9 +49,11 @@ COMMANDS: tuple[tuple[str, Command], ...] = (
     ("demo", demo.demo),
     ("doctor", doctor.doctor),
     ("benchmark data", benchmark.data),
+    ("benchmark growth", benchmark_growth.growth),
     ("benchmark infer", benchmark_infer.infer),
     ("benchmark scale", benchmark_scale.scale),
     ("benchmark text", benchmark_text.text),
+    ("benchmark train", benchmark_train.train),
     ("cache info", cache.info),
     ("cache verify", cache.verify),
     ("cache show", cache.show),

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cmirnet_cli.commands.benchmark_drawn import drawn_cache, recipe
 from cmirnet_cli.console import console
 
 if TYPE_CHECKING:
-    from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.config import Settings
     from cmirnet_cli.engine.side_by_side import Spread, Timing
 
-BERT_BASE = {"text.source": "scratch", "text.scratch_layers": 12, "text.scratch_heads": 12, "model.text_width": 768}
-DATASET, SPLIT_BY = "scenes", "demo"
 REFERENTS = 3
 """Of the image that is evaluated, where there are as many sentences."""
 
@@ -42,37 +40,16 @@ def text(
     from cmirnet_cli.engine.side_by_side import side_by_side
     from cmirnet_cli.engine.start import starting_bundle
     from cmirnet_cli.engine.text_share import shares, ways_to_read
+    from cmirnet_cli.refer.scenes import Amount
 
-    settings = _settings(backbone, size, sentences)
+    settings = recipe(backbone, size, sentences, **{"text.train": "none"})
+    amounts = {"train": Amount(sentences, sentences, sentences), "val": Amount(1, min(REFERENTS, sentences), sentences)}
     with TemporaryDirectory(prefix="cmirnet-benchmark-") as folder:
-        cache = _drawn(Path(folder), settings)
+        cache = drawn_cache(Path(folder), settings.data.image_size, amounts)
         ways = ways_to_read(starting_bundle(settings, cache), settings, cache)
         with console.progress("time", rounds * len(ways)) as advance:
             timings = side_by_side(ways, sentences, rounds, advance=advance)
     _show(settings, timings, shares(timings))
-
-
-def _settings(backbone: str | None, size: int | None, sentences: int) -> Settings:
-    """The published recipe with a frozen text encoder, at one size, without a crop."""
-    from cmirnet_cli.config import DataConfig, resolve
-
-    side = size or DataConfig().image_size
-    given = {"model.backbone": backbone, "data.image_size": side, "data.resize": side, "data.workers": 0, "loop.batch_size": sentences}
-    return resolve(flags={**given, **BERT_BASE, "text.train": "none", "loop.backbone_weights": "none"})
-
-
-def _drawn(folder: Path, settings: Settings) -> Cache:
-    from cmirnet_cli.cache.reader import Cache
-    from cmirnet_cli.cache.schema import CacheOptions
-    from cmirnet_cli.cache.writer import write_cache
-    from cmirnet_cli.refer.scenes import Amount, write_scenes
-    from cmirnet_cli.refer.sources import read_source
-
-    sentences = settings.loop.batch_size
-    amounts = {"train": Amount(sentences, sentences, sentences), "val": Amount(1, min(REFERENTS, sentences), sentences)}
-    write_scenes(folder, dataset=DATASET, split_by=SPLIT_BY, images=amounts)
-    write_cache(read_source(DATASET, SPLIT_BY, folder), folder / "cache", CacheOptions(sizes=(settings.data.image_size,)))
-    return Cache.open(folder / "cache")
 
 
 def _show(settings: Settings, timings: Mapping[str, Timing], found: Mapping[str, Mapping[str, Spread]]) -> None:

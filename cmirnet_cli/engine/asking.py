@@ -13,8 +13,8 @@ from cmirnet_cli.batches.batch import Tokens
 from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
-from cmirnet_cli.engine.machine import peak_memory_mib
 from cmirnet_cli.engine.pixels import Pixels
+from cmirnet_cli.engine.watch import most_held_mib
 from cmirnet_cli.errors import CmirnetError
 from cmirnet_cli.model.segmenter import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle
@@ -124,4 +124,4 @@ def memory_of(way: Way, bundle: Bundle, questions: Sequence[Asked], device: torc
     """Peak memory in MiB of asking in one way: of the GPU where there is one, else of this process, which should be a fresh one."""
     model = way.ready(bundle, device)
     answer_all(way, model, questions)
-    return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else peak_memory_mib()
+    return most_held_mib(device)

@@ -39,7 +39,7 @@ from cmirnet_cli.engine.run_directory import RunDirectory
 from cmirnet_cli.engine.steps import Stepper
 from cmirnet_cli.engine.stopping import StopRequest, stop_requests
 from cmirnet_cli.engine.tensorboard import event_log
-from cmirnet_cli.engine.watch import Stopwatch, peak_memory_gib
+from cmirnet_cli.engine.watch import Stopwatch, most_held_mib
 from cmirnet_cli.errors import ConfigError, DivergedError
 from cmirnet_cli.metrics.scored import SentenceScore, summarise
 from cmirnet_cli.metrics.scores import Scores
@@ -218,7 +218,7 @@ class Trainer:
 
     def _step_report(self, loss: float, seconds: float, waited: float) -> StepReport:
         rate = self.settings.loop.batch_size / seconds
-        memory = peak_memory_gib(self.accelerator.device)
+        memory = most_held_mib(self.accelerator.device) / 1024
         return StepReport(self.progress.epoch + 1, self.stepper.taken, loss, self.stepper.lr, rate, waited, memory)
 
     def _epoch_report(self, scores: Scores | None, validated: float) -> EpochReport:

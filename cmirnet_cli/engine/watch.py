@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from dataclasses import dataclass, field
 
 import torch
+
+from cmirnet_cli.engine.machine import peak_memory_mib
 
 
 @dataclass
@@ -28,8 +29,6 @@ class Stopwatch:
         return seconds, waited / seconds
 
 
-def peak_memory_gib(device: torch.device) -> float:
-    """GiB: of the GPU where there is one, else of this process."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**30
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+def most_held_mib(device: torch.device) -> float:
+    """The most memory that was held so far, in MiB: of the GPU where there is one, else of this process."""
+    return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else peak_memory_mib()

@@ -1,4 +1,4 @@
-"""A small line chart over epochs: grid, ticks, lines and their names."""
+"""A small line chart over whole numbers, such as epochs: grid, ticks, lines and their names."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Line:
-    """A value for each epoch under one name; `None` where there is none."""
+    """A value for each number under one name; `None` where there is none."""
 
     name: str
     colour: Colour
@@ -50,26 +50,28 @@ class Axis:
         return (value - self.low) / (self.high - self.low)
 
 
-def draw_chart(title: str, epochs: Sequence[int], lines: Sequence[Line]) -> Image.Image:
-    """Draw the lines over the epochs; several lines get a legend."""
-    across = epoch_axis(epochs)
+def draw_chart(title: str, numbers: Sequence[int], lines: Sequence[Line], counted: str = "epoch") -> Image.Image:
+    """Draw the lines over the numbers, which say what is `counted`; several lines get a legend."""
+    across = number_axis(numbers)
     up = value_axis(value for line in lines for value in line.values)
     chart = Image.new("RGB", (CHART_WIDTH * FINENESS, CHART_HEIGHT * FINENESS), WHITE)
     _draw_grid(chart, up)
     for line in lines:
-        points = [(_x(across, epoch), None if value is None else _y(up, value)) for epoch, value in zip(epochs, line.values, strict=True)]
+        points = [
+            (_x(across, number), None if value is None else _y(up, value)) for number, value in zip(numbers, line.values, strict=True)
+        ]
         _draw_line(chart, [(x, y) for x, y in points if y is not None], line.colour)
     chart = chart.reduce(FINENESS)
-    _draw_texts(chart, title, across, up)
+    _draw_texts(chart, title, counted, across, up)
     if len(lines) > 1:
         _draw_legend(chart, lines)
     return chart
 
 
-def epoch_axis(epochs: Sequence[int]) -> Axis:
-    """From the first epoch to the last, marked at round numbers."""
-    low = min(epochs)
-    high = max(low + 1, *epochs)
+def number_axis(numbers: Sequence[int]) -> Axis:
+    """From the lowest number to the highest, marked at round ones."""
+    low = min(numbers)
+    high = max(low + 1, *numbers)
     step = max(1, round(_round_step(high - low)))
     return Axis(low, high, tuple(range(math.ceil(low / step) * step, high + 1, step)))
 
@@ -88,8 +90,8 @@ def _round_step(span: float) -> float:
     return next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude * INTERVALS >= span * (1 - 1e-9))
 
 
-def _x(across: Axis, epoch: float) -> float:
-    return LEFT + across.place(epoch) * (RIGHT - LEFT)
+def _x(across: Axis, number: float) -> float:
+    return LEFT + across.place(number) * (RIGHT - LEFT)
 
 
 def _y(up: Axis, value: float) -> float:
@@ -120,7 +122,7 @@ def _strokes(points: Sequence[Point]) -> Iterator[list[Point]]:
             yield list(run)
 
 
-def _draw_texts(chart: Image.Image, title: str, across: Axis, up: Axis) -> None:
+def _draw_texts(chart: Image.Image, title: str, counted: str, across: Axis, up: Axis) -> None:
     draw = ImageDraw.Draw(chart)
     small = font(SMALL_SIZE)
     draw.text((20, 30), title, INK, font(TITLE_SIZE), anchor="lm")
@@ -128,7 +130,7 @@ def _draw_texts(chart: Image.Image, title: str, across: Axis, up: Axis) -> None:
         draw.text((_x(across, tick), BOTTOM + 10), f"{tick:g}", FAINT_INK, small, anchor="mt")
     for tick in up.ticks:
         draw.text((LEFT - 10, _y(up, tick)), f"{tick:g}", FAINT_INK, small, anchor="rm")
-    draw.text(((LEFT + RIGHT) / 2, CHART_HEIGHT - 10), "epoch", FAINT_INK, small, anchor="mb")
+    draw.text(((LEFT + RIGHT) / 2, CHART_HEIGHT - 10), counted, FAINT_INK, small, anchor="mb")
 
 
 def _draw_legend(chart: Image.Image, lines: Sequence[Line]) -> None:

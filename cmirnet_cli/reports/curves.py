@@ -7,13 +7,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from cmirnet_cli.reports.chart import CHART_HEIGHT, CHART_WIDTH, Line, draw_chart
-from cmirnet_cli.reports.drawing import draw_rounded, rounded
-from cmirnet_cli.reports.palette import BLUE, ORANGE, PAPER, PURPLE, RULE, VERMILION
-
-GAP = 16
-MARGIN = 24
-ROUNDING = 10
+from cmirnet_cli.reports.chart import Line, draw_chart
+from cmirnet_cli.reports.palette import BLUE, ORANGE, PURPLE, VERMILION
+from cmirnet_cli.reports.sheet_of_charts import lay_out
 
 
 @dataclass(frozen=True)
@@ -47,13 +43,7 @@ def training_curves(history: Sequence[CurvePoint]) -> Image.Image:
         raise ValueError("no epochs to draw curves of")
     epochs = [point.epoch for point in history]
     charts = [draw_chart(title, epochs, lines) for title, lines in _lines(history).items()]
-    width = 2 * MARGIN + len(charts) * (CHART_WIDTH + GAP) - GAP
-    canvas = Image.new("RGB", (width, 2 * MARGIN + CHART_HEIGHT), PAPER)
-    for place, chart in enumerate(charts):
-        left = MARGIN + place * (CHART_WIDTH + GAP)
-        draw_rounded(canvas, (left - 1, MARGIN - 1, left + CHART_WIDTH + 1, MARGIN + CHART_HEIGHT + 1), ROUNDING + 1, RULE)
-        canvas.paste(chart, (left, MARGIN), rounded(chart.size, ROUNDING))
-    return canvas
+    return lay_out([charts])
 
 
 def _lines(history: Sequence[CurvePoint]) -> dict[str, list[Line]]:

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from cmirnet_cli.reports.chart import epoch_axis, value_axis
+from cmirnet_cli.reports.chart import number_axis, value_axis
 from cmirnet_cli.reports.curves import CurvePoint, training_curves
 from cmirnet_cli.reports.palette import BLUE, ORANGE, PURPLE, VERMILION, Colour
 
@@ -54,7 +54,7 @@ def test_values_are_marked_at_round_numbers_from_zero_to_above_the_highest(highe
     ],
 )
 def test_epochs_are_marked_at_round_numbers_between_first_and_last(epochs: range, low: int, high: int, ticks: tuple[int, ...]) -> None:
-    axis = epoch_axis(epochs)
+    axis = number_axis(epochs)
 
     assert (axis.low, axis.high, axis.ticks) == (low, high, ticks)
 
