@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 import typer
 
 from cmirnet_cli.commands import predict_options as options
+from cmirnet_cli.commands.exported import exported_bundle
 from cmirnet_cli.commands.predict_asked import Asked, questions_of
 from cmirnet_cli.commands.predict_written import Outcome, Wanted, begin, finish, kinds_of
 from cmirnet_cli.console import console
 from cmirnet_cli.options import Device, Overwrite, Weights
 
 if TYPE_CHECKING:
+    from cmirnet_cli.engine.finding import Finder
     from cmirnet_cli.engine.prediction import MaskRule, Prediction
     from cmirnet_cli.engine.questions import Question
-    from cmirnet_cli.engine.segmenter import Segmenter
     from cmirnet_cli.engine.shards import Shard
     from cmirnet_cli.reports.predictions import Found, PredictionFolder
 
@@ -64,34 +65,38 @@ def _predict(weights: str, device: str, asked: Asked, rule: MaskRule, wanted: Wa
     if asked.reads_standard_input and shard.count > 1:
         raise typer.BadParameter(f"{shard.count} processes cannot share standard input (-): write the list to a file")
     questions = questions_of(asked, wanted.out)
-    segmenter = _segmenter(weights, device, shard)
-    _tell_cut(segmenter, questions)
+    finder = _finder(weights, device, shard)
+    _tell_cut(finder, questions)
     if shard.first:
         begin(weights, rule, wanted)
     shard.wait()
-    ended = shard.gather([_answer(segmenter, questions, rule, wanted, shard)])
+    ended = shard.gather([_answer(finder, questions, rule, wanted, shard)])
     if shard.first:
         finish(questions, wanted, ended)
     shard.wait()  # a launcher ends all processes as soon as one of them ends badly
     return EXIT_BAD_IMAGES if shard.first and any(each.problems for each in ended) else 0
 
 
-def _segmenter(weights: str, device: str, shard: Shard) -> Segmenter:
+def _finder(weights: str, device: str, shard: Shard) -> Finder:
+    if bundle := exported_bundle(weights):
+        from cmirnet_cli.export.exported import ExportedModel
+
+        return ExportedModel.open(bundle, device)
     from cmirnet_cli.engine.segmenter import Segmenter
     from cmirnet_cli.weights.source import load_weights
 
     return Segmenter(load_weights(weights), shard.device(device))
 
 
-def _tell_cut(segmenter: Segmenter, questions: Sequence[Question]) -> None:
+def _tell_cut(finder: Finder, questions: Sequence[Question]) -> None:
     asked = list(dict.fromkeys(expression for question in questions for expression in question.expressions))
-    if cut := segmenter.too_long(asked):
+    if cut := finder.too_long(asked):
         shown = cut[0] if len(cut[0]) <= SHOWN_LETTERS else f"{cut[0][:SHOWN_LETTERS]}…"
-        counted = f"{len(cut):,} of {len(asked):,} expressions were cut at {segmenter.tokens} tokens"
+        counted = f"{len(cut):,} of {len(asked):,} expressions were cut at {finder.tokens} tokens"
         console.notice(f"{counted}, as the network reads no more: {shown}")
 
 
-def _answer(segmenter: Segmenter, questions: Sequence[Question], rule: MaskRule, wanted: Wanted, shard: Shard) -> Outcome:
+def _answer(finder: Finder, questions: Sequence[Question], rule: MaskRule, wanted: Wanted, shard: Shard) -> Outcome:
     """Answer this process's part of the questions, as far as that was not done before."""
     from cmirnet_cli.reports.prediction_index import mend, part_file
     from cmirnet_cli.reports.prediction_start import require_room
@@ -103,7 +108,7 @@ def _answer(segmenter: Segmenter, questions: Sequence[Question], rule: MaskRule,
     require_room(wanted.out, len(wanted.kinds) * sum(len(each.expressions) for each in left))
     part = part_file(wanted.out, shard.rank, shard.count)
     mend(part)
-    return Outcome(len(own) - len(left), _write_all(segmenter, left, rule, folder, part, fail_fast=wanted.fail_fast))
+    return Outcome(len(own) - len(left), _write_all(finder, left, rule, folder, part, fail_fast=wanted.fail_fast))
 
 
 def _unanswered(questions: Sequence[Question], folder: PredictionFolder) -> Sequence[Question]:
@@ -114,7 +119,7 @@ def _unanswered(questions: Sequence[Question], folder: PredictionFolder) -> Sequ
 
 
 def _write_all(
-    segmenter: Segmenter, questions: Sequence[Question], rule: MaskRule, folder: PredictionFolder, part: Path, *, fail_fast: bool
+    finder: Finder, questions: Sequence[Question], rule: MaskRule, folder: PredictionFolder, part: Path, *, fail_fast: bool
 ) -> Sequence[tuple[str, str]]:
     """Write every answer as it comes; the photos that cannot be read, with the reason."""
     from cmirnet_cli.engine.answers import answer_all
@@ -122,7 +127,7 @@ def _write_all(
 
     problems = []
     with console.progress("predict", len(questions)) as advance:
-        for answer in answer_all(segmenter, questions, rule, advance):
+        for answer in answer_all(finder, questions, rule, advance):
             photo = answer.question.photo
             if answer.problem and fail_fast:
                 raise answer.problem

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cmirnet_cli.commands.exported import weights_fingerprint
 from cmirnet_cli.console import console
 
 if TYPE_CHECKING:
@@ -62,12 +63,11 @@ def begin(weights: str, rule: MaskRule, wanted: Wanted) -> None:
     """
     from cmirnet_cli.reports import prediction_start as start
     from cmirnet_cli.reports.files import require_free
-    from cmirnet_cli.weights.source import fingerprint
 
     if wanted.coco:
         require_free([wanted.coco], overwrite=wanted.overwrite or wanted.skip_existing)
         start.require_writable(wanted.coco.parent)
-    settings = {"weights": fingerprint(weights), "threshold": rule.threshold, "largest_component": rule.largest_component}
+    settings = {"weights": weights_fingerprint(weights), "threshold": rule.threshold, "largest_component": rule.largest_component}
     start.begin(wanted.out, settings, skip_existing=wanted.skip_existing, overwrite=wanted.overwrite)
 
 

@@ -9,7 +9,6 @@ README.md           a model card, where one was asked for
 from __future__ import annotations
 
 import json
-import shutil
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.config import ModelConfig
-from cmirnet_cli.durable import new_file, new_folder
+from cmirnet_cli.durable import new_file, replaced_folder
 from cmirnet_cli.errors import UsageError, WeightsError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.segmenter import ReferringModel
@@ -98,13 +97,8 @@ def save_bundle(bundle: Bundle, folder: Path, card: str | None = None) -> None:
         with new_file(folder / MODEL_FILE, WeightsError) as file:
             _write_tensors(bundle.model, file)
         return
-    old = folder.with_name(f".{folder.name}.old")
-    with new_folder(folder, WeightsError) as building:
+    with replaced_folder(folder, WeightsError) as building:
         write_bundle(bundle, building, card)
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            folder.rename(old)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_bundle(bundle: Bundle, folder: Path, card: str | None = None) -> None:
@@ -143,7 +137,7 @@ def load_bundle(folder: Path) -> Bundle:
         WeightsError: the folder is missing, incomplete, damaged or of another schema version.
     """
     folder = find_weights(folder)
-    config = _read_config(folder / CONFIG_FILE)
+    config = read_config(folder)
     model = ReferringModel(build_network(config.model), TextEncoder(encoder_from_config(config.encoder)))
     _load_state(model, folder / MODEL_FILE)
     return Bundle(model.eval(), load_tokenizer(str(folder)), config)
@@ -165,7 +159,13 @@ def find_weights(folder: Path) -> Path:
     )
 
 
-def _read_config(path: Path) -> BundleConfig:
+def read_config(folder: Path) -> BundleConfig:
+    """What the `config.json` of a weights folder says.
+
+    Raises:
+        WeightsError: it is missing, damaged or of another schema version.
+    """
+    path = folder / CONFIG_FILE
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         version = data.get("schema_version") if isinstance(data, dict) else None
