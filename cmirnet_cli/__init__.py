@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cmirnet_cli.config import ModelConfig
+    from cmirnet_cli.engine.prediction import MaskRule, Prediction
     from cmirnet_cli.engine.segmenter import Segmenter
     from cmirnet_cli.model.build import build_network
     from cmirnet_cli.weights.official import convert_official
 
 __version__ = "0.1.0"
 
-__all__ = ["ModelConfig", "Segmenter", "__version__", "build_network", "convert_official"]
+__all__ = ["MaskRule", "ModelConfig", "Prediction", "Segmenter", "__version__", "build_network", "convert_official"]
 
 _HOMES = {
+    "MaskRule": "cmirnet_cli.engine.prediction",
     "ModelConfig": "cmirnet_cli.config",
+    "Prediction": "cmirnet_cli.engine.prediction",
     "Segmenter": "cmirnet_cli.engine.segmenter",
     "build_network": "cmirnet_cli.model.build",
     "convert_official": "cmirnet_cli.weights.official",

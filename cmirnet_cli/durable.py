@@ -32,7 +32,7 @@ def new_file(target: Path, failure: type[CmirnetError] = CmirnetError, *, wait: 
         CmirnetError: of the class `failure`: the file cannot be written (disk full, read-only folder).
     """
     temporary = _unused(target)
-    with _named(target, failure):
+    with writing(target, failure):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
@@ -53,7 +53,7 @@ def new_folder(target: Path, failure: type[CmirnetError] = CmirnetError) -> Iter
         CmirnetError: of the class `failure`: it cannot be written, or `target` exists and is not empty.
     """
     temporary = _unused(target)
-    with _named(target, failure):
+    with writing(target, failure):
         try:
             temporary.mkdir(parents=True)
             yield temporary
@@ -140,7 +140,8 @@ def _unused(target: Path) -> Path:
 
 
 @contextmanager
-def _named(target: Path, failure: type[CmirnetError]) -> Iterator[None]:
+def writing(target: Path, failure: type[CmirnetError] = CmirnetError) -> Iterator[None]:
+    """Makes an error of the class `failure` of one that the system has while `target` is written."""
     try:
         yield
     except OSError as error:

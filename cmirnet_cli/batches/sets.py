@@ -196,6 +196,11 @@ class EvaluationSet(Dataset[ImageQuestions]):
         questions = tuple(question for row in rows for question in self._questions(row))
         return ImageQuestions(self.cache.referent(rows[0]).image_id, self.cache.image(image_row, self.size), questions)
 
+    def sentence_count(self, items: Iterable[int]) -> int:
+        """How many sentences refer into these images."""
+        rows = [row for item in items for row in self.by_image[self.image_rows[item]]]
+        return int(self.cache.sentence_counts(np.array(rows, dtype=np.int64)).sum())
+
     def _questions(self, row: int) -> list[Question]:
         referent = self.cache.referent(row)
         target, original = self.cache.mask(row, self.size), self.cache.mask(row, None)

@@ -54,6 +54,7 @@ def evaluate(
         bool, typer.Option("--no-text-features", help="Ask the text encoder, also where cache-features stored what it says.")
     ] = False,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Sentences that go through at once.")] = 8,
+    workers: Annotated[int, typer.Option("--workers", min=0, metavar="N", help="Processes that load images beside the main one.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for scores.json and sentences.jsonl.")] = None,
     device: Device = "auto",
     overwrite: Overwrite = False,
@@ -62,19 +63,23 @@ def evaluate(
 
     Example: cmirnet eval runs/refcoco-unc-swin-b --split testA
     """
+    from cmirnet_cli.engine.shards import joined
     from cmirnet_cli.reports.results import require_place, write_results
 
     if save_masks:
         _require_place_for_masks(protocol, out)
     rules = _rules(seed, empty_below)
-    examined = examine(weights, device, batch_size)
-    data = _cache(cache or Path("cache"), dataset, split_by, examined.config)
-    task = Task(data, tuple(_splits(data, split)), CHOICES[protocol], not no_text_features)
-    examined = task.prepared(examined)
-    if out:
-        require_place(out, overwrite=overwrite)
-    theirs = compared_with(compare, task, examined, device) if compare else None
-    scored = task.score(examined, [one.value for one in dict.fromkeys(control or ())], save_masks)
+    with joined() as shard:
+        examined = examine(weights, shard.device(device), batch_size, workers)
+        data = _cache(cache or Path("cache"), dataset, split_by, examined.config)
+        task = Task(data, tuple(_splits(data, split)), CHOICES[protocol], not no_text_features, shard)
+        examined = task.prepared(examined)
+        if out:
+            require_place(out, overwrite=overwrite)
+        theirs = compared_with(compare, task, examined) if compare else None
+        scored = task.score(examined, [one.value for one in dict.fromkeys(control or ())], save_masks)
+    if not shard.first:
+        return
     outcome = Outcome.of(task, examined, scored, rules, theirs)
     if out:
         console.notice(f"wrote {', '.join(map(str, write_results(out, outcome.data, scored)))}")

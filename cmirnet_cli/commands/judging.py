@@ -5,14 +5,18 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmirnet_cli.console import console
 
 if TYPE_CHECKING:
+    import torch
+
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.engine.evaluation import Judge, SplitScores
+    from cmirnet_cli.engine.shards import Shard
     from cmirnet_cli.reports.comparison import Comparison
     from cmirnet_cli.reports.results import Origin, Results
     from cmirnet_cli.reports.scores_file import Rules, SplitReport
@@ -31,12 +35,14 @@ class Examined:
 
 @dataclass(frozen=True)
 class Task:
-    """What they are scored on, and whether text features of the cache stand in for the text encoder where they are its own."""
+    """What they are scored on, which of several processes this is, and whether text features of the cache stand in for the text encoder
+    where they are its own."""
 
     cache: Cache
     splits: tuple[str, ...]
     protocols: tuple[str, ...]
-    text_features: bool = True
+    text_features: bool
+    shard: Shard
 
     def origin(self, examined: Examined) -> Origin:
         """What must agree for a comparison."""
@@ -88,19 +94,17 @@ class Outcome:
         return cls(reports, compared, {**described, "comparison": describe_comparison(compared, theirs.origin)})
 
 
-def examine(weights: str, device: str, batch_size: int) -> Examined:
+def examine(weights: str, target: torch.device, batch_size: int, workers: int) -> Examined:
     """Load weights and put them where they are to run."""
-    from cmirnet_cli.engine.devices import pick_device
     from cmirnet_cli.engine.evaluation import Judge
     from cmirnet_cli.weights.source import fingerprint, load_weights
 
     bundle = load_weights(weights)
-    target = pick_device(device)
-    judge = Judge(bundle.model.to(target), bundle.tokenizer, bundle.config.tokens, target, batch_size)
+    judge = Judge(bundle.model.to(target), bundle.tokenizer, bundle.config.tokens, target, batch_size, workers)
     return Examined(weights, fingerprint(weights), judge, bundle.config)
 
 
-def compared_with(source: str, task: Task, ours: Examined, device: str) -> Results:
+def compared_with(source: str, task: Task, ours: Examined) -> Results:
     """What is compared with: results as they were written, or other weights scored now. What cannot be compared is refused first."""
     from cmirnet_cli.reports.results import Results, holds_results, read_results, require_comparable
 
@@ -108,7 +112,8 @@ def compared_with(source: str, task: Task, ours: Examined, device: str) -> Resul
         earlier = read_results(Path(source))
         require_comparable(task.origin(ours), earlier.origin)
         return earlier
-    other = task.prepared(examine(source, device, ours.judge.batch_size))
+    judge = ours.judge
+    other = task.prepared(examine(source, judge.device, judge.batch_size, judge.workers))
     origin = task.origin(other)
     require_comparable(task.origin(ours), origin)
     return Results(origin, {each.split: each.sentences for each in task.score(other)})
@@ -117,10 +122,9 @@ def compared_with(source: str, task: Task, ours: Examined, device: str) -> Resul
 def _score(examined: Examined, task: Task, split: str, controls: Sequence[str], keep_masks: bool) -> SplitScores:
     from cmirnet_cli.engine.evaluation import evaluate_split
 
-    judge = replace(examined.judge, keep_masks=keep_masks)
-    total = int(task.cache.sentence_counts(task.cache.referents(split)).sum())
-    with console.progress(f"score {examined.source} on {split}", total * (1 + len(controls))) as advance:
-        return evaluate_split(judge, task.cache, split, examined.config.image_size, task.protocols, controls=controls, advance=advance)
+    judge, size = replace(examined.judge, keep_masks=keep_masks), examined.config.image_size
+    progress = partial(console.progress, f"score {examined.source} on {split}")
+    return evaluate_split(judge, task.cache, split, size, task.protocols, controls=controls, progress=progress, shard=task.shard)
 
 
 def _described_run(task: Task, examined: Examined, origin: Origin) -> dict[str, object]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from torch.utils.data import Dataset
 
 from cmirnet_cli.batches.sets import EvaluationSet, ImageQuestions, shuffled_texts
 from cmirnet_cli.batches.transforms import IMAGENET_MEAN
@@ -15,22 +14,16 @@ GREY = tuple(round(255 * mean) for mean in IMAGENET_MEAN)
 """The colour, uint8 RGB, whose normalised value is nearest to 0 in each channel: ImageNet's mean."""
 
 
-class GreyImages(Dataset[ImageQuestions]):
+class GreyImages(EvaluationSet):
     """The same questions about an even grey in place of each image; targets stay."""
 
-    def __init__(self, samples: EvaluationSet) -> None:
-        self.samples = samples
-
-    def __len__(self) -> int:
-        return len(self.samples)
-
     def __getitem__(self, item: int) -> ImageQuestions:
-        asked = self.samples[item]
+        asked = super().__getitem__(item)
         return replace(asked, image=np.broadcast_to(np.array(GREY, np.uint8), asked.image.shape).copy())
 
 
-def control_set(control: str, cache: Cache, split: str, size: int) -> Dataset[ImageQuestions]:
+def control_set(control: str, cache: Cache, split: str, size: int) -> EvaluationSet:
     """The questions of one of `metrics.scored.CONTROLS`, sentence by sentence in the order of `EvaluationSet`."""
     if control == "no-image":
-        return GreyImages(EvaluationSet(cache, split, size))
+        return GreyImages(cache, split, size)
     return EvaluationSet(cache, split, size, shuffled_texts(cache, split))

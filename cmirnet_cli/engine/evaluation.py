@@ -1,16 +1,24 @@
-"""Scores weights: every sentence of a split once, image-only work once per image, under both protocols at a time."""
+"""Scores weights: every sentence of a split once, under both protocols at a time.
+
+Image-only work is done once for each image, and sentences go through the network in batches that reach across images. All batches have
+the same number of rows, so on a CPU a sentence's mask is the same to the last pixel whatever else is asked, in whatever order and by
+however many processes. With other batch sizes the last bits of logits differ: pixels whose two logits tie within these may change sides.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.batches.sets import EvaluationSet, ImageQuestions, Question, evaluation_images
@@ -21,16 +29,22 @@ from cmirnet_cli.cache.pixels import encode_mask
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.engine.controls import control_set
 from cmirnet_cli.engine.facts import referent_facts
+from cmirnet_cli.engine.rows import filled, grouped
+from cmirnet_cli.engine.shards import ALONE, Shard
 from cmirnet_cli.metrics.counts import count
 from cmirnet_cli.metrics.scored import Overlap, SentenceScore, SplitScores
+from cmirnet_cli.model.features import Seen
 from cmirnet_cli.model.segmenter import ReferringModel
 
-__all__ = ["Judge", "SplitScores", "evaluate", "evaluate_split"]
+__all__ = ["Judge", "SplitScores", "evaluate", "evaluate_split", "judged_batches"]
+
+Advance = Callable[[int], object]
+"""Told how many more sentences are done."""
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A model ready to be scored: where it runs, how it reads text, how many sentences go through it at once.
+    """A model ready to be scored: where it runs, how it reads text, how many images or sentences go through it at once.
 
     With `keep_masks` each sentence's score holds its mask; the protocol `original` must then be among those asked for.
     `features` are what its text encoder makes of every sentence of the cache; None: it is asked.
@@ -54,22 +68,38 @@ class Judge:
         return self.model.encode(tokens.ids.to(self.device), keep), keep
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A question, the image it is about (its place in the set, its id), and what was seen of that image."""
+
+    place: int
+    image_id: str
+    question: Question
+    seen: Seen
+
+
 def evaluate(
-    judge: Judge, samples: Dataset[ImageQuestions], protocols: Sequence[str], advance: Callable[[int], object] = lambda done: None
+    judge: Judge, samples: EvaluationSet, protocols: Sequence[str], advance: Advance = lambda done: None, shard: Shard = ALONE
 ) -> list[SentenceScore]:
-    """Score every sentence of the set; `advance` is told how many sentences were done."""
-    scores: list[SentenceScore] = []
-    for found in judged_images(judge, samples, protocols):
-        scores += found
-        advance(len(found))
-    return scores
+    """Score every sentence of the set, in its order; each of several processes judges its part of the images and has all scores."""
+    mine = shard.part(range(len(samples)))
+    found: list[tuple[int, SentenceScore]] = []
+    for scores in judged_batches(judge, Subset(samples, mine), protocols):
+        found += [(mine[place], score) for place, score in scores]
+        advance(len(scores))
+    return [score for _, score in sorted(shard.gather(found), key=itemgetter(0))]
 
 
-def judged_images(judge: Judge, samples: Dataset[ImageQuestions], protocols: Sequence[str]) -> Iterator[list[SentenceScore]]:
-    """The scores of each image's sentences, image by image."""
+def judged_batches(judge: Judge, samples: Dataset[ImageQuestions], protocols: Sequence[str]) -> Iterator[list[tuple[int, SentenceScore]]]:
+    """The scores of all sentences in their order, batch by batch; with each the place of its image in the set."""
     judge.model.eval()
-    for item in evaluation_images(samples, judge.workers):
-        yield list(_judge_image(judge, item, protocols))
+    for asked in grouped(_questions(judge, evaluation_images(samples, judge.workers)), judge.batch_size):
+        yield _judge(judge, asked, protocols)
+
+
+@contextmanager
+def _unwatched(total: int) -> Iterator[Advance]:
+    yield lambda done: None
 
 
 def evaluate_split(
@@ -80,25 +110,46 @@ def evaluate_split(
     protocols: Sequence[str],
     *,
     controls: Sequence[str] = (),
-    advance: Callable[[int], object] = lambda done: None,
+    progress: Callable[[int], AbstractContextManager[Advance]] = _unwatched,
+    shard: Shard = ALONE,
 ) -> SplitScores:
-    """Score a split of a cache, and once more for each of `controls` (names of `metrics.scored.CONTROLS`), whose masks are not kept."""
-    sentences = evaluate(judge, EvaluationSet(cache, split, size), protocols, advance)
-    lean = replace(judge, keep_masks=False)
-    controlled = {name: tuple(evaluate(lean, control_set(name, cache, split, size), protocols, advance)) for name in controls}
+    """Score a split of a cache, and once more for each of `controls` (names of `metrics.scored.CONTROLS`), whose masks are not kept.
+
+    `progress` is opened with the number of sentences that this process judges.
+    """
+    samples, lean = EvaluationSet(cache, split, size), replace(judge, keep_masks=False)
+    total = samples.sentence_count(shard.part(range(len(samples))))
+    with progress(total * (1 + len(controls))) as advance:
+        sentences = evaluate(judge, samples, protocols, advance, shard)
+        controlled = {name: tuple(evaluate(lean, control_set(name, cache, split, size), protocols, advance, shard)) for name in controls}
     return SplitScores(split, tuple(protocols), tuple(sentences), controlled, referent_facts(cache, split))
 
 
+def _questions(judge: Judge, images: Iterable[ImageQuestions]) -> Iterator[Asked]:
+    """The questions about images, which are looked at a batch at a time; what was seen of more than two batches is never kept."""
+    for group in grouped(enumerate(images), judge.batch_size):
+        rows = _look(judge, [item.image for _, item in group])
+        for (place, item), seen in zip(group, rows, strict=False):
+            yield from (Asked(place, item.image_id, question, seen) for question in item.questions)
+
+
 @torch.inference_mode()
-def _judge_image(judge: Judge, item: ImageQuestions, protocols: Sequence[str]) -> Iterator[SentenceScore]:
-    image = torch.from_numpy(item.image).to(judge.device).unsqueeze(0)
-    seen = judge.model.network.look(normalise(image))
-    for start in range(0, len(item.questions), judge.batch_size):
-        questions = item.questions[start : start + judge.batch_size]
-        words, keep = judge.read([question.text for question in questions])
-        logits = judge.model.network.locate(seen.repeat(len(questions)), words, keep, words[:, 0], auxiliary=False).main
-        for question, row in zip(questions, logits, strict=True):
-            yield _judge_sentence(question, item.image_id, row, protocols, judge.keep_masks)
+def _look(judge: Judge, images: Sequence[NDArray[np.uint8]]) -> list[Seen]:
+    """What the text-free part of the network sees of images (S, S, 3), and of the last one again where they are few."""
+    stacked = torch.from_numpy(np.stack(filled(images, judge.batch_size))).to(judge.device)
+    return judge.model.network.look(normalise(stacked)).rows()
+
+
+@torch.inference_mode()
+def _judge(judge: Judge, asked: Sequence[Asked], protocols: Sequence[str]) -> list[tuple[int, SentenceScore]]:
+    rows = filled(asked, judge.batch_size)
+    words, keep = judge.read([each.question.text for each in rows])
+    seen = Seen.together([each.seen for each in rows])
+    logits = judge.model.network.locate(seen, words, keep, words[:, 0], auxiliary=False).main
+    return [
+        (each.place, _judge_sentence(each.question, each.image_id, row, protocols, judge.keep_masks))
+        for each, row in zip(asked, logits, strict=False)
+    ]
 
 
 def _judge_sentence(question: Question, image_id: str, logits: Tensor, protocols: Sequence[str], keep_mask: bool) -> SentenceScore:

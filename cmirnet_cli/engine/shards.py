@@ -1,4 +1,4 @@
-"""Several processes that share one list of photos: each takes its part, and the first one puts the parts together."""
+"""Several processes that share one list of images: each takes its part, and the parts are put together."""
 
 from __future__ import annotations
 
@@ -63,6 +63,10 @@ class Shard:
         return device
 
 
+ALONE = Shard()
+"""One process that does everything."""
+
+
 @contextmanager
 def joined() -> Iterator[Shard]:
     """This process among those that a launcher such as torchrun started; alone if there is none.
@@ -70,7 +74,7 @@ def joined() -> Iterator[Shard]:
     They talk over the CPU, to wait for each other and to exchange a few words, so GPUs need no common library.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield Shard()
+        yield ALONE
         return
     from torch import distributed
 

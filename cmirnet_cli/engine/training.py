@@ -23,7 +23,7 @@ from cmirnet_cli.config import Settings
 from cmirnet_cli.engine import random_state
 from cmirnet_cli.engine.checkpoints import Progress, TrainingState, save_checkpoint
 from cmirnet_cli.engine.devices import make_accelerator, seed_everything
-from cmirnet_cli.engine.evaluation import Judge, judged_images
+from cmirnet_cli.engine.evaluation import Judge, judged_batches
 from cmirnet_cli.engine.listening import EpochReport, Listener, StepReport
 from cmirnet_cli.engine.requirements import (
     TRAIN_SPLIT,
@@ -198,8 +198,8 @@ class Trainer:
         samples = EvaluationSet(self.cache, VALIDATION_SPLIT, self.settings.data.image_size)
         mine = Subset(samples, range(self.share.process, len(samples), self.share.processes))
         found: list[SentenceScore] = []
-        for scores in judged_images(judge, mine, ["paper"]):
-            found += scores
+        for scores in judged_batches(judge, mine, ["paper"]):
+            found += [score for _, score in scores]
             if self._stop:
                 break
         everything = gather_object(found)

@@ -5,9 +5,11 @@ Legend: B batch, T tokens (padding included), D text width, C fusion width, Cv c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 
@@ -35,6 +37,15 @@ class Seen:
     def repeat(self, count: int) -> Seen:
         """What was seen of one image, for `count` expressions, without copying."""
         return Seen(tuple(map_.expand(count, -1, -1, -1) for map_ in self.maps), self.size)
+
+    def rows(self) -> list[Seen]:
+        """What was seen of each image, without copying."""
+        return [Seen(row, self.size) for row in zip(*(map_.unsqueeze(1).unbind() for map_ in self.maps), strict=True)]
+
+    @staticmethod
+    def together(seen: Sequence[Seen]) -> Seen:
+        """What was seen of images of one size, one batch after the other, as one batch."""
+        return Seen(tuple(torch.cat(maps) for maps in zip(*(each.maps for each in seen), strict=True)), seen[0].size)
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cmirnet_cli.durable import new_file
+from cmirnet_cli.durable import new_file, writing
 from cmirnet_cli.errors import DataError
 
 INDEX = "predictions.jsonl"
@@ -83,9 +83,13 @@ def part_file(folder: Path, rank: int, count: int) -> Path:
 
 
 def append(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
-    """Add lines to a part, after whatever was finished of it."""
+    """Add lines to a part, after whatever was finished of it.
+
+    Raises:
+        CmirnetError: they cannot be written.
+    """
     data = b"".join(map(_encoded, lines))
-    with file.open("ab") as part:
+    with writing(file), file.open("ab") as part:
         part.write(data)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,3 +80,34 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+class Mounts:
+    """Mounts file systems at new folders; a test that may not is skipped."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.folders: list[Path] = []
+
+    def __call__(self, *arguments: object) -> Path:
+        folder = self.home / f"mounted-{len(self.folders)}"
+        folder.mkdir()
+        self.change(folder, *arguments)
+        self.folders.append(folder)
+        return folder
+
+    def change(self, folder: Path, *arguments: object) -> None:
+        done = subprocess.run(["mount", *map(str, arguments), str(folder)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"mounting is refused here (it needs root): {done.stderr.strip()}")
+
+
+@pytest.fixture
+def mount(tmp_path: Path) -> Iterator[Mounts]:
+    """Mounts something at a new folder, until the test ends."""
+    if shutil.which("mount") is None:
+        pytest.skip("this system has no mount command")
+    mounts = Mounts(tmp_path)
+    yield mounts
+    for folder in reversed(mounts.folders):
+        subprocess.run(["umount", str(folder)], check=True)

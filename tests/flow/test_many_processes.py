@@ -1,4 +1,4 @@
-"""`torchrun cmirnet train`: two processes do what one does, and what is done once is done once."""
+"""`torchrun cmirnet train` and `eval`: two processes do what one does, and what is done once is done once."""
 
 from __future__ import annotations
 
@@ -103,3 +103,21 @@ def test_batch_that_two_processes_cannot_share_is_refused(cache: Path, tmp_path:
     assert done.returncode != 0
     assert "loop.batch_size (3) cannot be shared evenly by 2 processes" in done.stderr
     assert not (tmp_path / "run").exists()
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_two_processes_write_the_evaluation_of_one_and_one_of_them_reports(
+    cache: Path, two: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+):
+    asked = ["--split", "all", "--control", "shuffled-text", "--save-masks", "--batch-size", "3", "--device", "cpu", "--json"]
+    command = ["eval", str(two[0]), "--cache", str(cache), "--compare", str(two[0] / "weights" / "best"), *asked]
+    assert run([*command, "--out", str(tmp_path / "one")]) == 0
+    done = torchrun([*command, "--out", str(tmp_path / "two"), "--workers", "2"])
+    assert done.returncode == 0, done.stderr
+    assert sorted(files(tmp_path / "one")) == ["comparison.json", "scores.json", "sentences.jsonl"]
+    assert files(tmp_path / "two") == files(tmp_path / "one")
+    assert json.loads(done.stdout)["splits"] == json.loads(files(tmp_path / "one")["scores.json"])["splits"]
+    assert done.stderr.count("wrote ") == 1

@@ -1,4 +1,4 @@
-"""The example in docs/prediction.md runs as it stands."""
+"""What docs/python.md shows runs as it stands, and docs/prediction.md is complete."""
 
 from __future__ import annotations
 
@@ -10,24 +10,39 @@ from typing import Any
 import numpy as np
 import pytest
 
-DOCS = Path(__file__).resolve().parents[3] / "docs" / "prediction.md"
+import cmirnet_cli as cmirnet
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+PREDICTION, PYTHON = DOCS / "prediction.md", DOCS / "python.md"
 
 
-def test_the_python_example_runs(weights: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (example,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+def test_the_python_examples_run(weights: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     shutil.copytree(weights, tmp_path / "weights")
     shutil.copy(photos / "0.jpg", tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     said: dict[str, Any] = {}
-    exec(example, said)
+    examples = re.findall(r"```python\n(.*?)```", PYTHON.read_text(encoding="utf-8"), re.DOTALL)
+    for example in examples:
+        exec(example, said)
+    assert len(examples) == 7
     assert said["cup"].mask.shape == said["soft"].probability.shape == (30, 40)
-    assert np.array_equal(said["first"][0].mask, said["second"][0].mask)
+    assert len(said["areas"]) == 20
+    assert said["cut"] == ["the red cup " * 100]
+    assert all(np.array_equal(answer[0].mask, said["cup"].mask) for answer in said["answers"][::2])
+    assert "missing.jpg" in said["problem"][0]
+    assert said["logits"].shape == (1, 2, 96, 96)
+
+
+def test_every_public_name_is_described():
+    text = PYTHON.read_text(encoding="utf-8")
+    public = [name for name in dir(cmirnet.Segmenter) if not name.startswith("_")]
+    assert [name for name in public if name not in text] == []
 
 
 def test_every_option_of_the_command_is_described():
     from cmirnet_cli.commands import predict_options
 
-    text, source = DOCS.read_text(encoding="utf-8"), Path(predict_options.__file__).read_text(encoding="utf-8")
+    text, source = PREDICTION.read_text(encoding="utf-8"), Path(predict_options.__file__).read_text(encoding="utf-8")
     options = re.findall(r'"(--[a-z-]+)"', source)
     assert len(options) > 10
     assert [option for option in options if option not in text] == []
@@ -36,6 +51,6 @@ def test_every_option_of_the_command_is_described():
 def test_the_names_in_the_page_are_those_that_are_given():
     from cmirnet_cli.reports.prediction_names import mask_name
 
-    text = DOCS.read_text(encoding="utf-8")
+    text = PREDICTION.read_text(encoding="utf-8")
     for expression in ("the red cup", "The red cup!"):
         assert mask_name(Path("cup.jpg"), expression).name in text

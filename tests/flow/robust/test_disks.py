@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from operator import methodcaller
 from pathlib import Path
 from typing import Any
@@ -22,36 +21,11 @@ from cmirnet_cli.refer.jsonl import read_jsonl
 
 Call = Callable[..., Any]
 Content = Callable[[Path], dict[str, bytes]]
-Mount = Callable[..., Path]
+Mount = Any
 
 KIB = 1 << 10
 ENOUGH = 4.0
 """Times the finished cache, where that is so small: HDF5 is given some room beside what is known to be needed."""
-
-
-def mounted(folder: Path, *arguments: object) -> None:
-    done = subprocess.run(["mount", *map(str, arguments), str(folder)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"mounting is refused here (it needs root): {done.stderr.strip()}")
-
-
-@pytest.fixture
-def mount(tmp_path: Path) -> Iterator[Mount]:
-    """Mounts something at a new folder, until the test ends."""
-    if shutil.which("mount") is None:
-        pytest.skip("this system has no mount command")
-    folders: list[Path] = []
-
-    def at_new_folder(*arguments: object) -> Path:
-        folder = tmp_path / f"mounted-{len(folders)}"
-        folder.mkdir()
-        mounted(folder, *arguments)
-        folders.append(folder)
-        return folder
-
-    yield at_new_folder
-    for folder in reversed(folders):
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +58,7 @@ def test_a_disk_that_is_too_small_is_said_and_a_larger_one_ends_the_same(
         assert "hint: " in first.err
         with pytest.raises(CacheError, match="no prepared cache"):
             find_cache(disk)
-        mounted(disk, "-t", "tmpfs", "-o", "remount,size=64m")
+        mount.change(disk, "-t", "tmpfs", "-o", "remount,size=64m")
         assert call(*words).code == 0
     assert first.code == (3 if share < 1 else 0 if share >= ENOUGH else first.code)
     assert content(disk) == content(alone)
@@ -134,7 +108,7 @@ def test_a_disk_that_fills_up_meanwhile_costs_no_more_than_the_time(
 def read_only(mount: Mount, alone: Path) -> Path:
     """The finished cache on a disk that may not be written to, not even by root."""
     disk = mount("--bind", alone)
-    mounted(disk, "-o", "remount,ro,bind")
+    mount.change(disk, "-o", "remount,ro,bind")
     with pytest.raises(OSError, match="Read-only file system"):
         (disk / "x").touch()
     return disk
@@ -178,7 +152,7 @@ def test_notes_of_a_killed_run_that_cannot_be_removed_do_no_harm(mount: Mount, a
     shutil.copytree(alone, tmp_path / "copy")
     (tmp_path / "copy" / "own-jsonl" / "images-00000.h5.sha256").write_text("note")
     disk = mount("--bind", tmp_path / "copy")
-    mounted(disk, "-o", "remount,ro,bind")
+    mount.change(disk, "-o", "remount,ro,bind")
     assert call("prepare-data", lines, "--out", disk, "--size", 8).code == 0
     assert verify(find_cache(disk)) == []
 

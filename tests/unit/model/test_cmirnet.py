@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cmirnet_cli.model.cmirnet import CMIRNet
-from cmirnet_cli.model.features import Logits
+from cmirnet_cli.model.features import Logits, Seen
 
 
 def all_heads(logits: Logits) -> torch.Tensor:
@@ -50,6 +50,15 @@ def test_image_seen_once_serves_many_expressions(network: CMIRNet, inputs: Calla
     once = network.locate(network.look(image[:1]).repeat(3), words, keep, sentence)
     thrice = network(image[:1].expand(3, -1, -1, -1), words, keep, sentence)
     torch.testing.assert_close(all_heads(once), all_heads(thrice), atol=1e-5, rtol=1e-5)
+
+
+@torch.inference_mode()
+def test_images_seen_in_several_batches_may_share_one_and_have_several_expressions_each(network: CMIRNet, inputs: Callable):
+    images, words, keep, sentence = inputs(96, 64, batch=4)
+    rows = [row for pair in (images[:2], images[2:]) for row in network.look(pair).rows()]
+    order = [3, 1, 1, 0]
+    found = network.locate(Seen.together([rows[place] for place in order]), words, keep, sentence)
+    torch.testing.assert_close(all_heads(found), all_heads(network(images[order], words, keep, sentence)), atol=1e-5, rtol=1e-5)
 
 
 @torch.inference_mode()
