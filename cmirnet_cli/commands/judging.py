@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cmirnet_cli.commands.exported import exported_bundle
 from cmirnet_cli.console import console
 
 if TYPE_CHECKING:
@@ -20,17 +21,18 @@ if TYPE_CHECKING:
     from cmirnet_cli.reports.comparison import Comparison
     from cmirnet_cli.reports.results import Origin, Results
     from cmirnet_cli.reports.scores_file import Rules, SplitReport
-    from cmirnet_cli.weights.bundle import BundleConfig
 
 
 @dataclass(frozen=True)
 class Examined:
-    """Weights that are scored."""
+    """Weights, or an exported bundle, that are scored; `dataset` is what they were trained on, empty where that is not known."""
 
     source: str
     sha256: str
     judge: Judge
-    config: BundleConfig
+    image_size: int
+    dataset: str
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,17 @@ class Task:
         """What must agree for a comparison."""
         from cmirnet_cli.reports.results import Origin
 
-        key, size = self.cache.manifest.fingerprint.key, examined.config.image_size
+        key, size = self.cache.manifest.fingerprint.key, examined.image_size
         return Origin(examined.source, examined.sha256, key, size, self.splits, self.protocols)
 
     def prepared(self, examined: Examined) -> Examined:
         """The same weights, with the text features that they are to use."""
         from cmirnet_cli.engine.text_features import TextReader, describe_features, matching_features
+        from cmirnet_cli.model.segmenter import ReferringModel
 
-        if not self.text_features:
-            return examined
         judge = examined.judge
+        if not self.text_features or not isinstance(judge.model, ReferringModel):
+            return examined
         make = shlex.join(["cmirnet", "cache-features", str(self.cache.folder), "--weights", examined.source])
         reader = TextReader(judge.model.text, judge.tokenizer, judge.tokens)
         features = matching_features(self.cache, reader, f"make them with: {make}; or score without any: --no-text-features")
@@ -95,13 +98,30 @@ class Outcome:
 
 
 def examine(weights: str, target: torch.device, batch_size: int, workers: int) -> Examined:
-    """Load weights and put them where they are to run."""
+    """Load weights or an exported bundle, and put them where they are to run."""
+    if bundle := exported_bundle(weights):
+        return _examine_exported(weights, bundle, target, batch_size, workers)
     from cmirnet_cli.engine.evaluation import Judge
     from cmirnet_cli.weights.source import fingerprint, load_weights
 
-    bundle = load_weights(weights)
-    judge = Judge(bundle.model.to(target), bundle.tokenizer, bundle.config.tokens, target, batch_size, workers)
-    return Examined(weights, fingerprint(weights), judge, bundle.config)
+    loaded = load_weights(weights)
+    judge = Judge(loaded.model.to(target), loaded.tokenizer, loaded.config.tokens, target, batch_size, workers)
+    return Examined(weights, fingerprint(weights), judge, loaded.config.image_size, loaded.config.dataset)
+
+
+def _examine_exported(source: str, folder: Path, target: torch.device, batch_size: int, workers: int) -> Examined:
+    import torch
+
+    from cmirnet_cli.engine.evaluation import Judge
+    from cmirnet_cli.export.exported import ExportedModel
+    from cmirnet_cli.export.judged import ExportedReferring
+    from cmirnet_cli.export.spec import fingerprint
+    from cmirnet_cli.weights.encoder import load_tokenizer
+
+    exported = ExportedModel.open(folder, str(target))
+    spec, cpu = exported.spec, torch.device("cpu")
+    judge = Judge(ExportedReferring(exported), load_tokenizer(str(folder)), exported.tokens, cpu, batch_size, workers)
+    return Examined(source, fingerprint(folder), judge, spec.input.image_size, spec.origin.dataset, spec.precision)
 
 
 def compared_with(source: str, task: Task, ours: Examined) -> Results:
@@ -122,7 +142,7 @@ def compared_with(source: str, task: Task, ours: Examined) -> Results:
 def _score(examined: Examined, task: Task, split: str, controls: Sequence[str], keep_masks: bool) -> SplitScores:
     from cmirnet_cli.engine.evaluation import evaluate_split
 
-    judge, size = replace(examined.judge, keep_masks=keep_masks), examined.config.image_size
+    judge, size = replace(examined.judge, keep_masks=keep_masks), examined.image_size
     progress = partial(console.progress, f"score {examined.source} on {split}")
     return evaluate_split(judge, task.cache, split, size, task.protocols, controls=controls, progress=progress, shard=task.shard)
 
@@ -139,11 +159,11 @@ def _described_run(task: Task, examined: Examined, origin: Origin) -> dict[str, 
         "weights": {"source": origin.source, "sha256": origin.sha256},
         "data": {"dataset": manifest.dataset, "split_by": manifest.split_by, "fingerprint": origin.data},
         "settings": {
-            "image_size": examined.config.image_size,
+            "image_size": examined.image_size,
             "tokens": judge.tokens,
             "batch_size": judge.batch_size,
             "device": str(judge.device),
-            "precision": "fp32",
+            "precision": examined.precision,
             "text_features": judge.features.manifest.facts.dtype if judge.features else None,
         },
     }

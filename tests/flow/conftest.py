@@ -14,6 +14,13 @@ import pytest
 import torch
 
 from cmirnet_cli.app import run
+from cmirnet_cli.batches.tokens import word_tokenizer
+from cmirnet_cli.config import ModelConfig, TextConfig
+from cmirnet_cli.model.build import build_network
+from cmirnet_cli.model.segmenter import ReferringModel
+from cmirnet_cli.model.text import TextEncoder
+from cmirnet_cli.weights.bundle import Bundle, BundleConfig, save_bundle
+from cmirnet_cli.weights.encoder import scratch_encoder
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,30 @@ def cmirnet(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 def coco128(shared_data: Path) -> Path:
     """Photographs of COCO with templated expressions, in REFER layout."""
     return shared_data / "coco128_refer"
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with random weights that find both classes in noise."""
+    return write_random_weights(tmp_path_factory.mktemp("model") / "weights", "resnet-nano")
+
+
+def write_random_weights(folder: Path, backbone: str) -> Path:
+    """A small network at 64 px with a small text encoder, whose main head is balanced on noise."""
+    torch.manual_seed(0)
+    config = ModelConfig(backbone=backbone, fusion_width=32, text_width=24)
+    tokenizer = word_tokenizer(["the red cup", "left person"])
+    encoder = scratch_encoder(TextConfig(source="scratch"), config.text_width, tokenizer)
+    model = ReferringModel(build_network(config), TextEncoder(encoder))
+    noise = torch.randn(4, 3, 64, 64), torch.randint(4, 8, (4, 20)), torch.ones(4, 20, dtype=torch.bool)
+    with torch.no_grad():
+        for _ in range(10):
+            model.train()(*noise)
+        background, referent = model.eval()(*noise).main.unbind(dim=1)
+        model.network.heads[-1].bias[1] -= (referent - background).median()
+    described = BundleConfig(model=config, encoder=encoder.config.to_dict(), tokens=20, image_size=64, dataset="made")
+    save_bundle(Bundle(model, tokenizer, described), folder)
+    return folder
 
 
 @pytest.fixture(scope="module")
