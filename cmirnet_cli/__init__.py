@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cmirnet_cli.config import ModelConfig
+    from cmirnet_cli.engine.inference import Inference
     from cmirnet_cli.engine.prediction import MaskRule, Prediction
     from cmirnet_cli.engine.segmenter import Segmenter
     from cmirnet_cli.model.build import build_network
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["MaskRule", "ModelConfig", "Prediction", "Segmenter", "__version__", "build_network", "convert_official"]
+__all__ = ["Inference", "MaskRule", "ModelConfig", "Prediction", "Segmenter", "__version__", "build_network", "convert_official"]
 
 _HOMES = {
+    "Inference": "cmirnet_cli.engine.inference",
     "MaskRule": "cmirnet_cli.engine.prediction",
     "ModelConfig": "cmirnet_cli.config",
     "Prediction": "cmirnet_cli.engine.prediction",

@@ -18,7 +18,9 @@ import typer
 from cmirnet_cli import __version__
 from cmirnet_cli.commands import (
     benchmark,
+    benchmark_infer,
     benchmark_scale,
+    benchmark_text,
     cache,
     cache_features,
     convert,
@@ -45,7 +47,9 @@ COMMANDS: tuple[tuple[str, Command], ...] = (
     ("convert", convert.convert),
     ("demo", demo.demo),
     ("benchmark data", benchmark.data),
+    ("benchmark infer", benchmark_infer.infer),
     ("benchmark scale", benchmark_scale.scale),
+    ("benchmark text", benchmark_text.text),
     ("cache info", cache.info),
     ("cache verify", cache.verify),
     ("cache show", cache.show),

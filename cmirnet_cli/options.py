@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
@@ -32,9 +32,17 @@ Split: TypeAlias = Annotated[
 ]
 CacheDir: TypeAlias = Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="Folder that prepare-data wrote to.")]
 OutDir: TypeAlias = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write to.")]
+Precision: TypeAlias = Annotated[
+    Literal["fp32", "bf16"],
+    typer.Option("--precision", help="Number format of the network; bf16 is faster where a processor has it, and rounds."),
+]
+Rewrites: TypeAlias = Annotated[
+    str,
+    typer.Option("--rewrites", metavar="auto|none|NAME,…", help="Faster forms of parts of the network; auto: those measured to help here."),
+]
 Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace what exists already.")]
 Workers: TypeAlias = Annotated[
-    int | None, typer.Option("--workers", min=0, metavar="N", help="Processes that load or prepare data; 0: none beside the main one.")
+    int | None, typer.Option("--workers", min=0, metavar="N", help="Processes (threads in prepare-data) beside the main one.")
 ]
 Seed: TypeAlias = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Seed of everything random.")]
 BatchSize: TypeAlias = Annotated[int | None, typer.Option("--batch-size", min=1, metavar="N", help="Sentences in a batch.")]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cmirnet_cli.cache.picture import decoder, source_size
+from cmirnet_cli.cache.picture import decoder, source_digest
 from cmirnet_cli.cache.schema import SCHEMA_VERSION, CacheOptions, Fingerprint, digest_of
 from cmirnet_cli.durable import sha256_of
 from cmirnet_cli.errors import AnnotationError, DataError
@@ -28,10 +28,10 @@ def without(dataset: ReferDataset, skip: frozenset[Path]) -> ReferDataset:
 
 
 def fingerprint_of(dataset: ReferDataset, options: CacheOptions, skip: frozenset[Path] = frozenset()) -> Fingerprint:
-    """All that shapes the cache of `dataset`, from which `skip` was already taken out. No image is decoded.
+    """All that shapes the cache of `dataset`, from which `skip` was already taken out. Every image is read, none is decoded.
 
     Raises:
-        ImageError: an image file is missing.
+        ImageError: an image file cannot be read.
         AnnotationError: an outline cannot be one.
     """
     return Fingerprint(
@@ -69,4 +69,4 @@ def _facts(referent: Referent) -> list[Any]:
 
 
 def _image_facts(image: ImageRecord) -> list[Any]:
-    return [str(image.image_id), image.path.name, image.height, image.width, image.upright, source_size(image.path)]
+    return [str(image.image_id), image.path.name, image.height, image.width, image.upright, source_digest(image.path)]

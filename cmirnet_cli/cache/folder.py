@@ -61,7 +61,10 @@ def damage(folder: Path, expected: CachedFile) -> str | None:
         return "missing"
     if (size := path.stat().st_size) != expected.size:
         return f"{size} bytes long instead of {expected.size}"
-    return None if sha256_of(path) == expected.sha256 else "content differs from the manifest's sha256"
+    try:
+        return None if sha256_of(path) == expected.sha256 else "content differs from the manifest's sha256"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
 
 
 def _absence(folder: Path) -> str:

@@ -71,7 +71,6 @@ class OpenFiles:
         self._process = os.getpid()
         self._files: dict[str, h5py.File] = {}
         self._datasets: dict[tuple[str, str], h5py.Dataset] = {}
-        self._inherited: list[object] = []
 
     def dataset(self, name: str, dataset: str) -> h5py.Dataset:
         """One data set of the file `name`.
@@ -113,5 +112,6 @@ class OpenFiles:
 
     def _leave_parent(self) -> None:
         if self._process != os.getpid():
-            self._inherited += [self._files, self._datasets]
+            for file in self._files.values():
+                file.close()  # here only; HDF5 would else read through the parent's descriptor, which has one place for both
             self._files, self._datasets, self._process = {}, {}, os.getpid()

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, __version__, features
 
+from cmirnet_cli.durable import sha256_of
 from cmirnet_cli.errors import ImageError
 from cmirnet_cli.refer.images import UNREADABLE, open_image
 
@@ -32,6 +33,14 @@ def source_bytes(path: Path) -> bytes:
     """An image file's bytes. Raises ImageError if it cannot be read."""
     try:
         return path.read_bytes()
+    except OSError as error:
+        raise _missing(path, error) from error
+
+
+def source_digest(path: Path) -> str:
+    """Sha256 of an image file's bytes. Raises ImageError if it cannot be read."""
+    try:
+        return sha256_of(path)
     except OSError as error:
         raise _missing(path, error) from error
 

@@ -61,7 +61,7 @@ class Fingerprint:
     Attributes:
         annotation_files: (folder/name, sha256) of each annotation file.
         referents: sha256 over every referent as it was understood.
-        images: sha256 over every image's id, file name, size in pixels, whether it is taken upright, and size in bytes.
+        images: sha256 over every image's id, file name, size in pixels, whether it is taken upright, and its file's sha256.
         skipped: names of image files left out because they cannot be read.
         decoder: the libraries that turn files into pixels, with their versions.
     """

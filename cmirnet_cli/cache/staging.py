@@ -6,6 +6,7 @@ The target is therefore absent or complete at every moment.
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -20,24 +21,24 @@ try:
 except ImportError:  # Windows: writers do not wait for each other there; whoever finishes first gives the name
     fcntl = None  # type: ignore[assignment]
 
-_PARTIAL = ".partial-"
+_PARTIAL, _KEY = ".partial-", 12
 _REPLACED = ".replaced"
 _DIGEST = ".sha256"
 
 
 def staging_folder(folder: Path, key: str) -> Path:
     """Where the cache with this fingerprint key grows."""
-    return folder.with_name(f"{folder.name}{_PARTIAL}{key[:12]}")
+    return folder.with_name(f"{folder.name}{_PARTIAL}{key[:_KEY]}")
 
 
 def unfinished(folder: Path) -> list[Path]:
     """Folders in which a cache named `folder` was begun and not finished."""
-    return sorted(folder.parent.glob(f"{folder.name}{_PARTIAL}*"))
+    return sorted(folder.parent.glob(f"{glob.escape(folder.name)}{_PARTIAL}*"))
 
 
 def is_temporary(folder: Path) -> bool:
     """Whether a folder's name says that a cache grows in it, or makes way."""
-    return _PARTIAL in folder.name or folder.name.endswith(_REPLACED)
+    return folder.name[:-_KEY].endswith(_PARTIAL) or folder.name.endswith(_REPLACED)
 
 
 @contextmanager

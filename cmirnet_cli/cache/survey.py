@@ -51,9 +51,9 @@ def require_good_images(bad: Sequence[BadImage], *, skip: bool) -> frozenset[Pat
 
 
 def _defect(image: ImageRecord) -> str | None:
-    if not image.path.is_file():
-        return "missing"
     try:
+        if not image.path.is_file():
+            return "missing"
         with open_image(image.path) as picture:
             size = upright_size(picture) if image.upright else picture.size
             if size != (image.width, image.height):

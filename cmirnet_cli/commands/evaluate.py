@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cmirnet_cli.commands.judging import Outcome, Task, compared_with, examine
+from cmirnet_cli.commands.evaluate_written import Wanted
+from cmirnet_cli.commands.judging import Computing, Outcome, Task, compared_with, examine
 from cmirnet_cli.console import console
-from cmirnet_cli.options import CacheDir, Dataset, Device, Overwrite, Split, SplitBy, Weights
+from cmirnet_cli.options import CacheDir, Dataset, Device, Overwrite, Precision, Rewrites, Split, SplitBy, Weights
 
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
@@ -55,41 +56,38 @@ def evaluate(
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Sentences that go through at once.")] = 8,
     workers: Annotated[int, typer.Option("--workers", min=0, metavar="N", help="Processes that load images beside the main one.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for scores.json and sentences.jsonl.")] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="FILE", help="One HTML page: scores, histogram of IoU, sentences to look through.")
+    ] = None,
     device: Device = "auto",
+    precision: Precision = "fp32",
+    rewrites: Rewrites = "auto",
     overwrite: Overwrite = False,
 ) -> None:
     """Score weights on every sentence of a split, under a named protocol.
 
     Example: cmirnet eval runs/refcoco-unc-swin-b --split testA
     """
+    from cmirnet_cli.engine.inference import Inference, rewrites_named
     from cmirnet_cli.engine.shards import joined
-    from cmirnet_cli.reports.results import require_place, write_results
 
-    if save_masks:
-        _require_place_for_masks(protocol, out)
+    wanted = Wanted(out, report, save_masks, overwrite)
+    wanted.require_places(protocol)
     rules = _rules(seed, empty_below)
+    inference = Inference(precision, rewrites_named(rewrites))
     with joined() as shard:
-        examined = examine(weights, shard.device(device), batch_size, workers)
+        examined = examine(weights, Computing(device, shard, inference, batch_size, workers))
         data = _cache(cache or Path("cache"), dataset, split_by, examined.dataset)
         task = Task(data, tuple(_splits(data, split)), CHOICES[protocol], not no_text_features, shard)
+        wanted.require_room(task)
         examined = task.prepared(examined)
-        if out:
-            require_place(out, overwrite=overwrite)
         theirs = compared_with(compare, task, examined) if compare else None
-        scored = task.score(examined, [one.value for one in dict.fromkeys(control or ())], save_masks)
+        scored = task.score(examined, [one.value for one in dict.fromkeys(control or ())], wanted.masks)
     if not shard.first:
         return
     outcome = Outcome.of(task, examined, scored, rules, theirs)
-    if out:
-        console.notice(f"wrote {', '.join(map(str, write_results(out, outcome.data, scored)))}")
-    _show(outcome, task, rules, groups)
-
-
-def _require_place_for_masks(protocol: str, out: Path | None) -> None:
-    if out is None:
-        raise typer.BadParameter("--save-masks needs --out DIR: masks are kept in its sentences.jsonl")
-    if protocol == "paper":
-        raise typer.BadParameter("--save-masks needs --protocol original or both: masks are kept at the image's own size")
+    wanted.write(outcome, task, scored, rules)
+    _show(outcome, task, rules, groups, report)
 
 
 def _rules(seed: int | None, empty_below: int | None) -> Rules:
@@ -114,9 +112,8 @@ def _splits(cache: Cache, split: str) -> Sequence[str]:
     return cache.splits if split == "all" else [split]
 
 
-def _show(outcome: Outcome, task: Task, rules: Rules, groups: bool) -> None:
+def _show(outcome: Outcome, task: Task, rules: Rules, groups: bool, report: Path | None) -> None:
     from cmirnet_cli.reports.evaluation import printed
 
-    manifest = task.cache.manifest
-    title = f"{manifest.dataset} ({manifest.split_by})"
-    console.result(outcome.data, *printed(outcome.reports, outcome.comparisons, rules, title=title, groups=groups))
+    data = {**outcome.data, **({"report": report} if report else {})}
+    console.result(data, *printed(outcome.reports, outcome.comparisons, rules, title=task.title, groups=groups))

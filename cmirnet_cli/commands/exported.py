@@ -1,8 +1,10 @@
-"""WEIGHTS that are an exported bundle: those are run without torch."""
+"""WEIGHTS that are an exported bundle: those are run by ONNX Runtime."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+import typer
 
 
 def exported_bundle(weights: str) -> Path | None:
@@ -17,16 +19,18 @@ def exported_bundle(weights: str) -> Path | None:
     return folder if holds_export(folder) and read_spec(folder).format != "safetensors" else None
 
 
-def weights_fingerprint(weights: str) -> str:
-    """A sha256 that names weights or an exported bundle in results.
+def require_as_exported(weights: str, *, usual: bool) -> None:
+    """Refuse to compute a bundle otherwise than it was exported.
+
+    Args:
+        weights: as named on the command line.
+        usual: whether neither a precision nor rewrites were asked for.
 
     Raises:
-        WeightsError: nothing usable is there.
+        BadParameter: they were.
     """
-    if bundle := exported_bundle(weights):
-        from cmirnet_cli.export.spec import fingerprint as bundle_fingerprint
-
-        return bundle_fingerprint(bundle)
-    from cmirnet_cli.weights.source import fingerprint
-
-    return fingerprint(weights)
+    if not usual:
+        raise typer.BadParameter(
+            f"--precision and --rewrites are for weights, and {weights} is an exported bundle, whose arithmetic is fixed: "
+            "leave them out, or export the weights again with --precision fp16 or int8"
+        )

@@ -9,30 +9,62 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmirnet_cli.commands.exported import exported_bundle
+from cmirnet_cli.commands.exported import exported_bundle, require_as_exported
 from cmirnet_cli.console import console
 
 if TYPE_CHECKING:
-    import torch
-
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.engine.evaluation import Judge, SplitScores
+    from cmirnet_cli.engine.inference import Inference
     from cmirnet_cli.engine.shards import Shard
+    from cmirnet_cli.engine.text_features import TextReader
     from cmirnet_cli.reports.comparison import Comparison
     from cmirnet_cli.reports.results import Origin, Results
     from cmirnet_cli.reports.scores_file import Rules, SplitReport
 
 
 @dataclass(frozen=True)
+class Computing:
+    """Where and how weights are computed, how many sentences go through at once, how many processes load images."""
+
+    device: str
+    shard: Shard
+    inference: Inference
+    batch_size: int
+    workers: int
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """In what numbers, and with which rewrites, something was computed in the end."""
+
+    precision: str
+    rewrites: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Examined:
-    """Weights, or an exported bundle, that are scored; `dataset` is what they were trained on, empty where that is not known."""
+    """Weights, or an exported bundle, that are scored.
+
+    Attributes:
+        source: as named on the command line.
+        sha256: names them in results.
+        judge: loaded, ready to be scored.
+        image_size: of their input.
+        dataset: what they were trained on; empty where that is not known.
+        computing: as it was asked for.
+        arithmetic: as it came to be.
+        text: what text features can stand in for; None for a bundle, whose graph reads the sentences itself.
+    """
 
     source: str
     sha256: str
     judge: Judge
     image_size: int
     dataset: str
-    precision: str = "fp32"
+    computing: Computing
+    arithmetic: Arithmetic
+    text: TextReader | None
 
 
 @dataclass(frozen=True)
@@ -46,6 +78,16 @@ class Task:
     text_features: bool
     shard: Shard
 
+    @property
+    def title(self) -> str:
+        """The data set."""
+        manifest = self.cache.manifest
+        return f"{manifest.dataset} ({manifest.split_by})"
+
+    def sentences(self, split: str) -> int:
+        """How many a split has."""
+        return int(self.cache.sentence_counts(self.cache.referents(split)).sum())
+
     def origin(self, examined: Examined) -> Origin:
         """What must agree for a comparison."""
         from cmirnet_cli.reports.results import Origin
@@ -55,18 +97,15 @@ class Task:
 
     def prepared(self, examined: Examined) -> Examined:
         """The same weights, with the text features that they are to use."""
-        from cmirnet_cli.engine.text_features import TextReader, describe_features, matching_features
-        from cmirnet_cli.model.segmenter import ReferringModel
+        from cmirnet_cli.engine.text_features import describe_features, matching_features
 
-        judge = examined.judge
-        if not self.text_features or not isinstance(judge.model, ReferringModel):
+        if not self.text_features or examined.text is None:
             return examined
         make = shlex.join(["cmirnet", "cache-features", str(self.cache.folder), "--weights", examined.source])
-        reader = TextReader(judge.model.text, judge.tokenizer, judge.tokens)
-        features = matching_features(self.cache, reader, f"make them with: {make}; or score without any: --no-text-features")
+        features = matching_features(self.cache, examined.text, f"make them with: {make}; or score without any: --no-text-features")
         if features is not None:
             console.notice(f"in place of the text encoder: {describe_features(features)}")
-        return replace(examined, judge=replace(judge, features=features))
+        return replace(examined, judge=replace(examined.judge, features=features))
 
     def score(self, examined: Examined, controls: Sequence[str] = (), keep_masks: bool = False) -> list[SplitScores]:
         """Score every split, with a display of progress."""
@@ -97,31 +136,38 @@ class Outcome:
         return cls(reports, compared, {**described, "comparison": describe_comparison(compared, theirs.origin)})
 
 
-def examine(weights: str, target: torch.device, batch_size: int, workers: int) -> Examined:
+def examine(weights: str, computing: Computing) -> Examined:
     """Load weights or an exported bundle, and put them where they are to run."""
     if bundle := exported_bundle(weights):
-        return _examine_exported(weights, bundle, target, batch_size, workers)
+        return _examine_exported(weights, bundle, computing)
     from cmirnet_cli.engine.evaluation import Judge
+    from cmirnet_cli.engine.text_features import TextReader
     from cmirnet_cli.weights.source import fingerprint, load_weights
 
-    loaded = load_weights(weights)
-    judge = Judge(loaded.model.to(target), loaded.tokenizer, loaded.config.tokens, target, batch_size, workers)
-    return Examined(weights, fingerprint(weights), judge, loaded.config.image_size, loaded.config.dataset)
+    device, inference = computing.shard.device(computing.device), computing.inference
+    loaded = inference.prepare(load_weights(weights), device)
+    config, arithmetic = loaded.config, Arithmetic(inference.precision, inference.on(device))
+    text = TextReader(loaded.model.text, loaded.tokenizer, config.tokens)
+    judge = Judge(loaded.model, loaded.tokenizer, config.tokens, device, computing.batch_size, computing.workers)
+    return Examined(weights, fingerprint(weights), judge, config.image_size, config.dataset, computing, arithmetic, text)
 
 
-def _examine_exported(source: str, folder: Path, target: torch.device, batch_size: int, workers: int) -> Examined:
+def _examine_exported(source: str, folder: Path, computing: Computing) -> Examined:
     import torch
 
     from cmirnet_cli.engine.evaluation import Judge
+    from cmirnet_cli.engine.inference import Inference
     from cmirnet_cli.export.exported import ExportedModel
     from cmirnet_cli.export.judged import ExportedReferring
     from cmirnet_cli.export.spec import fingerprint
     from cmirnet_cli.weights.encoder import load_tokenizer
 
-    exported = ExportedModel.open(folder, str(target))
-    spec, cpu = exported.spec, torch.device("cpu")
-    judge = Judge(ExportedReferring(exported), load_tokenizer(str(folder)), exported.tokens, cpu, batch_size, workers)
-    return Examined(source, fingerprint(folder), judge, spec.input.image_size, spec.origin.dataset, spec.precision)
+    require_as_exported(source, usual=computing.inference == Inference())
+    exported = ExportedModel.open(folder, computing.device)
+    spec, loop = exported.spec, (torch.device("cpu"), computing.batch_size, computing.workers)
+    judge = Judge(ExportedReferring(exported), load_tokenizer(str(folder)), exported.tokens, *loop)
+    arithmetic = Arithmetic(spec.precision, ())
+    return Examined(source, fingerprint(folder), judge, spec.input.image_size, spec.origin.dataset, computing, arithmetic, None)
 
 
 def compared_with(source: str, task: Task, ours: Examined) -> Results:
@@ -132,8 +178,7 @@ def compared_with(source: str, task: Task, ours: Examined) -> Results:
         earlier = read_results(Path(source))
         require_comparable(task.origin(ours), earlier.origin)
         return earlier
-    judge = ours.judge
-    other = task.prepared(examine(source, judge.device, judge.batch_size, judge.workers))
+    other = task.prepared(examine(source, ours.computing))
     origin = task.origin(other)
     require_comparable(task.origin(ours), origin)
     return Results(origin, {each.split: each.sentences for each in task.score(other)})
@@ -163,7 +208,8 @@ def _described_run(task: Task, examined: Examined, origin: Origin) -> dict[str, 
             "tokens": judge.tokens,
             "batch_size": judge.batch_size,
             "device": str(judge.device),
-            "precision": examined.precision,
+            "precision": examined.arithmetic.precision,
+            "rewrites": list(examined.arithmetic.rewrites),
             "text_features": judge.features.manifest.facts.dtype if judge.features else None,
         },
     }

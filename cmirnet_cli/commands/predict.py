@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from cmirnet_cli.commands import predict_options as options
-from cmirnet_cli.commands.exported import exported_bundle
 from cmirnet_cli.commands.predict_asked import Asked, questions_of
-from cmirnet_cli.commands.predict_written import Outcome, Wanted, begin, finish, kinds_of
+from cmirnet_cli.commands.predict_written import Chosen, Outcome, Wanted, begin, finish, kinds_of
 from cmirnet_cli.console import console
-from cmirnet_cli.options import Device, Overwrite, Weights
+from cmirnet_cli.options import Device, Overwrite, Precision, Rewrites, Weights
 
 if TYPE_CHECKING:
     from cmirnet_cli.engine.finding import Finder
@@ -45,6 +44,8 @@ def predict(
     skip_existing: options.SkipExisting = False,
     overwrite: Overwrite = False,
     device: Device = "auto",
+    precision: Precision = "fp32",
+    rewrites: Rewrites = "auto",
 ) -> int:
     """Write a mask for every image and expression; what cannot be read is reported at the end.
 
@@ -53,39 +54,29 @@ def predict(
     from cmirnet_cli.engine.prediction import MaskRule
     from cmirnet_cli.engine.shards import joined
 
+    chosen = Chosen(weights, device, precision, rewrites)
     asked = Asked(inputs or [], expression or [], expressions, pairs, recursive)
     kinds = kinds_of(overlay=overlay or gallery, cutout=cutout, soft=soft)
     wanted = Wanted(out, kinds, coco, gallery, fail_fast, skip_existing, overwrite)
     with joined() as shard:
-        return _predict(weights, device, asked, MaskRule(threshold, largest_component, soft), wanted, shard)
+        return _predict(chosen, asked, MaskRule(threshold, largest_component, soft), wanted, shard)
 
 
-def _predict(weights: str, device: str, asked: Asked, rule: MaskRule, wanted: Wanted, shard: Shard) -> int:
+def _predict(chosen: Chosen, asked: Asked, rule: MaskRule, wanted: Wanted, shard: Shard) -> int:
     """All that one of several processes does; the first one alone refuses, begins, puts together and reports."""
     if asked.reads_standard_input and shard.count > 1:
         raise typer.BadParameter(f"{shard.count} processes cannot share standard input (-): write the list to a file")
     questions = questions_of(asked, wanted.out)
-    finder = _finder(weights, device, shard)
+    finder = chosen.finder(shard)
     _tell_cut(finder, questions)
     if shard.first:
-        begin(weights, rule, wanted)
+        begin(chosen, rule, wanted)
     shard.wait()
     ended = shard.gather([_answer(finder, questions, rule, wanted, shard)])
     if shard.first:
         finish(questions, wanted, ended)
     shard.wait()  # a launcher ends all processes as soon as one of them ends badly
     return EXIT_BAD_IMAGES if shard.first and any(each.problems for each in ended) else 0
-
-
-def _finder(weights: str, device: str, shard: Shard) -> Finder:
-    if bundle := exported_bundle(weights):
-        from cmirnet_cli.export.exported import ExportedModel
-
-        return ExportedModel.open(bundle, device)
-    from cmirnet_cli.engine.segmenter import Segmenter
-    from cmirnet_cli.weights.source import load_weights
-
-    return Segmenter(load_weights(weights), shard.device(device))
 
 
 def _tell_cut(finder: Finder, questions: Sequence[Question]) -> None:
@@ -98,14 +89,14 @@ def _tell_cut(finder: Finder, questions: Sequence[Question]) -> None:
 
 def _answer(finder: Finder, questions: Sequence[Question], rule: MaskRule, wanted: Wanted, shard: Shard) -> Outcome:
     """Answer this process's part of the questions, as far as that was not done before."""
+    from cmirnet_cli.reports.files import SMALLEST_FILE, require_room
     from cmirnet_cli.reports.prediction_index import mend, part_file
-    from cmirnet_cli.reports.prediction_start import require_room
     from cmirnet_cli.reports.predictions import PredictionFolder
 
     folder = PredictionFolder(wanted.out, wanted.kinds)
     own = shard.part(questions)
     left = _unanswered(own, folder)
-    require_room(wanted.out, len(wanted.kinds) * sum(len(each.expressions) for each in left))
+    require_room(wanted.out, SMALLEST_FILE * len(wanted.kinds) * sum(len(each.expressions) for each in left))
     part = part_file(wanted.out, shard.rank, shard.count)
     mend(part)
     return Outcome(len(own) - len(left), _write_all(finder, left, rule, folder, part, fail_fast=wanted.fail_fast))

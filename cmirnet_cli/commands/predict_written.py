@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cmirnet_cli.commands.exported import weights_fingerprint
+from cmirnet_cli.commands.exported import exported_bundle, require_as_exported
 from cmirnet_cli.console import console
 
 if TYPE_CHECKING:
+    from cmirnet_cli.engine.finding import Finder
     from cmirnet_cli.engine.prediction import MaskRule
     from cmirnet_cli.engine.questions import Question
+    from cmirnet_cli.engine.shards import Shard
+    from cmirnet_cli.options import Precision
     from cmirnet_cli.reports.prediction_index import Lines
 
 
@@ -40,6 +43,41 @@ class Wanted:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """The weights that are asked, where and how they are computed."""
+
+    weights: str
+    device: str
+    precision: Precision
+    rewrites: str
+
+    def finder(self, shard: Shard) -> Finder:
+        """Load them, on this process's device; an exported bundle without torch."""
+        if bundle := exported_bundle(self.weights):
+            from cmirnet_cli.export.exported import ExportedModel
+
+            require_as_exported(self.weights, usual=(self.precision, self.rewrites) == ("fp32", "auto"))
+            return ExportedModel.open(bundle, self.device)
+        from cmirnet_cli.engine.inference import Inference, rewrites_named
+        from cmirnet_cli.engine.segmenter import Segmenter
+        from cmirnet_cli.weights.source import load_weights
+
+        inference, device = Inference(self.precision, rewrites_named(self.rewrites)), shard.device(self.device)
+        return Segmenter(inference.prepare(load_weights(self.weights), device), device)
+
+    def described(self) -> dict[str, object]:
+        """What must be the same where an earlier run is continued."""
+        if bundle := exported_bundle(self.weights):
+            from cmirnet_cli.export.spec import fingerprint as bundle_fingerprint
+            from cmirnet_cli.export.spec import read_spec
+
+            return {"weights": bundle_fingerprint(bundle), "precision": read_spec(bundle).precision}
+        from cmirnet_cli.weights.source import fingerprint
+
+        return {"weights": fingerprint(self.weights), "precision": self.precision}
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What one process did of its part: photos that were finished before, and those that cannot be read, with the reason."""
 
@@ -54,7 +92,7 @@ def kinds_of(*, overlay: bool, cutout: bool, soft: bool) -> Sequence[str]:
     return [MASKS, *([OVERLAYS] if overlay else []), *([CUTOUTS] if cutout else []), *([PROBABILITIES] if soft else [])]
 
 
-def begin(weights: str, rule: MaskRule, wanted: Wanted) -> None:
+def begin(chosen: Chosen, rule: MaskRule, wanted: Wanted) -> None:
     """Refuse what cannot be written, before the first image is read.
 
     Raises:
@@ -62,12 +100,12 @@ def begin(weights: str, rule: MaskRule, wanted: Wanted) -> None:
         CmirnetError: nothing can be written there.
     """
     from cmirnet_cli.reports import prediction_start as start
-    from cmirnet_cli.reports.files import require_free
+    from cmirnet_cli.reports.files import require_free, require_writable
 
     if wanted.coco:
         require_free([wanted.coco], overwrite=wanted.overwrite or wanted.skip_existing)
-        start.require_writable(wanted.coco.parent)
-    settings = {"weights": weights_fingerprint(weights), "threshold": rule.threshold, "largest_component": rule.largest_component}
+        require_writable(wanted.coco.parent)
+    settings = {**chosen.described(), "threshold": rule.threshold, "largest_component": rule.largest_component}
     start.begin(wanted.out, settings, skip_existing=wanted.skip_existing, overwrite=wanted.overwrite)
 
 

@@ -7,27 +7,30 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from cmirnet_cli.commands.presets_shown import header, preset_table, show_costs
 from cmirnet_cli.console import console
 from cmirnet_cli.options import Overwrite
 
 Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="A preset, as `cmirnet presets ls` names it.", show_default=False)]
 
 
-def ls() -> None:
-    """List the presets with what each is for."""
+def ls(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Presets to list; left out: all.")] = None,
+    cost: Annotated[bool, typer.Option("--cost", help="Show parameters and arithmetic of one image with one sentence.")] = False,
+    time: Annotated[bool, typer.Option("--time", help="Show the cost and measure it on this CPU: seconds to a minute a network.")] = False,
+) -> None:
+    """List the presets with what each is for, or with what its model costs.
+
+    Example: cmirnet presets ls --cost
+    """
     from cmirnet_cli.config import load_preset, preset_names
 
-    presets = [load_preset(name) for name in preset_names()]
-    described = [{"name": each.name, "purpose": each.purpose, "data": each.data, "command": each.command} for each in presets]
-    table = console.table(None, ["preset", "purpose"], [(each.name, each.purpose) for each in presets])
-    for row, each, following in zip(table.rows, presets, presets[1:], strict=False):
-        row.end_section = _subject(each.name) != _subject(following.name)
-    console.result({"presets": described}, table)
-
-
-def _subject(name: str) -> str:
-    """The part of a preset's name that says which data it is for."""
-    return name.partition("-")[0]
+    presets = [load_preset(name) for name in names or preset_names()]
+    if cost or time:
+        show_costs(presets, timed=time)
+    else:
+        table = preset_table(["purpose"], [(each.name, each.purpose) for each in presets])
+        console.result({"presets": [header(each) for each in presets]}, table)
 
 
 def show(name: Name) -> None:

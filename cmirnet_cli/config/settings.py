@@ -27,7 +27,7 @@ class ModelConfig(_Section):
     """The network. Its defaults are the published CMIRNet with Swin-B."""
 
     backbone: Backbone = Field(default="swin-b", description="visual trunk")
-    fusion_width: int = Field(default=512, gt=0, multiple_of=8, description="channels of fusion, graph and decoder")
+    fusion_width: int = Field(default=512, ge=16, multiple_of=8, description="channels of fusion, graph and decoder")
     text_width: int = Field(default=768, gt=0, description="channels of the text encoder's output")
     graph_neighbours: int = Field(default=9, ge=1, le=20, description="nearest text nodes of each visual node in the graph")
     graph_padding: bool = Field(default=True, description="whether padded words, too, may be neighbours in the graph (published)")

@@ -17,6 +17,11 @@ from cmirnet_cli.errors import ImageError
 ImageLike: TypeAlias = str | Path | Image.Image | Pixels | Tensor
 
 
+def resized(pixels: Pixels, size: int) -> Pixels:
+    """RGB pixels brought to the network's size, as its recipe does (bilinear, antialiased, aspect not kept): uint8 (S, S, 3)."""
+    return np.array(Image.fromarray(pixels).resize((size, size), Image.Resampling.BILINEAR))
+
+
 def as_pixels(image: ImageLike) -> Pixels:
     """RGB pixels uint8 (H, W, 3) of a path, a PIL image, an array of that kind, or a tensor (3, H, W).
 

@@ -8,10 +8,8 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any, overload
 
-import numpy as np
 import torch
 from huggingface_hub import HfApi
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
@@ -21,10 +19,13 @@ from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.engine.devices import pick_device
 from cmirnet_cli.engine.finding import find
+from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
 from cmirnet_cli.engine.photos import Pixels
-from cmirnet_cli.engine.pixels import ImageLike, as_pixels
+from cmirnet_cli.engine.pixels import ImageLike, as_pixels, resized
 from cmirnet_cli.engine.prediction import MaskRule, Prediction, Probabilities
+from cmirnet_cli.errors import UsageError
 from cmirnet_cli.model.cmirnet import CMIRNet
+from cmirnet_cli.model.fast.rewrites import FastNetwork
 from cmirnet_cli.model.features import Seen
 from cmirnet_cli.model.text import TextEncoder
 from cmirnet_cli.weights.bundle import Bundle, require_replaceable, save_bundle
@@ -51,19 +52,24 @@ class Segmenter:
         self.tokenizer: PreTrainedTokenizerBase = bundle.tokenizer
 
     @classmethod
-    def from_pretrained(cls, source: str | Path, device: str = "cpu", *, tokenizer: str | None = None) -> Segmenter:
+    def from_pretrained(
+        cls, source: str | Path, device: str = "cpu", *, tokenizer: str | None = None, inference: Inference = AS_PUBLISHED
+    ) -> Segmenter:
         """Load weights from a folder, a run directory, a hub id or an authors' `.pth` file.
 
         Args:
             source: where the weights are; a `.pth` file is read as data, nothing in it is run.
             device: auto, cpu, cuda, cuda:N or mps.
             tokenizer: local folder or hub id, for a `.pth` file, which holds none; by default that of the published text encoder.
+            inference: how the network is computed. As published by default; `Inference()` makes all rewrites that were measured to help,
+                and then the segmenter can be asked but not saved.
 
         Raises:
             WeightsError: nothing usable is there.
             UsageError: there is no such device.
         """
-        return cls(load_weights_or_checkpoint(source, tokenizer), pick_device(device))
+        place = pick_device(device)
+        return cls(inference.prepare(load_weights_or_checkpoint(source, tokenizer), place), place)
 
     def save_pretrained(
         self, folder: str | Path, *, scores: str | Path | None = None, license: str | None = None, overwrite: bool = False
@@ -113,6 +119,8 @@ class Segmenter:
             return upload(folder, repo_id, private=private, message=message, api=api)
 
     def _save(self, folder: Path, name: str, scores: str | Path | None, license: str | None) -> None:
+        if isinstance(self.network, FastNetwork):
+            raise UsageError("a rewritten network cannot be saved", hint="load the weights again without `inference`, and save those")
         measured = read_scores(Path(scores)) if scores else None
         parameters = sum(parameter.numel() for parameter in self._model.parameters())
         card = model_card(name, self._config, parameters, measured, license)
@@ -201,9 +209,7 @@ class Segmenter:
 
     @torch.inference_mode()
     def _look(self, pixels: Pixels) -> Seen:
-        size = (self._config.image_size, self._config.image_size)
-        resized = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))
-        image = torch.from_numpy(resized.copy()).unsqueeze(0).to(self._device)
+        image = torch.from_numpy(resized(pixels, self._config.image_size)).unsqueeze(0).to(self._device)
         return self.network.look(normalise(image))
 
     @torch.inference_mode()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.batches.tokens import word_tokenizer
 from cmirnet_cli.cache.reader import Cache
-from cmirnet_cli.config import ModelConfig, Settings
+from cmirnet_cli.config import ModelConfig, Settings, resolve
 from cmirnet_cli.engine.devices import seed_everything
 from cmirnet_cli.engine.requirements import TRAIN_SPLIT
 from cmirnet_cli.errors import ConfigError
@@ -63,6 +63,27 @@ def starting_text(settings: Settings, cache: Cache) -> tuple[TextEncoder, PreTra
     given = _given(settings)
     _require_room(settings.loop.init_from, settings.text.tokens, given)
     return given.model.text, given.tokenizer
+
+
+def random_bundle(backbone: str, size: int | None, sentences: Sequence[str]) -> Bundle:
+    """A model of the published widths with random weights, in eval mode: of no use, but it computes as long as a trained one.
+
+    Args:
+        backbone: the trunk.
+        size: of its images in pixels; the published one by default.
+        sentences: whose words its tokenizer knows.
+
+    Raises:
+        ConfigError: there is no such trunk, or the size is none that it can take.
+    """
+    flags = {"model.backbone": backbone, "data.image_size": size}
+    settings = resolve(flags={**flags, "text.source": SCRATCH, "text.scratch_layers": 12, "text.scratch_heads": 12})
+    seed_everything(settings.loop.seed)
+    tokenizer = word_tokenizer(sentences)
+    text = TextEncoder(scratch_encoder(settings.text, settings.model.text_width, tokenizer))
+    encoder = text.encoder.config.to_dict()
+    config = BundleConfig(model=settings.model, encoder=encoder, tokens=settings.text.tokens, image_size=settings.data.image_size)
+    return Bundle(ReferringModel(build_network(settings.model), text).eval(), tokenizer, config)
 
 
 def resumed_bundle(settings: Settings, checkpoint: Path) -> Bundle:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -79,6 +79,10 @@ class SplitScores:
     sentences: tuple[SentenceScore, ...]
     controls: Mapping[str, tuple[SentenceScore, ...]] = field(default_factory=dict)
     facts: Mapping[int, Facts] = field(default_factory=dict)
+
+    def without_masks(self) -> SplitScores:
+        """The same, masks left out."""
+        return replace(self, sentences=tuple(replace(sentence, rle=None) for sentence in self.sentences))
 
 
 def counts_of(sentences: Sequence[SentenceScore], protocol: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

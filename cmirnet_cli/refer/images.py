@@ -23,6 +23,8 @@ UNREADABLE = (
 _RUN_PROGRAMS = frozenset({"EPS"})
 """Formats that PIL hands to another program: Ghostscript runs what a PostScript file says."""
 
+_START_OF_SCAN, _MOST_SCANS = b"\xff\xda", 100
+
 _LYING = range(5, 9)
 """EXIF orientations whose upright picture is as wide as the stored one is high."""
 
@@ -44,7 +46,7 @@ class ImageFolders:
         for folder in self.folders:
             for name in names:
                 path = folder / name
-                if path.is_file():
+                if _is_there(path):
                     return path
         return self._nested.get(file_name, self.folders[0] / file_name)
 
@@ -68,9 +70,27 @@ def open_image(source: Path | IO[bytes]) -> Image.Image:
         picture = Image.open(source, formats=_formats())
     except UnidentifiedImageError:
         raise UnidentifiedImageError("it is in no image format that is read here") from None
+    if picture.info.get("progressive"):
+        _refuse_many_scans(_content(source))
     if picture.format == "TIFF":
         picture.load()
     return picture
+
+
+def _refuse_many_scans(jpeg: bytes) -> None:
+    """A scan of 200 bytes can say "no change" of every pixel, and takes as long to decode as a whole photograph."""
+    if (scans := jpeg.count(_START_OF_SCAN)) > _MOST_SCANS:
+        raise ValueError(f"it has {scans} scans, where a photograph has about ten")
+
+
+def _content(source: Path | IO[bytes]) -> bytes:
+    if isinstance(source, Path):
+        return source.read_bytes()
+    place = source.tell()
+    source.seek(0)
+    content = source.read()
+    source.seek(place)
+    return content
 
 
 @cache
@@ -79,6 +99,14 @@ def _formats() -> tuple[str, ...]:
     Image.preinit()
     Image.init()
     return tuple(name for name in Image.ID if name not in _RUN_PROGRAMS)
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is there as far as one may look."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return False
 
 
 def upright_size(picture: Image.Image) -> tuple[int, int]:

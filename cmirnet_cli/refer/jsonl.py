@@ -3,8 +3,8 @@
 {"image": "photos/cup.jpg", "expression": "the red cup", "mask": "masks/cup.png", "split": "train"}
 
 `image` and `mask` are paths as seen from the file's own folder. In place of `mask` (a picture of the image's size, not black on
-the object) a line may have `polygons` ([[x0, y0, x1, y1, …], …], pixels) or `rle` (COCO's, or a list of them). An empty list says
-that the expression refers to nothing in the image.
+the object, and no JPEG) a line may have `polygons` ([[x0, y0, x1, y1, …], …], pixels) or `rle` (COCO's, or a list of them). An
+empty list says that the expression refers to nothing in the image.
 
 Pictures are taken as people see them: the EXIF orientation of a photograph is applied, and outlines are those of the upright
 picture. (REFER's data sets are drawn on the stored pixels instead, and EXIF is ignored there.)
@@ -12,6 +12,7 @@ picture. (REFER's data sets are drawn on the stored pixels instead, and EXIF is 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Segm
 
 SPLIT_BY = "jsonl"
 _OUTLINES: dict[str, tuple[type, ...]] = {"mask": (str,), "polygons": (list,), "rle": (dict, list)}
+_BLURRING = frozenset({"JPEG", "MPO"})
 _KINDS: dict[type, str] = {str: "a path", list: "a list", dict: "an RLE"}
 
 
@@ -42,13 +44,18 @@ def read_jsonl(file: Path, name: str | None = None) -> ReferDataset:
     Raises:
         AnnotationError: a line cannot be read; file, line number and field are named.
     """
-    if file.exists() and not file.is_file():
-        raise AnnotationError(f"{file} is no regular file", hint="save the lines in one: they are read more than once")
+    _refuse_streams(file)
     lines = _Lines(file)
     referents = tuple(lines.referent(number, text) for number, text in enumerate(_text_lines(file), start=1) if text.strip())
     if not referents:
         raise AnnotationError(f"{file} has no line", hint="one line a sentence, with image, expression, mask, split")
     return ReferDataset(name or file.stem, SPLIT_BY, referents, (file,))
+
+
+def _refuse_streams(file: Path) -> None:
+    with suppress(OSError):  # what may not be looked at may not be read either, and that is said then
+        if file.exists() and not file.is_file():
+            raise AnnotationError(f"{file} is no regular file", hint="save the lines in one: they are read more than once")
 
 
 def _text_lines(file: Path) -> list[str]:
@@ -145,11 +152,17 @@ def _require_size(picture: Image.Image, path: Path, image: ImageRecord, line: Re
         raise line.refused(f"field 'mask': {path} is {size[0]}×{size[1]}, but its image is {image.width}×{image.height}")
 
 
+def _require_exact(picture: Image.Image, path: Path, line: Record) -> None:
+    if picture.format in _BLURRING:
+        raise line.refused(f"field 'mask': {path} is a JPEG file, in which black is not quite black; draw the line and save it as PNG")
+
+
 def _mask_file_as_rle(path: Path, image: ImageRecord, line: Record) -> dict[str, Any]:
     """A picture that is not black on the object, as COCO's compressed RLE."""
     try:
         with open_image(path) as stored:
             _require_size(stored, path, image, line)
+            _require_exact(stored, path, line)
             picture = ImageOps.exif_transpose(stored)
             is_deep = picture.mode.startswith(("I", "F"))
             pixels = np.asarray(picture if is_deep else picture.convert("L")) != 0

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any
 
@@ -47,19 +48,28 @@ def choose_split_by(dataset: str, split_by: str | None) -> str:
     A data set that is not in `SPLITS` is one's own: its `split_by` must be given, and any is legal.
 
     Raises:
-        UsageError: the choice is not legal; the message lists what is.
+        UsageError: the choice is not legal, and the message lists what is; or a name of one's own cannot be that of a folder.
     """
     if dataset not in SPLITS:
+        _require_name(dataset, "a data set")
         if split_by is None:
             raise UsageError(
                 f"no data set is called {dataset!r}; there are {_legal_choices()}",
                 hint="for a data set of your own in REFER layout give --split-by X, where its file is called refs(X).p",
             )
+        _require_name(split_by, "a division into splits")
         return split_by
     legal = tuple(SPLITS[dataset])
     if split_by is not None and split_by not in legal:
         raise UsageError(f"{dataset} has no split_by {split_by!r}; it has {' and '.join(legal)}", hint=f"try --split-by {legal[0]}")
     return split_by or legal[0]
+
+
+def _require_name(name: str, what: str) -> None:
+    """The cache's folder is called after it."""
+    if not name.strip() or PurePath(name).name != name:
+        hint = "its files go to --annotations DIR and --images DIR; a file of your own lines ends in .jsonl"
+        raise UsageError(f"{name!r} cannot be the name of {what}", hint=hint)
 
 
 def _legal_choices() -> str:

@@ -6,22 +6,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
 
-from cmirnet_cli.reports.gallery import Card, Gallery, Layer, Order
+from cmirnet_cli.reports.cards import Card, Layer
+from cmirnet_cli.reports.gallery import Gallery, Order
 from cmirnet_cli.reports.layer import mask_layer
-from cmirnet_cli.reports.markup import text
+from cmirnet_cli.reports.markup import definitions, table, text
 from cmirnet_cli.reports.overlay import Mask, Photo
-from cmirnet_cli.reports.scaled import fitting_size, scaled_mask
+from cmirnet_cli.reports.scaled import card_size, scaled_mask, unsquared
 from cmirnet_cli.reports.tables import Cell, CountRow, count_grid
 
-PICTURE = 420
-"""Longer side of a picture, in pixels."""
 QUALITY = 78
 LAYER = "mask"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 ORDERS = (
+    Order("as annotated"),
     Order("smallest mask first", "area"),
     Order("largest mask first", "area", falling=True),
     Order("shortest sentence first", "shortest"),
@@ -72,9 +71,9 @@ class CacheSummary:
 
 def cache_page(summary: CacheSummary, referents: Iterable[ShownReferent]) -> str:
     """The whole page as HTML; see `Gallery.html`. Referents are consumed one at a time."""
-    about = f'<section id="about">\n{_facts(summary.facts)}\n{_counts(summary.counts)}\n</section>\n'
+    about = f'<section id="about">\n{definitions(summary.facts)}\n{_counts(summary.counts)}\n</section>\n'
     title = f"{summary.title}, {'all splits' if summary.split == 'all' else summary.split}"
-    gallery = Gallery(title, "referents", "as annotated", "words, id, category", ORDERS, about, QUALITY)
+    gallery = Gallery(title, "referents", "words, id, category", ORDERS, about, QUALITY)
     return gallery.html(_card(referent, summary.split) for referent in referents)
 
 
@@ -85,10 +84,9 @@ def percentage(share: float) -> str:
 
 
 def _card(referent: ShownReferent, split: str) -> Card:
-    height, width = referent.mask.shape
-    size = fitting_size(width, height, min(PICTURE, max(width, height)))
+    size = card_size(referent.mask)
     return Card(
-        picture=Image.fromarray(referent.image).resize(size, Image.Resampling.BICUBIC),
+        picture=unsquared(referent.image, size),
         sentences=referent.sentences,
         notes=_notes(referent, split),
         keys=_keys(referent),
@@ -115,15 +113,10 @@ def _keys(referent: ShownReferent) -> dict[str, float | str]:
     }
 
 
-def _facts(facts: Mapping[str, str]) -> str:
-    return f"<dl>{''.join(f'<dt>{text(label)}</dt><dd>{text(value)}</dd>' for label, value in facts.items())}</dl>"
-
-
 def _counts(rows: Sequence[CountRow]) -> str:
     grid = count_grid(rows)
-    head = "".join(f'<th scope="col">{text(column)}</th>' for column in grid.columns)
     lines = "".join(f"<tr>{''.join(map(_cell, line))}</tr>" for line in grid.lines)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
+    return table(grid.columns, [lines])
 
 
 def _cell(cell: Cell) -> str:

@@ -9,19 +9,14 @@ from rich.console import RenderableType
 from cmirnet_cli.metrics.breakdown import ATTRIBUTES
 from cmirnet_cli.metrics.scored import CONTROLS
 from cmirnet_cli.metrics.scores import PROTOCOLS
-from cmirnet_cli.metrics.splits import Rules, SplitReport
+from cmirnet_cli.metrics.splits import ProtocolReport, Rules, SplitReport
 from cmirnet_cli.reports.comparison import Comparison, change_lines
-from cmirnet_cli.reports.score_tables import (
-    DifferenceRow,
-    GroupRow,
-    ScoreRow,
-    difference_table,
-    generalised_table,
-    group_table,
-    score_table,
-)
+from cmirnet_cli.reports.score_lines import GENERALISED_HEADS, DifferenceRow, GeneralisedRow, GroupRow, ScoreRow
+from cmirnet_cli.reports.score_tables import group_table, score_table
 
 LABEL = "split, protocol"
+WITHOUT_TARGET = "sentences that refer to nothing included"
+COMPARED = "these weights and others"
 
 
 def printed(
@@ -36,48 +31,67 @@ def printed(
         title: the data set.
         groups: whether scores of groups of sentences are printed too.
     """
-    yield score_table(_rows(reports), title=title, label=LABEL)
-    yield from _in_words(reports, rules)
-    generalised = [(f"{each.split} {name}", under.generalised) for each in reports for name, under in each.protocols.items()]
-    if known := [(label, found) for label, found in generalised if found]:
-        yield generalised_table(known, title=f"{title}, sentences that refer to nothing included", label=LABEL)
-        yield f"a mask of fewer than {rules.empty_below} pixels says that nothing is there"
+    yield score_table(score_rows(reports), title=title, label=LABEL)
+    yield from (f"{name}: {words}" for name, words in in_words(reports).items())
+    yield f"±: half of the 95 % interval's width ({drawn_in_words(rules)})"
+    if generalised := generalised_rows(reports):
+        yield score_table(generalised, GENERALISED_HEADS, title=f"{title}, {WITHOUT_TARGET}", label=LABEL)
+        yield empty_in_words(rules)
     if groups:
         yield from _groups(reports, title)
     if comparisons:
-        yield from _compared(comparisons, title)
+        yield score_table(difference_rows(comparisons), title=f"{title}, {COMPARED}", label=LABEL)
+        for one in comparisons:
+            yield from change_lines(one)
 
 
-def _rows(reports: Sequence[SplitReport]) -> list[ScoreRow]:
-    return [
-        ScoreRow(f"{each.split} {protocol}", under.measured, under.controls)
-        for each in reports
-        for protocol, under in each.protocols.items()
-    ]
+def score_rows(reports: Sequence[SplitReport]) -> list[ScoreRow]:
+    """One for each split and protocol."""
+    return [ScoreRow(label, under.measured, under.controls) for label, under in _labelled(reports)]
 
 
-def _in_words(reports: Sequence[SplitReport], rules: Rules) -> Iterator[str]:
-    first = next(iter(reports[0].protocols.values()))
-    for protocol in reports[0].protocols:
-        yield f"{protocol}: {PROTOCOLS[protocol]}"
-    for control in first.controls:
-        yield f"{control}: {CONTROLS[control]}"
-    drawn = rules.resampling
-    yield f"±: half of the 95 % interval's width ({drawn.resamples:,} resamples of the images, seed {drawn.seed})"
+def generalised_rows(reports: Sequence[SplitReport]) -> list[GeneralisedRow]:
+    """One for each split and protocol with sentences that refer to nothing."""
+    return [GeneralisedRow(label, under.generalised) for label, under in _labelled(reports) if under.generalised]
+
+
+def difference_rows(comparisons: Sequence[Comparison]) -> list[DifferenceRow]:
+    """One for each split and protocol that was compared."""
+    return [DifferenceRow(f"{one.split} {one.protocol}", one.ours, one.theirs, one.differences) for one in comparisons]
+
+
+def group_rows(under: ProtocolReport) -> list[GroupRow]:
+    """One for each group of each attribute."""
+    return [GroupRow(attribute, name, one) for attribute, parts in under.groups.items() for name, one in parts.items()]
+
+
+def in_words(reports: Sequence[SplitReport]) -> dict[str, str]:
+    """What is compared with what under each protocol, and what each control asks."""
+    protocols = reports[0].protocols
+    controls = next(iter(protocols.values())).controls
+    return {name: PROTOCOLS[name] for name in protocols} | {name: CONTROLS[name] for name in controls}
+
+
+def drawn_in_words(rules: Rules) -> str:
+    """What intervals were made of."""
+    return f"{rules.resampling.resamples:,} resamples of the images, seed {rules.resampling.seed}"
+
+
+def empty_in_words(rules: Rules) -> str:
+    """When a mask says that nothing is there."""
+    return f"a mask of fewer than {rules.empty_below} pixels says that nothing is there"
+
+
+def _labelled(reports: Sequence[SplitReport]) -> Iterator[tuple[str, ProtocolReport]]:
+    for each in reports:
+        for protocol, under in each.protocols.items():
+            yield f"{each.split} {protocol}", under
 
 
 def _groups(reports: Sequence[SplitReport], title: str) -> Iterator[RenderableType]:
     for each in reports:
         for protocol, under in each.protocols.items():
-            rows = [GroupRow(attribute, name, one) for attribute, parts in under.groups.items() for name, one in parts.items()]
-            yield group_table(rows, title=f"{title} {each.split}, {protocol}")
+            yield group_table(group_rows(under), title=f"{title} {each.split}, {protocol}")
     first = next(iter(reports[0].protocols.values()))
     for attribute in first.groups:
         yield f"{attribute}: {ATTRIBUTES[attribute]}"
-
-
-def _compared(comparisons: Sequence[Comparison], title: str) -> Iterator[RenderableType]:
-    rows = [DifferenceRow(f"{one.split} {one.protocol}", one.ours, one.theirs, one.differences) for one in comparisons]
-    yield difference_table(rows, title=f"{title}, these weights and others", label=LABEL)
-    for one in comparisons:
-        yield from change_lines(one)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 from cmirnet_cli.reports.overlay import Mask
+from cmirnet_cli.reports.spread import evenly, filled
 
 NO_TARGET = "no target"
 """The sentences refer to nothing: the mask is empty on purpose."""
@@ -22,7 +22,6 @@ MARKED_PLACES = 3
 
 Marks = tuple[str, ...]
 """All that is worth a look about one referent, in a fixed order; empty where nothing is."""
-Item = TypeVar("Item")
 
 
 def lost(size: int) -> str:
@@ -65,9 +64,8 @@ class Selection:
         if len(marks) <= limit:
             return everyone
         share = max(1, limit // MARKED_PLACES // max(1, len(everyone.by_mark)))
-        first = sorted({place for places in everyone.by_mark.values() for place in _evenly(places, share)})[:limit]
-        rest = sorted(set(everyone.chosen).difference(first))
-        return cls(marks, sorted([*first, *_evenly(rest, limit - len(first))]))
+        first = [place for places in everyone.by_mark.values() for place in evenly(places, share)]
+        return cls(marks, filled(first, len(marks), limit))
 
     @property
     def by_mark(self) -> dict[str, list[int]]:
@@ -91,9 +89,3 @@ class Selection:
     def marks_in_words(self) -> str:
         """How many referents of the split have each mark."""
         return ", ".join(f"{len(places):,} × {mark}" for mark, places in self.by_mark.items()) or "none"
-
-
-def _evenly(items: Sequence[Item], count: int) -> list[Item]:
-    """At most `count` of the items, spread over all of them."""
-    count = min(count, len(items))
-    return [items[(2 * place + 1) * len(items) // (2 * count)] for place in range(count)]

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from cmirnet_cli.reports.gallery import Card, Gallery, Meter, Order
+from cmirnet_cli.reports.cards import Card, Meter
+from cmirnet_cli.reports.gallery import Gallery, Order
 from cmirnet_cli.reports.markup import text
 
 ORDERS = (
+    Order("as predicted"),
     Order("surest first", "score", falling=True),
     Order("least sure first", "score"),
     Order("by expression", "expression"),
@@ -44,9 +46,9 @@ def gallery_page(entries: Iterable[GalleryEntry], title: str, about: str = "") -
         about: plain text above the predictions.
     """
     above = f'<section id="about">{text(about)}</section>\n' if about else ""
-    return Gallery(title, "predictions", "as predicted", "words or file name", ORDERS, above).html(map(_card, entries))
+    return Gallery(title, "predictions", "words or file name", ORDERS, above).html(map(_card, entries))
 
 
 def _card(entry: GalleryEntry) -> Card:
     keys: dict[str, float | str] = {"score": entry.score, "expression": entry.expression, "source": entry.source}
-    return Card(entry.picture, [entry.expression], [entry.source], keys, meter=Meter("score", entry.score))
+    return Card(entry.picture, [entry.expression], [entry.source], keys, meters=[Meter("score", entry.score)])

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageFilter
 
-from cmirnet_cli.reports.overlay import Mask
+from cmirnet_cli.reports.overlay import Mask, Photo
+
+PICTURE = 420
+"""Longer side of a card's picture in pixels, where the image's own is not shorter."""
 
 STEP_SMOOTHING = 0.4
 """Blur of an enlarged mask's edge in pixels of the small mask; a single pixel survives it."""
@@ -15,6 +18,17 @@ def fitting_size(width: int, height: int, side: int) -> tuple[int, int]:
     """Width and height of an image when its longer side is `side` pixels."""
     scale = side / max(height, width)
     return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def card_size(mask: Mask) -> tuple[int, int]:
+    """Width and height of a card's picture of an image that has this mask, bool (H, W)."""
+    height, width = mask.shape
+    return fitting_size(width, height, min(PICTURE, max(width, height)))
+
+
+def unsquared(image: Photo, size: tuple[int, int]) -> Image.Image:
+    """An image as a network gets it, uint8 (S, S, 3), at a (width, height) of its file's aspect."""
+    return Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
 
 
 def scaled_mask(mask: Mask, size: tuple[int, int]) -> Mask:

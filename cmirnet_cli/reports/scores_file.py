@@ -4,8 +4,8 @@ scores.json (`schema_version` 1), percentages from 0 to 100, null where there is
   program, libraries        versions of what computed it
   weights                   `source` as it was named, `sha256` of model.safetensors
   data                      `dataset`, `split_by`, `fingerprint` of the prepared cache
-  settings                  `image_size` and `tokens` of the network, `batch_size`, `device`, `precision`, and `text_features`: the number
-                            format of stored text features, null where the text encoder was asked
+  settings                  `image_size` and `tokens` of the network, `batch_size`, `device`, `precision`, `rewrites` of the network, and
+                            `text_features`: the number format of stored text features, null where the text encoder was asked
   protocols, conventions, controls, groups
                             in words: what is compared with what, what counts as what, what was asked, what was grouped by what
   intervals                 `method` in words, `level`, `resamples`, `seed`

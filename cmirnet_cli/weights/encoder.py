@@ -51,17 +51,22 @@ def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
 
 def scratch_encoder(text: TextConfig, width: int, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     """A small BERT with random weights for a tokenizer's vocabulary, started so that it can learn quickly."""
-    config = BertConfig(
-        vocab_size=len(tokenizer),
+    config = scratch_config(text, width, len(tokenizer))
+    encoder = BertModel(config, add_pooling_layer=False)
+    _start_as_bag_of_words(encoder, tokenizer.cls_token_id)
+    return encoder
+
+
+def scratch_config(text: TextConfig, width: int, words: int) -> BertConfig:
+    """The architecture of a small BERT that gives `width` channels and knows so many words."""
+    return BertConfig(
+        vocab_size=words,
         hidden_size=width,
         num_hidden_layers=text.scratch_layers,
         num_attention_heads=text.scratch_heads,
         intermediate_size=4 * width,
         max_position_embeddings=text.tokens,
     )
-    encoder = BertModel(config, add_pooling_layer=False)
-    _start_as_bag_of_words(encoder, tokenizer.cls_token_id)
-    return encoder
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ import torch
 import typer
 
 from cmirnet_cli.app import build, run
-from cmirnet_cli.config import ModelConfig, load_preset, preset_names, resolve, yaml12
+from cmirnet_cli.config import ModelConfig, TextConfig, load_preset, preset_names, resolve, yaml12
 from cmirnet_cli.errors import ConfigError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.refer.registry import choose_split_by
@@ -33,6 +33,15 @@ BEYOND_THE_PAPER = {
     "refcoco-swin-b-flip": {"data.flip": True},
 }
 """Preset → what it changes about the published recipe, which has none of it."""
+
+LIGHTER = {
+    "refcoco-swin-b-width-128": {"model.fusion_width": 128},
+    "refcoco-swin-b-width-256": {"model.fusion_width": 256},
+    "refcoco-swin-t": {"model.backbone": "swin-t"},
+    "refcoco-swin-t-width-128": {"model.backbone": "swin-t", "model.fusion_width": 128},
+    "refcoco-swin-t-width-256": {"model.backbone": "swin-t", "model.fusion_width": 256},
+}
+"""Preset → what it changes about the published network, to be trained by the published recipe."""
 
 FOR_OTHER_MACHINES = ("refcoco-swin-b-many-gpus", "refcoco-swin-b-small-gpu")
 """The published recipe with more memory, or with less, than the authors had."""
@@ -73,9 +82,19 @@ def test_there_is_a_preset_for_every_data_set_with_every_published_trunk():
     assert all(set(flat(FOLDER / f"{name}.yaml")) == NAMING for name in wanted)
 
 
-@pytest.mark.parametrize(("name", "changed"), BEYOND_THE_PAPER.items())
-def test_a_preset_beyond_the_paper_changes_one_thing_that_the_published_recipe_has_not(name, changed):
+@pytest.mark.parametrize(("name", "changed"), (BEYOND_THE_PAPER | LIGHTER).items())
+def test_a_preset_beyond_the_paper_changes_what_it_says_and_nothing_else(name, changed):
     assert differences(all_settings("refcoco-swin-b"), all_settings(name)) == changed
+
+
+@pytest.mark.parametrize("name", LIGHTER)
+def test_a_lighter_preset_says_that_nobody_has_trained_it(name):
+    assert "there is no score" in load_preset(name).text
+    assert "published CMIRNet" not in load_preset(name).purpose
+
+
+def test_text_encoders_of_presets_are_those_whose_cost_is_known():
+    assert {resolve(name).text.source for name in preset_names()} == {TextConfig().source, "scratch"}
 
 
 def test_presets_stand_by_data_set_and_trunk_with_variants_after_what_they_vary():
@@ -84,8 +103,9 @@ def test_presets_stand_by_data_set_and_trunk_with_variants_after_what_they_vary(
         "refcoco-resnet50",
         "refcoco-resnet101",
         "refcoco-swin-b",
-        *sorted([*BEYOND_THE_PAPER, *FOR_OTHER_MACHINES]),
+        *sorted(name for name in [*BEYOND_THE_PAPER, *FOR_OTHER_MACHINES, *LIGHTER] if name.startswith("refcoco-swin-b-")),
         "refcoco-swin-l",
+        *sorted(name for name in LIGHTER if name.startswith("refcoco-swin-t")),
     ]
     assert list(dict.fromkeys(name.partition("-")[0] for name in preset_names())) == [
         "demo",

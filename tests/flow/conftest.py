@@ -56,10 +56,16 @@ def coco128(shared_data: Path) -> Path:
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with random weights that find both classes in noise."""
-    return write_random_weights(tmp_path_factory.mktemp("model") / "weights", "resnet-nano")
+    return _write_random_weights(tmp_path_factory.mktemp("model") / "weights", "resnet-nano")
 
 
-def write_random_weights(folder: Path, backbone: str) -> Path:
+@pytest.fixture(scope="session")
+def swin_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a small Swin transformer as its trunk."""
+    return _write_random_weights(tmp_path_factory.mktemp("model") / "weights", "swin-nano")
+
+
+def _write_random_weights(folder: Path, backbone: str) -> Path:
     """A small network at 64 px with a small text encoder, whose main head is balanced on noise."""
     torch.manual_seed(0)
     config = ModelConfig(backbone=backbone, fusion_width=32, text_width=24)
@@ -104,7 +110,7 @@ def prepared_scenes(tmp_path_factory):
     return prepare
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """For runs that are compared with processes of one thread each: sums over several are rounded differently."""
     threads = torch.get_num_threads()

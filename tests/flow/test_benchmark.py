@@ -137,6 +137,17 @@ def change_sentences(home: Path, change: Callable[[dict], dict]) -> None:
     file.write_bytes(pickle.dumps(changed, protocol=2))
 
 
+def test_text_says_what_share_the_encoder_has(cmirnet: Cmirnet):
+    found = cmirnet("benchmark", "text", "--backbone", "resnet-nano", "--size", "64", "--sentences", "2", "--rounds", "1", "--json").data
+    took = {name: each["median"] for name, each in found["ms_per_sentence"].items()}
+    assert list(took) == ["evaluation", "training step", "text encoder", "its features, read", "image without words"]
+    for whole in ("evaluation", "training step"):
+        for part, share in found["percent_of"][whole].items():
+            assert share["median"] == pytest.approx(100 * took[part] / took[whole])
+        assert found["percent_of"][whole]["its features, read"]["median"] < found["percent_of"][whole]["text encoder"]["median"] < 100
+    assert (found["backbone"], found["size"], found["sentences"]) == ("resnet-nano", 64, 2)
+
+
 @pytest.mark.slow
 def test_scale_measures_every_step_of_a_data_set_of_refcocos_proportions(cmirnet: Cmirnet, tmp_path: Path):
     outcome = cmirnet("benchmark", "scale", "--fraction", "0.001", "--out", tmp_path, "--json")

@@ -108,6 +108,7 @@ def test_settings_are_frozen():
     [
         ("fusion_width", 500),
         ("fusion_width", 0),
+        ("fusion_width", 8),
         ("graph_neighbours", 21),
         ("graph_neighbours", 0),
         ("drop_path", 1.0),

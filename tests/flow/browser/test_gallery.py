@@ -5,9 +5,10 @@ import json
 import pytest
 from PIL import Image
 
-from cmirnet_cli.reports.gallery import Card, Gallery, Layer, Order
+from cmirnet_cli.reports.cards import Card, Layer
+from cmirnet_cli.reports.gallery import Gallery, Order
 
-ORDERS = [Order("largest first", "area", falling=True), Order("by name", "name")]
+ORDERS = [Order("as found"), Order("largest first", "area", falling=True), Order("by name", "name")]
 SHOWN = "[...document.querySelectorAll('.card')].filter((card) => card.getClientRects().length).map((card) => card.dataset.name)"
 TYPE = "const type = (text) => { filter.value = text; filter.dispatchEvent(new Event('input')); };"
 CHOOSE = "const choose = (list, place) => { list.selectedIndex = place; list.dispatchEvent(new Event('change')); };"
@@ -29,7 +30,7 @@ def page():
         card("c", HOSTILE, 0.1, ["tiny mask", "odd"], (40, 60)),
         card("a", "The Red BALL 🎉", 0.00002),
     ]
-    return Gallery("Cups", "cups", "as found", "words", ORDERS).html(cards)
+    return Gallery("Cups", "cups", "words", ORDERS).html(cards)
 
 
 def test_the_page_loads_without_a_complaint_and_runs_no_text(visit, page):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
@@ -39,14 +38,3 @@ def exported(folders: pytest.TempPathFactory, weights: Path, *words: str) -> Pat
     out = folders.mktemp("exported") / "bundle"
     assert run(["export", str(weights), *words, "--out", str(out), "--quiet"]) == 0
     return out
-
-
-def random_weights(folder: Path, backbone: str) -> Path:
-    """As the fixture `weights`, with another trunk."""
-    found = importlib.util.spec_from_file_location("flow_conftest", Path(__file__).parents[1] / "conftest.py")
-    assert found is not None
-    assert found.loader is not None
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
-    written: Path = module.write_random_weights(folder, backbone)
-    return written

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import struct
@@ -99,6 +100,18 @@ def test_a_decompression_bomb_is_refused_within_bounds(
         outcome = prepared(start, tmp_path, words, limits(memory=250 * MIB, seconds=20))
         assert outcome.code == 3, outcome.err
         assert said in outcome.err or "but its annotations were drawn" in outcome.err
+
+
+def test_a_progressive_photograph_that_repeats_a_scan_is_refused_within_bounds(start: Start, limits: Any, data: Data, tmp_path: Path):
+    """80 kB, each 200 bytes of which cost a twentieth of a second."""
+    file = io.BytesIO()
+    Image.new("L", (9000, 9000)).save(file, "JPEG", progressive=True)
+    photograph = file.getvalue()
+    scan = photograph[photograph.rindex(b"\xff\xda") : -2]
+    (data.folder / "scans.jpg").write_bytes(photograph[:-2] + scan * 400 + photograph[-2:])
+    outcome = prepared(start, tmp_path, data.own(data.line | {"image": "scans.jpg"}), limits(memory=800 * MIB, seconds=5))
+    assert outcome.code == 3, outcome.err
+    assert "scans.jpg: cannot be decoded: it has 406 scans, where a photograph has about ten" in outcome.err
 
 
 def test_a_photograph_of_90_million_pixels_is_read_without_a_warning_of_a_library(data: Data, tmp_path: Path):

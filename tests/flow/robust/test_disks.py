@@ -170,3 +170,17 @@ def test_a_folder_that_may_not_be_written_to_is_refused_by_name(call: Call, line
     (tmp_path / "file").touch()
     outcome = call("prepare-data", lines, "--out", tmp_path / "file" / "cache")
     assert (outcome.code, "Not a directory" in outcome.err) == (3, True), outcome.err
+
+
+@pytest.mark.parametrize("option", ["--report", "--out"])
+def test_a_disk_that_is_read_only_is_refused_before_anything_is_scored(
+    read_only: Path, alone: Path, weights: Path, call: Call, option: str
+):
+    outcome = call("eval", weights, "--cache", alone, "--split", "train", "--device", "cpu", option, read_only / "scored")
+    assert (outcome.code, "cannot write to" in outcome.err, "score " in outcome.err) == (1, True, False), outcome.err
+
+
+def test_a_disk_that_is_too_small_for_a_page_is_refused_before_anything_is_scored(mount: Mount, alone: Path, weights: Path, call: Call):
+    disk = mount("-t", "tmpfs", "-o", f"size={64 * KIB}", "tmpfs")
+    outcome = call("eval", weights, "--cache", alone, "--split", "train", "--device", "cpu", "--report", disk / "page.html")
+    assert (outcome.code, "at the very least" in outcome.err, "score " in outcome.err) == (1, True, False), outcome.err

@@ -160,7 +160,7 @@ def bear_lines(data: bytes, pictures: Path, judged: Judged) -> Any:
 
 
 def cases(number: int) -> settings:
-    """So many cases, the same at every run."""
+    """So many cases, the same at every run; about a quarter of them is drawn twice."""
     quiet = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
     return settings(max_examples=number, derandomize=True, deadline=None, suppress_health_check=quiet, database=None)
 
@@ -185,8 +185,8 @@ def test_damaged_jsonl_files_give_a_cache_or_a_clear_error(data: bytes, pictures
 
 @pytest.mark.slow
 @given(files=refer_files())
-@cases(600)
-def test_600_damaged_refer_data_sets_give_a_cache_or_a_clear_error(files: dict[str, bytes], pictures: Path, judged: Judged):
+@cases(1000)
+def test_1000_damaged_refer_data_sets_give_a_cache_or_a_clear_error(files: dict[str, bytes], pictures: Path, judged: Judged):
     bear_refer(files, pictures, judged)
 
 

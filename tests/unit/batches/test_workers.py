@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from torch.utils.data import DataLoader
+import torch
 
-from cmirnet_cli.batches.sets import EvaluationSet, TrainingSet
+from cmirnet_cli.batches.batch import Batch
+from cmirnet_cli.batches.sets import Collate, EvaluationSet, ImageQuestions, TrainingSet, evaluation_images, training_batches
+from cmirnet_cli.batches.tokens import word_tokenizer
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import DataConfig
 
@@ -18,18 +20,33 @@ METHODS = [pytest.param(method, marks=[] if method == "fork" else pytest.mark.sl
 """Processes that are not forked import torch anew."""
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_workers_of_every_kind_read_what_one_process_reads(small_cache: Cache, method: str):
-    if method not in multiprocessing.get_all_start_methods():
-        pytest.skip(f"this system does not {method}")
-    data = DataConfig(image_size=64, resize=72, cache=Path("unused"))
-    training = TrainingSet(small_cache, "train", data, seed=0, epoch=0)
-    evaluation = EvaluationSet(small_cache, "val", 64)
-    alone = [training[item] for item in range(len(training))], [evaluation[item] for item in range(len(evaluation))]
-    load = partial(DataLoader, batch_size=None, num_workers=2, multiprocessing_context=method)
-    trained, evaluated = list(load(training)), list(load(evaluation))
-    assert [sample.text for sample in trained] == [sample.text for sample in alone[0]]
-    for ours, theirs in zip([*trained, *evaluated], [*alone[0], *alone[1]], strict=True):
-        np.testing.assert_array_equal(ours.image, theirs.image)
-    for ours, theirs in zip(trained, alone[0], strict=True):
-        np.testing.assert_array_equal(ours.mask, theirs.mask)
+@pytest.fixture(params=METHODS)
+def processes(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every process is started by this method."""
+    if request.param not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"this system does not {request.param}")
+    usual = multiprocessing.get_start_method()
+    multiprocessing.set_start_method(request.param, force=True)
+    yield
+    multiprocessing.set_start_method(usual, force=True)
+
+
+def loaded(cache: Cache, workers: int) -> tuple[list[Batch], list[ImageQuestions]]:
+    """An epoch's batches and the images of val."""
+    data = DataConfig(image_size=64, resize=72, cache=Path("unused"), workers=workers)
+    collate = Collate(word_tokenizer(cache.sentences()), 6)
+    training = training_batches(TrainingSet(cache, "train", data, seed=0, epoch=0), collate, 2)
+    return list(training), list(evaluation_images(EvaluationSet(cache, "val", 64), workers))
+
+
+@pytest.mark.usefixtures("processes")
+def test_workers_of_every_kind_read_what_one_process_reads(small_cache: Cache):
+    alone, beside = loaded(small_cache, 0), loaded(small_cache, 2)
+    assert [batch.sent_ids for batch in beside[0]] == [batch.sent_ids for batch in alone[0]]
+    for ours, theirs in zip(beside[0], alone[0], strict=True):
+        for one, other in ((ours.image, theirs.image), (ours.target, theirs.target), (ours.tokens.ids, theirs.tokens.ids)):
+            assert torch.equal(one, other)
+    assert len(alone[0]) > 1
+    for seen, expected in zip(beside[1], alone[1], strict=True):
+        np.testing.assert_array_equal(seen.image, expected.image)
+        assert [question.text for question in seen.questions] == [question.text for question in expected.questions]

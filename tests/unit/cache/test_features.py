@@ -51,11 +51,13 @@ def written(cache: Cache, facts: TextFacts = FACTS, seed: int = 0, **options: bo
 
 def test_distinct_sentences_stand_in_the_order_they_first_appear(draw: Draw, tmp_path: Path):
     dataset = draw(3)
-    said = [sentence.text for referent in dataset.referents for sentence in referent.sentences]
-    twice = replace(dataset, referents=(*dataset.referents, replace(dataset.referents[2], ref_id=9)))
+    referents = dataset.referents[::-1]
+    said = [sentence.text for referent in referents for sentence in referent.sentences]
+    twice = replace(dataset, referents=(*referents, replace(referents[1], ref_id=9)))
     write_cache(twice, tmp_path / "twice", CacheOptions(sizes=(16,)))
     assert list(Cache.open(tmp_path / "twice").sentences()) == said
     assert len(set(said)) == len(said) == 6
+    assert said != sorted(said)
 
 
 def test_every_sentence_reads_back_bit_for_bit_in_any_order(cache: Cache):

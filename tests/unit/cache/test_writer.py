@@ -16,6 +16,7 @@ from queue import Queue
 import pytest
 from PIL import Image
 
+from cmirnet_cli.cache.find import find_cache
 from cmirnet_cli.cache.reader import Cache, verify
 from cmirnet_cli.cache.schema import CacheOptions
 from cmirnet_cli.cache.staging import sole_writer, staging_folder
@@ -41,6 +42,19 @@ def writer_process(dataset: ReferDataset, folder: Path, options: CacheOptions) -
     job = folder.with_name(f"job-{options.store}-{options.sizes}.pickle")
     job.write_bytes(pickle.dumps((dataset, options)))
     return subprocess.Popen([sys.executable, "-c", WRITE, str(job), str(folder)], stderr=subprocess.PIPE, text=True)
+
+
+def stop_after(steps: int) -> Callable[[int], None]:
+    """Told of steps; interrupts when so many are done and one more."""
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        if done > steps:
+            raise KeyboardInterrupt
+
+    return count
 
 
 @pytest.mark.parametrize("store", ["decoded", "encoded"])
@@ -90,12 +104,8 @@ def test_writers_killed_at_any_moment_end_in_the_same_bytes(draw: Draw, tmp_path
 def test_a_shard_that_was_damaged_meanwhile_is_written_again(draw: Draw, tmp_path: Path, content: Content):
     dataset = draw(images=600, height=6, width=6)
     manifest = write_cache(dataset, tmp_path / "undisturbed", SMALL)
-    last = dataset.images[-1].path
-    whole = last.read_bytes()
-    last.write_bytes(whole[:-30] + b"\0" * 30)
-    with pytest.raises(ImageError, match=last.name):
-        write_cache(dataset, tmp_path / "resumed", SMALL)
-    last.write_bytes(whole)
+    with pytest.raises(KeyboardInterrupt):
+        write_cache(dataset, tmp_path / "resumed", SMALL, advance=stop_after(600 + 512))
     shard = staging_folder(tmp_path / "resumed", manifest.fingerprint.key) / "images-00000.h5"
     for place in (0.01, 0.5, 0.999):
         data = bytearray(shard.read_bytes())
@@ -103,6 +113,23 @@ def test_a_shard_that_was_damaged_meanwhile_is_written_again(draw: Draw, tmp_pat
         shard.write_bytes(data)
     write_cache(dataset, tmp_path / "resumed", SMALL)
     assert content(tmp_path / "resumed") == content(tmp_path / "undisturbed")
+
+
+def test_what_is_being_written_again_does_not_look_complete_meanwhile(draw: Draw, tmp_path: Path):
+    """A whole cache that could not be given its name, of which a shard then got lost."""
+    dataset = draw(images=20)
+    (tmp_path / "cache").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(CacheError, match="cannot give"):
+        write_cache(dataset, tmp_path / "cache", SMALL)
+    (tmp_path / "cache").unlink()
+    (staging,) = tmp_path.glob("cache.partial-*")
+    assert verify(staging) == []
+    (staging / "images-00000.h5").unlink()
+    with pytest.raises(KeyboardInterrupt):
+        write_cache(dataset, tmp_path / "cache", SMALL, advance=stop_after(20 + 10))
+    assert not (staging / "manifest.json").exists()
+    write_cache(dataset, tmp_path / "cache", SMALL)
+    assert verify(tmp_path / "cache") == []
 
 
 def test_two_writers_at_once_both_end_well(draw: Draw, tmp_path: Path, content: Content):
@@ -172,6 +199,39 @@ def test_changed_data_are_refused_by_the_name_of_what_changed(draw: Draw, tmp_pa
     dataset.annotation_files[0].write_bytes(b"edited")
     with pytest.raises(CacheError, match="annotation_files is"):
         write_cache(dataset, tmp_path / "cache", SMALL)
+
+
+def test_an_image_that_changed_is_noticed_also_if_its_file_is_as_long_as_before(draw: Draw, tmp_path: Path):
+    dataset = draw(suffix=".bmp")
+    write_cache(dataset, tmp_path / "cache", SMALL)
+    path = dataset.images[3].path
+    path.write_bytes(path.read_bytes()[:-30] + bytes(30))
+    with pytest.raises(CacheError, match="images is '"):
+        write_cache(dataset, tmp_path / "cache", SMALL)
+
+
+def test_a_writer_does_not_go_on_with_what_was_begun_from_other_pixels(draw: Draw, tmp_path: Path, content: Content):
+    dataset = draw(images=513, height=6, width=6, suffix=".bmp")
+    with pytest.raises(KeyboardInterrupt):
+        write_cache(dataset, tmp_path / "cache", SMALL, advance=stop_after(513 + 512))
+    first = dataset.images[0].path
+    first.write_bytes(first.read_bytes()[:-30] + bytes(30))
+    write_cache(dataset, tmp_path / "cache", SMALL)
+    write_cache(dataset, tmp_path / "undisturbed", SMALL)
+    assert content(tmp_path / "cache") == content(tmp_path / "undisturbed")
+
+
+@pytest.mark.parametrize("name", ["a**b-jsonl", "own[1]-jsonl", "what?-jsonl", "thing.partial-first-jsonl"])
+def test_a_name_that_could_mean_more_is_a_name_like_any_other(draw: Draw, tmp_path: Path, name: str):
+    said: list[str] = []
+    with sole_writer(staging_folder(tmp_path / name, "0123456789abcdef"), said.append):
+        with pytest.raises(CacheError, match="is not finished"):
+            Cache.open(tmp_path / name)
+        (staging_folder(tmp_path / name, "0123456789abcdef") / "begun").touch()
+    write_cache(draw(), tmp_path / name, SMALL, notice=said.append)
+    assert verify(tmp_path / name) == []
+    assert "holds an unfinished cache of other data or options" in said[0]
+    assert find_cache(tmp_path) == tmp_path / name
 
 
 def test_a_folder_that_is_no_cache_is_never_replaced(draw: Draw, tmp_path: Path):

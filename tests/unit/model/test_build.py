@@ -24,6 +24,33 @@ def test_every_backbone_gives_a_network_that_runs(backbone: str):
     assert [tuple(head.shape) for head in (logits.main, *logits.auxiliary)] == [(2, 2, 96, 64)] * {"swin": 5, "resnet": 6}[config.family]
 
 
+@pytest.mark.parametrize("width", [16, 128, 256])
+@pytest.mark.parametrize("backbone", get_args(Backbone))
+def test_every_backbone_trains_with_every_width_of_the_decoder(backbone: str, width: int):
+    """As far as shapes tell: there are no numbers on the meta device."""
+    with torch.device("meta"):
+        network = build_network(ModelConfig(backbone=backbone, fusion_width=width)).train()
+        logits = network(torch.zeros(2, 3, 96, 64), torch.zeros(2, 20, 768), torch.ones(2, 20, dtype=torch.bool), torch.zeros(2, 768))
+        SegmentationLoss((0.9, 1.1)).to("meta")(logits, torch.zeros(2, 96, 64, dtype=torch.int64)).backward()
+    assert {head.in_channels for head in network.heads} == {width}
+    assert all(parameter.grad is not None and parameter.grad.shape == parameter.shape for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("backbone", ["swin-nano", "resnet-nano"])
+def test_the_narrowest_network_learns_with_real_numbers(backbone: str, inputs: Callable):
+    torch.manual_seed(0)
+    network = build_network(ModelConfig(backbone=backbone, fusion_width=16, text_width=24, drop_path=0)).train()
+    optimizer, loss = torch.optim.AdamW(network.parameters(), lr=1e-3), SegmentationLoss((0.9, 1.1))
+    given, target = inputs(96, 64, batch=2), torch.randint(0, 2, (2, 96, 64))
+    losses = []
+    for _ in range(6):
+        losses.append(loss(network(*given), target))
+        optimizer.zero_grad()
+        losses[-1].backward()
+        optimizer.step()
+    assert losses[-1] < losses[0] - 0.01
+
+
 def test_every_parameter_gets_a_gradient_from_the_loss(network: CMIRNet, inputs: Callable):
     target = torch.randint(0, 2, (2, 96, 64), generator=torch.Generator().manual_seed(2))
     SegmentationLoss((0.9, 1.1))(network.train()(*inputs(96, 64, batch=2)), target).backward()

@@ -157,6 +157,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(folder: Path) -> Non
         (without("polygons") | {"mask": 1}, "field 'mask' is 1; it must be a path"),
         (without("polygons") | {"mask": "masks/absent.png"}, "field 'mask': .*absent.png cannot be read"),
         (without("polygons") | {"mask": "photos/wide.png"}, "field 'mask': .*wide.png is 31×20, but its image is 30×20"),
+        (without("polygons") | {"mask": "masks/blurred.png"}, "blurred.png is a JPEG file, in which black is not quite black"),
         (LINE | {"expression": " \t"}, "the expression is empty"),
         (LINE | {"expression": "a\0b"}, "field 'expression' is .* without NUL"),
         (LINE | {"split": ""}, "field 'split' is ''; it must be a name"),
@@ -166,6 +167,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(folder: Path) -> Non
 )
 def test_a_wrong_line_is_named_with_its_number(folder: Path, line: Any, said: str) -> None:
     Image.new("L", (31, 20), 255).save(folder / "photos" / "wide.png")
+    Image.new("L", (30, 20), 255).save(folder / "masks" / "blurred.png", "JPEG")
     with pytest.raises(AnnotationError, match=said) as caught:
         read_jsonl(write(folder, LINE, line))
     assert "cups.jsonl: line 2" in caught.value.message

@@ -48,6 +48,18 @@ def test_ones_own_data_set_takes_any_split_by() -> None:
     assert legal_splits("refcoco128", "template") == ()
 
 
+@pytest.mark.parametrize("dataset", ["", " ", ".", "cups/", "a/b", "../cups", "/data/cups", "photos/cups.json"])
+def test_a_name_that_is_no_name_of_a_folder_is_refused(dataset: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"{dataset!r} cannot be the name of a data set")) as caught:
+        choose_split_by(dataset, "x")
+    assert caught.value.hint == "its files go to --annotations DIR and --images DIR; a file of your own lines ends in .jsonl"
+
+
+def test_a_split_by_that_leads_elsewhere_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"'\.\./x' cannot be the name of a division into splits"):
+        choose_split_by("cups", "../x")
+
+
 def test_refcocog_google_has_no_test_split() -> None:
     assert legal_splits("refcocog", "google") == ("train", "val")
 

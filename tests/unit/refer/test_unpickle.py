@@ -216,10 +216,10 @@ def test_damaged_bytes_give_plain_data_or_an_error(tmp_path: Path) -> None:
     ],
 )
 def test_hostile_sizes_cost_neither_time_nor_memory(tmp_path: Path, content: bytes) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     error = error_of(tmp_path, content)
     assert error is None or len(error.message) < 500
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
 
 
 def test_what_lies_behind_the_end_is_not_looked_at(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cmirnet_cli.durable import write_bytes, write_text
 from cmirnet_cli.errors import CmirnetError, UsageError
-from cmirnet_cli.reports.files import write_image
+from cmirnet_cli.reports.files import require_room, require_writable, write_image
 
 
 def test_text_is_written_as_utf_8_into_folders_that_are_made(tmp_path: Path) -> None:
@@ -71,3 +71,13 @@ def test_a_picture_under_a_name_without_a_picture_format_is_a_usage_error(tmp_pa
         write_image(tmp_path / name, Image.new("RGB", (2, 2)))
 
     assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_or_is_too_full_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(CmirnetError, match="cannot write"):
+        require_writable(tmp_path / "file" / "out")
+    require_writable(tmp_path / "new" / "folder")
+    require_room(tmp_path / "new" / "folder", 3)
+    with pytest.raises(CmirnetError, match="at the very least"):
+        require_room(tmp_path / "new" / "folder", 1 << 62)

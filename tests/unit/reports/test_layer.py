@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmirnet_cli.reports.layer import mask_layer
+from cmirnet_cli.reports.layer import HALO, mask_layer, outline_layer
 from cmirnet_cli.reports.overlay import overlay
 from cmirnet_cli.reports.palette import ORANGE, SKY, WHITE
 
@@ -60,3 +60,27 @@ def test_a_mask_that_is_easy_to_see_has_no_ring():
     black = np.zeros_like(IMAGE)
 
     assert not (laid_over(black, mask_layer(BOX)) == WHITE).all(-1).any()
+
+
+def test_a_bare_outline_lies_around_the_mask_with_a_dark_edge_and_touches_nothing_else():
+    drawn = laid_over(IMAGE, outline_layer(BOX))
+
+    rows, columns = np.indices(BOX.shape)
+    away = np.maximum(np.maximum(30 - rows, rows - 89), np.maximum(40 - columns, columns - 119))
+    assert (drawn[away == 1] == WHITE).all()
+    assert (drawn[away == 2] == HALO).all()
+    assert (drawn[(away < 1) | (away > 2)] == IMAGE[(away < 1) | (away > 2)]).all()
+
+
+def test_nothing_has_no_outline():
+    assert (laid_over(IMAGE, outline_layer(NOTHING)) == IMAGE).all()
+
+
+def test_a_bare_outline_that_is_hard_to_see_has_a_ring():
+    mask = NOTHING.copy()
+    mask[60, 80] = True
+
+    drawn = laid_over(IMAGE, outline_layer(mask, SKY))
+
+    assert (drawn[60, 80] == IMAGE[60, 80]).all()
+    assert (drawn == SKY).all(-1).sum() > 40

@@ -14,15 +14,8 @@ from cmirnet_cli.metrics.generalised import GENERALISED, Generalised
 from cmirnet_cli.metrics.measured import SCORES, Difference, Measured
 from cmirnet_cli.metrics.scores import Scores
 from cmirnet_cli.metrics.splits import Control
-from cmirnet_cli.reports.score_tables import (
-    DifferenceRow,
-    GroupRow,
-    ScoreRow,
-    difference_table,
-    generalised_table,
-    group_table,
-    score_table,
-)
+from cmirnet_cli.reports.score_lines import GENERALISED_HEADS, DifferenceRow, GeneralisedRow, GroupRow, ScoreRow
+from cmirnet_cli.reports.score_tables import group_table, score_table
 
 OWN = Scores(overall_iou=79.128, mean_iou=77.5, precision=(90.0, 85.0, 70.25, 60.0, 30.0), sentences=10834)
 OTHER = Scores(overall_iou=19.12, mean_iou=80.0, precision=(10.0, 5.0, 0.25, 0.0, 0.0), sentences=10834)
@@ -75,14 +68,18 @@ def test_labels_are_shown_as_they_are() -> None:
 
 
 def test_a_comparison_shows_both_and_the_difference_in_80_columns() -> None:
-    lines = printed(difference_table([DifferenceRow("val paper", measured(OWN), measured(OTHER), owed())]))
+    lines = printed(score_table([DifferenceRow("val paper", measured(OWN), measured(OTHER), owed())]))
     assert [" ".join(line[:3]) for line in lines[1:6:2]] == ["val paper 79.13", "compared with 19.12", "difference +60.01 -2.50"]
 
 
 def test_shares_of_sentences_that_are_not_there_are_a_dash() -> None:
     scores = dict(zip(GENERALISED, (50.0, 40.0, math.nan, 100.0), strict=True))
     found = Generalised(scores, {name: Interval(math.nan, math.nan) for name in GENERALISED}, 50, 12, 0)
-    assert printed(generalised_table([("val", found)]))[1:] == [["val", "50.00", "40.00", "-", "100.00", "12", "0"], ["±", *"----"]]
+    lines = printed(score_table([GeneralisedRow("val", found)], GENERALISED_HEADS))
+    assert lines[1:] == [
+        ["val", "50.00", "40.00", "-", "100.00", "12", "0"],
+        ["±", *"----"],
+    ]
 
 
 @pytest.mark.parametrize("width", [80, 240])

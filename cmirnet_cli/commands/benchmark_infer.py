@@ -1,0 +1,202 @@
+"""`cmirnet benchmark infer`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cmirnet_cli.console import console
+from cmirnet_cli.options import Device
+
+if TYPE_CHECKING:
+    import torch
+
+    from cmirnet_cli.engine.asking import Agreement, Asked, Way
+    from cmirnet_cli.engine.photos import Pixels
+    from cmirnet_cli.engine.side_by_side import Timing
+    from cmirnet_cli.weights.bundle import Bundle
+
+SCENE = 640
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """What is asked about what: weights or a trunk with random weights, photos or drawn scenes."""
+
+    weights: str | None
+    backbone: str
+    size: int | None
+    images: Path | None
+    expressions: tuple[str, ...]
+    count: int
+    device: str
+
+
+def infer(
+    weights: Annotated[str | None, typer.Argument(metavar="[WEIGHTS]", help="Left out: random ones, which take as long.")] = None,
+    backbone: Annotated[str, typer.Option("--backbone", metavar="NAME", help="Trunk of the random weights.")] = "swin-b",
+    size: Annotated[int | None, typer.Option("--size", min=64, metavar="PX", help="Image size of the random weights.")] = None,
+    images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="Photographs; left out: scenes that are drawn.")] = None,
+    expression: Annotated[
+        list[str] | None, typer.Option("--expression", "-e", metavar="TEXT", help="Asked about every image; may be repeated.")
+    ] = None,
+    count: Annotated[int, typer.Option("--count", min=1, metavar="N", help="Images.")] = 2,
+    each: Annotated[bool, typer.Option("--each", help="Also every rewrite alone.")] = False,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, metavar="N", help="How often each way is timed.")] = 5,
+    device: Device = "auto",
+) -> None:
+    """Ask the same questions in the plain way and in ours: time, memory, ratio, and whether the masks are the same.
+
+    Plain is the published network as written: fp32, every head computed, one image and one sentence a forward. Ours computes no
+    auxiliary head, shares what sees no text among the sentences of an image, and makes the rewrites that `--each` lists.
+
+    Example: cmirnet benchmark infer --backbone resnet101
+    """
+    from cmirnet_cli.engine.asking import require_same_masks
+    from cmirnet_cli.engine.machine import in_fresh_process
+
+    expressions = tuple(expression or ("the large red circle",))
+    subject = _Subject(weights, backbone, size, images, expressions, count, device)
+    bundle, questions, place = prepared(subject)
+    ways = _ways(place, each)
+    timings, agreements = _measure(ways, bundle, questions, place, rounds)
+    del bundle
+    with console.progress("memory", len(ways)) as advance:
+        memory = {}
+        for way in ways:
+            memory[way.name] = in_fresh_process(memory_in_a_fresh_process, subject, way.name, each)
+            advance(1)
+    _show(subject, ways, timings, agreements, memory, place)
+    require_same_masks(agreements)
+
+
+def memory_in_a_fresh_process(subject: _Subject, name: str, each: bool) -> float:
+    """Peak memory of one way in MiB; public so that another process can find it."""
+    from cmirnet_cli.engine.asking import memory_of
+
+    bundle, questions, place = prepared(subject)
+    (way,) = (way for way in _ways(place, each) if way.name == name)
+    return memory_of(way, bundle, questions, place)
+
+
+def prepared(subject: _Subject) -> tuple[Bundle, Sequence[Asked], torch.device]:
+    """The model, the questions and the device; the same each time."""
+    from cmirnet_cli.engine.asking import asked
+    from cmirnet_cli.engine.devices import pick_device
+    from cmirnet_cli.engine.start import random_bundle
+    from cmirnet_cli.weights.source import load_weights
+
+    place = pick_device(subject.device)
+    given, drawn = subject.weights, (subject.backbone, subject.size, subject.expressions)
+    bundle = load_weights(given) if given else random_bundle(*drawn)
+    photos = _photos(subject, bundle.config.image_size)
+    return bundle, asked(bundle, [(pixels, subject.expressions) for pixels in photos], place), place
+
+
+def _photos(subject: _Subject, size: int) -> Sequence[Pixels]:
+    from cmirnet_cli.engine.photos import find_photos, read_photo
+    from cmirnet_cli.engine.pixels import resized
+
+    if subject.images:
+        found = find_photos([str(subject.images)])[: subject.count]
+        return [resized(read_photo(photo.path), size) for photo in found]
+    return [resized(pixels, size) for pixels in _scenes(subject.count)]
+
+
+def _scenes(count: int) -> Sequence[Pixels]:
+    from tempfile import TemporaryDirectory
+
+    from cmirnet_cli.engine.photos import find_photos, read_photo
+    from cmirnet_cli.refer.scenes import PHOTOGRAPH_GRAIN, Amount, write_scenes
+
+    with TemporaryDirectory(prefix="cmirnet-benchmark-") as folder:
+        write_scenes(Path(folder), images={"val": Amount(count, count, count)}, size=SCENE, grain=PHOTOGRAPH_GRAIN)
+        return [read_photo(photo.path) for photo in find_photos([folder], recursive=True)[:count]]
+
+
+def _ways(place: torch.device, each: bool) -> list[Way]:
+    from cmirnet_cli.engine.asking import EXACT, PLAIN, Way
+    from cmirnet_cli.engine.inference import Inference
+
+    usual = Inference()
+    alone = [Way(name, Inference(rewrites=(name,))) for name in usual.on(place)] if each else []
+    return [Way(PLAIN), Way("one head", Inference(rewrites=())), *alone, Way(EXACT, usual), Way("bf16", Inference("bf16"))]
+
+
+def _measure(
+    ways: Sequence[Way], bundle: Bundle, questions: Sequence[Asked], place: torch.device, rounds: int
+) -> tuple[Mapping[str, Timing], Mapping[str, Agreement]]:
+    from functools import partial
+
+    from cmirnet_cli.engine.asking import PLAIN, Agreement, answer_all, own_copies
+    from cmirnet_cli.engine.side_by_side import side_by_side
+
+    models = own_copies(bundle, ways, place)
+    runs = {way.name: partial(answer_all, way, models[way.name], questions) for way in ways}
+    with console.progress("compare", len(ways)) as advance:
+        answers = {}
+        for name, run in runs.items():
+            answers[name] = run()
+            advance(1)
+    agreements = {name: Agreement.of(found, answers[PLAIN]) for name, found in answers.items()}
+    items = sum(len(each.tokens.ids) for each in questions)
+    with console.progress("time", rounds * len(ways)) as advance:
+        return side_by_side(runs, items, rounds, advance=advance), agreements
+
+
+def _show(
+    subject: _Subject,
+    ways: Sequence[Way],
+    timings: Mapping[str, Timing],
+    agreements: Mapping[str, Agreement],
+    memory: Mapping[str, float],
+    place: torch.device,
+) -> None:
+    from cmirnet_cli.engine.inference import Inference
+    from cmirnet_cli.engine.machine import machine, machine_in_words
+
+    rewrites = Inference().described_on(place)
+    title = subject.weights or f"{subject.backbone}, random weights"
+    columns = ["way", "ms", "expressions/s", "× plain", "from", "to", "peak MiB", "same pixels", "IoU with plain"]
+    facts = {"images": subject.count, "expressions": len(subject.expressions), "device": str(place)}
+    console.result(
+        {
+            **facts,
+            "weights": subject.weights,
+            "backbone": None if subject.weights else subject.backbone,
+            "rewrites": rewrites,
+            "machine": machine(),
+            "ways": {way.name: _measured(way.name, timings, agreements, memory) for way in ways},
+        },
+        console.table(title, columns, [_row(way.name, timings, agreements, memory) for way in ways]),
+        f"{subject.count} × {len(subject.expressions)} images × expressions on {place}; ms of one expression, its text encoder included",
+        *(f"{name}: {what}" for name, what in rewrites.items()),
+        machine_in_words(),
+    )
+
+
+def _row(name: str, timings: Mapping[str, Timing], agreements: Mapping[str, Agreement], memory: Mapping[str, float]) -> list[str]:
+    from cmirnet_cli.engine.asking import PLAIN
+
+    timing, agreement = timings[name], agreements[name]
+    faster = timing.times_faster_than(timings[PLAIN])
+    ratios = [f"{value:.2f}" for value in (faster.median, faster.lowest, faster.highest)]
+    speed = [f"{timing.milliseconds.median:,.0f}", f"{timing.per_second:.3g}"]
+    return [name, *speed, *ratios, f"{memory[name]:,.0f}", f"{agreement.pixels:.3%}", f"{agreement.iou:.3%}"]
+
+
+def _measured(name: str, timings: Mapping[str, Timing], agreements: Mapping[str, Agreement], memory: Mapping[str, float]) -> dict[str, Any]:
+    from cmirnet_cli.engine.asking import PLAIN
+
+    timing = timings[name]
+    return {
+        "ms": asdict(timing.milliseconds),
+        "expressions_per_second": timing.per_second,
+        "times_faster_than_plain": asdict(timing.times_faster_than(timings[PLAIN])),
+        "peak_memory_mib": memory[name],
+        "agreement": asdict(agreements[name]),
+    }

@@ -1,0 +1,127 @@
+"""Asking a model in several ways: as published, and rewritten; the same questions, timed by turns, mask compared with mask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from cmirnet_cli.batches.batch import Tokens
+from cmirnet_cli.batches.tokens import tokenise
+from cmirnet_cli.batches.transforms import normalise
+from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
+from cmirnet_cli.engine.machine import peak_memory_mib
+from cmirnet_cli.engine.photos import Pixels
+from cmirnet_cli.errors import CmirnetError
+from cmirnet_cli.model.segmenter import ReferringModel
+from cmirnet_cli.weights.bundle import Bundle
+
+PLAIN, EXACT = "plain", "fp32"
+SAME_MASKS = 0.9995
+"""Share of pixels on which the exact way must agree with the plain one."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of computing.
+
+    Attributes:
+        name: as the table has it.
+        inference: number format and rewrites; None: as published, with every head and one image and one sentence a forward.
+    """
+
+    name: str
+    inference: Inference | None = field(default=None)
+
+    def ready(self, bundle: Bundle, device: torch.device) -> ReferringModel:
+        """The model to be asked in this way; it takes the bundle's over."""
+        return (self.inference or AS_PUBLISHED).prepare(bundle, device).model
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An image, uint8 (1, S, S, 3), and its expressions, all on the device."""
+
+    image: Tensor
+    tokens: Tokens
+
+
+def asked(bundle: Bundle, questions: Sequence[tuple[Pixels, Sequence[str]]], device: torch.device) -> list[Asked]:
+    """Photos, uint8 (S, S, 3), with their expressions, as a model takes them."""
+    made = []
+    for pixels, expressions in questions:
+        tokens = tokenise(bundle.tokenizer, expressions, bundle.config.tokens)
+        image = torch.from_numpy(pixels).unsqueeze(0).to(device)
+        made.append(Asked(image, Tokens(tokens.ids.to(device), tokens.keep.to(device))))
+    return made
+
+
+@torch.inference_mode()
+def answer(way: Way, model: ReferringModel, asked: Asked) -> Tensor:
+    """Logits (n, 2, S, S) of the n expressions about one image."""
+    ids, keep = asked.tokens.ids, asked.tokens.keep
+    image = normalise(asked.image)
+    if way.inference is None:
+        return torch.cat([model(image, ids[row : row + 1], keep[row : row + 1]).main for row in range(len(ids))])
+    words = model.encode(ids, keep)
+    return model.network.locate(model.network.look(image).repeat(len(ids)), words, keep, words[:, 0], auxiliary=False).main
+
+
+def answer_all(way: Way, model: ReferringModel, questions: Sequence[Asked]) -> list[Tensor]:
+    """`answer` for every image, computed to the end."""
+    logits = [answer(way, model, each) for each in questions]
+    if logits[0].is_cuda:
+        torch.cuda.synchronize()
+    return logits
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far logits and masks are from those of the plain way.
+
+    Attributes:
+        pixels: share of pixels that have the same class.
+        iou: ΣI/ΣU of the masks of both; 1 where both are empty everywhere.
+        error: the largest difference of two logits in standard deviations of the plain ones.
+    """
+
+    pixels: float
+    iou: float
+    error: float
+
+    @classmethod
+    def of(cls, found: Sequence[Tensor], plain: Sequence[Tensor]) -> Agreement:
+        """Of logits (n, 2, S, S) image by image."""
+        ours, theirs = torch.cat(list(found)).float(), torch.cat(list(plain)).float()
+        mine, yours = ours[:, 1] > ours[:, 0], theirs[:, 1] > theirs[:, 0]
+        union = int((mine | yours).sum())
+        iou = int((mine & yours).sum()) / union if union else 1.0
+        return cls(float((mine == yours).float().mean()), iou, float((ours - theirs).abs().max() / theirs.std()))
+
+
+def require_same_masks(agreements: Mapping[str, Agreement]) -> None:
+    """Refuse numbers of an exact way that is none.
+
+    Raises:
+        CmirnetError: its masks are not those of the plain way.
+    """
+    if (share := agreements[EXACT].pixels) < SAME_MASKS:
+        raise CmirnetError(
+            f"{EXACT} agrees with the plain way on {share:.3%} of the pixels only, {SAME_MASKS:.2%} are required",
+            hint="measure the rewrites one by one with --each, and report it with the machine",
+        )
+
+
+def own_copies(bundle: Bundle, ways: Sequence[Way], device: torch.device) -> Mapping[str, ReferringModel]:
+    """A model for each way; the bundle's own serves none of them."""
+    return {way.name: way.ready(Bundle(deepcopy(bundle.model), bundle.tokenizer, bundle.config), device) for way in ways}
+
+
+def memory_of(way: Way, bundle: Bundle, questions: Sequence[Asked], device: torch.device) -> float:
+    """Peak memory in MiB of asking in one way: of the GPU where there is one, else of this process, which should be a fresh one."""
+    model = way.ready(bundle, device)
+    answer_all(way, model, questions)
+    return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else peak_memory_mib()

@@ -1,0 +1,60 @@
+"""How a trained model is computed when it is only asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from cmirnet_cli.errors import UsageError
+from cmirnet_cli.model.fast.rewrites import REWRITES, Precision, accelerate, measured_to_help
+from cmirnet_cli.model.segmenter import ReferringModel
+from cmirnet_cli.weights.bundle import Bundle
+
+
+@dataclass(frozen=True)
+class Inference:
+    """Number format and rewrites.
+
+    Attributes:
+        precision: of the network's convolutions and matrix products; the text encoder always runs in fp32.
+        rewrites: names of `REWRITES`; None: those that were measured to help on the device.
+
+    Raises:
+        UsageError: there is no such rewrite.
+    """
+
+    precision: Precision = "fp32"
+    rewrites: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.rewrites or () if name not in REWRITES]:
+            raise UsageError(f"there is no rewrite {unknown[0]!r}", hint=f"choose among auto, none, {', '.join(REWRITES)}")
+
+    def on(self, device: torch.device) -> tuple[str, ...]:
+        """The rewrites that are made there."""
+        return measured_to_help(device) if self.rewrites is None else self.rewrites
+
+    def described_on(self, device: torch.device) -> dict[str, str]:
+        """The same, with what each of them does."""
+        return {name: REWRITES[name] for name in self.on(device)}
+
+    def prepare(self, bundle: Bundle, device: torch.device) -> Bundle:
+        """The model on the device, in eval mode, ready to be asked; that of the given bundle is taken over.
+
+        Where nothing is rewritten and nothing rounded, it is the very network that was given.
+        """
+        model, rewrites = bundle.model.to(device).eval(), self.on(device)
+        if rewrites or self.precision != "fp32":
+            network = accelerate(model.network, bundle.config.image_size, rewrites, self.precision)
+            model = ReferringModel(network, model.text).eval()
+        return replace(bundle, model=model)
+
+
+AS_PUBLISHED = Inference(rewrites=())
+"""In fp32, nothing rewritten."""
+
+
+def rewrites_named(text: str) -> tuple[str, ...] | None:
+    """`auto`, `none`, or names with commas between them, as typed."""
+    return {"auto": None, "none": ()}.get(text, tuple(name.strip() for name in text.split(",")))

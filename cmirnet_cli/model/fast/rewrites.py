@@ -1,0 +1,123 @@
+"""Which parts of a network are computed in another way, and where that pays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from cmirnet_cli.model.cmirnet import STRIDE, CMIRNet
+from cmirnet_cli.model.fast.folding import by_taps, fold_batch_norms
+from cmirnet_cli.model.fast.windows import GatheringBlock
+from cmirnet_cli.model.fast.winograd import WinogradConv, replaceable
+from cmirnet_cli.model.features import Logits, Seen
+from cmirnet_cli.model.vision import WindowBlock
+
+Precision: TypeAlias = Literal["fp32", "bf16"]
+"""Number format of the network's convolutions and matrix products."""
+
+REWRITES = MappingProxyType(
+    {
+        "batch-norm": "batch norms folded into the convolutions before them, activations in place",
+        "heads": "the heads' 3×3 convolutions to two classes tap by tap",
+        "windows": "Swin's windows without work on their padding, attention in one fused step",
+        "winograd": "large 3×3 convolutions by Winograd's F(4×4, 3×3): a quarter of the multiplications",
+        "channels-last": "maps whose channels lie together in memory",
+    }
+)
+"""Every rewrite and what it does, in the order in which they are made. Up to rounding none of them changes a mask."""
+
+
+SMALLEST_SIDE = 60
+"""Of a map on which Winograd's way is taken: below, it saves little time for four times the room for the kernel."""
+FEWEST_CHANNELS = 128
+"""In and out, at least: with fewer, the transforms cost more than the products save."""
+
+
+class FastNetwork(CMIRNet):
+    """A trained network, to be asked only: the same up to rounding.
+
+    Args:
+        network: rewritten, in eval mode; its parts are taken over.
+        precision: of its convolutions and matrix products.
+        channels_last: whether maps are laid out with their channels together.
+    """
+
+    def __init__(self, network: CMIRNet, precision: Precision, *, channels_last: bool) -> None:
+        fusions = [None] * network.wordless + [*network.fusions]
+        last = network.context, network.context_fusion, network.graph, network.decoder
+        super().__init__([*network.stages], fusions, *last, [*network.heads])
+        self.precision = precision
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+
+    def look(self, image: Tensor) -> Seen:
+        """As `CMIRNet.look`."""
+        with self._computing(image.device):
+            return super().look(image.contiguous(memory_format=self.layout))
+
+    def locate(self, seen: Seen, words: Tensor, keep: Tensor, sentence: Tensor, *, auxiliary: bool = True) -> Logits:
+        """As `CMIRNet.locate`; logits are fp32."""
+        with self._computing(words.device):
+            logits = super().locate(seen, words, keep, sentence, auxiliary=auxiliary)
+        return Logits(logits.main.float(), [each.float() for each in logits.auxiliary])
+
+    def _computing(self, device: torch.device) -> torch.autocast:
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def measured_to_help(device: torch.device) -> tuple[str, ...]:
+    """The rewrites that are made unless others are named: all on a CPU; none elsewhere, where we have not measured them."""
+    return tuple(REWRITES) if device.type == "cpu" else ()
+
+
+def accelerate(network: CMIRNet, size: int, rewrites: Collection[str], precision: Precision = "fp32") -> FastNetwork:
+    """Turn a network into a form that computes faster, for images of `size` × `size`.
+
+    Args:
+        network: trained, in eval mode; it is taken over, tensors and all, and is of no other use afterwards.
+        size: of the images, in pixels; others can be asked about as well, but it decides which convolutions are rewritten.
+        rewrites: names of `REWRITES`.
+        precision: fp32 or bf16.
+    """
+    if "batch-norm" in rewrites:
+        fold_batch_norms(network)
+    if "heads" in rewrites:
+        network.heads = nn.ModuleList([by_taps(head) for head in network.heads if isinstance(head, nn.Conv2d)])
+    if "windows" in rewrites:
+        _replace(network, lambda module: type(module) is WindowBlock, GatheringBlock)
+    if "winograd" in rewrites:
+        products = torch.bfloat16 if precision == "bf16" else torch.float32
+        for level in _large_levels(network, size):
+            _replace(level, _worthwhile, lambda convolution: WinogradConv(convolution, products))
+    if precision == "bf16":
+        _halve(network)
+    return FastNetwork(network.eval(), precision, channels_last="channels-last" in rewrites)
+
+
+def _replace(network: nn.Module, fits: Callable[[nn.Module], bool], make: Callable[..., nn.Module]) -> None:
+    for parent in network.modules():
+        for name, module in parent.named_children():
+            if fits(module):
+                setattr(parent, name, make(module))
+
+
+def _large_levels(network: CMIRNet, size: int) -> list[nn.Module]:
+    """The decoder's levels whose maps are large enough for Winograd's way; each has half the stride of the one before."""
+    levels = list(network.decoder.levels)
+    finest = STRIDE >> (len(levels) - 2)  # the two coarsest share a grid
+    return [level for step, level in enumerate(levels[::-1]) if size // (finest << step) >= SMALLEST_SIDE]
+
+
+def _worthwhile(module: nn.Module) -> bool:
+    return replaceable(module) and min(module.in_channels, module.out_channels) >= FEWEST_CHANNELS
+
+
+def _halve(network: nn.Module) -> None:
+    """Keep the weights of convolutions and matrix products in bf16."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)):
+            for name, parameter in list(module.named_parameters(recurse=False)):
+                setattr(module, name, nn.Parameter(parameter.detach().bfloat16()))

@@ -1,0 +1,29 @@
+"""`cmirnet benchmark infer`: what it compares and reports; how fast anything is is not tested."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from cmirnet_cli.model.fast.rewrites import REWRITES
+
+from .conftest import Outcome
+
+
+def test_the_same_questions_are_asked_in_every_way(cmirnet: Callable[..., Outcome], weights: Path):
+    words = "--count 1 --rounds 1 -e red -e cup --device cpu --json"
+    found = cmirnet("benchmark", "infer", weights, *words.split()).data
+    assert list(found["ways"]) == ["plain", "one head", "fp32", "bf16"]
+    assert found["expressions"] == 2
+    assert list(found["rewrites"]) == list(REWRITES)
+    for way in found["ways"].values():
+        assert way["peak_memory_mib"] > 0
+        assert way["expressions_per_second"] > 0
+    assert found["ways"]["plain"]["times_faster_than_plain"]["median"] == 1.0
+    assert found["ways"]["fp32"]["agreement"]["pixels"] >= 0.9995
+
+
+def test_a_trunk_that_is_not_known_is_refused_by_name(cmirnet: Callable[..., Outcome]):
+    outcome = cmirnet("benchmark", "infer", "--backbone", "resnet18")
+    assert outcome.code == 2
+    assert "resnet18" in outcome.err

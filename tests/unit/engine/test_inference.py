@@ -1,0 +1,80 @@
+"""How a model is prepared to be asked, and how ways of asking are compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from cmirnet_cli.engine.asking import Agreement, Way, answer, asked, own_copies
+from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference, rewrites_named
+from cmirnet_cli.engine.segmenter import Segmenter
+from cmirnet_cli.engine.start import random_bundle
+from cmirnet_cli.errors import UsageError
+from cmirnet_cli.model.fast.rewrites import REWRITES, FastNetwork
+from cmirnet_cli.weights.bundle import Bundle, save_bundle
+
+CPU = torch.device("cpu")
+SAID = ("the red cup", "left person on the sofa")
+
+
+@pytest.fixture(scope="module")
+def bundle() -> Bundle:
+    return random_bundle("resnet-nano", 96, SAID)
+
+
+def test_names_as_typed_become_rewrites():
+    assert rewrites_named("auto") is None
+    assert rewrites_named("none") == ()
+    assert rewrites_named("heads, winograd") == ("heads", "winograd")
+
+
+def test_unknown_rewrite_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(UsageError, match="no rewrite 'winnograd'") as caught:
+        Inference(rewrites=("winnograd",))
+    assert all(name in str(caught.value.hint) for name in REWRITES)
+
+
+def test_without_rewrites_the_model_stays_the_very_same(bundle: Bundle):
+    assert Inference(rewrites=()).prepare(bundle, CPU).model is bundle.model
+    assert Inference().on(CPU) == tuple(REWRITES)
+
+
+def test_every_way_answers_every_expression_and_the_exact_one_like_the_plain_one(bundle: Bundle):
+    photo = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    (question,) = asked(bundle, [(photo, SAID)], CPU)
+    ways = [Way("plain"), Way("fp32", Inference()), Way("bf16", Inference("bf16"))]
+    models = own_copies(bundle, ways, CPU)
+    plain, exact, rounded = (answer(way, models[way.name], question) for way in ways)
+    assert plain.shape == exact.shape == rounded.shape == (len(SAID), 2, 96, 96)
+    assert isinstance(models["fp32"].network, FastNetwork)
+    assert Agreement.of([exact], [plain]).error < 1e-3 < Agreement.of([rounded], [plain]).error
+
+
+def test_agreement_is_counted_as_by_hand():
+    plain = torch.zeros(1, 2, 2, 2)
+    plain[0, 1, 0] = 1  # the upper row
+    found = torch.zeros(1, 2, 2, 2)
+    found[0, 1, 0, 0] = 1  # its left pixel
+    agreement = Agreement.of([found], [plain])
+    assert (agreement.pixels, agreement.iou) == (0.75, 0.5)
+    assert agreement.error == pytest.approx(1 / float(plain.std()))
+
+
+def test_masks_that_are_empty_everywhere_agree():
+    nothing = torch.zeros(1, 2, 2, 2)
+    nothing[0, 0, 0, 0] = 1
+    assert Agreement.of([nothing], [nothing]).iou == 1.0
+
+
+def test_segmenter_with_a_rewritten_network_finds_the_same_masks_and_refuses_to_be_saved(tmp_path: Path, bundle: Bundle):
+    save_bundle(bundle, tmp_path / "weights")
+    photo = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
+    plain, fast = (Segmenter.from_pretrained(tmp_path / "weights", inference=how) for how in (AS_PUBLISHED, Inference()))
+    for one, other in zip(plain.predict(photo, SAID), fast.predict(photo, SAID), strict=True):
+        assert (one.mask == other.mask).mean() >= 0.9995
+    with pytest.raises(UsageError, match="rewritten network cannot be saved"):
+        fast.save_pretrained(tmp_path / "again")
+    plain.save_pretrained(tmp_path / "again")
