@@ -101,7 +101,10 @@ class ExportedModel:
         return self._run(graph, {IMAGE: image, name: words, MASK: mask})
 
     def _run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> Floats:
-        (output,) = self._sessions[graph].run(None, dict(inputs))
+        try:
+            (output,) = self._sessions[graph].run(None, dict(inputs))
+        except _refusals() as error:
+            raise ExportError(f"ONNX Runtime cannot run {graph}: {_first_line(error)}", hint=AGAIN) from error
         made: Floats = output
         return made
 

@@ -25,10 +25,14 @@ def to_fp16(path: Path) -> None:
     """Rewrite an ONNX file so that weights and arithmetic are fp16; its inputs and outputs stay fp32."""
     import onnx
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+    from onnxruntime.transformers.onnx_model import OnnxModel
 
     with quietly():
         kept = [*DEFAULT_OP_BLOCK_LIST, *HALF_KEEPS]
-        onnx.save(convert_float_to_float16(onnx.load(path), keep_io_types=True, op_block_list=kept), path)
+        made = OnnxModel(convert_float_to_float16(onnx.load(path), keep_io_types=True, op_block_list=kept))
+        made.topological_sort()  # the casts were put at the end
+        del made.model.graph.value_info[:]  # some types that it gives are those of fp32 still
+        onnx.save(made.model, path)
 
 
 def to_int8(path: Path, feeds: Iterable[Feed]) -> None:
