@@ -41,8 +41,8 @@ class WindowBlock(nn.Module):
 
     def _attend(self, x: Tensor) -> Tensor:
         _, height, width, channels = x.shape
-        padded_height, padded_width = (_rounded_up(side, self.window) for side in (height, width))
-        x = F.pad(x, (0, 0, 0, padded_width - width, 0, padded_height - height))
+        x = F.pad(x, (0, 0, 0, -width % self.window, 0, -height % self.window))
+        padded_height, padded_width = x.shape[1:3]
         if self.shift:
             x = torch.roll(x, (-self.shift, -self.shift), dims=(1, 2))
         windows = window_partition(x, (self.window, self.window)).flatten(1, 2)  # (B·G, M², C)
@@ -65,11 +65,6 @@ class WindowBlock(nn.Module):
         """Which of the three slices of an axis each position lies in: (length,)."""
         position = torch.arange(length, device=device)
         return (position >= length - self.window).long() + (position >= length - self.shift).long()
-
-
-def _rounded_up(side: int, window: int) -> int:
-    """To whole windows; written so that a side that is a symbol, as in an export, cancels out of what is computed with it."""
-    return (side + window - 1) // window * window
 
 
 class PatchStem(nn.Module):
