@@ -229,9 +229,9 @@ def test_a_graph_of_any_size_takes_every_multiple_of_32(cmirnet: Call, weights: 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", [[], ["--split"], ["--precision", "fp16"], ["--precision", "int8"], ["--format", "torch"]])
-def test_a_swin_trunk_is_exported_in_every_form(cmirnet: Call, swin_weights: Path, asked: list[str], tmp_path: Path, words: list[str]):
-    outcome = cmirnet("export", swin_weights, *words, *asked, "--out", tmp_path / "out")
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_swin_trunk_is_exported_in_less_than_fp32(cmirnet: Call, swin_weights: Path, asked: list[str], tmp_path: Path, precision: str):
+    outcome = cmirnet("export", swin_weights, "--precision", precision, *asked, "--out", tmp_path / "out")
     assert outcome.code == 0, outcome.err
 
 
