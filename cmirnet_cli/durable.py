@@ -65,6 +65,18 @@ def new_folder(target: Path, failure: type[CmirnetError] = CmirnetError) -> Iter
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextmanager
+def replaced_folder(target: Path, failure: type[CmirnetError] = CmirnetError) -> Iterator[Path]:
+    """As `new_folder`, but what is at `target` makes way, at the last moment, when the new folder is safe."""
+    old = target.with_name(f".{target.name}.old")
+    with new_folder(target, failure) as building:
+        yield building
+        if target.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            target.rename(old)
+    shutil.rmtree(old, ignore_errors=True)
+
+
 def write_bytes(target: Path, data: bytes, *, wait: bool = True) -> None:
     """Write a file whole or not at all; `wait` as for `new_file`.
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from cmirnet_cli.engine.asking import Agreement, Asked, Way
-    from cmirnet_cli.engine.pixels import Pixels
+    from cmirnet_cli.engine.photos import Pixels
     from cmirnet_cli.engine.side_by_side import Timing
     from cmirnet_cli.weights.bundle import Bundle
 
@@ -34,6 +34,7 @@ class _Subject:
     expressions: tuple[str, ...]
     count: int
     device: str
+    exported: tuple[Path, ...]
 
 
 def infer(
@@ -46,6 +47,9 @@ def infer(
     ] = None,
     count: Annotated[int, typer.Option("--count", min=1, metavar="N", help="Images.")] = 2,
     each: Annotated[bool, typer.Option("--each", help="Also every rewrite alone.")] = False,
+    exported: Annotated[
+        list[Path] | None, typer.Option("--exported", metavar="BUNDLE", help="Also these weights as exported; may be repeated.")
+    ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, metavar="N", help="How often each way is timed.")] = 5,
     device: Device = "auto",
 ) -> None:
@@ -60,9 +64,9 @@ def infer(
     from cmirnet_cli.engine.machine import in_fresh_process
 
     expressions = tuple(expression or ("the large red circle",))
-    subject = _Subject(weights, backbone, size, images, expressions, count, device)
+    subject = _Subject(weights, backbone, size, images, expressions, count, device, tuple(exported or ()))
     bundle, questions, place = prepared(subject)
-    ways = _ways(place, each)
+    ways = _ways(subject, place, each)
     timings, agreements = _measure(ways, bundle, questions, place, rounds)
     del bundle
     with console.progress("memory", len(ways)) as advance:
@@ -79,7 +83,7 @@ def memory_in_a_fresh_process(subject: _Subject, name: str, each: bool) -> float
     from cmirnet_cli.engine.asking import memory_of
 
     bundle, questions, place = prepared(subject)
-    (way,) = (way for way in _ways(place, each) if way.name == name)
+    (way,) = (way for way in _ways(subject, place, each) if way.name == name)
     return memory_of(way, bundle, questions, place)
 
 
@@ -118,13 +122,15 @@ def _scenes(count: int) -> Sequence[Pixels]:
         return [read_photo(photo.path) for photo in find_photos([folder], recursive=True)[:count]]
 
 
-def _ways(place: torch.device, each: bool) -> list[Way]:
+def _ways(subject: _Subject, place: torch.device, each: bool) -> list[Way]:
+    from cmirnet_cli.commands.exported_way import exported_way
     from cmirnet_cli.engine.asking import EXACT, PLAIN, Way
     from cmirnet_cli.engine.inference import Inference
 
     usual = Inference()
     alone = [Way(name, Inference(rewrites=(name,))) for name in usual.on(place)] if each else []
-    return [Way(PLAIN), Way("one head", Inference(rewrites=())), *alone, Way(EXACT, usual), Way("bf16", Inference("bf16"))]
+    others = [exported_way(folder, subject.weights) for folder in subject.exported]
+    return [Way(PLAIN), Way("one head", Inference(rewrites=())), *alone, Way(EXACT, usual), Way("bf16", Inference("bf16")), *others]
 
 
 def _measure(

@@ -17,7 +17,6 @@ from cmirnet_cli.options import CacheDir, Dataset, Device, Overwrite, Precision,
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.reports.scores_file import Rules
-    from cmirnet_cli.weights.folder import BundleConfig
 
 CHOICES = {"paper": ("paper",), "original": ("original",), "both": ("paper", "original")}
 
@@ -77,8 +76,8 @@ def evaluate(
     rules = _rules(seed, empty_below)
     inference = Inference(precision, rewrites_named(rewrites))
     with joined() as shard:
-        examined = examine(weights, Computing(shard.device(device), inference, batch_size, workers))
-        data = _cache(cache or Path("cache"), dataset, split_by, examined.config)
+        examined = examine(weights, Computing(device, shard, inference, batch_size, workers))
+        data = _cache(cache or Path("cache"), dataset, split_by, examined.dataset)
         task = Task(data, tuple(_splits(data, split)), CHOICES[protocol], not no_text_features, shard)
         wanted.require_room(task)
         examined = task.prepared(examined)
@@ -99,14 +98,13 @@ def _rules(seed: int | None, empty_below: int | None) -> Rules:
     return Rules(drawn, usual.empty_below if empty_below is None else empty_below)
 
 
-def _cache(root: Path, dataset: str | None, split_by: str | None, config: BundleConfig) -> Cache:
+def _cache(root: Path, dataset: str | None, split_by: str | None, trained_on: str) -> Cache:
     """The cache that was named, else the one of the data the weights were trained on, else the only one there is."""
     from cmirnet_cli.cache.find import find_cache
     from cmirnet_cli.cache.reader import Cache
 
-    trained_on = root / config.dataset
-    if dataset is None and split_by is None and config.dataset and trained_on.is_dir():
-        return Cache.open(trained_on)
+    if dataset is None and split_by is None and trained_on and (root / trained_on).is_dir():
+        return Cache.open(root / trained_on)
     return Cache.open(find_cache(root, dataset, split_by))
 
 

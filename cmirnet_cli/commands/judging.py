@@ -9,40 +9,62 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cmirnet_cli.commands.exported import exported_bundle, require_as_exported
 from cmirnet_cli.console import console
 
 if TYPE_CHECKING:
-    import torch
-
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.engine.evaluation import Judge, SplitScores
     from cmirnet_cli.engine.inference import Inference
     from cmirnet_cli.engine.shards import Shard
+    from cmirnet_cli.engine.text_features import TextReader
     from cmirnet_cli.reports.comparison import Comparison
     from cmirnet_cli.reports.results import Origin, Results
     from cmirnet_cli.reports.scores_file import Rules, SplitReport
-    from cmirnet_cli.weights.folder import BundleConfig
 
 
 @dataclass(frozen=True)
 class Computing:
     """Where and how weights are computed, how many sentences go through at once, how many processes load images."""
 
-    device: torch.device
+    device: str
+    shard: Shard
     inference: Inference
     batch_size: int
     workers: int
 
 
 @dataclass(frozen=True)
+class Arithmetic:
+    """In what numbers, and with which rewrites, something was computed in the end."""
+
+    precision: str
+    rewrites: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Examined:
-    """Weights that are scored."""
+    """Weights, or an exported bundle, that are scored.
+
+    Attributes:
+        source: as named on the command line.
+        sha256: names them in results.
+        judge: loaded, ready to be scored.
+        image_size: of their input.
+        dataset: what they were trained on; empty where that is not known.
+        computing: as it was asked for.
+        arithmetic: as it came to be.
+        text: what text features can stand in for; None for a bundle, whose graph reads the sentences itself.
+    """
 
     source: str
     sha256: str
     judge: Judge
-    config: BundleConfig
+    image_size: int
+    dataset: str
     computing: Computing
+    arithmetic: Arithmetic
+    text: TextReader | None
 
 
 @dataclass(frozen=True)
@@ -70,22 +92,20 @@ class Task:
         """What must agree for a comparison."""
         from cmirnet_cli.reports.results import Origin
 
-        key, size = self.cache.manifest.fingerprint.key, examined.config.image_size
+        key, size = self.cache.manifest.fingerprint.key, examined.image_size
         return Origin(examined.source, examined.sha256, key, size, self.splits, self.protocols)
 
     def prepared(self, examined: Examined) -> Examined:
         """The same weights, with the text features that they are to use."""
-        from cmirnet_cli.engine.text_features import TextReader, describe_features, matching_features
+        from cmirnet_cli.engine.text_features import describe_features, matching_features
 
-        if not self.text_features:
+        if not self.text_features or examined.text is None:
             return examined
-        judge = examined.judge
         make = shlex.join(["cmirnet", "cache-features", str(self.cache.folder), "--weights", examined.source])
-        reader = TextReader(judge.model.text, judge.tokenizer, judge.tokens)
-        features = matching_features(self.cache, reader, f"make them with: {make}; or score without any: --no-text-features")
+        features = matching_features(self.cache, examined.text, f"make them with: {make}; or score without any: --no-text-features")
         if features is not None:
             console.notice(f"in place of the text encoder: {describe_features(features)}")
-        return replace(examined, judge=replace(judge, features=features))
+        return replace(examined, judge=replace(examined.judge, features=features))
 
     def score(self, examined: Examined, controls: Sequence[str] = (), keep_masks: bool = False) -> list[SplitScores]:
         """Score every split, with a display of progress."""
@@ -117,14 +137,37 @@ class Outcome:
 
 
 def examine(weights: str, computing: Computing) -> Examined:
-    """Load weights and put them where they are to run."""
+    """Load weights or an exported bundle, and put them where they are to run."""
+    if bundle := exported_bundle(weights):
+        return _examine_exported(weights, bundle, computing)
     from cmirnet_cli.engine.evaluation import Judge
+    from cmirnet_cli.engine.text_features import TextReader
     from cmirnet_cli.weights.source import fingerprint, load_weights
 
-    bundle = computing.inference.prepare(load_weights(weights), computing.device)
-    loop = computing.device, computing.batch_size, computing.workers
-    judge = Judge(bundle.model, bundle.tokenizer, bundle.config.tokens, *loop)
-    return Examined(weights, fingerprint(weights), judge, bundle.config, computing)
+    device, inference = computing.shard.device(computing.device), computing.inference
+    loaded = inference.prepare(load_weights(weights), device)
+    config, arithmetic = loaded.config, Arithmetic(inference.precision, inference.on(device))
+    text = TextReader(loaded.model.text, loaded.tokenizer, config.tokens)
+    judge = Judge(loaded.model, loaded.tokenizer, config.tokens, device, computing.batch_size, computing.workers)
+    return Examined(weights, fingerprint(weights), judge, config.image_size, config.dataset, computing, arithmetic, text)
+
+
+def _examine_exported(source: str, folder: Path, computing: Computing) -> Examined:
+    import torch
+
+    from cmirnet_cli.engine.evaluation import Judge
+    from cmirnet_cli.engine.inference import Inference
+    from cmirnet_cli.export.exported import ExportedModel
+    from cmirnet_cli.export.judged import ExportedReferring
+    from cmirnet_cli.export.spec import fingerprint
+    from cmirnet_cli.weights.encoder import load_tokenizer
+
+    require_as_exported(source, usual=computing.inference == Inference())
+    exported = ExportedModel.open(folder, computing.device)
+    spec, loop = exported.spec, (torch.device("cpu"), computing.batch_size, computing.workers)
+    judge = Judge(ExportedReferring(exported), load_tokenizer(str(folder)), exported.tokens, *loop)
+    arithmetic = Arithmetic(spec.precision, ())
+    return Examined(source, fingerprint(folder), judge, spec.input.image_size, spec.origin.dataset, computing, arithmetic, None)
 
 
 def compared_with(source: str, task: Task, ours: Examined) -> Results:
@@ -144,7 +187,7 @@ def compared_with(source: str, task: Task, ours: Examined) -> Results:
 def _score(examined: Examined, task: Task, split: str, controls: Sequence[str], keep_masks: bool) -> SplitScores:
     from cmirnet_cli.engine.evaluation import evaluate_split
 
-    judge, size = replace(examined.judge, keep_masks=keep_masks), examined.config.image_size
+    judge, size = replace(examined.judge, keep_masks=keep_masks), examined.image_size
     progress = partial(console.progress, f"score {examined.source} on {split}")
     return evaluate_split(judge, task.cache, split, size, task.protocols, controls=controls, progress=progress, shard=task.shard)
 
@@ -154,19 +197,19 @@ def _described_run(task: Task, examined: Examined, origin: Origin) -> dict[str, 
     from cmirnet_cli import __version__
     from cmirnet_cli.engine.environment import environment
 
-    manifest, judge, inference = task.cache.manifest, examined.judge, examined.computing.inference
+    manifest, judge = task.cache.manifest, examined.judge
     return {
         "program": __version__,
         "libraries": environment()["libraries"],
         "weights": {"source": origin.source, "sha256": origin.sha256},
         "data": {"dataset": manifest.dataset, "split_by": manifest.split_by, "fingerprint": origin.data},
         "settings": {
-            "image_size": examined.config.image_size,
+            "image_size": examined.image_size,
             "tokens": judge.tokens,
             "batch_size": judge.batch_size,
             "device": str(judge.device),
-            "precision": inference.precision,
-            "rewrites": list(inference.on(judge.device)),
+            "precision": examined.arithmetic.precision,
+            "rewrites": list(examined.arithmetic.rewrites),
             "text_features": judge.features.manifest.facts.dtype if judge.features else None,
         },
     }

@@ -15,9 +15,9 @@ from cmirnet_cli.console import console
 from cmirnet_cli.options import Device, Overwrite, Precision, Rewrites, Weights
 
 if TYPE_CHECKING:
+    from cmirnet_cli.engine.finding import Finder
     from cmirnet_cli.engine.prediction import MaskRule, Prediction
     from cmirnet_cli.engine.questions import Question
-    from cmirnet_cli.engine.segmenter import Segmenter
     from cmirnet_cli.engine.shards import Shard
     from cmirnet_cli.reports.predictions import Found, PredictionFolder
 
@@ -51,11 +51,10 @@ def predict(
 
     Example: cmirnet predict weights/ photos/ -e "the red cup"
     """
-    from cmirnet_cli.engine.inference import Inference, rewrites_named
     from cmirnet_cli.engine.prediction import MaskRule
     from cmirnet_cli.engine.shards import joined
 
-    chosen = Chosen(weights, device, Inference(precision, rewrites_named(rewrites)))
+    chosen = Chosen(weights, device, precision, rewrites)
     asked = Asked(inputs or [], expression or [], expressions, pairs, recursive)
     kinds = kinds_of(overlay=overlay or gallery, cutout=cutout, soft=soft)
     wanted = Wanted(out, kinds, coco, gallery, fail_fast, skip_existing, overwrite)
@@ -68,27 +67,27 @@ def _predict(chosen: Chosen, asked: Asked, rule: MaskRule, wanted: Wanted, shard
     if asked.reads_standard_input and shard.count > 1:
         raise typer.BadParameter(f"{shard.count} processes cannot share standard input (-): write the list to a file")
     questions = questions_of(asked, wanted.out)
-    segmenter = chosen.segmenter(shard)
-    _tell_cut(segmenter, questions)
+    finder = chosen.finder(shard)
+    _tell_cut(finder, questions)
     if shard.first:
         begin(chosen, rule, wanted)
     shard.wait()
-    ended = shard.gather([_answer(segmenter, questions, rule, wanted, shard)])
+    ended = shard.gather([_answer(finder, questions, rule, wanted, shard)])
     if shard.first:
         finish(questions, wanted, ended)
     shard.wait()  # a launcher ends all processes as soon as one of them ends badly
     return EXIT_BAD_IMAGES if shard.first and any(each.problems for each in ended) else 0
 
 
-def _tell_cut(segmenter: Segmenter, questions: Sequence[Question]) -> None:
+def _tell_cut(finder: Finder, questions: Sequence[Question]) -> None:
     asked = list(dict.fromkeys(expression for question in questions for expression in question.expressions))
-    if cut := segmenter.too_long(asked):
+    if cut := finder.too_long(asked):
         shown = cut[0] if len(cut[0]) <= SHOWN_LETTERS else f"{cut[0][:SHOWN_LETTERS]}…"
-        counted = f"{len(cut):,} of {len(asked):,} expressions were cut at {segmenter.tokens} tokens"
+        counted = f"{len(cut):,} of {len(asked):,} expressions were cut at {finder.tokens} tokens"
         console.notice(f"{counted}, as the network reads no more: {shown}")
 
 
-def _answer(segmenter: Segmenter, questions: Sequence[Question], rule: MaskRule, wanted: Wanted, shard: Shard) -> Outcome:
+def _answer(finder: Finder, questions: Sequence[Question], rule: MaskRule, wanted: Wanted, shard: Shard) -> Outcome:
     """Answer this process's part of the questions, as far as that was not done before."""
     from cmirnet_cli.reports.files import SMALLEST_FILE, require_room
     from cmirnet_cli.reports.prediction_index import mend, part_file
@@ -100,7 +99,7 @@ def _answer(segmenter: Segmenter, questions: Sequence[Question], rule: MaskRule,
     require_room(wanted.out, SMALLEST_FILE * len(wanted.kinds) * sum(len(each.expressions) for each in left))
     part = part_file(wanted.out, shard.rank, shard.count)
     mend(part)
-    return Outcome(len(own) - len(left), _write_all(segmenter, left, rule, folder, part, fail_fast=wanted.fail_fast))
+    return Outcome(len(own) - len(left), _write_all(finder, left, rule, folder, part, fail_fast=wanted.fail_fast))
 
 
 def _unanswered(questions: Sequence[Question], folder: PredictionFolder) -> Sequence[Question]:
@@ -111,7 +110,7 @@ def _unanswered(questions: Sequence[Question], folder: PredictionFolder) -> Sequ
 
 
 def _write_all(
-    segmenter: Segmenter, questions: Sequence[Question], rule: MaskRule, folder: PredictionFolder, part: Path, *, fail_fast: bool
+    finder: Finder, questions: Sequence[Question], rule: MaskRule, folder: PredictionFolder, part: Path, *, fail_fast: bool
 ) -> Sequence[tuple[str, str]]:
     """Write every answer as it comes; the photos that cannot be read, with the reason."""
     from cmirnet_cli.engine.answers import answer_all
@@ -119,7 +118,7 @@ def _write_all(
 
     problems = []
     with console.progress("predict", len(questions)) as advance:
-        for answer in answer_all(segmenter, questions, rule, advance):
+        for answer in answer_all(finder, questions, rule, advance):
             photo = answer.question.photo
             if answer.problem and fail_fast:
                 raise answer.problem

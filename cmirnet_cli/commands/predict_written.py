@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from cmirnet_cli.commands.exported import exported_bundle, require_as_exported
 from cmirnet_cli.console import console
 
 if TYPE_CHECKING:
-    from cmirnet_cli.engine.inference import Inference
+    from cmirnet_cli.engine.finding import Finder
     from cmirnet_cli.engine.prediction import MaskRule
     from cmirnet_cli.engine.questions import Question
-    from cmirnet_cli.engine.segmenter import Segmenter
     from cmirnet_cli.engine.shards import Shard
+    from cmirnet_cli.options import Precision
     from cmirnet_cli.reports.prediction_index import Lines
 
 
@@ -47,15 +48,33 @@ class Chosen:
 
     weights: str
     device: str
-    inference: Inference
+    precision: Precision
+    rewrites: str
 
-    def segmenter(self, shard: Shard) -> Segmenter:
-        """Load them, on this process's device."""
+    def finder(self, shard: Shard) -> Finder:
+        """Load them, on this process's device; an exported bundle without torch."""
+        if bundle := exported_bundle(self.weights):
+            from cmirnet_cli.export.exported import ExportedModel
+
+            require_as_exported(self.weights, usual=(self.precision, self.rewrites) == ("fp32", "auto"))
+            return ExportedModel.open(bundle, self.device)
+        from cmirnet_cli.engine.inference import Inference, rewrites_named
         from cmirnet_cli.engine.segmenter import Segmenter
         from cmirnet_cli.weights.source import load_weights
 
-        device = shard.device(self.device)
-        return Segmenter(self.inference.prepare(load_weights(self.weights), device), device)
+        inference, device = Inference(self.precision, rewrites_named(self.rewrites)), shard.device(self.device)
+        return Segmenter(inference.prepare(load_weights(self.weights), device), device)
+
+    def described(self) -> dict[str, object]:
+        """What must be the same where an earlier run is continued."""
+        if bundle := exported_bundle(self.weights):
+            from cmirnet_cli.export.spec import fingerprint as bundle_fingerprint
+            from cmirnet_cli.export.spec import read_spec
+
+            return {"weights": bundle_fingerprint(bundle), "precision": read_spec(bundle).precision}
+        from cmirnet_cli.weights.source import fingerprint
+
+        return {"weights": fingerprint(self.weights), "precision": self.precision}
 
 
 @dataclass(frozen=True)
@@ -82,17 +101,11 @@ def begin(chosen: Chosen, rule: MaskRule, wanted: Wanted) -> None:
     """
     from cmirnet_cli.reports import prediction_start as start
     from cmirnet_cli.reports.files import require_free, require_writable
-    from cmirnet_cli.weights.source import fingerprint
 
     if wanted.coco:
         require_free([wanted.coco], overwrite=wanted.overwrite or wanted.skip_existing)
         require_writable(wanted.coco.parent)
-    settings = {
-        "weights": fingerprint(chosen.weights),
-        "precision": chosen.inference.precision,
-        "threshold": rule.threshold,
-        "largest_component": rule.largest_component,
-    }
+    settings = {**chosen.described(), "threshold": rule.threshold, "largest_component": rule.largest_component}
     start.begin(wanted.out, settings, skip_existing=wanted.skip_existing, overwrite=wanted.overwrite)
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from cmirnet_cli.engine.photos import read_photo
-from cmirnet_cli.engine.pixels import Pixels
+from cmirnet_cli.engine.finding import Finder, find
+from cmirnet_cli.engine.photos import Pixels, read_photo
 from cmirnet_cli.engine.prediction import MaskRule, Prediction
 from cmirnet_cli.engine.questions import Question
-from cmirnet_cli.engine.segmenter import Segmenter
 from cmirnet_cli.errors import ImageError
 
 
@@ -30,16 +29,16 @@ class Answer:
     problem: ImageError | None = None
 
 
-def answer_all(segmenter: Segmenter, questions: Iterable[Question], rule: MaskRule, advance: Callable[[int], object]) -> Iterator[Answer]:
+def answer_all(finder: Finder, questions: Iterable[Question], rule: MaskRule, advance: Callable[[int], object]) -> Iterator[Answer]:
     """Ask about photo after photo; a photo that cannot be read becomes an answer with its problem and the rest goes on."""
     for question in questions:
-        yield _answer(segmenter, question, rule)
+        yield _answer(finder, question, rule)
         advance(1)
 
 
-def _answer(segmenter: Segmenter, question: Question, rule: MaskRule) -> Answer:
+def _answer(finder: Finder, question: Question, rule: MaskRule) -> Answer:
     try:
         pixels = read_photo(question.photo.path)
     except ImageError as problem:
         return Answer(question, None, iter(()), problem)
-    return Answer(question, pixels, segmenter.find(pixels, question.expressions, rule))
+    return Answer(question, pixels, find(finder, pixels, question.expressions, rule))

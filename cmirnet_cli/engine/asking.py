@@ -13,7 +13,8 @@ from cmirnet_cli.batches.batch import Tokens
 from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
-from cmirnet_cli.engine.pixels import Pixels
+from cmirnet_cli.engine.judged import Judged
+from cmirnet_cli.engine.photos import Pixels
 from cmirnet_cli.engine.watch import most_held_mib
 from cmirnet_cli.errors import CmirnetError
 from cmirnet_cli.model.segmenter import ReferringModel
@@ -36,7 +37,7 @@ class Way:
     name: str
     inference: Inference | None = field(default=None)
 
-    def ready(self, bundle: Bundle, device: torch.device) -> ReferringModel:
+    def ready(self, bundle: Bundle, device: torch.device) -> Judged:
         """The model to be asked in this way; it takes the bundle's over."""
         return (self.inference or AS_PUBLISHED).prepare(bundle, device).model
 
@@ -60,17 +61,17 @@ def asked(bundle: Bundle, questions: Sequence[tuple[Pixels, Sequence[str]]], dev
 
 
 @torch.inference_mode()
-def answer(way: Way, model: ReferringModel, asked: Asked) -> Tensor:
+def answer(way: Way, model: Judged, asked: Asked) -> Tensor:
     """Logits (n, 2, S, S) of the n expressions about one image."""
     ids, keep = asked.tokens.ids, asked.tokens.keep
     image = normalise(asked.image)
-    if way.inference is None:
+    if way.inference is None and isinstance(model, ReferringModel):
         return torch.cat([model(image, ids[row : row + 1], keep[row : row + 1]).main for row in range(len(ids))])
     words = model.encode(ids, keep)
     return model.network.locate(model.network.look(image).repeat(len(ids)), words, keep, words[:, 0], auxiliary=False).main
 
 
-def answer_all(way: Way, model: ReferringModel, questions: Sequence[Asked]) -> list[Tensor]:
+def answer_all(way: Way, model: Judged, questions: Sequence[Asked]) -> list[Tensor]:
     """`answer` for every image, computed to the end."""
     logits = [answer(way, model, each) for each in questions]
     if logits[0].is_cuda:
@@ -115,7 +116,7 @@ def require_same_masks(agreements: Mapping[str, Agreement]) -> None:
         )
 
 
-def own_copies(bundle: Bundle, ways: Sequence[Way], device: torch.device) -> Mapping[str, ReferringModel]:
+def own_copies(bundle: Bundle, ways: Sequence[Way], device: torch.device) -> Mapping[str, Judged]:
     """A model for each way; the bundle's own serves none of them."""
     return {way.name: way.ready(Bundle(deepcopy(bundle.model), bundle.tokenizer, bundle.config), device) for way in ways}
 

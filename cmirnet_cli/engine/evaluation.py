@@ -29,12 +29,12 @@ from cmirnet_cli.cache.pixels import encode_mask
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.engine.controls import control_set
 from cmirnet_cli.engine.facts import referent_facts
+from cmirnet_cli.engine.judged import Judged
 from cmirnet_cli.engine.rows import filled, grouped
 from cmirnet_cli.engine.shards import ALONE, Shard
 from cmirnet_cli.metrics.counts import count
 from cmirnet_cli.metrics.scored import Overlap, SentenceScore, SplitScores
 from cmirnet_cli.model.features import Seen
-from cmirnet_cli.model.segmenter import ReferringModel
 
 __all__ = ["Judge", "SplitScores", "evaluate", "evaluate_split", "judged_batches"]
 
@@ -50,7 +50,7 @@ class Judge:
     `features` are what its text encoder makes of every sentence of the cache; None: it is asked.
     """
 
-    model: ReferringModel
+    model: Judged
     tokenizer: PreTrainedTokenizerBase
     tokens: int
     device: torch.device

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from glob import glob, has_magic
 from itertools import takewhile
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cmirnet_cli.cache.picture import rgb, source_bytes
 from cmirnet_cli.errors import DataError, ImageError
+
+Pixels: TypeAlias = NDArray[np.uint8]
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -75,7 +78,7 @@ def _images_in(folder: Path, recursive: bool, but: Path | None) -> Iterator[Path
         yield from (Path(directory, name) for name in sorted(files) if Path(name).suffix.lower() in SUFFIXES)
 
 
-def read_photo(path: Path) -> NDArray[np.uint8]:
+def read_photo(path: Path) -> Pixels:
     """The pixels as people see them, read as a cache reads them (`cache.picture`), EXIF orientation applied: uint8 (H, W, 3).
 
     Raises:

@@ -7,15 +7,13 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
 from cmirnet_cli.cache.picture import as_rgb
-from cmirnet_cli.engine.photos import read_photo
+from cmirnet_cli.engine.photos import Pixels, read_photo
 from cmirnet_cli.errors import ImageError
 
-Pixels: TypeAlias = NDArray[np.uint8]
 ImageLike: TypeAlias = str | Path | Image.Image | Pixels | Tensor
 
 

@@ -18,10 +18,11 @@ from cmirnet_cli.batches.batch import Tokens
 from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.engine.devices import pick_device
+from cmirnet_cli.engine.finding import find
 from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
-from cmirnet_cli.engine.pixels import ImageLike, Pixels, as_pixels, resized
-from cmirnet_cli.engine.prediction import MaskRule, Prediction, Probabilities, decide
-from cmirnet_cli.engine.questions import checked
+from cmirnet_cli.engine.photos import Pixels
+from cmirnet_cli.engine.pixels import ImageLike, as_pixels, resized
+from cmirnet_cli.engine.prediction import MaskRule, Prediction, Probabilities
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.fast.rewrites import FastNetwork
@@ -181,9 +182,7 @@ class Segmenter:
 
     def find(self, pixels: Pixels, expressions: str | Sequence[str], rule: MaskRule) -> Iterator[Prediction]:
         """As `predict` of RGB pixels, uint8 (H, W, 3), one mask after the other: no more than a batch is in memory."""
-        asked = list(map(checked, [expressions] if isinstance(expressions, str) else expressions))
-        for expression, probability in zip(asked, self._probabilities(pixels, asked), strict=True):
-            yield decide(expression, probability, rule)
+        return find(self, pixels, expressions, rule)
 
     def too_long(self, expressions: Sequence[str]) -> list[str]:
         """Those expressions of which the network reads only the beginning, as they have more than `tokens` tokens."""
@@ -196,7 +195,7 @@ class Segmenter:
         """How many tokens of an expression the network reads, its start and end marks included."""
         return self._config.tokens
 
-    def _probabilities(self, pixels: Pixels, expressions: Sequence[str]) -> Iterator[Probabilities]:
+    def probabilities(self, pixels: Pixels, expressions: Sequence[str]) -> Iterator[Probabilities]:
         """The referent's probability at every pixel, float32 (H, W), one expression after the other."""
         seen = self._look(pixels)
         for start in range(0, len(expressions), self._batch_size):

@@ -7,12 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
-from torch import distributed
-
-from cmirnet_cli.engine.devices import pick_device
+if TYPE_CHECKING:
+    import torch
 
 Item = TypeVar("Item")
 
@@ -39,18 +37,26 @@ class Shard:
     def wait(self) -> None:
         """Until all processes have come here."""
         if self.count > 1:
+            from torch import distributed
+
             distributed.barrier()
 
     def gather(self, items: Sequence[Item]) -> list[Item]:
         """The items of all processes, once all have come here."""
         if self.count == 1:
             return list(items)
+        from torch import distributed
+
         parts: list[Sequence[Item]] = [()] * self.count
         distributed.all_gather_object(parts, items)
         return [item for part in parts for item in part]
 
     def device(self, name: str) -> torch.device:
         """As `pick_device`; where several processes share a machine's GPUs and no number is given, each takes the next one."""
+        import torch
+
+        from cmirnet_cli.engine.devices import pick_device
+
         device = pick_device(name)
         if self.count > 1 and device == torch.device("cuda"):
             return torch.device("cuda", int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
@@ -70,6 +76,8 @@ def joined() -> Iterator[Shard]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
         return
+    from torch import distributed
+
     distributed.init_process_group("gloo", timeout=LONGEST_WAIT)
     try:
         yield Shard(distributed.get_rank(), distributed.get_world_size())

@@ -8,7 +8,6 @@ README.md           a model card, where one was asked for
 
 from __future__ import annotations
 
-import shutil
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedTokenizerBase
 
-from cmirnet_cli.durable import new_file, new_folder
+from cmirnet_cli.durable import new_file, replaced_folder
 from cmirnet_cli.errors import UsageError, WeightsError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.segmenter import ReferringModel
@@ -69,13 +68,8 @@ def save_bundle(bundle: Bundle, folder: Path, card: str | None = None) -> None:
         with new_file(folder / MODEL_FILE, WeightsError) as file:
             _write_tensors(bundle.model, file)
         return
-    old = folder.with_name(f".{folder.name}.old")
-    with new_folder(folder, WeightsError) as building:
+    with replaced_folder(folder, WeightsError) as building:
         write_bundle(bundle, building, card)
-        if folder.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            folder.rename(old)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def write_bundle(bundle: Bundle, folder: Path, card: str | None = None) -> None:

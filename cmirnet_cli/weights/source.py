@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.weights.bundle import Bundle, load_bundle
-from cmirnet_cli.weights.folder import MODEL_FILE, find_weights
+from cmirnet_cli.weights.folder import MODEL_FILE, BundleConfig, find_weights, read_config
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 PICKLED = (".pth", ".pt", ".bin", ".ckpt")
@@ -39,6 +39,11 @@ def load_weights_or_checkpoint(source: str | Path, tokenizer: str | None = None)
     from cmirnet_cli.weights.conversion import read_official
 
     return read_official(path, tokenizer).bundle
+
+
+def load_config(source: str | Path) -> BundleConfig:
+    """What `load_weights` would load, without its tensors; raises what that raises."""
+    return read_config(find_weights(_folder(source)))
 
 
 def fingerprint(source: str | Path) -> str:

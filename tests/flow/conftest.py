@@ -53,6 +53,36 @@ def coco128(shared_data: Path) -> Path:
     return shared_data / "coco128_refer"
 
 
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with random weights that find both classes in noise."""
+    return _write_random_weights(tmp_path_factory.mktemp("model") / "weights", "resnet-nano")
+
+
+@pytest.fixture(scope="session")
+def swin_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with a small Swin transformer as its trunk."""
+    return _write_random_weights(tmp_path_factory.mktemp("model") / "weights", "swin-nano")
+
+
+def _write_random_weights(folder: Path, backbone: str) -> Path:
+    """A small network at 64 px with a small text encoder, whose main head is balanced on noise."""
+    torch.manual_seed(0)
+    config = ModelConfig(backbone=backbone, fusion_width=32, text_width=24)
+    tokenizer = word_tokenizer(["the red cup", "left person"])
+    encoder = scratch_encoder(TextConfig(source="scratch"), config.text_width, tokenizer)
+    model = ReferringModel(build_network(config), TextEncoder(encoder))
+    noise = torch.randn(4, 3, 64, 64), torch.randint(4, 8, (4, 20)), torch.ones(4, 20, dtype=torch.bool)
+    with torch.no_grad():
+        for _ in range(10):
+            model.train()(*noise)
+        background, referent = model.eval()(*noise).main.unbind(dim=1)
+        model.network.heads[-1].bias[1] -= (referent - background).median()
+    described = BundleConfig(model=config, encoder=encoder.config.to_dict(), tokens=20, image_size=64, dataset="made")
+    save_bundle(Bundle(model, tokenizer, described), folder)
+    return folder
+
+
 @pytest.fixture(scope="module")
 def road(coco128: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which real photographs were prepared and a small model was trained on them for one epoch."""
@@ -78,26 +108,6 @@ def prepared_scenes(tmp_path_factory):
         return folder / "cache"
 
     return prepare
-
-
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with random weights that find both classes in noise."""
-    torch.manual_seed(0)
-    config = ModelConfig(backbone="resnet-nano", fusion_width=32, text_width=24)
-    tokenizer = word_tokenizer(["the red cup", "left person"])
-    encoder = scratch_encoder(TextConfig(source="scratch"), config.text_width, tokenizer)
-    model = ReferringModel(build_network(config), TextEncoder(encoder))
-    noise = torch.randn(4, 3, 64, 64), torch.randint(4, 8, (4, 20)), torch.ones(4, 20, dtype=torch.bool)
-    with torch.no_grad():
-        for _ in range(10):
-            model.train()(*noise)
-        background, referent = model.eval()(*noise).main.unbind(dim=1)
-        model.network.heads[-1].bias[1] -= (referent - background).median()
-    described = BundleConfig(model=config, encoder=encoder.config.to_dict(), tokens=20, image_size=64, dataset="made")
-    folder = tmp_path_factory.mktemp("model") / "weights"
-    save_bundle(Bundle(model, tokenizer, described), folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

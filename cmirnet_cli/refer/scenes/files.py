@@ -21,9 +21,9 @@ from typing import Any
 
 from cmirnet_cli.errors import DataError
 from cmirnet_cli.refer.scenes.amount import Amount
-from cmirnet_cli.refer.scenes.expressions import refer, refer_exactly
 from cmirnet_cli.refer.scenes.picture import PAPER_GRAIN, paint
-from cmirnet_cli.refer.scenes.world import SHAPES, Frame, Scene, Thing, compose
+from cmirnet_cli.refer.scenes.questions import described_scene
+from cmirnet_cli.refer.scenes.world import SHAPES, Frame, Scene, Thing
 
 _CATEGORIES = {shape: number for number, shape in enumerate(SHAPES, start=1)}
 _JPEG = {"quality": 93, "subsampling": 0}
@@ -86,19 +86,10 @@ def _write_images(folder: Path, tables: _Tables, images: Mapping[str, int | Amou
         (folder / split).mkdir(parents=True)
         asked = amount.sentences_of_images() if isinstance(amount, Amount) else repeat(None, amount)
         for number, sentences in enumerate(asked):
-            scene, referents = _described_scene(Random(f"{seed}/{split}/{number}"), sentences)
+            scene, referents = described_scene(Random(f"{seed}/{split}/{number}"), sentences)
             file_name = tables.add(split, scene, referents)
             paint(scene, tables.frame, tables.grain).save(folder / file_name, "JPEG", **_JPEG)
             advance()
-
-
-def _described_scene(rng: Random, sentences: Sequence[int] | None) -> tuple[Scene, dict[Thing, tuple[str, ...]]]:
-    """A scene with referents; how many sentences each of them has may be given."""
-    while True:
-        scene = compose(rng)
-        referents = refer(scene.things, rng) if sentences is None else refer_exactly(scene.things, sentences, rng)
-        if referents:
-            return scene, referents
 
 
 def _sync(folder: Path) -> None:

@@ -1,0 +1,131 @@
+"""`cmirnet export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+import typer
+
+from cmirnet_cli.commands.export_samples import Given, samples_of
+from cmirnet_cli.console import console
+from cmirnet_cli.options import Overwrite, Weights
+
+if TYPE_CHECKING:
+    from cmirnet_cli.export.bundle import Exported, Source
+    from cmirnet_cli.export.parity import Parity
+    from cmirnet_cli.export.spec import Wanted
+
+_GRAPH, _SAMPLES = "The graph", "What it is compared and calibrated on"
+
+Format: TypeAlias = Annotated[
+    Literal["onnx", "torch", "safetensors"], typer.Option("--format", help="What to write.", rich_help_panel=_GRAPH)
+]
+Precision: TypeAlias = Annotated[
+    Literal["fp32", "fp16", "int8"], typer.Option("--precision", help="Of the ONNX graph's arithmetic.", rich_help_panel=_GRAPH)
+]
+Split: TypeAlias = Annotated[
+    bool, typer.Option("--split", help="Two ONNX graphs, text and vision: one sentence serves many images.", rich_help_panel=_GRAPH)
+]
+DynamicSize: TypeAlias = Annotated[
+    bool, typer.Option("--dynamic-size", help="Take images of any height and width that are multiples of 32.", rich_help_panel=_GRAPH)
+]
+Images: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--images", metavar="PATH", help="Photographs: a file, folder or pattern; can be repeated.", rich_help_panel=_SAMPLES),
+]
+Expression: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--expression", "-e", metavar="TEXT", help="Asked about each of them; can be repeated.", rich_help_panel=_SAMPLES),
+]
+SampleCache: TypeAlias = Annotated[
+    Path | None, typer.Option("--cache", metavar="DIR", help="A prepared data set instead.", rich_help_panel=_SAMPLES)
+]
+CacheSplit: TypeAlias = Annotated[str, typer.Option("--cache-split", metavar="NAME", help="The part of it.", rich_help_panel=_SAMPLES)]
+Calibrate: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        "--calibrate", min=1, metavar="N", help="Most pairs to calibrate int8; as many others measure it.", rich_help_panel=_SAMPLES
+    ),
+]
+Out: TypeAlias = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write to.")]
+
+
+def export(
+    weights: Weights,
+    format: Format = "onnx",
+    precision: Precision = "fp32",
+    split: Split = False,
+    dynamic_size: DynamicSize = False,
+    images: Images = None,
+    expression: Expression = None,
+    cache: SampleCache = None,
+    cache_split: CacheSplit = "val",
+    calibrate: Calibrate = 32,
+    out: Out = Path("exported"),
+    overwrite: Overwrite = False,
+) -> None:
+    """Write weights in an exchange format, and prove that it computes the same; what does not agree is not written.
+
+    Example: cmirnet export weights/ --format onnx --images photos/ -e "the red cup" --out cmirnet-onnx
+    """
+    from cmirnet_cli.export.bundle import export as write
+    from cmirnet_cli.export.bundle import require_replaceable
+    from cmirnet_cli.export.spec import Wanted
+
+    wanted = _checked(Wanted(format, precision, split, dynamic_size))
+    given = Given(images or [], expression or [], cache, cache_split, precision == "int8", calibrate)
+    require_replaceable(out, overwrite=overwrite)
+    source, size = _source(weights)
+    samples = samples_of(given, size)
+    with console.progress("compare with the weights", None) as advance:
+        exported = write(source, out, wanted, samples, advance)
+    _show(out, wanted, exported)
+
+
+def _checked(wanted: Wanted) -> Wanted:
+    if wanted.format != "onnx" and (wanted.precision != "fp32" or wanted.split):
+        raise typer.BadParameter(f"--precision and --split are for --format onnx, not {wanted.format}")
+    if wanted.format == "safetensors" and wanted.dynamic_size:
+        raise typer.BadParameter("--dynamic-size is for graphs; safetensors hold weights, which take any size as they are")
+    return wanted
+
+
+def _source(weights: str) -> tuple[Source, int]:
+    """The weights, and the size of their input."""
+    from functools import partial
+
+    from cmirnet_cli.export.bundle import Source
+    from cmirnet_cli.weights.source import fingerprint, load_config, load_weights
+
+    return Source(weights, fingerprint(weights), partial(load_weights, weights)), load_config(weights).image_size
+
+
+def _show(out: Path, wanted: Wanted, exported: Exported) -> None:
+    from dataclasses import asdict
+
+    parity = exported.parity
+    described = {"out": out, **asdict(wanted), "files": exported.files, "parity": parity.described()}
+    columns = ["batches", "size", "logits differ by", "equal pixels", "mean IoU"]
+    rows = [_row(alike) for alike in parity.alike()]
+    table = console.table(f"Beside freshly loaded fp32 weights, on {parity.samples}", columns, rows)
+    files = ", ".join(f"{name} ({size / 1e6:,.1f} MB)" for name, size in exported.files.items())
+    console.result(described, table, *_loss(wanted, parity), f"{out}: {files}")
+
+
+def _row(alike: Parity) -> tuple[str, ...]:
+    """Batches of one kind."""
+    kind = alike.batches[0]
+    measured = f"{alike.logits_error:.1e} std", f"{alike.equal_pixels:.3%}", f"{100 * alike.mean_iou:.2f}"
+    return f"{len(alike.batches)} of {kind.batch}", f"{kind.height} × {kind.width}", *measured
+
+
+def _loss(wanted: Wanted, parity: Parity) -> list[str]:
+    """What a lower precision costs, in words."""
+    if wanted.precision == "fp32":
+        return []
+    count = sum(each.batch for each in parity.batches)
+    return [
+        f"{wanted.precision} costs: its masks have a mean IoU of {100 * parity.mean_iou:.2f} and an overall IoU of "
+        f"{100 * parity.overall_iou:.2f} with those of fp32, over {count} samples"
+    ]

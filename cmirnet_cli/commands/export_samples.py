@@ -1,0 +1,110 @@
+"""What `cmirnet export` compares and calibrates on: photographs with expressions, a prepared cache, or drawn scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from cmirnet_cli.export.samples import Sample, Samples
+
+DRAWN_SIZE = 480
+"""Pixels; the side of a drawn scene."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """Where samples come from, as typed.
+
+    Raises:
+        BadParameter: it is incomplete, contradictory, or too little for int8.
+    """
+
+    images: Sequence[str]
+    expressions: Sequence[str]
+    cache: Path | None
+    cache_split: str
+    int8: bool
+    calibrate: int
+
+    def __post_init__(self) -> None:
+        if self.cache and self.images:
+            raise typer.BadParameter("give --cache or --images, not both")
+        if bool(self.images) != bool(self.expressions):
+            raise typer.BadParameter("--images and -e belong together: photographs, and what is asked about them")
+        if self.int8 and not (self.cache or self.images):
+            raise typer.BadParameter("int8 is calibrated on your data: add --cache DIR, or --images DIR with -e TEXT")
+
+
+def samples_of(given: Given, size: int) -> Samples:
+    """The samples, evenly taken from all there are.
+
+    Args:
+        given: where they come from.
+        size: of the network's input.
+
+    Raises:
+        DataError: something named is missing or broken.
+        BadParameter: there are too few for int8.
+    """
+    from cmirnet_cli.export.samples import COMPARED, Samples, halves, spread
+
+    source, found = _found(given, size)
+    if not given.int8:
+        return Samples(source, tuple(load() for load in spread(found, COMPARED)))
+    if len(found) < 2:
+        raise typer.BadParameter("int8 needs at least two pairs of image and expression: one calibrates, the other measures")
+    calibrating, compared = halves(found, given.calibrate)
+    return Samples(source, tuple(load() for load in compared), tuple(load() for load in calibrating))
+
+
+def _found(given: Given, size: int) -> tuple[str, Sequence[Callable[[], Sample]]]:
+    """Where samples are, in words, and what reads each of them."""
+    if given.cache:
+        return _of_cache(given.cache, given.cache_split, size)
+    return _of_images(given.images, given.expressions) if given.images else _drawn()
+
+
+def _of_cache(root: Path, split: str, size: int) -> tuple[str, Sequence[Callable[[], Sample]]]:
+    from functools import partial
+
+    from cmirnet_cli.cache.find import find_cache
+    from cmirnet_cli.cache.reader import Cache
+    from cmirnet_cli.export.samples import Sample
+
+    cache = Cache.open(find_cache(root))
+
+    def load(row: int) -> Sample:
+        sample = cache.sample(row, 0, size)
+        return Sample(sample.image, sample.text)
+
+    return f"{cache.folder.name}, split {split}", [partial(load, row) for row in cache.referents(split).tolist()]
+
+
+def _of_images(images: Sequence[str], expressions: Sequence[str]) -> tuple[str, Sequence[Callable[[], Sample]]]:
+    from functools import partial
+
+    from cmirnet_cli.engine.photos import find_photos, read_photo
+    from cmirnet_cli.engine.questions import make_questions
+    from cmirnet_cli.export.samples import Sample
+
+    questions = make_questions(find_photos(images), expressions)
+    pairs = [(question.photo.path, text) for question in questions for text in question.expressions]
+
+    def load(path: Path, text: str) -> Sample:
+        return Sample(read_photo(path), text)
+
+    return f"{len(questions):,} photographs, {len(expressions):,} expressions", [partial(load, *pair) for pair in pairs]
+
+
+def _drawn() -> tuple[str, Sequence[Callable[[], Sample]]]:
+    from functools import partial
+
+    from cmirnet_cli.export.samples import COMPARED, Sample
+    from cmirnet_cli.refer.scenes import drawn_questions
+
+    return "drawn scenes", [partial(Sample, *question) for question in drawn_questions(COMPARED, DRAWN_SIZE)]

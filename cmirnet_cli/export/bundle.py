@@ -1,0 +1,140 @@
+"""Writes an exported bundle, which appears only when it has proved that it agrees with its weights.
+
+export.json        what it is, and how its input is prepared
+model.onnx         or text.onnx and vision.onnx, or model.pt2, or model.safetensors with config.json
+tokenizer files    tokenizer.json among them
+sample.npz         an input with the logits of the weights
+parity.json        the comparison
+README.md          how to run it, also without this program
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from cmirnet_cli import __version__
+from cmirnet_cli.batches.transforms import IMAGENET_MEAN, IMAGENET_STD
+from cmirnet_cli.durable import replaced_folder, sha256_of
+from cmirnet_cli.errors import ExportError, UsageError
+from cmirnet_cli.export.formats import require_libraries, write_model
+from cmirnet_cli.export.parity import PARITY_FILE, Parity
+from cmirnet_cli.export.preparing import resized
+from cmirnet_cli.export.readme import readme
+from cmirnet_cli.export.samples import Sample, Samples
+from cmirnet_cli.export.spec import SPEC_FILE, TOKENIZER_FILE, ExportSpec, Input, Origin, Wanted, holds_export
+from cmirnet_cli.export.verification import reference_logits, verify
+from cmirnet_cli.weights.bundle import Bundle
+
+SAMPLE_FILE = "sample.npz"
+README_FILE = "README.md"
+LIBRARIES = ("torch", "transformers", "tokenizers", "PIL")
+ONNX_LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class Source:
+    """The weights: as named, the sha256 of their file, and what loads them, anew each time."""
+
+    name: str
+    sha256: str
+    load: Callable[[], Bundle]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: graph file → bytes, and how it compares."""
+
+    files: dict[str, int]
+    parity: Parity
+
+
+def require_replaceable(folder: Path, *, overwrite: bool) -> None:
+    """Refuse to export to where something is: an export may be replaced with leave, anything else never.
+
+    Raises:
+        UsageError: something stands there that may not be replaced.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not holds_export(folder):
+        raise UsageError(f"{folder} exists already and is no exported bundle", hint="choose another place with --out")
+    if not overwrite:
+        raise UsageError(f"{folder} exists already", hint="choose another place with --out, or replace it with --overwrite")
+
+
+def export(
+    source: Source, target: Path, wanted: Wanted, samples: Samples, advance: Callable[[int], object] = lambda compared: None
+) -> Exported:
+    """Write a bundle, read it back, and compare it with freshly loaded weights; only then does it take its place.
+
+    Args:
+        source: the weights.
+        target: the bundle's folder; an export that is there already is replaced.
+        wanted: what to write.
+        samples: what it is compared and calibrated on.
+        advance: told how many samples were compared.
+
+    Raises:
+        ExportError: it does not agree, cannot be written, or needs packages that are not installed. Nothing is left behind.
+        WeightsError: the weights cannot be loaded.
+    """
+    require_libraries(wanted.format)
+    with replaced_folder(target, ExportError) as folder:
+        spec = write_bundle(source, folder, wanted, samples)
+        reference = source.load()
+        parity = verify(folder, reference, samples.compared, samples.source, advance)
+        _write_json(folder / PARITY_FILE, parity.described())
+        _write_sample(folder / SAMPLE_FILE, reference, samples.compared[0])
+        (folder / README_FILE).write_text(readme(spec, parity), encoding="utf-8")
+        return Exported({name: (folder / name).stat().st_size for name in spec.files}, parity)
+
+
+def write_bundle(source: Source, folder: Path, wanted: Wanted, samples: Samples) -> ExportSpec:
+    """Write all that a bundle is run with, not compared with anything yet, into an existing folder.
+
+    Raises:
+        ExportError: it cannot be written, or its tokenizer is no file.
+    """
+    bundle = source.load()
+    bundle.tokenizer.save_pretrained(folder)
+    if not (folder / TOKENIZER_FILE).is_file():
+        kind = type(bundle.tokenizer).__name__
+        raise ExportError(f"the tokenizer {kind} is Python code and cannot be exported", hint="use one that has a tokenizer.json")
+    prepared = Input(image_size=bundle.config.image_size, mean=IMAGENET_MEAN, std=IMAGENET_STD, tokens=bundle.config.tokens)
+    files = write_model(bundle, folder, wanted, prepared, samples.calibrating)
+    digests = {name: sha256_of(folder / name) for name in files}
+    spec = ExportSpec(**vars(wanted), input=prepared, origin=_origin(source, bundle, wanted), files=digests)
+    _write_json(folder / SPEC_FILE, spec.model_dump(mode="json"))
+    return spec
+
+
+def _origin(source: Source, bundle: Bundle, wanted: Wanted) -> Origin:
+    libraries = [*LIBRARIES, *(ONNX_LIBRARIES if wanted.format == "onnx" else ())]
+    return Origin(
+        weights=source.name,
+        sha256=source.sha256,
+        backbone=bundle.config.model.backbone,
+        dataset=bundle.config.dataset,
+        program=__version__,
+        libraries={name: import_module(name).__version__ for name in libraries},
+    )
+
+
+def _write_sample(path: Path, reference: Bundle, sample: Sample) -> None:
+    """The first sample as it goes in, and what the weights make of it."""
+    size = reference.config.image_size
+    pixels = resized(sample.pixels, size, size)[None]
+    image, sentence, logits = reference_logits(reference, pixels, [sample.sentence])
+    asked = np.array([sample.sentence])
+    ids, mask = sentence.ids, sentence.mask
+    np.savez_compressed(path, pixels=pixels, sentence=asked, image=image, input_ids=ids, attention_mask=mask, logits=logits)
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

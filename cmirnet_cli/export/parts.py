@@ -1,0 +1,87 @@
+"""The model as what becomes one graph file each: all of it, or text and vision apart.
+
+Legend: B batch, T tokens, D text width, H × W the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cmirnet_cli.export.exported import IDS, IMAGE, LOGITS, MASK, MODEL, TEXT, VISION, WORDS
+from cmirnet_cli.model.cmirnet import CMIRNet
+from cmirnet_cli.model.segmenter import ReferringModel
+from cmirnet_cli.weights.bundle import Bundle
+
+
+class Whole(nn.Module):
+    """Images and token ids to the logits of the finest head."""
+
+    def __init__(self, model: ReferringModel) -> None:
+        super().__init__()
+        self.vision = Vision(model.network)
+        self.text = Text(model)
+
+    def forward(self, image: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Image (B, 3, H, W), ids int64 (B, T), mask int64 (B, T) to logits (B, 2, H, W)."""
+        logits: Tensor = self.vision(image, self.text(input_ids, attention_mask), attention_mask)
+        return logits
+
+
+class Text(nn.Module):
+    """Token ids to words."""
+
+    def __init__(self, model: ReferringModel) -> None:
+        super().__init__()
+        self.encoder = model.text
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Ids and mask int64 (B, T) to words float (B, T, D)."""
+        words: Tensor = self.encoder(input_ids, attention_mask.bool())
+        return words
+
+
+class Vision(nn.Module):
+    """Images and words to the logits of the finest head."""
+
+    def __init__(self, network: CMIRNet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor, words: Tensor, attention_mask: Tensor) -> Tensor:
+        """Image (B, 3, H, W), words (B, T, D), mask int64 (B, T) to logits (B, 2, H, W)."""
+        logits: Tensor = self.network(image, words, attention_mask.bool(), words[:, 0], auxiliary=False).main
+        return logits
+
+
+@dataclass(frozen=True)
+class Part:
+    """What becomes one graph.
+
+    Attributes:
+        file: name of its ONNX file.
+        module: in eval mode.
+        inputs: name → an example, a batch of two.
+        output: its name.
+    """
+
+    file: str
+    module: nn.Module
+    inputs: Mapping[str, Tensor]
+    output: str
+
+
+def parts_of(bundle: Bundle, *, split: bool) -> list[Part]:
+    """The parts of a model, whose text encoder is set to attention written out in plain operators."""
+    model, size, tokens = bundle.model.eval(), bundle.config.image_size, bundle.config.tokens
+    model.text.encoder.set_attn_implementation("eager")
+    sentence = {IDS: torch.zeros(2, tokens, dtype=torch.int64), MASK: torch.ones(2, tokens, dtype=torch.int64)}
+    image = {IMAGE: torch.zeros(2, 3, size, size)}
+    if not split:
+        return [Part(MODEL, Whole(model).eval(), image | sentence, LOGITS)]
+    words = {WORDS: torch.zeros(2, tokens, bundle.config.model.text_width)}
+    text = Part(TEXT, Text(model).eval(), sentence, WORDS)
+    return [text, Part(VISION, Vision(model.network).eval(), image | words | {MASK: sentence[MASK]}, LOGITS)]

@@ -1,0 +1,92 @@
+"""The README.md of an exported bundle: what it is, and how to run it without this program."""
+
+from __future__ import annotations
+
+import json
+
+from cmirnet_cli.export.exported import MODEL, TEXT, VISION
+from cmirnet_cli.export.parity import Parity
+from cmirnet_cli.export.spec import ExportSpec, Format
+
+_TEMPLATE = """# {backbone} as {format}, {precision}
+
+Referring image segmentation: an image and a sentence go in, the mask of what the sentence refers to comes out. Exported from
+`{weights}` (sha256 {digest}…) by cmirnet {program}.
+
+Compared with freshly loaded fp32 weights on {count} samples ({samples}): {equal:.3%} of the masks' pixels are equal, the mean IoU of the
+masks is {iou:.4f}, and logits differ by at most {error:.2g} of their standard deviation. `parity.json` has the details.
+
+## Input and output
+
+| name | what |
+|---|---|
+| `image` | float32 (B, 3, {sides}): RGB, resized to {size} × {size} (PIL's bilinear filter, aspect not kept), by 255, less mean, by std |
+| `input_ids` | int64 (B, {tokens}): ids with special tokens, cut to {tokens}, padded with {pad} |
+| `attention_mask` | int64 (B, {tokens}): 1 on real tokens, else 0 |
+| `logits` | float32 (B, 2, {sides}): the referent is where class 1 wins; enlarge them bilinearly to the image's size before comparing |
+
+Mean and std are {mean} and {std}. `export.json` says all of this to programs; `sample.npz` holds an input with the logits of the weights.
+
+## Use
+
+{use}
+"""
+
+_COMMANDS = """    cmirnet predict BUNDLE photo.jpg -e "the red cup"
+    cmirnet eval BUNDLE --cache CACHE
+"""
+
+_PYTHON = """```python
+import json
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+from tokenizers import Tokenizer
+
+spec = json.load(open("export.json"))["input"]
+picture = Image.open("photo.jpg").convert("RGB").resize((spec["image_size"],) * 2, Image.Resampling.BILINEAR)
+image = (np.asarray(picture, np.float32) / 255 - np.float32(spec["mean"])) / np.float32(spec["std"])
+found = Tokenizer.from_file("tokenizer.json").encode("the red cup").ids[: spec["tokens"]]
+ids = np.array([found + [spec["pad"]] * (spec["tokens"] - len(found))])
+mask = (np.arange(spec["tokens"]) < len(found)).astype(np.int64)[None]
+{run}
+referent = logits[0, 1] > logits[0, 0]
+```
+"""
+
+_WHOLE = """session = onnxruntime.InferenceSession("{MODEL}")
+inputs = {{"image": image.transpose(2, 0, 1)[None], "input_ids": ids, "attention_mask": mask}}
+(logits,) = session.run(None, inputs)"""
+
+_SPLIT = """(words,) = onnxruntime.InferenceSession("{TEXT}").run(None, {{"input_ids": ids, "attention_mask": mask}})
+inputs = {{"image": image.transpose(2, 0, 1)[None], "words": words, "attention_mask": mask}}
+(logits,) = onnxruntime.InferenceSession("{VISION}").run(None, inputs)"""
+
+_PROGRAM = """```python
+import torch
+
+module = torch.export.load("model.pt2").module()  # called with image, input_ids, attention_mask
+```
+"""
+
+_FOLDER = "This is a weights folder: every command takes it as WEIGHTS.\n"
+
+
+def readme(spec: ExportSpec, parity: Parity) -> str:
+    """Its text."""
+    given, origin = spec.input, spec.origin
+    return _TEMPLATE.format(
+        **{"backbone": origin.backbone, "format": spec.format, "precision": spec.precision, "weights": origin.weights},
+        **{"digest": origin.sha256[:12], "program": origin.program, "samples": parity.samples},
+        **{"count": sum(each.batch for each in parity.batches), "equal": parity.equal_pixels, "iou": parity.mean_iou},
+        **{"error": parity.logits_error, "size": given.image_size, "tokens": given.tokens, "pad": given.pad},
+        **{"sides": "H, W" if spec.dynamic_size else f"{given.image_size}, {given.image_size}"},
+        **{"mean": json.dumps(given.mean), "std": json.dumps(given.std), "use": _use(spec.format, split=spec.split)},
+    )
+
+
+def _use(format: Format, *, split: bool) -> str:
+    if format == "onnx":
+        return f"{_COMMANDS}\n{_PYTHON.format(run=(_SPLIT if split else _WHOLE).format(MODEL=MODEL, TEXT=TEXT, VISION=VISION))}"
+    return _PROGRAM if format == "torch" else _FOLDER

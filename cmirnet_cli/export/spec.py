@@ -1,0 +1,140 @@
+"""`export.json`: what an exported bundle is, and how its input is prepared."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from cmirnet_cli.durable import sha256_of
+from cmirnet_cli.errors import ExportError
+
+SCHEMA_VERSION = 1
+SPEC_FILE = "export.json"
+TOKENIZER_FILE = "tokenizer.json"
+AGAIN = "the bundle was changed or damaged; copy it anew, or export the weights again"
+
+Format = Literal["onnx", "torch", "safetensors"]
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be written; the fields are those of `ExportSpec`."""
+
+    format: Format
+    precision: Precision = "fp32"
+    split: bool = False
+    dynamic_size: bool = False
+
+
+class Origin(BaseModel):
+    """What was exported, and with what.
+
+    Attributes:
+        weights: as named on the command line.
+        sha256: of `model.safetensors`.
+        backbone: of the network.
+        dataset: what the weights were trained on, as `<dataset>-<split_by>`; empty where that is not known.
+        program: version of this program.
+        libraries: name → version of those that took part.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weights: str
+    sha256: str
+    backbone: str
+    dataset: str
+    program: str
+    libraries: dict[str, str]
+
+
+class Input(BaseModel):
+    """How images and sentences are prepared.
+
+    Attributes:
+        image_size: side in pixels that an RGB image is resized to, its aspect not kept.
+        resize: PIL's filter.
+        mean: subtracted from values of 0 to 1, per channel.
+        std: divided by after that.
+        tokens: a sentence is encoded with special tokens, cut to so many ids, and padded to as many.
+        pad: the id that it is padded with.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image_size: int
+    resize: Literal["bilinear"] = "bilinear"
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    tokens: int
+    pad: int = 0
+
+
+class ExportSpec(BaseModel):
+    """All of `export.json`.
+
+    Attributes:
+        schema_version: of this file.
+        format: of the graph files.
+        precision: of their arithmetic.
+        split: whether text and vision are two graphs.
+        dynamic_size: whether they take any height and width that are multiples of 32.
+        input: how it is prepared.
+        origin: where it comes from.
+        files: graph file → sha256.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: int = SCHEMA_VERSION
+    format: Format
+    precision: Precision
+    split: bool
+    dynamic_size: bool
+    input: Input
+    origin: Origin
+    files: dict[str, str]
+
+
+def holds_export(folder: Path) -> bool:
+    """Whether a folder is an exported bundle, of whatever format."""
+    return (folder / SPEC_FILE).is_file()
+
+
+def read_spec(folder: Path) -> ExportSpec:
+    """What a bundle says of itself.
+
+    Raises:
+        ExportError: `export.json` is missing, damaged or of another schema version.
+    """
+    path = folder / SPEC_FILE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if version != SCHEMA_VERSION:
+            raise ExportError(f"{path} has schema version {version!r}, this program reads {SCHEMA_VERSION}", hint=AGAIN)
+        return ExportSpec.model_validate(data)
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
+        raise ExportError(f"{path} cannot be read: {error}", hint=AGAIN) from error
+
+
+def require_whole(folder: Path, spec: ExportSpec) -> None:
+    """Compare every graph file with its digest.
+
+    Raises:
+        ExportError: one is missing, or is not what was written.
+    """
+    for name, digest in spec.files.items():
+        path = folder / name
+        if not path.is_file() or sha256_of(path) != digest:
+            raise ExportError(f"{path} is not the file that was exported", hint=AGAIN)
+
+
+def fingerprint(folder: Path) -> str:
+    """The sha256 of `export.json`, which holds those of the graph files: it names a bundle in results."""
+    return sha256_of(folder / SPEC_FILE)

@@ -1,0 +1,270 @@
+"""`cmirnet export`: what a bundle holds, what is proved about it, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from PIL import Image
+from tokenizers import Tokenizer
+
+from cmirnet_cli.weights.source import load_weights
+
+Call = Callable[..., Any]
+BUNDLE = {"export.json", "parity.json", "sample.npz", "README.md", "tokenizer.json"}
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def spec(bundle: Path) -> dict[str, Any]:
+    return json.loads((bundle / "export.json").read_text())
+
+
+def parity(bundle: Path) -> dict[str, Any]:
+    return json.loads((bundle / "parity.json").read_text())
+
+
+def random_inputs(batch: int, height: int, width: int) -> dict[str, np.ndarray]:
+    """For one graph; the second half of the sentences is padding."""
+    rng = np.random.default_rng(batch + height + width)
+    mask = np.repeat(np.arange(20)[None] < 10, batch, axis=0).astype(np.int64)
+    image = rng.standard_normal((batch, 3, height, width)).astype(np.float32)
+    return {"image": image, "input_ids": rng.integers(4, 8, (batch, 20)) * mask, "attention_mask": mask}
+
+
+def logits_of(weights: Path, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    """What the weights themselves make of it."""
+    image, ids, mask = (torch.from_numpy(inputs[name]) for name in ("image", "input_ids", "attention_mask"))
+    with torch.inference_mode():
+        return load_weights(str(weights)).model(image, ids, mask.bool()).main.numpy()
+
+
+def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
+    assert np.abs(found - expected).max() < 1e-3 * expected.std()
+
+
+def test_a_bundle_holds_all_that_it_is_run_with(onnx_bundle: Path):
+    assert names(onnx_bundle) >= BUNDLE | {"model.onnx"}
+    said = spec(onnx_bundle)
+    assert (said["format"], said["precision"], said["split"], said["dynamic_size"]) == ("onnx", "fp32", False, False)
+    assert said["input"]["image_size"] == 64
+    assert said["input"]["tokens"] == 20
+
+
+def test_parity_was_proved_on_photographs_in_batches_of_one_and_of_three(onnx_bundle: Path):
+    said = parity(onnx_bundle)
+    assert said["samples"] == "12 photographs, 2 expressions"
+    assert said["provider"] == "CPUExecutionProvider"
+    assert [batch["batch"] for batch in said["batches"]] == [1, 3]
+    assert said["logits_error"] < 1e-3
+    assert said["equal_pixels"] >= 0.999
+
+
+def test_a_graph_is_valid_and_of_the_standard_operators(onnx_bundle: Path):
+    model = onnx.load(onnx_bundle / "model.onnx")
+    onnx.checker.check_model(model, full_check=True)
+    assert {(each.domain, each.version) for each in model.opset_import} == {("", 20)}
+    assert not model.functions
+
+
+def test_no_path_of_the_machine_that_wrote_it_is_in_a_graph(onnx_bundle: Path):
+    content = (onnx_bundle / "model.onnx").read_bytes()
+    assert str(Path(__file__).resolve().parents[3]).encode() not in content
+    assert b"site-packages" not in content
+
+
+@pytest.mark.parametrize("batch", [1, 2, 5])
+def test_a_graph_takes_batches_of_any_size(weights: Path, onnx_bundle: Path, batch: int):
+    inputs = random_inputs(batch, 64, 64)
+    (found,) = onnxruntime.InferenceSession(onnx_bundle / "model.onnx").run(None, inputs)
+    assert_close(found, logits_of(weights, inputs))
+
+
+def test_the_sample_runs_through_the_graph_to_the_logits_of_the_weights(weights: Path, onnx_bundle: Path):
+    sample = np.load(onnx_bundle / "sample.npz")
+    inputs = {name: sample[name] for name in ("image", "input_ids", "attention_mask")}
+    (found,) = onnxruntime.InferenceSession(onnx_bundle / "model.onnx").run(None, inputs)
+    assert_close(found, sample["logits"])
+    assert_close(sample["logits"], logits_of(weights, inputs))
+
+
+def test_the_python_of_the_readme_runs_without_this_program(onnx_bundle: Path, pictures: Path, tmp_path: Path):
+    shutil.copytree(onnx_bundle, tmp_path / "bundle")
+    shutil.copy(next(pictures.iterdir()), tmp_path / "bundle" / "photo.jpg")
+    code = (tmp_path / "bundle" / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    ask = "\nimport sys\nprint(referent.shape, any(name in sys.modules for name in ('torch', 'cmirnet_cli')))"
+    done = subprocess.run([sys.executable, "-c", code + ask], cwd=tmp_path / "bundle", capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[0] == "(64, 64) False"
+
+
+@pytest.mark.slow
+def test_int8_prints_what_it_costs_and_measures_it_on_other_pairs_than_it_was_calibrated_on(
+    cmirnet: Call, weights: Path, asked: list[str], tmp_path: Path
+):
+    outcome = cmirnet("export", weights, "--precision", "int8", "--calibrate", "4", *asked, "--out", tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    said = parity(tmp_path / "out")
+    assert f"int8 costs: its masks have a mean IoU of {100 * said['mean_iou']:.2f}" in outcome.out
+    assert 0.5 < said["mean_iou"] < 1
+    kinds = {node.op_type for node in onnx.load(tmp_path / "out" / "model.onnx").graph.node}
+    assert kinds >= {"QuantizeLinear", "DequantizeLinear"}
+
+
+def test_two_graphs_let_one_sentence_serve_many_images(weights: Path, int8_bundle: Path):
+    assert names(int8_bundle) >= BUNDLE | {"text.onnx", "vision.onnx"}
+    inputs = random_inputs(3, 64, 64)
+    text = onnxruntime.InferenceSession(int8_bundle / "text.onnx")
+    vision = onnxruntime.InferenceSession(int8_bundle / "vision.onnx")
+    (words,) = text.run(None, {name: inputs[name][:1] for name in ("input_ids", "attention_mask")})
+    shared = {"words": np.repeat(words, 3, axis=0), "attention_mask": np.repeat(inputs["attention_mask"][:1], 3, axis=0)}
+    (found,) = vision.run(None, {"image": inputs["image"], **shared})
+    expected = logits_of(weights, {**inputs, "input_ids": np.repeat(inputs["input_ids"][:1], 3, axis=0)})
+    assert np.abs(found - expected).mean() < 0.2 * expected.std()
+
+
+@pytest.mark.slow
+def test_fp16_halves_the_file_and_says_what_it_costs(cmirnet: Call, weights: Path, onnx_bundle: Path, asked: list[str], tmp_path: Path):
+    outcome = cmirnet("export", weights, "--precision", "fp16", *asked, "--out", tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+    assert "fp16 costs: its masks have a mean IoU of" in outcome.out
+    sizes = [(folder / "model.onnx").stat().st_size for folder in (tmp_path / "out", onnx_bundle)]
+    assert sizes[0] < 0.6 * sizes[1]
+    assert parity(tmp_path / "out")["equal_pixels"] >= 0.995
+
+
+@pytest.mark.slow
+def test_a_torch_program_computes_what_its_weights_compute(cmirnet: Call, weights: Path, tmp_path: Path):
+    outcome = cmirnet("export", weights, "--format", "torch", "--out", tmp_path / "out", "--json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.data["parity"]["samples"] == "drawn scenes"
+    inputs = random_inputs(5, 64, 64)
+    program = torch.export.load(tmp_path / "out" / "model.pt2").module()
+    with torch.inference_mode():
+        found = program(*map(torch.from_numpy, inputs.values())).numpy()
+    assert_close(found, logits_of(weights, inputs))
+
+
+def test_safetensors_are_weights_that_every_command_takes(cmirnet: Call, weights: Path, pictures: Path, tmp_path: Path):
+    outcome = cmirnet("export", weights, "--format", "safetensors", "--out", tmp_path / "out", "--json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.data["parity"]["logits_error"] < 1e-4
+    photo = next(pictures.iterdir())
+    assert cmirnet("predict", tmp_path / "out", photo, "-e", "the red cup", "-o", tmp_path / "masks", "--rewrites", "none").code == 0
+
+
+def test_what_is_compared_may_come_from_a_cache(cmirnet: Call, weights: Path, prepared_scenes: Any, tmp_path: Path):
+    cache = prepared_scenes(64, train=2, val=3)
+    words = ["--format", "safetensors", "--cache", cache, "--out", tmp_path / "out"]
+    outcome = cmirnet("export", weights, *words, "--json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.data["parity"]["samples"] == "scenes-demo, split val"
+
+
+def test_what_stands_there_is_replaced_with_leave_only(cmirnet: Call, weights: Path, tmp_path: Path):
+    words = ["export", weights, "--format", "safetensors", "--out", tmp_path / "out"]
+    assert cmirnet(*words).code == 0
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    refused = cmirnet(*words)
+    assert refused.code == 2
+    assert "--overwrite" in refused.err
+    assert {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == before
+    assert cmirnet(*words, "--overwrite").code == 0
+    assert names(tmp_path) == {"out"}
+
+
+def test_a_folder_of_something_else_is_never_replaced(cmirnet: Call, weights: Path, tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("mine")
+    refused = cmirnet("export", weights, "--format", "safetensors", "--out", tmp_path, "--overwrite")
+    assert refused.code == 2
+    assert "is no exported bundle" in refused.err
+    assert names(tmp_path) == {"notes.txt"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--format", "torch", "--precision", "fp16"], "are for --format onnx"),
+        (["--format", "safetensors", "--split"], "are for --format onnx"),
+        (["--format", "safetensors", "--dynamic-size"], "--dynamic-size is for graphs"),
+        (["--precision", "int8"], "int8 is calibrated on your data"),
+        (["--images", "."], "belong together"),
+        (["--cache", ".", "--images", ".", "-e", "x"], "not both"),
+    ],
+)
+def test_options_that_contradict_each_other_are_refused_first(cmirnet: Call, weights: Path, tmp_path: Path, words: list[str], said: str):
+    refused = cmirnet("export", weights, *words, "--out", tmp_path / "out")
+    assert refused.code == 2
+    assert said in " ".join(refused.err.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_swin_trunk_has_one_size(cmirnet: Call, swin_weights: Path, tmp_path: Path):
+    refused = cmirnet("export", swin_weights, "--dynamic-size", "--format", "torch", "--out", tmp_path / "out")
+    assert refused.code == 2
+    assert "windows of a Swin trunk" in refused.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_graph_of_any_size_takes_every_multiple_of_32(cmirnet: Call, weights: Path, asked: list[str], tmp_path: Path):
+    outcome = cmirnet("export", weights, "--dynamic-size", *asked, "--out", tmp_path / "out", "--json")
+    assert outcome.code == 0, outcome.err
+    assert [(each["height"], each["width"]) for each in outcome.data["parity"]["batches"]] == [(64, 64), (64, 64), (128, 96), (64, 96)]
+    session = onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx")
+    for batch, height, width in ((1, 64, 160), (2, 128, 96), (1, 224, 192)):
+        inputs = random_inputs(batch, height, width)
+        assert_close(session.run(None, inputs)[0], logits_of(weights, inputs))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_a_swin_trunk_is_exported_in_less_than_fp32(cmirnet: Call, swin_weights: Path, asked: list[str], tmp_path: Path, precision: str):
+    outcome = cmirnet("export", swin_weights, "--precision", precision, *asked, "--out", tmp_path / "out")
+    assert outcome.code == 0, outcome.err
+
+
+def test_int8_needs_two_pairs(cmirnet: Call, weights: Path, pictures: Path, tmp_path: Path):
+    words = ["--precision", "int8", "--images", next(pictures.iterdir()), "-e", "the red cup"]
+    refused = cmirnet("export", weights, *words, "--out", tmp_path / "out")
+    assert refused.code == 2
+    assert "at least two pairs" in refused.err
+
+
+def test_weights_that_are_missing_are_an_error_of_weights(cmirnet: Call, tmp_path: Path):
+    assert cmirnet("export", tmp_path / "nothing", "--out", tmp_path / "out").code == 4
+
+
+def test_a_package_that_is_missing_is_named_with_how_to_get_it(weights: Path, tmp_path: Path):
+    code = "import sys; sys.modules['onnxscript'] = None; from cmirnet_cli.app import run; sys.exit(run(sys.argv[1:]))"
+    words = ["export", weights, "--out", tmp_path / "out"]
+    done = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, check=False)
+    assert done.returncode == 5
+    assert "onnxscript" in done.stderr
+    assert "cmirnet[export]" in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_tokenizer_of_a_bundle_reads_as_the_weights_tokenizer_does(weights: Path, onnx_bundle: Path):
+    texts = ["the red cup", "left person", "something else"]
+    own, theirs = Tokenizer.from_file(str(onnx_bundle / "tokenizer.json")), load_weights(str(weights)).tokenizer
+    assert [own.encode(text).ids for text in texts] == [theirs.encode(text) for text in texts]
+
+
+def test_a_picture_is_prepared_as_export_json_says(onnx_bundle: Path):
+    """By hand, with PIL and NumPy alone."""
+    given, sample = spec(onnx_bundle)["input"], np.load(onnx_bundle / "sample.npz")
+    picture = Image.fromarray(sample["pixels"][0])
+    by_hand = (np.asarray(picture, np.float64) / 255 - given["mean"]) / given["std"]
+    assert np.allclose(sample["image"][0], by_hand.transpose(2, 0, 1), atol=1e-5)

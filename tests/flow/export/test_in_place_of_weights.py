@@ -1,0 +1,228 @@
+"""`cmirnet predict` and `cmirnet eval` with an exported bundle in the place of weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+
+Call = Callable[..., Any]
+ASKED = ("-e", "the red cup", "-e", "left person")
+CPU = ("--device", "cpu")
+
+WITHOUT_TORCH = """
+import sys
+from cmirnet_cli.app import run
+code = run(sys.argv[1:])
+print(code, sorted({"torch", "torchvision", "timm", "transformers", "accelerate", "onnx"} & set(sys.modules)), file=sys.stderr)
+"""
+
+
+def masks(folder: Path) -> dict[str, np.ndarray]:
+    return {path.name: np.asarray(Image.open(path)) > 0 for path in (folder / "masks").iterdir()}
+
+
+def scores(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "scores.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def scenes(prepared_scenes: Any) -> Path:
+    """A cache of drawn scenes."""
+    made: Path = prepared_scenes(64, train=2, val=6)
+    return made
+
+
+def test_masks_of_a_bundle_are_those_of_its_weights(cmirnet: Call, weights: Path, onnx_bundle: Path, pictures: Path, tmp_path: Path):
+    for name, source in (("weights", weights), ("bundle", onnx_bundle)):
+        outcome = cmirnet("predict", source, pictures, *ASKED, "-o", tmp_path / name, *CPU)
+        assert outcome.code == 0, outcome.err
+    ours, theirs = masks(tmp_path / "bundle"), masks(tmp_path / "weights")
+    assert ours.keys() == theirs.keys()
+    assert len(ours) == 24
+    assert np.mean([np.mean(ours[name] == theirs[name]) for name in ours]) > 0.9999
+    assert 0.05 < np.mean([mask.mean() for mask in ours.values()]) < 0.95
+
+
+def test_soft_masks_of_a_bundle_are_those_of_its_weights(cmirnet: Call, weights: Path, onnx_bundle: Path, pictures: Path, tmp_path: Path):
+    photo = next(pictures.iterdir())
+    found = []
+    for name, source in (("weights", weights), ("bundle", onnx_bundle)):
+        assert cmirnet("predict", source, photo, *ASKED, "--soft", "-o", tmp_path / name, *CPU).code == 0
+        (file, _) = sorted((tmp_path / name / "probabilities").iterdir())
+        found.append(np.asarray(Image.open(file)).astype(int))
+    assert np.abs(found[0] - found[1]).max() <= 1
+
+
+def test_predicting_from_a_bundle_imports_no_torch(int8_bundle: Path, pictures: Path, tmp_path: Path):
+    photo = next(pictures.iterdir())
+    words = [
+        "predict",
+        int8_bundle,
+        photo,
+        *ASKED,
+        "--overlay",
+        "--gallery",
+        "--coco",
+        tmp_path / "coco.json",
+        "-o",
+        tmp_path / "out",
+        *CPU,
+    ]
+    done = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *map(str, words)], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "0 []"
+    assert len(masks(tmp_path / "out")) == 2
+
+
+def test_expressions_that_a_graph_cuts_are_named(cmirnet: Call, onnx_bundle: Path, pictures: Path, tmp_path: Path):
+    outcome = cmirnet("predict", onnx_bundle, next(pictures.iterdir()), "-e", "cup " * 30, "-o", tmp_path / "out", *CPU)
+    assert outcome.code == 0
+    assert "cut at 20 tokens" in outcome.err
+
+
+@pytest.mark.parametrize("bundle", ["onnx_bundle", "int8_bundle"])
+def test_an_earlier_run_is_continued_with_the_same_bundle_only(
+    cmirnet: Call, request: pytest.FixtureRequest, weights: Path, pictures: Path, tmp_path: Path, bundle: str
+):
+    words = pictures, "-e", "the red cup", "-o", tmp_path / "out", *CPU
+    source = request.getfixturevalue(bundle)
+    assert cmirnet("predict", source, *words).code == 0
+    again = cmirnet("predict", source, *words, "--skip-existing", "--json")
+    assert again.data["skipped"] == 12
+    assert cmirnet("predict", weights, *words, "--skip-existing").code == 2
+
+
+def test_scores_of_a_bundle_are_those_of_its_weights(cmirnet: Call, weights: Path, onnx_bundle: Path, scenes: Path, tmp_path: Path):
+    for name, source in (("weights", weights), ("bundle", onnx_bundle)):
+        outcome = cmirnet("eval", source, "--cache", scenes, "--split", "val", "--out", tmp_path / name, *CPU)
+        assert outcome.code == 0, outcome.err
+    ours, theirs = scores(tmp_path / "bundle"), scores(tmp_path / "weights")
+    assert ours["data"] == theirs["data"]
+    for protocol in ("paper", "original"):
+        for name in ("overall_iou", "mean_iou"):
+            assert ours["splits"]["val"][protocol][name] == pytest.approx(theirs["splits"]["val"][protocol][name], abs=0.02)
+
+
+def test_two_graphs_in_int8_score_near_their_weights_and_say_that_they_are_int8(
+    cmirnet: Call, weights: Path, int8_bundle: Path, scenes: Path
+):
+    words = "--cache", scenes, "--batch-size", 3, "--json", *CPU
+    found, expected = (cmirnet("eval", source, *words) for source in (int8_bundle, weights))
+    assert found.code == 0, found.err
+    assert found.data["settings"].items() >= {"precision": "int8", "rewrites": [], "image_size": 64}.items()
+    scored, others = (outcome.data["splits"]["val"]["paper"]["mean_iou"] for outcome in (found, expected))
+    assert 0 < abs(scored - others) < 5
+
+
+def test_a_bundle_is_compared_with_its_weights(cmirnet: Call, weights: Path, onnx_bundle: Path, scenes: Path):
+    outcome = cmirnet("eval", onnx_bundle, "--cache", scenes, "--compare", weights, "--json", *CPU)
+    assert outcome.code == 0, outcome.err
+    assert outcome.data["comparison"]["with"]["source"] == str(weights)
+
+
+def test_a_bundle_knows_the_data_its_weights_were_trained_on(onnx_bundle: Path):
+    assert json.loads((onnx_bundle / "export.json").read_text())["origin"]["dataset"] == "made"
+
+
+@pytest.mark.parametrize("words", [["--precision", "bf16"], ["--rewrites", "none"], ["--rewrites", "winograd"]])
+def test_how_a_bundle_is_computed_was_fixed_when_it_was_exported(
+    cmirnet: Call, onnx_bundle: Path, scenes: Path, pictures: Path, tmp_path: Path, words: list[str]
+):
+    evaluated = cmirnet("eval", onnx_bundle, "--cache", scenes, *words)
+    predicted = cmirnet("predict", onnx_bundle, pictures, "-e", "the red cup", "-o", tmp_path / "out", *words)
+    for refused in (evaluated, predicted):
+        assert refused.code == 2
+        assert "is an exported bundle, whose arithmetic is fixed" in " ".join(refused.err.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_program_of_torch_is_refused_with_what_to_do(cmirnet: Call, onnx_bundle: Path, pictures: Path, tmp_path: Path):
+    bundle = shutil.copytree(onnx_bundle, tmp_path / "bundle")
+    said = json.loads((bundle / "export.json").read_text())
+    (bundle / "export.json").write_text(json.dumps({**said, "format": "torch"}))
+    refused = cmirnet("predict", bundle, pictures, "-e", "the red cup", "-o", tmp_path / "out")
+    assert refused.code == 5
+    assert "--format onnx" in refused.err
+
+
+def overwritten(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        (lambda bundle: overwritten(bundle / "model.onnx"), "model.onnx"),
+        (lambda bundle: (bundle / "model.onnx").unlink(), "model.onnx"),
+        (lambda bundle: (bundle / "tokenizer.json").unlink(), "tokenizer.json"),
+        (lambda bundle: (bundle / "export.json").write_text("{}"), "export.json"),
+        (lambda bundle: (bundle / "export.json").write_text("nonsense"), "export.json"),
+    ],
+)
+@pytest.mark.parametrize("command", ["predict", "eval"])
+def test_a_damaged_bundle_is_refused_by_the_name_of_the_file(
+    cmirnet: Call,
+    onnx_bundle: Path,
+    scenes: Path,
+    pictures: Path,
+    tmp_path: Path,
+    damage: Callable[[Path], object],
+    named: str,
+    command: str,
+):
+    bundle = shutil.copytree(onnx_bundle, tmp_path / "bundle")
+    damage(bundle)
+    words = [pictures, "-e", "the red cup", "-o", tmp_path / "out"] if command == "predict" else ["--cache", scenes]
+    refused = cmirnet(command, bundle, *words, *CPU)
+    assert refused.code == 5
+    assert named in refused.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_graph_that_onnx_runtime_cannot_read_is_refused_though_its_digest_is_right(
+    cmirnet: Call, onnx_bundle: Path, pictures: Path, tmp_path: Path
+):
+    bundle = shutil.copytree(onnx_bundle, tmp_path / "bundle")
+    model = onnx.load(bundle / "model.onnx")
+    model.graph.node[5].op_type = "NoSuchOperator"
+    onnx.save(model, bundle / "model.onnx")
+    stamp(bundle)
+    refused = cmirnet("predict", bundle, pictures, "-e", "the red cup", "-o", tmp_path / "out", *CPU)
+    assert refused.code == 5
+    assert "ONNX Runtime cannot load" in refused.err
+
+
+def stamp(bundle: Path) -> None:
+    from cmirnet_cli.durable import sha256_of
+
+    said = json.loads((bundle / "export.json").read_text())
+    said["files"] = {name: sha256_of(bundle / name) for name in said["files"]}
+    (bundle / "export.json").write_text(json.dumps(said))
+
+
+def test_a_bundle_is_timed_beside_its_weights(cmirnet: Call, weights: Path, onnx_bundle: Path, int8_bundle: Path, pictures: Path):
+    bundles = ["--exported", onnx_bundle, "--exported", int8_bundle]
+    words = ["--images", pictures, "--count", 2, "--rounds", 1, "-e", "the red cup", "--json", *CPU]
+    outcome = cmirnet("benchmark", "infer", weights, *bundles, *words)
+    assert outcome.code == 0, outcome.err
+    fp32, int8 = (outcome.data["ways"][str(bundle)] for bundle in (onnx_bundle, int8_bundle))
+    assert fp32["agreement"]["error"] < 1e-3
+    assert 1e-3 < int8["agreement"]["error"] < 1
+    assert fp32["expressions_per_second"] > 0
+
+
+def test_a_bundle_of_other_weights_is_not_timed(cmirnet: Call, swin_weights: Path, onnx_bundle: Path):
+    refused = cmirnet("benchmark", "infer", swin_weights, "--exported", onnx_bundle, *CPU)
+    assert refused.code == 2
+    assert "was not exported from" in refused.err

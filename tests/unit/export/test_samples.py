@@ -1,0 +1,23 @@
+"""Which samples are taken."""
+
+from __future__ import annotations
+
+import pytest
+
+from cmirnet_cli.export.samples import halves, spread
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, [0]), (2, [0, 5]), (5, [0, 2, 4, 6, 8]), (10, list(range(10))), (99, list(range(10)))])
+def test_samples_are_taken_evenly_from_all(count: int, expected: list[int]):
+    assert spread(range(10), count) == expected
+
+
+def test_nothing_is_taken_from_nothing():
+    assert spread([], 4) == []
+
+
+def test_no_sample_calibrates_and_measures():
+    calibrating, measuring = halves(range(100), 8)
+    assert len(calibrating) == len(measuring) == 8
+    assert not {*calibrating} & {*measuring}
+    assert halves(range(3), 32) == ([0, 2], [1])
