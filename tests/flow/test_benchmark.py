@@ -148,6 +148,38 @@ def test_text_says_what_share_the_encoder_has(cmirnet: Cmirnet):
     assert (found["backbone"], found["size"], found["sentences"]) == ("resnet-nano", 64, 2)
 
 
+def test_train_takes_the_same_first_steps_in_every_way(cmirnet: Cmirnet):
+    found = cmirnet("benchmark", "train", "--backbone", "resnet-nano", "--size", "64", "--steps", "2", "--device", "cpu", "--json").data
+    ways = found["ways"]
+    assert list(ways) == ["plain", "bf16", "recomputing", "frozen text"]
+    plain = ways["plain"]["losses"]
+    assert len(plain) == 2
+    assert ways["recomputing"]["losses"] == pytest.approx(plain, rel=1e-5)
+    assert ways["frozen text"]["losses"][0] == pytest.approx(plain[0], rel=1e-5)
+    for way in ways.values():
+        assert way["losses_within"] == pytest.approx(max(abs(ours / theirs - 1) for ours, theirs in zip(way["losses"], plain, strict=True)))
+        assert way["times_faster_than_plain"] == pytest.approx(ways["plain"]["ms_per_sentence"]["median"] / way["ms_per_sentence"]["median"])
+        assert way["peak_memory_mib"] > 1
+
+
+def test_growth_measures_every_load_and_draws_it(cmirnet: Cmirnet, tmp_path: Path):
+    picture = tmp_path / "growth.png"
+    words = "benchmark growth --backbone resnet-nano --size 64 --size 96 --count 1 --count 2 --base 64 --rounds 1 --device cpu --json".split()
+    grown = cmirnet(*words, "--plot", picture).data["grown"]
+    assert {name: [each[name] for each in loads] for name, loads in grown.items()} == {
+        "size": [64, 96],
+        "batch": [1, 2],
+        "expressions": [1, 2],
+        "images": [1, 2],
+    }
+    same = [grown["size"][0], *(grown[name][0] for name in ("batch", "expressions", "images"))]
+    assert len({each["ms"]["median"] for each in same}) == 1  # one load, measured once
+    assert all(each["peak_memory_mib"] > 1 for loads in grown.values() for each in loads)
+    with Image.open(picture) as drawn:
+        assert drawn.format == "PNG"
+        assert len(drawn.getcolors(1 << 20)) > 10
+
+
 @pytest.mark.slow
 def test_scale_measures_every_step_of_a_data_set_of_refcocos_proportions(cmirnet: Cmirnet, tmp_path: Path):
     outcome = cmirnet("benchmark", "scale", "--fraction", "0.001", "--out", tmp_path, "--json")
