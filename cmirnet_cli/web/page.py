@@ -49,7 +49,8 @@ class Page:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._photo: Photo | None = None
-        self._offered: list[str] = []
+        self._photo_file: list[str] = []
+        self._answer_files: list[str] = []
         ui.add_css(STYLE)
         ui.colors(primary=ACCENT)
         parts.heading(site.weights)
@@ -96,7 +97,7 @@ class Page:
         self._shown.clear()
         self._answers.clear()
         with self._shown:
-            parts.photo_shown(self._offer(photo.preview, JPEG), photo.name, photo.width, photo.height)
+            parts.photo_shown(self._offer(photo.preview, JPEG, self._photo_file), photo.name, photo.width, photo.height)
         self._typed.run_method("focus")
 
     async def _find(self) -> None:
@@ -108,6 +109,7 @@ class Page:
         try:
             photo, expressions = self._question()
             self._answers.clear()
+            self._withdraw(self._answer_files)
             async for answer in self._coming(photo, expressions):
                 self._show(answer)
         except UsageError as problem:
@@ -131,17 +133,22 @@ class Page:
             yield answer
 
     def _show(self, answer: Answer) -> None:
-        overlay = self._offer(lambda: answer.overlay, JPEG)
-        files = {"mask": self._offer(lambda: answer.mask, PNG), "cutout": self._offer(answer.cutout, PNG)}
+        overlay = self._offer(lambda: answer.overlay, JPEG, self._answer_files)
+        made = {"mask": lambda: answer.mask, "cutout": answer.cutout}
+        files = {kind: self._offer(make, PNG, self._answer_files) for kind, make in made.items()}
         with self._answers:
             parts.card(answer, overlay, files, self._site.segmenter.tokens)
 
-    def _offer(self, make: Callable[[], bytes], kind: str) -> str:
-        self._offered.append(self._site.shelf.put(make, kind))
-        return self._offered[-1]
+    def _offer(self, make: Callable[[], bytes], kind: str, among: list[str]) -> str:
+        among.append(self._site.shelf.put(make, kind))
+        return among[-1]
+
+    def _withdraw(self, offered: list[str]) -> None:
+        self._site.shelf.remove(offered)
+        offered.clear()
 
     def _forget(self) -> None:
         """Let go of the photo and of all that can be fetched."""
         self._photo = None
-        self._site.shelf.remove(self._offered)
-        self._offered.clear()
+        self._withdraw(self._photo_file)
+        self._withdraw(self._answer_files)

@@ -119,8 +119,9 @@ class Tab:
             time.sleep(0.05)
 
     def go(self, url: str) -> None:
-        """Open a page."""
+        """Open a page, and wait until it is there: a browser that is sent elsewhere meanwhile may never answer."""
         self.do("Page.navigate", url=url)
+        self.until(f"location.href === {json.dumps(url)} && document.readyState === 'complete'")
 
     def choose_file(self, path: Path) -> None:
         """What a user does in the file dialog of the page's only file input."""
@@ -162,7 +163,7 @@ def tab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab
     words = [chromium, *FLAGS, rules, "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"]
     with (profile / "log").open("w") as log, subprocess.Popen(words, stdout=log, stderr=log) as browser:
         try:
-            with client.connect(_first_page(profile / "DevToolsActivePort"), max_size=None) as socket:
+            with client.connect(_first_page(profile / "DevToolsActivePort"), max_size=None, close_timeout=0) as socket:
                 yield Tab(socket)
         finally:
             browser.terminate()
