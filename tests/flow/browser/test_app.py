@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -31,6 +32,8 @@ CTRL, ENTER, TAB = 2, ("Enter", 13), ("Tab", 9)
 LYING = 6
 """EXIF: the picture is to be turned by a quarter."""
 LONG = "the cup " * 12
+LARGEST_FILE = 100_000
+"""Bytes that the command may write into one file: a message, and no image."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,10 @@ class Served:
     url: str
 
 
+def write_little() -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (LARGEST_FILE, LARGEST_FILE))
+
+
 @contextmanager
 def serving(weights: Path, folder: Path, *words: str, **environment: str) -> Iterator[Served]:
     """Run it where its working directory, its home and its folder for temporary files are one empty folder."""
@@ -50,7 +57,7 @@ def serving(weights: Path, folder: Path, *words: str, **environment: str) -> Ite
     home.mkdir()
     command = [sys.executable, "-m", "cmirnet_cli", "app", str(weights), "--port", "0", "--device", "cpu", "--json", *words]
     places = {"HOME": str(home), "TMPDIR": str(home), "PYTHONPATH": str(Path(__file__).parents[3])}
-    how = {"cwd": home, "env": os.environ | places | environment, "stdout": subprocess.PIPE, "text": True}
+    how = {"cwd": home, "env": os.environ | places | environment, "stdout": subprocess.PIPE, "text": True, "preexec_fn": write_little}
     with stderr.open("w") as said, subprocess.Popen(command, stderr=said, **how) as process:
         try:
             told = "".join([*takewhile(lambda line: line != "}\n", process.stdout), "}"])
@@ -61,7 +68,7 @@ def serving(weights: Path, folder: Path, *words: str, **environment: str) -> Ite
 
 @pytest.fixture(scope="module")
 def served(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with serving(weights, tmp_path_factory.mktemp("served"), "--no-open", "--max-upload", "1") as served:
+    with serving(weights, tmp_path_factory.mktemp("served"), "--no-open", "--max-upload", "3") as served:
         yield served
 
 
@@ -142,14 +149,21 @@ def test_only_an_expression_that_is_too_long_says_that_it_is_cut(page, photo):
 def test_files_that_cannot_be_taken_are_named_and_the_page_goes_on(page, photo, tmp_path):
     take(page, photo)
     (tmp_path / "broken.jpg").write_bytes(photo.read_bytes()[:200])
-    (tmp_path / "huge.jpg").write_bytes(b"\xff" * 1_000_001)
+    (tmp_path / "huge.jpg").write_bytes(b"\xff" * 3_000_001)
     (tmp_path / "bomb.png").write_bytes(enormous_png())
     (tmp_path / "letter.txt").write_text("Dear")
-    for name, said in {"broken.jpg": "broken.jpg", "huge.jpg": "1 MB", "bomb.png": "bomb.png", "letter.txt": "no image"}.items():
+    for name, said in {"broken.jpg": "broken.jpg", "huge.jpg": "3 MB", "bomb.png": "bomb.png", "letter.txt": "no image"}.items():
         page.choose_file(tmp_path / name)
         page.until(f"document.querySelector('.said').innerText.includes({json.dumps(said)})")
     ask(page, "the red cup")
     assert "Traceback" not in page.js("document.body.innerText")
+
+
+def test_a_large_upload_stays_in_memory(page, tmp_path):
+    large = tmp_path / "large.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (900, 900, 3), dtype=np.uint8)).save(large)
+    assert 2_000_000 < large.stat().st_size < 3_000_000
+    take(page, large)
 
 
 def enormous_png() -> bytes:
@@ -220,7 +234,7 @@ def test_a_name_that_somebody_made_lead_here_is_refused(served):
 def test_an_upload_past_the_page_is_limited_as_well(page, photo):
     take(page, photo)
     address = next(each for each in page.requested if "/upload/" in each)
-    assert status(address, method="POST", size=1_200_000) == 413
+    assert status(address, method="POST", size=3_200_000) == 413
 
 
 def test_who_leaves_in_the_middle_of_an_answer_disturbs_nobody(page, photo, served):
