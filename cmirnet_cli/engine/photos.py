@@ -79,14 +79,27 @@ def _images_in(folder: Path, recursive: bool, but: Path | None) -> Iterator[Path
 
 
 def read_photo(path: Path) -> Pixels:
-    """The pixels as people see them, read as a cache reads them (`cache.picture`), EXIF orientation applied: uint8 (H, W, 3).
+    """The pixels of an image file, as `decoded` has them.
 
     Raises:
         ImageError: the file is missing, broken, or enormous once unpacked.
     """
     if _is_no_file(path):
         raise ImageError(f"{path} is no file", hint="give an image file")
-    return np.asarray(rgb(source_bytes(path), str(path), upright=True))
+    return decoded(source_bytes(path), str(path))
+
+
+def decoded(source: bytes, name: str) -> Pixels:
+    """The pixels as people see them, read as a cache reads them (`cache.picture`), EXIF orientation applied: uint8 (H, W, 3).
+
+    Args:
+        source: an image file's bytes.
+        name: what to call it in errors.
+
+    Raises:
+        ImageError: the bytes are no whole image, or enormous once unpacked.
+    """
+    return np.asarray(rgb(source, name, upright=True))
 
 
 def _is_no_file(path: Path) -> bool:

@@ -1,4 +1,4 @@
-"""A mask laid over its image."""
+"""A mask laid over its image, cut out of it, or by itself."""
 
 from __future__ import annotations
 
@@ -46,6 +46,17 @@ def overlays(image: Photo, masks: Sequence[Mask], colours: Sequence[Colour] = OB
         pixels[mask] += TINT * (np.asarray(colour, np.float32) - pixels[mask])
         pixels[inner_outline(mask, outline_width(mask))] = colour
     return Image.fromarray(pixels.round().astype(np.uint8))
+
+
+def cutout(image: Photo, mask: Mask) -> Image.Image:
+    """The object of a bool (H, W) mask on transparency, RGBA; what is transparent is black: nothing of the rest is left in the picture."""
+    kept = mask[..., None].astype(np.uint8)
+    return Image.fromarray(np.concatenate([image * kept, 255 * kept], axis=2))
+
+
+def mask_picture(mask: Mask) -> Image.Image:
+    """A bool (H, W) mask in grey: 255 on the object and 0 elsewhere."""
+    return Image.fromarray(mask.astype(np.uint8) * 255)
 
 
 def outline_width(mask: Mask) -> int:

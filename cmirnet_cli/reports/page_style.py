@@ -1,14 +1,20 @@
-"""How a gallery page looks, in light and in dark."""
+"""How pages look, in light and in dark."""
 
 from __future__ import annotations
 
-STYLE = """\
+COLOURS = """\
 :root { --paper: #f5f6f8; --card: #fff; --ink: #20242c; --faint: #5f6673; --rule: #e0e3e9; --accent: #009e73; --bad: #d55e00;
         --good: #00714f; --alarm: #8a3a00; --alarm-paper: #fdeadb; --chosen: #d5efe7; }
 @media (prefers-color-scheme: dark) {
   :root { --paper: #14161a; --card: #1f2228; --ink: #eceef2; --faint: #9aa2b1; --rule: #343943; --accent: #2cc39a; --bad: #f0894a;
           --good: #2cc39a; --alarm: #ffc08f; --alarm-paper: #4a2a14; --chosen: #17463a; }
 }
+"""
+"""The colours of every page, by name."""
+
+STYLE = (
+    COLOURS
+    + """\
 * { box-sizing: border-box; }
 [hidden] { display: none !important; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.45 system-ui, sans-serif; }
@@ -96,3 +102,4 @@ summary { padding: 4px 0; font-size: 16px; font-weight: 600; cursor: pointer; }
 @media (max-width: 720px) { header { position: static; } .card { scroll-margin-top: 10px; } }
 .differs { color: var(--alarm); font-weight: 600; }
 """
+)

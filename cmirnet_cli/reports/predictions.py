@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cmirnet_cli.reports.files import write_image
-from cmirnet_cli.reports.overlay import Mask, Photo, overlay
+from cmirnet_cli.reports.overlay import Mask, Photo, cutout, mask_picture, overlay
 from cmirnet_cli.reports.prediction_index import Index, append
 from cmirnet_cli.reports.prediction_names import mask_name
 
@@ -111,7 +111,7 @@ def _is_whole(picture: Path) -> bool:
 
 
 def _mask(pixels: Photo, found: Found) -> Image.Image:
-    return Image.fromarray(found.mask.astype(np.uint8) * 255)
+    return mask_picture(found.mask)
 
 
 def _overlay(pixels: Photo, found: Found) -> Image.Image:
@@ -119,9 +119,7 @@ def _overlay(pixels: Photo, found: Found) -> Image.Image:
 
 
 def _cutout(pixels: Photo, found: Found) -> Image.Image:
-    """RGBA; what is transparent is black as well, so that nothing of the rest is left in the file."""
-    kept = found.mask[..., None].astype(np.uint8)
-    return Image.fromarray(np.concatenate([pixels * kept, 255 * kept], axis=2))
+    return cutout(pixels, found.mask)
 
 
 def _probability(pixels: Photo, found: Found) -> Image.Image:

@@ -10,7 +10,7 @@ import pytest
 
 from cmirnet_cli.app import COMMANDS
 
-HEAVY = ("torch", "torchvision", "timm", "transformers", "accelerate", "h5py", "numpy", "PIL", "pycocotools", "onnxruntime")
+HEAVY = ("torch", "torchvision", "timm", "transformers", "accelerate", "h5py", "numpy", "PIL", "pycocotools", "onnxruntime", "nicegui")
 HELP_SECONDS = 0.3
 
 SHOW_HELP = """

@@ -1,5 +1,8 @@
 """What a user is told when something that a command needs is not there."""
 
+import subprocess
+import sys
+
 from PIL import Image
 
 
@@ -44,3 +47,10 @@ def test_a_bad_setting_is_refused_with_a_suggestion(cmirnet):
     assert outcome.code == 2
     assert "optimizer.learning_rate" in outcome.err
     assert "swin-b" in outcome.err
+
+
+def test_the_page_without_its_extra_names_what_to_install(tmp_path):
+    lacking = "import sys; sys.modules['nicegui'] = None; from cmirnet_cli.app import run; sys.exit(run())"
+    ended = subprocess.run([sys.executable, "-c", lacking, "app", str(tmp_path)], capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert "hint: pip install 'cmirnet[app]'" in ended.stderr

@@ -1,0 +1,56 @@
+"""`cmirnet app`."""
+
+from __future__ import annotations
+
+import webbrowser
+from threading import Thread
+from typing import Annotated, TypeAlias
+
+import typer
+
+from cmirnet_cli.console import console
+from cmirnet_cli.options import Device, Precision, Rewrites, Weights
+
+Host: TypeAlias = Annotated[str, typer.Option("--host", metavar="NAME", help="Address to listen on; 0.0.0.0 lets the network in.")]
+Port: TypeAlias = Annotated[int, typer.Option("--port", min=0, max=65535, metavar="N", help="Port to listen on; 0: any free one.")]
+MaxUpload: TypeAlias = Annotated[int, typer.Option("--max-upload", min=1, metavar="MB", help="Largest image file that is taken.")]
+Opened: TypeAlias = Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")]
+
+
+def open_page(
+    weights: Weights,
+    host: Host = "127.0.0.1",
+    port: Port = 8765,
+    max_upload: MaxUpload = 20,
+    opened: Opened = True,
+    device: Device = "auto",
+    precision: Precision = "fp32",
+    rewrites: Rewrites = "auto",
+) -> None:
+    """Serve a page on this machine where images are dropped and asked about, until Ctrl-C.
+
+    Uploads and masks stay in memory. It needs the extra [app] and no network.
+
+    Example: cmirnet app weights/
+    """
+    from cmirnet_cli.web.extra import require_nicegui
+
+    require_nicegui()
+    from cmirnet_cli.engine.inference import Inference, rewrites_named
+    from cmirnet_cli.engine.segmenter import Segmenter
+    from cmirnet_cli.web.page import Site
+    from cmirnet_cli.web.server import Door, serve
+
+    inference = Inference(precision, rewrites_named(rewrites))
+    door = Door.opened(host, port)
+    site = Site(Segmenter.from_pretrained(weights, device, inference=inference), weights, max_upload)
+    _tell(door.url, weights, private=door.is_private)
+    if opened:
+        Thread(target=webbrowser.open, args=[door.url], daemon=True).start()  # which may take its time
+    serve(site, door)
+
+
+def _tell(url: str, weights: str, *, private: bool) -> None:
+    if not private:
+        console.warn("anybody in the network can reach this page; without --host only this machine can")
+    console.result({"url": url, "weights": weights}, f"{url} (Ctrl-C ends it)")

@@ -1,0 +1,136 @@
+"""What one question becomes: pictures for a page, as the bytes of their files."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from cmirnet_cli.engine.photos import Pixels, decoded
+from cmirnet_cli.engine.prediction import MaskRule, Prediction
+from cmirnet_cli.engine.segmenter import Segmenter
+from cmirnet_cli.errors import UsageError
+from cmirnet_cli.reports.overlay import cutout, mask_picture, overlay
+from cmirnet_cli.reports.prediction_names import mask_name
+from cmirnet_cli.reports.scaled import fitting_size, scaled_mask
+
+SHOWN_SIDE = 1280
+"""Longest side of a picture on the page; what is downloaded has the photo's own size."""
+
+MOST_EXPRESSIONS = 30
+"""In one question: each answer stays in memory as long as the page shows it."""
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An image that was uploaded.
+
+    Attributes:
+        name: of its file.
+        pixels: uint8 (H, W, 3), RGB, upright.
+    """
+
+    name: str
+    pixels: Pixels
+
+    @classmethod
+    def of_file(cls, name: str, source: bytes) -> Photo:
+        """Decode a file. Raises ImageError if it is no whole image, or enormous once unpacked."""
+        return cls(Path(name).name or "image", decoded(source, name))
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        """In pixels."""
+        return int(self.pixels.shape[0])
+
+    def shown(self) -> Image.Image:
+        """As the page shows it, no larger than `SHOWN_SIDE`."""
+        picture = Image.fromarray(self.pixels)
+        if max(picture.size) <= SHOWN_SIDE:
+            return picture
+        return picture.resize(fitting_size(self.width, self.height, SHOWN_SIDE), Image.Resampling.BICUBIC)
+
+    def preview(self) -> bytes:
+        """The same as the bytes of a JPEG file."""
+        return _jpeg(self.shown())
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one expression refers to.
+
+    Attributes:
+        photo: what was asked about.
+        expression: as asked.
+        score: 0 to 1.
+        cut: whether the network read only the expression's beginning.
+        overlay: JPEG, the mask drawn on the photo as the page shows it.
+        mask: PNG at the photo's own size, 255 on the object and 0 elsewhere.
+        is_empty: whether nothing was found.
+    """
+
+    photo: Photo
+    expression: str
+    score: float
+    cut: bool
+    overlay: bytes
+    mask: bytes
+    is_empty: bool
+
+    def cutout(self) -> bytes:
+        """PNG at the photo's own size: the object on transparency. Made anew at every call, as few want it and it is large."""
+        return _png(cutout(self.photo.pixels, np.asarray(Image.open(io.BytesIO(self.mask))) > 0))
+
+    def file_name(self, kind: str) -> str:
+        """What a download of this kind, such as `mask`, is called: as `predict` names it, with the kind before its end."""
+        return str(mask_name(Path(self.photo.name), self.expression).with_suffix(f".{kind}.png"))
+
+
+def expressions_in(text: str) -> Sequence[str]:
+    """The expressions of a text, one a line; empty lines and repetitions are left out.
+
+    Raises:
+        UsageError: there are none, or more than `MOST_EXPRESSIONS`.
+    """
+    asked = list(dict.fromkeys(filter(None, map(str.strip, text.splitlines()))))
+    if not asked:
+        raise UsageError("There is no expression yet", hint="say what to find, such as “the red cup”")
+    if len(asked) > MOST_EXPRESSIONS:
+        raise UsageError(
+            f"These are {len(asked)} expressions", hint=f"the page takes {MOST_EXPRESSIONS} at once, `cmirnet predict` any number"
+        )
+    return asked
+
+
+def answers(segmenter: Segmenter, photo: Photo, expressions: Sequence[str]) -> Iterator[Answer]:
+    """One answer after the other; the photo is looked at once."""
+    cut = segmenter.too_long(expressions)
+    shown = np.asarray(photo.shown())
+    for found in segmenter.find(photo.pixels, expressions, MaskRule()):
+        yield _answer(photo, shown, found, cut=found.expression in cut)
+
+
+def _answer(photo: Photo, shown: Pixels, found: Prediction, *, cut: bool) -> Answer:
+    drawn = _jpeg(overlay(shown, scaled_mask(found.mask, (shown.shape[1], shown.shape[0]))))
+    return Answer(photo, found.expression, found.score, cut, drawn, _png(mask_picture(found.mask)), not found.mask.any())
+
+
+def _jpeg(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def _png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG", compress_level=3)
+    return file.getvalue()
