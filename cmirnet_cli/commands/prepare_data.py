@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -87,7 +88,7 @@ def _write(
     skip = require_good_images(bad, skip=skip_bad)
     for image in bad:
         console.warn(f"left out: {image.path}: {image.reason}")
-    console.notice(f"{folder} will take about {estimate(referents, options, skip) / MIB:,.0f} MiB")
+    console.notice(f"{folder} will take about {math.ceil(estimate(referents, options, skip) / MIB):,} MiB")
     with console.progress("write cache", steps(referents, skip)) as advance:
         manifest = write_cache(
             referents, folder, options, workers=workers, skip=skip, overwrite=overwrite, advance=advance, notice=console.notice

@@ -74,9 +74,10 @@ def find_archives(
         found += _first([(home.with_name(f"{dataset}.zip"), home) for home in homes], ANNOTATIONS)
     folders = image_folders_of(homes[0], data_root, images, dataset)
     if not any(folder.is_dir() and holds_pictures(folder) for folder in folders):
-        beside = [(folder.with_name(f"{folder.name}.zip"), folder) for folder in folders if not folder.exists()]
-        usual = [] if images else [(data_root / file.name, data_root / "images" / folder.name) for file, folder in beside]
-        found += _first([*beside, *usual], PICTURE)
+        beside = [(folder.with_name(f"{folder.name}.zip"), folder) for folder in folders]
+        names = [] if images else [folder.name for folder in folders if folder.name != dataset]
+        usual = [(data_root / f"{name}.zip", data_root / "images" / name) for name in names]
+        found += _first([(file, target) for file, target in [*beside, *usual] if not target.exists()], PICTURE)
     return found
 
 

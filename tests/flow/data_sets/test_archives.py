@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from cmirnet_cli.refer.scenes import write_scenes
+
 PHOTOGRAPHS = "images/mscoco/images/train2014"
 COUNTED = ["--split-by", "google", "--size", "32"]
 
@@ -63,6 +65,15 @@ def test_archives_are_unpacked_once(cmirnet, packed, tmp_path):
     again = cmirnet(*words, tmp_path / "b")
     assert again.code == 0
     assert "unpacking" not in again.err
+
+
+def test_photographs_that_lie_in_folders_of_their_own_are_unpacked_once(cmirnet, tmp_path):
+    write_scenes(tmp_path / "drawn", dataset="cups", images={"train": 2, "val": 1})
+    data, drawn = tmp_path / "data", tmp_path / "drawn" / "cups"
+    zipped(data / "cups.zip", {f"cups/{file.name}": file for file in drawn.iterdir() if file.is_file()})
+    zipped(data / "train2014.zip", {f"train2014/{file.relative_to(drawn / 'images')}": file for file in drawn.glob("images/*/*")})
+    words = ["prepare-data", "cups", "--split-by", "demo", "--size", "32", "--data", data, "--out"]
+    assert [cmirnet(*words, tmp_path / out).code for out in ("a", "b")] == [0, 0]
 
 
 def test_photographs_that_are_there_are_not_unpacked_again(cmirnet, packed, shared_data, tmp_path):
