@@ -46,8 +46,10 @@ def new_file(target: Path, failure: type[CmirnetError] = CmirnetError, *, wait: 
 
 
 @contextmanager
-def new_folder(target: Path, failure: type[CmirnetError] = CmirnetError) -> Iterator[Path]:
+def new_folder(target: Path, failure: type[CmirnetError] = CmirnetError, *, wait: bool = True) -> Iterator[Path]:
     """An empty folder beside `target`; with all that the block puts into it, it becomes `target` when the block ends well.
+
+    `wait` as for `new_file`.
 
     Raises:
         CmirnetError: of the class `failure`: it cannot be written, or `target` exists and is not empty.
@@ -57,7 +59,7 @@ def new_folder(target: Path, failure: type[CmirnetError] = CmirnetError) -> Iter
         try:
             temporary.mkdir(parents=True)
             yield temporary
-            for file in temporary.rglob("*"):
+            for file in temporary.rglob("*") if wait else ():
                 sync(file)
             temporary.rename(target)
             sync(target.parent)

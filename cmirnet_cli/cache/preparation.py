@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -23,13 +24,16 @@ class _Asked:
     options: CacheOptions
 
 
-def prepare_command(folder: Path) -> str:
+def prepare_command(folder: Path, sizes: Sequence[int] = ()) -> str:
     """The command that makes the cache in `folder`: as its manifest tells, of whatever version it is, or else as the name tells.
+
+    `sizes` are those to make instead, where any are given.
 
     Where the annotations and photographs lie is not known; a data set of one's own needs these options again.
     """
     asked = _asked(folder)
-    return f"{command(asked.dataset, asked.split_by, asked.options)} --out {shlex.quote(str(folder.parent))}"
+    options = replace(asked.options, sizes=tuple(sizes)) if sizes else asked.options
+    return f"{command(asked.dataset, asked.split_by, options)} --out {shlex.quote(str(folder.parent))}"
 
 
 def command(dataset: str | None, split_by: str | None, options: CacheOptions | None = None) -> str:

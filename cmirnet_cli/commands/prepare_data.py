@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,7 @@ from cmirnet_cli.refer.referent import Overlap
 
 if TYPE_CHECKING:
     from cmirnet_cli.cache.schema import CacheOptions, Manifest, SplitCounts
+    from cmirnet_cli.refer.archives import Archive
     from cmirnet_cli.refer.referent import ReferDataset
     from cmirnet_cli.refer.registry import PublishedCounts
 
@@ -51,9 +53,11 @@ def prepare_data(
     Example: cmirnet prepare-data refcocog --split-by umd
     """
     from cmirnet_cli.cache.schema import CacheOptions
-    from cmirnet_cli.refer.sources import read_source
+    from cmirnet_cli.refer.sources import packed, read_source
     from cmirnet_cli.reports.tables import count_table
 
+    for archive in packed(dataset, split_by, data, annotations, images):
+        _unpack(archive)
     referents = read_source(dataset, split_by, data, annotations, images)
     for remark in referents.remarks:
         console.notice(remark)
@@ -63,6 +67,14 @@ def prepare_data(
     for difference in _differences(manifest):
         console.warn(difference)
     console.result(_described(manifest, folder, skipped), count_table(count_rows(manifest)), f"cache: {folder}")
+
+
+def _unpack(archive: Archive) -> None:
+    from cmirnet_cli.refer.archives import unpack
+
+    console.notice(f"unpacking {archive.file} into {archive.target}")
+    with console.progress(f"unpack {archive.file.name}", len(archive.members)) as advance:
+        unpack(archive, advance)
 
 
 def _write(
@@ -76,7 +88,7 @@ def _write(
     skip = require_good_images(bad, skip=skip_bad)
     for image in bad:
         console.warn(f"left out: {image.path}: {image.reason}")
-    console.notice(f"{folder} will take about {estimate(referents, options, skip) / MIB:,.0f} MiB")
+    console.notice(f"{folder} will take about {math.ceil(estimate(referents, options, skip) / MIB):,} MiB")
     with console.progress("write cache", steps(referents, skip)) as advance:
         manifest = write_cache(
             referents, folder, options, workers=workers, skip=skip, overwrite=overwrite, advance=advance, notice=console.notice

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cmirnet_cli.cache.preparation import prepare_command
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.errors import ConfigError, DataError
@@ -33,10 +34,9 @@ def require_sizes(cache: Cache, settings: Settings) -> None:
     needed = sorted({settings.data.image_size, settings.data.resize})
     missing = [size for size in needed if size not in options.sizes]
     if missing and options.store == "decoded":
-        again = " ".join(f"--size {size}" for size in needed)
         raise DataError(
             f"{cache.folder} holds {', '.join(map(str, options.sizes))} px; the recipe also needs {', '.join(map(str, missing))} px",
-            hint=f"prepare it again with {again} --overwrite",
+            hint=f"prepare it again with: {prepare_command(cache.folder, needed)} --overwrite",
         )
 
 
@@ -50,7 +50,8 @@ def require_batches(items: int, settings: Settings, processes: int) -> None:
     batch, pieces = settings.loop.batch_size, settings.loop.accumulate
     if items < batch:
         kind = "referents" if settings.data.sample == "referent" else "sentences"
-        raise DataError(f"the train split has {items} {kind}, fewer than one batch of {batch}", hint="lower --batch-size")
+        hint = f"use --batch-size {items} or less, or more {kind}"
+        raise DataError(f"the train split has {items} {kind}, fewer than one batch of {batch}", hint=hint)
     if batch % (processes * pieces):
         raise ConfigError(
             f"loop.batch_size ({batch}) cannot be shared evenly by {processes} processes with loop.accumulate {pieces}",

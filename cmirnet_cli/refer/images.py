@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import struct
 import zlib
 from collections.abc import Sequence
 from functools import cache, cached_property
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -22,6 +25,12 @@ UNREADABLE = (
 
 _RUN_PROGRAMS = frozenset({"EPS"})
 """Formats that PIL hands to another program: Ghostscript runs what a PostScript file says."""
+
+PICTURE = re.compile(r".+\.(jpe?g|png|tiff?|bmp|webp)", re.IGNORECASE)
+"""Names of photographs."""
+
+_ENTRIES = 1000
+"""How many entries of a folder are looked at before it counts as one without photographs."""
 
 _START_OF_SCAN, _MOST_SCANS = b"\xff\xda", 100
 
@@ -113,6 +122,12 @@ def upright_size(picture: Image.Image) -> tuple[int, int]:
     """(width, height) of an open image file once its EXIF orientation is applied; of a PNG without one all is decoded."""
     width, height = picture.size
     return (height, width) if picture.getexif().get(ExifTags.Base.Orientation) in _LYING else (width, height)
+
+
+def holds_pictures(folder: Path) -> bool:
+    """Whether photographs lie right in a folder, which must be there."""
+    with os.scandir(folder) as entries:
+        return any(PICTURE.fullmatch(entry.name) for entry in islice(entries, _ENTRIES))
 
 
 def is_path(text: str) -> bool:

@@ -6,6 +6,8 @@
 <data>/images/saiapr_tc-12/                 refclef's photographs
 <data>/images/<dataset>/JPEGImages/         rrsisd's photographs, and those of other sets in its manner; or images/<dataset>/
 
+A zip archive may stand for a folder: the module `archives` unpacks it.
+
 `<data>/refer/data/` and `<data>/annotations/` may stand for `<data>/`, and so may `<data>/RRSIS-D/`, the folder that rrsisd comes in.
 """
 
@@ -55,12 +57,12 @@ def find_layout(dataset: str, split_by: str, data_root: Path, annotations: Path 
     Raises:
         AnnotationError: something is missing; the message names all that is, and every place that was looked at.
     """
-    folders = _annotation_folders(dataset, data_root, annotations)
+    folders = annotation_folders(dataset, data_root, annotations)
     refs = _first_file(folder / name for folder in folders for name in _refs_names(split_by))
     if refs:
         folders = [refs.parent]
     instances = _first_file(folder / "instances.json" for folder in folders)
-    image_candidates = _image_folders(folders[0], data_root, images, dataset)
+    image_candidates = image_folders_of(folders[0], data_root, images, dataset)
     image_folders = tuple(folder for folder in image_candidates if folder.is_dir())
     if refs and instances and image_folders:
         return Layout(dataset, split_by, refs, instances, image_folders)
@@ -73,24 +75,27 @@ def find_layout(dataset: str, split_by: str, data_root: Path, annotations: Path 
         missing.append(_lacking("the folder of photographs", image_candidates))
     raise AnnotationError(
         f"{dataset} ({split_by}) is not complete; missing:\n" + "\n".join(missing),
-        hint="put the files there, or say where they are with --annotations DIR and --images DIR",
+        hint="put the files or the published archives (such as refcoco.zip and train2014.zip) there, or say where they are with "
+        "--annotations DIR and --images DIR; docs/data.md says where people get them",
     )
 
 
-def has_annotations(dataset: str, split_by: str, data_root: Path) -> bool:
+def has_annotations(dataset: str, split_by: str, data_root: Path, annotations: Path | None = None) -> bool:
     """Whether a data set's referents lie where `find_layout` looks for them."""
-    folders = _annotation_folders(dataset, data_root, None)
+    folders = annotation_folders(dataset, data_root, annotations)
     return _first_file(folder / name for folder in folders for name in _refs_names(split_by)) is not None
 
 
-def _annotation_folders(dataset: str, data_root: Path, annotations: Path | None) -> list[Path]:
+def annotation_folders(dataset: str, data_root: Path, annotations: Path | None) -> list[Path]:
+    """The folders that annotations may lie in, there or not, in the order in which they are tried."""
     if annotations is not None:
         return [annotations / dataset, annotations]
     usual = [data_root / dataset, data_root / "refer" / "data" / dataset, data_root / "annotations" / dataset]
     return [*usual, data_root / _HOMES[dataset]] if dataset in _HOMES else usual
 
 
-def _image_folders(home: Path, data_root: Path, images: Path | None, dataset: str) -> list[Path]:
+def image_folders_of(home: Path, data_root: Path, images: Path | None, dataset: str) -> list[Path]:
+    """The folders that photographs may lie in, there or not, in the order in which they are tried; `home` holds the annotations."""
     roots = [home / "images", home.parent / "images", data_root / "images"] if images is None else [images]
     inner = _INNER_FOLDERS.get(dataset, (f"{dataset}/JPEGImages", dataset, "JPEGImages", *_COCO_FOLDERS))
     return list(dict.fromkeys(root / folder for root in roots for folder in inner))

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 
 from cmirnet_cli.findings import Finding, examined
+from cmirnet_cli.refer.archives import ANNOTATIONS, find_archives
 from cmirnet_cli.refer.combined import NAME as COMBINED
+from cmirnet_cli.refer.images import holds_pictures
 from cmirnet_cli.refer.layout import Layout, find_layout, has_annotations
 from cmirnet_cli.refer.registry import SPLITS
 
 _REFS_NAME = re.compile(r"g?refs\((.+)\)\.(p|json)")
-_PICTURE = re.compile(r".+\.(jpe?g|png|tiff?|bmp|webp)", re.IGNORECASE)
-_ENTRIES = 1000
-"""How many entries of a folder are looked at before it counts as one without photographs."""
 
 
 def data_findings(data_root: Path) -> Iterator[Finding]:
     """What is there of every known data set, and of one's own in REFER layout; what is missing altogether is one finding."""
     known = [(name, by) for name, divisions in SPLITS.items() if name != COMBINED for by in divisions]
     there = [pair for pair in known if has_annotations(*pair, data_root)]
+    packed = {pair: files for pair in known if (files := _packed(*pair, data_root, needs_annotations=pair not in there))}
     for name, by in [*there, *(pair for pair in _own(data_root) if pair not in known)]:
-        yield from examined(f"{name} ({by})", _found, name, by, data_root)
-    missing = [f"{name} ({by})" for name, by in known if (name, by) not in there]
+        if (name, by) not in packed:
+            yield from examined(f"{name} ({by})", _found, name, by, data_root)
+    for (name, by), files in packed.items():
+        yield Finding("note", f"{name} ({by})", f"{files} not unpacked yet", f"to unpack: cmirnet prepare-data {name} --split-by {by}")
+    missing = [f"{name} ({by})" for name, by in known if (name, by) not in [*there, *packed]]
     if missing:
         advice = "for the places that are looked at, and what is missing there: cmirnet prepare-data NAME --split-by BY"
         yield Finding("note", str(data_root), f"no annotations of {', '.join(missing)}", advice)
+
+
+def _packed(name: str, split_by: str, data_root: Path, *, needs_annotations: bool) -> str:
+    """The archives that will be unpacked for a data set, if any; photographs alone are none of a data set's."""
+    archives = find_archives(name, split_by, data_root)
+    if needs_annotations and not any(archive.wanted is ANNOTATIONS for archive in archives):
+        return ""
+    return " and ".join(str(archive.file) for archive in archives)
 
 
 def _own(data_root: Path) -> list[tuple[str, str]]:
@@ -51,15 +60,10 @@ def _found(dataset: str, split_by: str, data_root: Path) -> Iterator[Finding]:
 
 def _photographs(layout: Layout) -> Path | None:
     """The first folder that holds some."""
-    return next((folder for folder in layout.image_folders if any(map(_holds_pictures, _places(folder)))), None)
+    return next((folder for folder in layout.image_folders if any(map(holds_pictures, _places(folder)))), None)
 
 
 def _places(folder: Path) -> Iterator[Path]:
     """Where the pictures of a folder lie: in it, in one for each split, or as refclef nests them."""
     yield folder
     yield from filter(Path.is_dir, (*folder.glob("*"), *folder.glob("*/images")))
-
-
-def _holds_pictures(folder: Path) -> bool:
-    with os.scandir(folder) as entries:
-        return any(_PICTURE.fullmatch(entry.name) for entry in islice(entries, _ENTRIES))

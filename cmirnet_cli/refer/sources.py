@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cmirnet_cli.errors import UsageError
+from cmirnet_cli.refer.archives import Archive, find_archives
 from cmirnet_cli.refer.combined import NAME, PARTS, combine
 from cmirnet_cli.refer.jsonl import read_jsonl
 from cmirnet_cli.refer.layout import find_layout
@@ -38,6 +39,21 @@ def read_source(
         return read_dataset(find_layout(name, chosen, data_root, annotations, images))
     homes = [annotations / part if annotations else None for part, _ in PARTS]
     return combine([read_dataset(find_layout(*part, data_root, home, images)) for part, home in zip(PARTS, homes, strict=True)])
+
+
+def packed(
+    name: str, split_by: str | None = None, data_root: Path = Path("data"), annotations: Path | None = None, images: Path | None = None
+) -> Iterator[Archive]:
+    """The archives that `read_source` needs unpacked, each found when those before it are.
+
+    Raises:
+        UsageError: as `read_source`.
+    """
+    if not name.endswith(".jsonl"):
+        chosen = choose_split_by(name, split_by)
+        for part, by in PARTS if name == NAME else [(name, chosen)]:
+            home = annotations / part if annotations and name == NAME else annotations
+            yield from find_archives(part, by, data_root, home, images)
 
 
 def _refuse_what_a_jsonl_says_itself(name: str, options: Mapping[str, object]) -> None:

@@ -122,5 +122,6 @@ def _unavailable(what: str, source: str, error: Exception) -> WeightsError:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return WeightsError(
         f"the {what} {source!r} cannot be loaded: {reason}",
-        hint="give a local folder with --set text.source=FOLDER, or run once where the hub can be reached",
+        hint="give a local folder with --set text.source=FOLDER, run once where the hub can be reached, "
+        "or try --preset smoke, which needs neither",
     )

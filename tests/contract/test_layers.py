@@ -17,7 +17,7 @@ ALLOWED = {
     "durable": {"errors"},
     "findings": {"errors"},
     "config": {"errors", "durable"},
-    "refer": {"errors", "findings"},
+    "refer": {"errors", "durable", "findings"},
     "console": {"errors"},
     "cache": {"errors", "durable", "findings", "refer"},
     "batches": {"errors", "config", "cache"},
