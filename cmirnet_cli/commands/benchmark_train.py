@@ -27,8 +27,8 @@ def train(
 ) -> None:
     """Take the first steps of training in the plain way and in ours: time, memory, ratio, and how far the losses are apart.
 
-    Plain is the published step in fp32. Ours: bf16, activations computed twice (loop.gradient_checkpointing), and a text encoder that is not
-    trained. Each way trains the same random weights on the same drawn scenes, in a process of its own.
+    Plain is the published step in fp32. Ours: bf16, activations computed twice (loop.gradient_checkpointing), and a text encoder that is
+    not trained. Each way trains the same random weights on the same drawn scenes, in a process of its own.
 
     Example: cmirnet benchmark train --backbone resnet50 --size 320
     """
