@@ -148,6 +148,7 @@ def test_text_says_what_share_the_encoder_has(cmirnet: Cmirnet):
     assert (found["backbone"], found["size"], found["sentences"]) == ("resnet-nano", 64, 2)
 
 
+@pytest.mark.slow
 def test_train_takes_the_same_first_steps_in_every_way(cmirnet: Cmirnet):
     found = cmirnet("benchmark", "train", "--backbone", "resnet-nano", "--size", "64", "--steps", "2", "--device", "cpu", "--json").data
     ways = found["ways"]
@@ -164,6 +165,7 @@ def test_train_takes_the_same_first_steps_in_every_way(cmirnet: Cmirnet):
         assert way["peak_memory_mib"] > 1
 
 
+@pytest.mark.slow
 def test_growth_measures_every_load_and_draws_it(cmirnet: Cmirnet, tmp_path: Path):
     picture = tmp_path / "growth.png"
     loads = "--size 64 --size 96 --count 1 --count 2 --base 64"

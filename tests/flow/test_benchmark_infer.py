@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from cmirnet_cli.model.fast.rewrites import REWRITES
 
 from .conftest import Outcome
 
 
+@pytest.mark.slow
 def test_the_same_questions_are_asked_in_every_way(cmirnet: Callable[..., Outcome], weights: Path):
     words = "--count 1 --rounds 1 -e red -e cup --device cpu --json"
     found = cmirnet("benchmark", "infer", weights, *words.split()).data

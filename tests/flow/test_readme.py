@@ -29,6 +29,7 @@ NOT_RUN = {
     r"cmirnet demo": "takes minutes; test_learning.py trains and scores the same model",
     r"torchrun .*": "needs four GPUs; test_many_processes.py and predict/test_processes.py start two processes",
     r"cmirnet convert .*": "a file of published size takes a minute; test_convert.py makes such files and converts them",
+    r"cmirnet app .*": "serves until it is stopped; browser/test_app.py opens its page",
     r"cmirnet benchmark .*": "measures for minutes; test_benchmark.py, test_benchmark_infer.py and export/ run each in small",
 }
 SMALLER = {

@@ -211,6 +211,7 @@ def stamp(bundle: Path) -> None:
     (bundle / "export.json").write_text(json.dumps(said))
 
 
+@pytest.mark.slow
 def test_a_bundle_is_timed_beside_its_weights(cmirnet: Call, weights: Path, onnx_bundle: Path, int8_bundle: Path, pictures: Path):
     bundles = ["--exported", onnx_bundle, "--exported", int8_bundle]
     words = ["--images", pictures, "--count", 2, "--rounds", 1, "-e", "the red cup", "--json", *CPU]
