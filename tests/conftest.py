@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # nothing listens there: no test asks the real hub, whatever the machine can reach
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a worker for each core: threads of torch's own would wait for each other
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores Ctrl-C, and so would all that it starts
 
 SHARED = Path(os.environ.get("CMIRNET_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 

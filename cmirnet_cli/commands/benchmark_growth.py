@@ -34,20 +34,22 @@ def growth(
 
     Example: cmirnet benchmark growth --backbone swin-t --plot growth.png
     """
+    from cmirnet_cli.engine.devices import pick_device
     from cmirnet_cli.engine.growth import Load, axes, burden
     from cmirnet_cli.engine.machine import in_fresh_process
 
+    place = str(pick_device(device))
     measured = axes(sorted(sizes), sorted(counts), Load(size=base))
     loads = list(dict.fromkeys(load for axis in measured for load in axis.loads))
     found = {}
     with console.progress("measure", len(loads)) as advance:
         for load in loads:
-            found[load] = in_fresh_process(burden, backbone, load, rounds, device)
+            found[load] = in_fresh_process(burden, backbone, load, rounds, place)
             advance(1)
     grown = [(axis, [found[load] for load in axis.loads]) for axis in measured]
     if plot:
         _draw(grown, plot)
-    _show(backbone, grown, base, device)
+    _show(backbone, grown, base, place)
 
 
 def _draw(grown: Sequence[Grown], target: Path) -> None:
@@ -62,11 +64,11 @@ def _draw(grown: Sequence[Grown], target: Path) -> None:
         growth_chart(series).save(file, "PNG")
 
 
-def _show(backbone: str, grown: Sequence[Grown], base: int, device: str) -> None:
+def _show(backbone: str, grown: Sequence[Grown], base: int, place: str) -> None:
     from cmirnet_cli.engine.machine import machine, machine_in_words
 
     columns = ["", "", "ms", "from", "to", "ms each", "peak MiB"]
-    facts = {"backbone": backbone, "size": base, "device": device, "machine": machine()}
+    facts = {"backbone": backbone, "size": base, "device": place, "machine": machine()}
     console.result(
         {**facts, "grown": {axis.name: _measured(axis, burdens) for axis, burdens in grown}},
         console.table(f"{backbone}, random weights", columns, [row for axis, burdens in grown for row in _rows(axis, burdens)]),

@@ -34,33 +34,35 @@ def train(
     """
     from tempfile import TemporaryDirectory
 
+    from cmirnet_cli.engine.devices import pick_device
     from cmirnet_cli.engine.first_steps import WAYS, first_steps
     from cmirnet_cli.engine.machine import in_fresh_process
     from cmirnet_cli.refer.scenes import Amount
 
+    place = str(pick_device(device))
     recipes = {name: recipe(backbone, size, batch_size, **changes) for name, changes in WAYS.items()}
     amount, one = Amount(*[steps * batch_size] * 3), Amount(1, 1, 1)
     with TemporaryDirectory(prefix="cmirnet-benchmark-") as folder, console.progress("train", len(recipes)) as advance:
         cache = drawn_cache(Path(folder), next(iter(recipes.values())).data.image_size, {"train": amount, "val": one})
         found = {}
         for name, settings in recipes.items():
-            found[name] = in_fresh_process(first_steps, settings, cache.folder, steps, device)
+            found[name] = in_fresh_process(first_steps, settings, cache.folder, steps, place)
             advance(1)
-    _show(next(iter(recipes.values())), found, device)
+    _show(next(iter(recipes.values())), found, place)
 
 
-def _show(settings: Settings, found: Mapping[str, Steps], device: str) -> None:
+def _show(settings: Settings, found: Mapping[str, Steps], place: str) -> None:
     from cmirnet_cli.engine.machine import machine, machine_in_words
 
     columns = ["way", "ms a sentence", "from", "to", "sentences/s", "× plain", "peak MiB", "last loss", "losses within"]
     title = f"training {settings.model.backbone} at {settings.data.image_size} px"
     batch = settings.loop.batch_size
     steps = len(next(iter(found.values())).losses)
-    facts = {"backbone": settings.model.backbone, "size": settings.data.image_size, "batch_size": batch, "steps": steps, "device": device}
+    facts = {"backbone": settings.model.backbone, "size": settings.data.image_size, "batch_size": batch, "steps": steps, "device": place}
     console.result(
         {**facts, "machine": machine(), "ways": {name: _measured(name, found) for name in found}},
         console.table(title, columns, [_row(name, found) for name in found]),
-        f"{steps} steps of {batch} sentences on {device}, the first not timed; losses within: of the plain way's, at the worst step",
+        f"{steps} steps of {batch} sentences on {place}, the first not timed; losses within: of the plain way's, at the worst step",
         machine_in_words(),
     )
 

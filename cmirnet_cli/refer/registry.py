@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import PurePath
 from types import MappingProxyType
@@ -93,9 +94,14 @@ def belongs(label: str, split: str) -> bool:
 
 def published_counts(dataset: str, split_by: str) -> Mapping[str, PublishedCounts]:
     """Split → published counts, with "total" for the whole; splits of which nothing is known are absent."""
-    table = json.loads((files("cmirnet_cli.refer") / "published_counts.json").read_text(encoding="utf-8"))
-    entry = table["counts"].get(dataset, {}).get(split_by, {"splits": {}})
+    entry = _table()["counts"].get(dataset, {}).get(split_by, {"splits": {}})
     return {split: _counts(row) for split, row in entry["splits"].items()}
+
+
+@cache
+def _table() -> Mapping[str, Any]:
+    table: Mapping[str, Any] = json.loads((files("cmirnet_cli.refer") / "published_counts.json").read_text(encoding="utf-8"))
+    return table
 
 
 def _counts(row: dict[str, Any]) -> PublishedCounts:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from cmirnet_cli.config import preset_names
 
 from .conftest import Outcome
@@ -11,6 +13,7 @@ from .conftest import Outcome
 Cmirnet = Callable[..., Outcome]
 
 
+@pytest.mark.slow
 def test_every_preset_is_listed_with_what_its_model_costs(cmirnet: Cmirnet):
     found = {preset["name"]: preset["cost"] for preset in cmirnet("presets", "ls", "--cost", "--json").data["presets"]}
     assert list(found) == preset_names()

@@ -122,6 +122,7 @@ def test_int8_prints_what_it_costs_and_measures_it_on_other_pairs_than_it_was_ca
     assert kinds >= {"QuantizeLinear", "DequantizeLinear"}
 
 
+@pytest.mark.slow
 def test_two_graphs_let_one_sentence_serve_many_images(weights: Path, int8_bundle: Path):
     assert names(int8_bundle) >= BUNDLE | {"text.onnx", "vision.onnx"}
     inputs = random_inputs(3, 64, 64)

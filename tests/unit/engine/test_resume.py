@@ -341,6 +341,7 @@ def ended(processes: list[BaseProcess]) -> list[int | None]:
     return [process.exitcode for process in processes]
 
 
+@pytest.mark.slow
 def test_two_processes_that_are_stopped_and_resumed_are_two_that_were_left_alone(
     start: Callable[..., list[BaseProcess]], small_cache: Cache, tmp_path: Path
 ):
@@ -384,6 +385,7 @@ def test_run_that_is_killed_at_twenty_random_moments_is_the_undisturbed_one(
     assert_same_run(killed, alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["checkpoints", "weights"])
 def test_run_that_is_killed_while_it_writes_is_the_undisturbed_one(
     start: Callable[..., list[BaseProcess]], undisturbed: Path, small_cache: Cache, tmp_path: Path, place: str
