@@ -12,7 +12,8 @@ import re
 import resource
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -168,7 +169,7 @@ def _confine(limits: Limits) -> None:
 
 def _obey(words: Sequence[str], said: Path, limits: Limits, before: Callable[[], None]) -> None:
     """What a process of its own does: its words go to a file."""
-    with said.open("w") as stream:
+    with said.open("w", buffering=1) as stream:
         sys.stdout = sys.stderr = stream
         _confine(limits)
         before()
@@ -187,6 +188,14 @@ class Started:
         self.process.kill()
         self.process.join()
 
+    def says(self, words: str, seconds: float = 60) -> None:
+        """Wait until it has said so, on one line of the screen or several."""
+        until = time.monotonic() + seconds
+        while words not in " ".join(self.said.read_text().split()):
+            assert self.process.is_alive(), self.said.read_text()
+            assert time.monotonic() < until, self.said.read_text()
+            time.sleep(0.01)
+
     def ended(self) -> Told:
         """Wait for its end; a negative code is the signal that ended it."""
         self.process.join()
@@ -195,11 +204,15 @@ class Started:
 
 
 @pytest.fixture
-def start(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Started]:
-    """Starts a command line in a process of its own, forked off this one, which has imported everything already."""
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Started]]:
+    """Starts a command line in a process of its own, forked off this one, which has imported everything already.
+
+    Those that still live when the test ends (it failed) are killed.
+    """
     if not hasattr(os, "fork"):
         pytest.skip("this system cannot fork")
     context, folder = multiprocessing.get_context("fork"), tmp_path_factory.mktemp("said")
+    processes: list[BaseProcess] = []
 
     def started(*words: object, limits: Limits | None = None, before: Callable[[], None] = lambda: None) -> Started:
         said = folder / f"{len(list(folder.iterdir()))}.txt"
@@ -207,9 +220,12 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Started]:
         said.touch()
         process = context.Process(target=_obey, args=job)
         process.start()
+        processes.append(process)
         return Started(process, said)
 
-    return started
+    yield started
+    for process in processes:
+        process.kill()
 
 
 @pytest.fixture(scope="session")

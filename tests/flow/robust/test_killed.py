@@ -91,8 +91,8 @@ def test_fifty_kills_at_random_moments_leave_no_trace(large: Path, tmp_path: Pat
     kill_at_random(50, large, tmp_path, call, start, content, "--store", store)
 
 
-def die_at(number: int, out: Path) -> Callable[[], None]:
-    """Makes a process kill itself just before the `number`-th time that it does something to a file below `out`."""
+def signal_at(number: int, out: Path, send: signal.Signals = signal.SIGKILL) -> Callable[[], None]:
+    """Makes a process send itself a signal just before the `number`-th time that it does something to a file below `out`."""
     left = number
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
@@ -100,7 +100,7 @@ def die_at(number: int, out: Path) -> Callable[[], None]:
         if event in FILE_EVENTS and any(str(one).startswith(f"{out}{os.sep}") for one in arguments):
             left -= 1
             if left == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), send)
 
     return lambda: sys.addaudithook(watch)
 
@@ -121,7 +121,7 @@ def test_a_kill_before_any_single_file_operation_leaves_no_trace(
         out = tmp_path / str(number)
         if overwrite:
             shutil.copytree(older, out)
-        run = start(*words(small, out, *more), before=die_at(number, out))
+        run = start(*words(small, out, *more), before=signal_at(number, out))
         code = run.ended().code
         assert_whole_or_absent(out)
         assert call(*words(small, out, *more)).code == 0
@@ -143,9 +143,11 @@ def test_what_a_kill_at_the_very_end_leaves_is_swept_by_the_next_run(small: Path
 def test_a_run_that_waits_for_a_killed_one_finishes_its_work(small: Path, tmp_path: Path, call: Call, start: Start, content: Content):
     assert call(*words(small, tmp_path / "alone")).code == 0
     out = tmp_path / "out"
-    first = start(*words(small, out), before=die_at(12, out))
+    first = start(*words(small, out), before=signal_at(12, out, send=signal.SIGSTOP))
+    os.waitid(os.P_PID, first.process.pid, os.WSTOPPED)
     second = start(*words(small, out))
-    assert first.ended().code == -signal.SIGKILL
+    second.says("waiting for it")
+    first.kill()
     assert second.ended().code == 0
     assert_same(out, tmp_path / "alone", content)
 
