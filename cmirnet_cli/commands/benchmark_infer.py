@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -18,14 +20,16 @@ if TYPE_CHECKING:
     from cmirnet_cli.engine.asking import Agreement, Asked, Way
     from cmirnet_cli.engine.photos import Pixels
     from cmirnet_cli.engine.side_by_side import Timing
+    from cmirnet_cli.export.spec import Precision
     from cmirnet_cli.weights.bundle import Bundle
 
 SCENE = 640
+"""Side of a drawn scene, in pixels."""
 
 
 @dataclass(frozen=True)
 class _Subject:
-    """What is asked about what: weights or a trunk with random weights, photos or drawn scenes."""
+    """What is asked about what, and in which ways: weights or a trunk with random weights, photos or drawn scenes, bundles by name."""
 
     weights: str | None
     backbone: str
@@ -34,7 +38,8 @@ class _Subject:
     expressions: tuple[str, ...]
     count: int
     device: str
-    exported: tuple[Path, ...]
+    each: bool
+    exported: tuple[tuple[str, Path], ...] = ()
 
 
 def infer(
@@ -50,6 +55,9 @@ def infer(
     exported: Annotated[
         list[Path] | None, typer.Option("--exported", metavar="BUNDLE", help="Also these weights as exported; may be repeated.")
     ] = None,
+    onnx: Annotated[
+        Literal["fp32", "fp16", "int8"] | None, typer.Option("--onnx", help="Also the random weights, exported to ONNX in this precision.")
+    ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, metavar="N", help="How often each way is timed.")] = 5,
     device: Device = "auto",
 ) -> None:
@@ -58,32 +66,58 @@ def infer(
     Plain is the published network as written: fp32, every head computed, one image and one sentence a forward. Ours computes no
     auxiliary head, shares what sees no text among the sentences of an image, and makes the rewrites that `--each` lists.
 
-    Example: cmirnet benchmark infer --backbone resnet101
+    Example: cmirnet benchmark infer --backbone resnet101 --onnx int8
     """
+    expressions = tuple(expression or ("the large red circle",))
+    asked = _Subject(weights, backbone, size, images, expressions, count, device, each)
+    with TemporaryDirectory(prefix="cmirnet-benchmark-") as folder:
+        bundles = [*_given(asked, exported or ()), *_made(asked, onnx, Path(folder))]
+        _compare(replace(asked, exported=tuple(bundles)), rounds)
+
+
+def _given(subject: _Subject, folders: Sequence[Path]) -> Iterator[tuple[str, Path]]:
+    from cmirnet_cli.commands.exported_way import require_made_from
+
+    for folder in folders:
+        require_made_from(folder, subject.weights)
+        yield str(folder), folder
+
+
+def _made(subject: _Subject, precision: Precision | None, folder: Path) -> Iterator[tuple[str, Path]]:
+    from cmirnet_cli.commands.exported_way import export_random
+
+    if precision is None:
+        return
+    if subject.weights:
+        raise typer.BadParameter("--onnx is for random weights: export yours with `cmirnet export`, and name the bundle with --exported")
+    with console.progress("export", None) as advance:
+        export_random(partial(_loaded, subject), subject.expressions, precision, folder / precision, advance)
+    yield f"ONNX {precision}", folder / precision
+
+
+def _compare(subject: _Subject, rounds: int) -> None:
     from cmirnet_cli.engine.asking import require_same_masks
     from cmirnet_cli.engine.machine import in_fresh_process
 
-    expressions = tuple(expression or ("the large red circle",))
-    subject = _Subject(weights, backbone, size, images, expressions, count, device, tuple(exported or ()))
     bundle, questions, place = prepared(subject)
-    ways = _ways(subject, place, each)
+    ways = _ways(subject, place)
     timings, agreements = _measure(ways, bundle, questions, place, rounds)
     del bundle
     with console.progress("memory", len(ways)) as advance:
         memory = {}
         for way in ways:
-            memory[way.name] = in_fresh_process(memory_in_a_fresh_process, subject, way.name, each)
+            memory[way.name] = in_fresh_process(memory_in_a_fresh_process, subject, way.name)
             advance(1)
     _show(subject, ways, timings, agreements, memory, place)
     require_same_masks(agreements)
 
 
-def memory_in_a_fresh_process(subject: _Subject, name: str, each: bool) -> float:
+def memory_in_a_fresh_process(subject: _Subject, name: str) -> float:
     """Peak memory of one way in MiB; public so that another process can find it."""
     from cmirnet_cli.engine.asking import memory_of
 
     bundle, questions, place = prepared(subject)
-    (way,) = (way for way in _ways(subject, place, each) if way.name == name)
+    (way,) = (way for way in _ways(subject, place) if way.name == name)
     return memory_of(way, bundle, questions, place)
 
 
@@ -91,53 +125,45 @@ def prepared(subject: _Subject) -> tuple[Bundle, Sequence[Asked], torch.device]:
     """The model, the questions and the device; the same each time."""
     from cmirnet_cli.engine.asking import asked
     from cmirnet_cli.engine.devices import pick_device
+
+    place, bundle = pick_device(subject.device), _loaded(subject)
+    photos = _photos(subject, bundle.config.image_size)
+    return bundle, asked(bundle, [(pixels, subject.expressions) for pixels in photos], place), place
+
+
+def _loaded(subject: _Subject) -> Bundle:
     from cmirnet_cli.engine.start import random_bundle
     from cmirnet_cli.weights.source import load_weights
 
-    place = pick_device(subject.device)
-    given, drawn = subject.weights, (subject.backbone, subject.size, subject.expressions)
-    bundle = load_weights(given) if given else random_bundle(*drawn)
-    photos = _photos(subject, bundle.config.image_size)
-    return bundle, asked(bundle, [(pixels, subject.expressions) for pixels in photos], place), place
+    return load_weights(subject.weights) if subject.weights else random_bundle(subject.backbone, subject.size, subject.expressions)
 
 
 def _photos(subject: _Subject, size: int) -> Sequence[Pixels]:
     from cmirnet_cli.engine.photos import find_photos, read_photo
     from cmirnet_cli.engine.pixels import resized
+    from cmirnet_cli.refer.scenes import drawn_questions
 
     if subject.images:
-        found = find_photos([str(subject.images)])[: subject.count]
-        return [resized(read_photo(photo.path), size) for photo in found]
-    return [resized(pixels, size) for pixels in _scenes(subject.count)]
+        photos = [read_photo(photo.path) for photo in find_photos([str(subject.images)])[: subject.count]]
+    else:
+        photos = [pixels for pixels, _ in drawn_questions(subject.count, SCENE)]
+    return [resized(pixels, size) for pixels in photos]
 
 
-def _scenes(count: int) -> Sequence[Pixels]:
-    from tempfile import TemporaryDirectory
-
-    from cmirnet_cli.engine.photos import find_photos, read_photo
-    from cmirnet_cli.refer.scenes import PHOTOGRAPH_GRAIN, Amount, write_scenes
-
-    with TemporaryDirectory(prefix="cmirnet-benchmark-") as folder:
-        write_scenes(Path(folder), images={"val": Amount(count, count, count)}, size=SCENE, grain=PHOTOGRAPH_GRAIN)
-        return [read_photo(photo.path) for photo in find_photos([folder], recursive=True)[:count]]
-
-
-def _ways(subject: _Subject, place: torch.device, each: bool) -> list[Way]:
+def _ways(subject: _Subject, place: torch.device) -> list[Way]:
     from cmirnet_cli.commands.exported_way import exported_way
     from cmirnet_cli.engine.asking import EXACT, PLAIN, Way
     from cmirnet_cli.engine.inference import Inference
 
     usual = Inference()
-    alone = [Way(name, Inference(rewrites=(name,))) for name in usual.on(place)] if each else []
-    others = [exported_way(folder, subject.weights) for folder in subject.exported]
+    alone = [Way(name, Inference(rewrites=(name,))) for name in usual.on(place)] if subject.each else []
+    others = [exported_way(*bundle) for bundle in subject.exported]
     return [Way(PLAIN), Way("one head", Inference(rewrites=())), *alone, Way(EXACT, usual), Way("bf16", Inference("bf16")), *others]
 
 
 def _measure(
     ways: Sequence[Way], bundle: Bundle, questions: Sequence[Asked], place: torch.device, rounds: int
 ) -> tuple[Mapping[str, Timing], Mapping[str, Agreement]]:
-    from functools import partial
-
     from cmirnet_cli.engine.asking import PLAIN, Agreement, answer_all, own_copies
     from cmirnet_cli.engine.side_by_side import side_by_side
 

@@ -1,7 +1,8 @@
-"""An exported bundle as one of the ways that `cmirnet benchmark infer` compares."""
+"""Exported bundles as ways that `cmirnet benchmark infer` compares."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,11 +12,17 @@ import typer
 from cmirnet_cli.engine.asking import Way
 from cmirnet_cli.engine.inference import AS_PUBLISHED
 from cmirnet_cli.engine.judged import Judged
+from cmirnet_cli.export.bundle import Source, export
 from cmirnet_cli.export.exported import ExportedModel
 from cmirnet_cli.export.judged import ExportedReferring
-from cmirnet_cli.export.spec import read_spec
+from cmirnet_cli.export.samples import COMPARED, Sample, Samples
+from cmirnet_cli.export.spec import Precision, Wanted, read_spec
+from cmirnet_cli.refer.scenes import drawn_questions
 from cmirnet_cli.weights.bundle import Bundle
 from cmirnet_cli.weights.source import fingerprint
+
+CALIBRATING = 8
+"""Drawn scenes from which int8 takes the ranges of activations: random weights have no ranges worth more."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +36,32 @@ class ExportedWay(Way):
         return ExportedReferring(ExportedModel.open(self.folder, "cpu"))
 
 
-def exported_way(folder: Path, weights: str | None) -> Way:
-    """A bundle of these very weights.
+def exported_way(name: str, folder: Path) -> Way:
+    """A bundle under a name for the table."""
+    return ExportedWay(name, AS_PUBLISHED, folder)
+
+
+def require_made_from(folder: Path, weights: str | None) -> None:
+    """Refuse a bundle of other weights.
 
     Raises:
         BadParameter: it was made from others.
         ExportError: it is damaged.
     """
-    spec = read_spec(folder)
-    if weights is None or spec.origin.sha256 != fingerprint(weights):
+    if weights is None or read_spec(folder).origin.sha256 != fingerprint(weights):
         raise typer.BadParameter(f"{folder} was not exported from {weights or 'random weights'}: give its own weights as WEIGHTS")
-    return ExportedWay(str(folder), AS_PUBLISHED, folder)
+
+
+def export_random(
+    load: Callable[[], Bundle], expressions: Sequence[str], precision: Precision, folder: Path, advance: Callable[[int], object]
+) -> None:
+    """Export random weights as one ONNX graph; int8 is calibrated on drawn scenes, with the expressions asked about them.
+
+    Raises:
+        ExportError: it cannot be written, or needs packages that are not installed.
+    """
+    size = load().config.image_size
+    scenes = [pixels for pixels, _ in drawn_questions(COMPARED + CALIBRATING, size)]
+    asked = tuple(Sample(pixels, expressions[number % len(expressions)]) for number, pixels in enumerate(scenes))
+    samples = Samples("drawn scenes", asked[:COMPARED], asked[COMPARED:])
+    export(Source("random weights", "", load), folder, Wanted("onnx", precision), samples, advance)

@@ -1,4 +1,4 @@
-"""An ONNX bundle in the place of a `ReferringModel`, as far as scoring goes; torch only carries the numbers.
+"""An ONNX bundle in the place of a `ReferringModel`, as far as scoring goes; torch only carries the numbers to it and back.
 
 Legend: B batch, T tokens, D text width, H × W the image.
 """
@@ -30,7 +30,7 @@ class ExportedReferring:
 
     def encode(self, ids: Tensor, keep: Tensor) -> Tensor:
         """Ids int64 (B, T) and keep bool (B, T) to words (B, T, D); where the graph reads ids itself, these, as (B, T, 1)."""
-        words = torch.from_numpy(self._exported.read(Sentences(ids.numpy(), keep.long().numpy())))
+        words = torch.from_numpy(self._exported.read(Sentences(ids.numpy(force=True), keep.long().numpy(force=True)))).to(ids.device)
         return words if self._exported.spec.split else words.unsqueeze(-1)
 
     def look(self, image: Tensor) -> Seen:
@@ -41,4 +41,5 @@ class ExportedReferring:
         """What `look` and `encode` gave to logits (B, 2, H, W); a graph has no auxiliary heads, and takes the sentence from its words."""
         (image,) = seen.maps
         read = words if self._exported.spec.split else words.squeeze(-1)
-        return Logits(torch.from_numpy(self._exported.locate(image.numpy(), read.numpy(), keep.long().numpy())), [])
+        logits = self._exported.locate(image.numpy(force=True), read.numpy(force=True), keep.long().numpy(force=True))
+        return Logits(torch.from_numpy(logits).to(image.device), [])
