@@ -14,12 +14,21 @@ from torch.nn import functional as F
 from cmirnet_cli.model.features import onto_grid
 
 
-def double_conv(inputs: int, width: int) -> nn.Sequential:
-    """Two 3×3 convolutions without bias, each with batch norm and ReLU."""
-    layers: list[nn.Module] = []
-    for channels in (inputs, width):
-        layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
-    return nn.Sequential(*layers)
+class DoubleConv(nn.Sequential):
+    """Joins maps by two 3×3 convolutions without bias, each with batch norm and ReLU."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        layers: list[nn.Module] = []
+        for channels in (inputs, width):
+            layers += [nn.Conv2d(channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+        super().__init__(*layers)
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """Maps of one grid, whose channels are `inputs` together, to (B, C, H, W)."""
+        x = torch.cat(maps, dim=1)
+        for layer in self:
+            x = layer(x)
+        return x
 
 
 class SentenceAttention(nn.Module):
@@ -50,16 +59,16 @@ class DecoderLevel(nn.Module):
 
     def __init__(self, inputs: int, width: int, *, attends: bool) -> None:
         super().__init__()
-        self.merge = double_conv(inputs, width)
+        self.merge = DoubleConv(inputs, width)
         self.attention = SentenceAttention(width) if attends else None
-        self.refine = double_conv(2 * width, width) if attends else None
+        self.refine = DoubleConv(2 * width, width) if attends else None
 
     def forward(self, first: Tensor, second: Tensor, sentence: Tensor | None) -> Tensor:
         """Merge two maps, channels in the given order: (B, C, H, W)."""
-        merged: Tensor = self.merge(torch.cat([first, second], dim=1))
+        merged: Tensor = self.merge(first, second)
         if self.attention is None or self.refine is None:
             return merged
-        refined: Tensor = self.refine(torch.cat([merged, self.attention(merged, sentence)], dim=1))
+        refined: Tensor = self.refine(merged, self.attention(merged, sentence))
         return refined
 
 

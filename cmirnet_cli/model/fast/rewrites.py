@@ -10,9 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from cmirnet_cli.model.cmirnet import STRIDE, CMIRNet
+from cmirnet_cli.model.decoder import DoubleConv
 from cmirnet_cli.model.fast.folding import by_taps, fold_batch_norms
+from cmirnet_cli.model.fast.linear import LinearAsConv
 from cmirnet_cli.model.fast.windows import GatheringBlock
-from cmirnet_cli.model.fast.winograd import WinogradConv, replaceable
+from cmirnet_cli.model.fast.winograd import JoiningDoubleConv, WinogradConv, replaceable
+from cmirnet_cli.model.fast.workspace import Workspace
 from cmirnet_cli.model.features import Logits, Seen
 from cmirnet_cli.model.vision import WindowBlock
 
@@ -24,6 +27,7 @@ REWRITES = MappingProxyType(
         "batch-norm": "batch norms folded into the convolutions before them, activations in place",
         "heads": "the heads' 3×3 convolutions to two classes tap by tap",
         "windows": "Swin's windows without work on their padding, attention in one fused step",
+        "linear": "Swin's linear layers as 1×1 convolutions",
         "winograd": "large 3×3 convolutions by Winograd's F(4×4, 3×3): a quarter of the multiplications",
         "channels-last": "maps whose channels lie together in memory",
     }
@@ -88,10 +92,13 @@ def accelerate(network: CMIRNet, size: int, rewrites: Collection[str], precision
         network.heads = nn.ModuleList([by_taps(head) for head in network.heads if isinstance(head, nn.Conv2d)])
     if "windows" in rewrites:
         _replace(network, lambda module: type(module) is WindowBlock, GatheringBlock)
+    if "linear" in rewrites:
+        _replace(network.stages, lambda module: type(module) is nn.Linear, LinearAsConv)
     if "winograd" in rewrites:
-        products = torch.bfloat16 if precision == "bf16" else torch.float32
+        workspace, products = Workspace(), torch.bfloat16 if precision == "bf16" else torch.float32
         for level in _large_levels(network, size):
-            _replace(level, _worthwhile, lambda convolution: WinogradConv(convolution, products))
+            _replace(level, _worthwhile, lambda convolution: WinogradConv(convolution, workspace, products))
+            _replace(level, _starts_with_winograd, JoiningDoubleConv)
     if precision == "bf16":
         _halve(network)
     return FastNetwork(network.eval(), precision, channels_last="channels-last" in rewrites)
@@ -109,6 +116,10 @@ def _large_levels(network: CMIRNet, size: int) -> list[nn.Module]:
     levels = list(network.decoder.levels)
     finest = STRIDE >> (len(levels) - 2)  # the two coarsest share a grid
     return [level for step, level in enumerate(levels[::-1]) if size // (finest << step) >= SMALLEST_SIDE]
+
+
+def _starts_with_winograd(module: nn.Module) -> bool:
+    return isinstance(module, DoubleConv) and isinstance(module[0], WinogradConv)
 
 
 def _worthwhile(module: nn.Module) -> bool:

@@ -50,5 +50,5 @@ class GatheringBlock(WindowBlock):
         bias: Tensor = self.attn._get_rel_pos_bias()
         if self.shift:
             mask = self._region_mask(height + -height % self.window, width + -width % self.window, query).unsqueeze(1)
-            bias = (bias + mask).repeat(len(query) // len(mask), 1, 1, 1)
+            bias = (bias + mask).expand(len(query) // len(mask), *mask.shape[:1], *bias.shape[1:]).flatten(0, 1)
         return bias.to(query.dtype)

@@ -15,8 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cmirnet_cli.model.decoder import DoubleConv
+from cmirnet_cli.model.fast.workspace import Workspace
+
 OUTPUT, KERNEL, TILE = 4, 3, 6
-TOGETHER = 64
+TOGETHER = 128
 """Tiles that are computed together: enough for full speed in the products, few enough for a processor's cache."""
 
 _POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)
@@ -27,11 +30,12 @@ class WinogradConv(nn.Module):
     """Takes the place of a convolution that is `replaceable`.
 
     In fp32 it differs from the plain sum by about 1e-5 of the output's standard deviation. The kernel is transformed at every call: kept,
-    it would take four times the room and save about a twentieth of the time.
+    it would take four times the room.
 
     Args:
         convolution: whose place it takes.
-        products: number format of the products, fp32 or bf16; all else is computed in fp32.
+        workspace: where transformed kernels are put.
+        products: number format of the products and of what is transformed, fp32 or bf16; kernels are transformed in fp32.
     """
 
     kernel: Tensor
@@ -39,41 +43,55 @@ class WinogradConv(nn.Module):
     data: Tensor
     result: Tensor
 
-    def __init__(self, convolution: nn.Conv2d, products: torch.dtype = torch.float32) -> None:
+    def __init__(self, convolution: nn.Conv2d, workspace: Workspace, products: torch.dtype = torch.float32) -> None:
         super().__init__()
         weight = convolution.weight.detach().float()
         transform, data, result = (torch.kron(matrix, matrix).to(weight) for matrix in _transforms())
         self.register_buffer("transform", transform)  # (36, 9)
-        self.register_buffer("data", data)  # (36, 36)
-        self.register_buffer("result", result)  # (16, 36)
+        self.register_buffer("data", data.to(products))  # (36, 36)
+        self.register_buffer("result", result.to(products))  # (16, 36)
         self.register_buffer("kernel", weight.permute(2, 3, 1, 0).flatten(0, 1).contiguous())  # (9, C, K)
-        self.products, self.bias = products, convolution.bias
+        self.workspace, self.products, self.bias = workspace, products, convolution.bias
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) to (B, K, H, W), whose channels lie together in memory."""
-        with torch.autocast(x.device.type, enabled=False):
-            batch, _, height, width = x.shape
-            down, across = -(-height // OUTPUT), -(-width // OUTPUT)
-            out = x.new_empty(batch, down, OUTPUT, across, OUTPUT, self.kernel.shape[2])
-            rows = max(1, TOGETHER // across)
-            kernel = self._transformed()
-            for image, place in zip(x.permute(0, 2, 3, 1), out, strict=True):
-                for first in range(0, down, rows):
-                    part = place[first : first + rows]
-                    part.copy_(self._convolve(_tiles(image, first, len(part), across), kernel).permute(2, 0, 3, 1, 4))
-            return out.flatten(3, 4).flatten(1, 2)[:, :height, :width].permute(0, 3, 1, 2)
+    def forward(self, *maps: Tensor) -> Tensor:
+        """(B, C, H, W), or several maps whose channels are C together, to (B, K, H, W), whose channels lie together in memory."""
+        _, channels, outputs = self.kernel.shape
+        with torch.autocast(self.kernel.device.type, enabled=False), self.workspace.like(self.kernel, TILE**2 * channels * outputs) as room:
+            kernel = torch.mm(self.transform, self.kernel.flatten(1), out=room.view(TILE**2, -1)).view(-1, channels, outputs)
+            return self._convolve([each.permute(0, 2, 3, 1) for each in maps], kernel.to(self.products))
 
-    def _transformed(self) -> Tensor:
-        """The transformed kernel (36, C, K)."""
-        return (self.transform @ self.kernel.flatten(1)).view(-1, *self.kernel.shape[1:]).to(self.products)
+    def _convolve(self, maps: list[Tensor], kernel: Tensor) -> Tensor:
+        """Maps (B, H, W, each its part of C) and the transformed kernel (36, C, K) to (B, K, H, W)."""
+        batch, height, width, _ = maps[0].shape
+        down, across = -(-height // OUTPUT), -(-width // OUTPUT)
+        out = maps[0].new_empty(batch, down, OUTPUT, across, OUTPUT, kernel.shape[2])
+        rows = max(1, TOGETHER // across)
+        for *images, place in zip(*maps, out, strict=True):
+            for first in range(0, down, rows):
+                part = place[first : first + rows]
+                tiles = torch.cat([_tiles(image, first, len(part), across) for image in images], dim=-1)
+                results = self._results(tiles.flatten(0, 1).flatten(1, 2).to(self.products), kernel)
+                part.copy_(results.view(len(part), across, OUTPUT, OUTPUT, -1).transpose(1, 2))
+        return out.flatten(3, 4).flatten(1, 2)[:, :height, :width].permute(0, 3, 1, 2)
 
-    def _convolve(self, tiles: Tensor, kernel: Tensor) -> Tensor:
-        """Tiles (6, 6, rows, columns, C) and the transformed kernel (36, C, K) to results (4, 4, rows, columns, K)."""
-        rows, columns, channels = tiles.shape[2:]
-        data = self.data @ tiles.reshape(TILE**2, -1).float()
-        products = data.view(TILE**2, rows * columns, channels).to(kernel.dtype) @ kernel  # (36, t, K)
-        result = (self.result @ products.float().flatten(1)).view(OUTPUT, OUTPUT, rows, columns, -1)
+    def _results(self, tiles: Tensor, kernel: Tensor) -> Tensor:
+        """Tiles (t, 36, C) to results (t, 16, K)."""
+        products = (self.data @ tiles).transpose(0, 1) @ kernel  # (36, t, K)
+        result = self.result @ products.transpose(0, 1)
         return result if self.bias is None else result.add_(self.bias)
+
+
+class JoiningDoubleConv(nn.Module):
+    """Takes the place of a `DoubleConv` whose first convolution became a `WinogradConv`, which joins maps as it cuts them into tiles."""
+
+    def __init__(self, double: DoubleConv) -> None:
+        super().__init__()
+        self.join, self.rest = double[0], nn.Sequential(*[*double][1:])
+
+    def forward(self, *maps: Tensor) -> Tensor:
+        """As `DoubleConv`; the joined map is never in memory."""
+        joined: Tensor = self.rest(self.join(*maps))
+        return joined
 
 
 def replaceable(module: nn.Module) -> TypeGuard[nn.Conv2d]:
@@ -87,12 +105,12 @@ def replaceable(module: nn.Module) -> TypeGuard[nn.Conv2d]:
 
 
 def _tiles(image: Tensor, first: int, rows: int, across: int) -> Tensor:
-    """Some rows of an image's (H, W, C) overlapping tiles, zeros beyond its border: (6, 6, rows, across, C)."""
+    """Some rows of an image's (H, W, C) overlapping tiles, zeros beyond its border: (rows, across, 6, 6, C)."""
     height, width, _ = image.shape
     top, bottom = OUTPUT * first - 1, OUTPUT * (first + rows) + 1
     padding = (0, 0, 1, OUTPUT * across + 1 - width, max(-top, 0), max(bottom - height, 0))
     padded = F.pad(image[max(top, 0) : bottom], padding)
-    return padded.unfold(0, TILE, OUTPUT).unfold(1, TILE, OUTPUT).permute(3, 4, 0, 1, 2)
+    return padded.unfold(0, TILE, OUTPUT).unfold(1, TILE, OUTPUT).permute(0, 1, 3, 4, 2)
 
 
 def _transforms() -> tuple[Tensor, Tensor, Tensor]:

@@ -12,6 +12,7 @@ from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.fast.folding import by_taps
+from cmirnet_cli.model.fast.linear import LinearAsConv
 from cmirnet_cli.model.fast.rewrites import REWRITES, accelerate, measured_to_help
 from cmirnet_cli.model.fast.windows import GatheringBlock
 from cmirnet_cli.model.fast.winograd import WinogradConv
@@ -88,6 +89,7 @@ def test_rewritten_parts_stand_where_they_should(network: CMIRNet):
     fast = accelerate(deepcopy(network), SIZE, tuple(REWRITES))
     assert WindowBlock not in map(type, fast.modules())
     assert nn.BatchNorm2d not in map(type, fast.decoder.modules())
+    assert nn.Linear not in map(type, fast.stages.modules())
     strides = [32, *(32 >> step for step in range(len(fast.heads) - 1))]
     rewritten = [WinogradConv in map(type, level.modules()) for level in fast.decoder.levels]
     assert rewritten == [SIZE // stride >= 60 for stride in strides]
@@ -116,6 +118,15 @@ def test_gathered_windows_attend_like_cut_ones(shifted: bool, size: tuple[int, i
     block = WindowBlock(32, heads=2, window=4, shifted=shifted, drop_path=0.0).eval()
     x = torch.randn(2, *size, 32)
     torch.testing.assert_close(GatheringBlock(block)(x), block(x), atol=1e-5, rtol=1e-5)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("shape", [(2, 5, 7, 12), (3, 12)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_linear_layer_as_a_convolution_is_the_linear_layer(shape: tuple[int, ...], bias: bool):
+    torch.manual_seed(0)
+    linear, x = nn.Linear(12, 8, bias=bias), torch.randn(shape)
+    torch.testing.assert_close(LinearAsConv(linear)(x), linear(x), atol=1e-6, rtol=1e-5)
 
 
 def test_rewrites_are_made_where_they_were_measured():
