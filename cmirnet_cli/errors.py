@@ -115,14 +115,14 @@ class ExportError(CmirnetError):
 class StoppedError(CmirnetError):
     """Somebody asked a long run to stop; its state is saved.
 
-    What to do: nothing, or go on with the command that the hint gives.
+    What to do: nothing, or resume with the command that the hint gives.
     """
 
 
 class InterruptedRunError(StoppedError):
     """A long run was stopped with Ctrl-C.
 
-    What to do: nothing, or go on with the command that the hint gives.
+    What to do: nothing, or resume with the command that the hint gives.
     """
 
     exit_code = 130
@@ -131,7 +131,7 @@ class InterruptedRunError(StoppedError):
 class TerminatedRunError(StoppedError):
     """A long run was stopped with SIGTERM, as schedulers do.
 
-    What to do: nothing, or go on with the command that the hint gives.
+    What to do: nothing, or resume with the command that the hint gives.
     """
 
     exit_code = 143

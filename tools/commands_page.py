@@ -14,8 +14,8 @@ from cmirnet_cli.app import COMMANDS, Command, with_common_options
 
 _HEAD = """# Commands
 
-Drawn from the code by `make reference`. `cmirnet COMMAND --help` shows the same; `cmirnet --install-completion` teaches the shell to
-complete commands and options.
+This page is drawn from the code by `make reference`. `cmirnet COMMAND --help` shows the same; `cmirnet --install-completion` teaches the
+shell to complete commands and options.
 
 Options that every command has:
 

@@ -8,9 +8,10 @@ from cmirnet_cli.refer.registry import SPLITS, PublishedCounts, published_counts
 
 _HEAD = """# Data sets
 
-Drawn from the code by `make reference`: every data set with each `--split-by` (the first one is taken where none is given), its splits, and
-the counts that were published for them. `prepare-data` prints what it finds beside these numbers; a difference is a warning that gives
-both. A `?` marks a number that is generally quoted and was not found in a primary source; where a place is empty, none was found.
+This page is drawn from the code by `make reference`: every data set with each `--split-by` (the first one is taken where none is given),
+its splits, and the counts that were published for them. `prepare-data` prints what it finds beside these numbers; a difference is a warning
+that gives both. A `?` marks a number that is generally quoted and was not found in a primary source; where a place is empty, none was
+found.
 
 | data set | split by | split | referents | images | sentences |
 |---|---|---|---|---|---|

@@ -10,6 +10,7 @@ from tools.data_sets_page import data_sets_page
 from tools.errors_page import errors_page
 from tools.flow_picture import flow_picture
 from tools.rooms_picture import rooms_picture
+from tools.settings_page import settings_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 DRAWN: dict[str, Callable[[], str]] = {
@@ -18,6 +19,7 @@ DRAWN: dict[str, Callable[[], str]] = {
     "errors.md": errors_page,
     "flow.svg": flow_picture,
     "rooms.svg": rooms_picture,
+    "settings.md": settings_page,
 }
 """File → what its text should be."""
 

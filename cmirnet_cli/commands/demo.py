@@ -31,7 +31,7 @@ def demo(
     device: Device = "cpu",
     overwrite: Overwrite = False,
 ) -> int:
-    """Draw scenes, prepare, train, evaluate and predict: the whole road in a few minutes, offline.
+    """Draw scenes, prepare, train, evaluate and predict: the whole pipeline in a few minutes, offline.
 
     Example: cmirnet demo
     """

@@ -24,7 +24,7 @@ def doctor(
 ) -> int:
     """Look at the installation, the machine, the data, the caches and the runs, and say what to do about each finding.
 
-    Nothing is written, and no more than the heads of files is read. Exit code: 0 where nothing is an error; else that of the command which
+    Nothing is written, and only file headers are read. Exit code: 0 where nothing is an error; else that of the command which
     would fail over the first one: 1 the installation, 2 a run's settings, 3 data and caches, 4 weights.
 
     Example: cmirnet doctor

@@ -42,6 +42,4 @@ GalleryPage: TypeAlias = Annotated[
 FailFast: TypeAlias = Annotated[
     bool, typer.Option("--fail-fast", help="Stop at the first image that cannot be read.", rich_help_panel=_GOING)
 ]
-SkipExisting: TypeAlias = Annotated[
-    bool, typer.Option("--skip-existing", help="Go on with a run that was broken off.", rich_help_panel=_GOING)
-]
+SkipExisting: TypeAlias = Annotated[bool, typer.Option("--skip-existing", help="Resume an interrupted run.", rich_help_panel=_GOING)]

@@ -23,7 +23,7 @@ InitFrom: TypeAlias = Annotated[
     str | None, typer.Option("--init-from", metavar="WEIGHTS", help="Start anew from these: folder, run, hub id or official .pth.")
 ]
 BackboneWeights: TypeAlias = Annotated[
-    str | None, typer.Option("--backbone-weights", metavar="imagenet|none|FILE", help="What the trunk starts from; imagenet by default.")
+    str | None, typer.Option("--backbone-weights", metavar="imagenet|none|FILE", help="What the backbone starts from; imagenet by default.")
 ]
 
 
@@ -35,7 +35,7 @@ def train(
     cache: CacheDir = None,
     init_from: InitFrom = None,
     backbone_weights: BackboneWeights = None,
-    resume: Annotated[Path | None, typer.Option("--resume", metavar="RUN", help="Go on with this run; --epochs may grow.")] = None,
+    resume: Annotated[Path | None, typer.Option("--resume", metavar="RUN", help="Resume this run; --epochs may grow.")] = None,
     run_dir: Annotated[Path | None, typer.Option("--run-dir", metavar="DIR", help="Where the run is kept; runs/NAME by default.")] = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, metavar="N", help="Passes over the training split.")] = None,
     batch_size: BatchSize = None,

@@ -26,7 +26,7 @@ def _published(name: str, description: str, **limits: Any) -> Any:
 class ModelConfig(_Section):
     """The network. Its defaults are the published CMIRNet with Swin-B."""
 
-    backbone: Backbone = Field(default="swin-b", description="visual trunk")
+    backbone: Backbone = Field(default="swin-b", description="visual backbone")
     fusion_width: int = Field(default=512, ge=16, multiple_of=8, description="channels of fusion, graph and decoder")
     text_width: int = Field(default=768, gt=0, description="channels of the text encoder's output")
     graph_neighbours: int = Field(default=9, ge=1, le=20, description="nearest text nodes of each visual node in the graph")
@@ -121,7 +121,7 @@ class TrainConfig(_Section):
         default="fp32", description="number format of the network; published: fp16, which only a GPU can do"
     )
     ema_decay: float | None = Field(
-        default=None, gt=0, lt=1, description="decay a step of the moving average of weights that is validated and saved; null: none"
+        default=None, gt=0, lt=1, description="decay per step of the moving average of weights that is validated and saved; null: none"
     )
     seed: int = Field(default=0, ge=0, description="seed of everything random")
     checkpoint_every: int = Field(default=1000, ge=1, description="steps between checkpoints; one more is written after every epoch")
@@ -129,7 +129,7 @@ class TrainConfig(_Section):
     validate_every: int = Field(default=1, ge=1, description="epochs between validations")
     select: Literal["overall_iou", "mean_iou"] = _published("loop.select", "validation score that decides which weights are best")
     backbone_weights: str = Field(
-        default="imagenet", min_length=1, description="what the trunk starts from: imagenet (published), none (random), or a file"
+        default="imagenet", min_length=1, description="what the backbone starts from: imagenet (published), none (random), or a file"
     )
     init_from: str | None = Field(
         default=None, min_length=1, description="weights that the whole model starts from: folder, run, hub id or official .pth"

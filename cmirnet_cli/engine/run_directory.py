@@ -1,14 +1,4 @@
-"""The run directory: what was run, on what, and how it went.
-
-config.yaml     every setting, resolved
-env.json        program, libraries, machine, git state, data fingerprint; once more for every resumption
-metrics.jsonl   one line a step ("kind": "step") and one an epoch ("kind": "epoch")
-metrics.csv     the epochs as a table
-train.log       the same in plain words
-checkpoints/    the full state, the newest kept
-weights/        best and last, self-contained
-tensorboard/    events, where `loop.tensorboard` asks for them
-"""
+"""The run directory: what was run, on what, and how it went. docs/training.md lists its files."""
 
 from __future__ import annotations
 

@@ -1,25 +1,6 @@
 """`scores.json` and `sentences.jsonl`: what an evaluation found, for programs.
 
-scores.json (`schema_version` 1), percentages from 0 to 100, null where there is no number:
-  program, libraries        versions of what computed it
-  weights                   `source` as it was named, `sha256` of model.safetensors
-  data                      `dataset`, `split_by`, `fingerprint` of the prepared cache
-  settings                  `image_size` and `tokens` of the network, `batch_size`, `device`, `precision`, `rewrites` of the network, and
-                            `text_features`: the number format of stored text features, null where the text encoder was asked
-  protocols, conventions, controls, groups
-                            in words: what is compared with what, what counts as what, what was asked, what was grouped by what
-  intervals                 `method` in words, `level`, `resamples`, `seed`
-  splits                    split → protocol → a measurement, with
-    control                 control → a measurement, with `difference`: score → `value`, `low`, `high` (the split's own less the control's)
-    generalised             gIoU, cIoU, N-acc, T-acc, `interval`, `empty_below`, `targets`, `no_targets`; where sentences refer to nothing
-    groups                  attribute → group → a measurement
-A measurement: overall_iou, mean_iou, precision@0.5 … precision@0.9, `sentences`, `images`, `interval` (score → [low, high]).
-
-sentences.jsonl, one line a sentence:
-  split, image_id, ref_id, sent_id, sentence
-  area, category, distractors       of the referent; see `metrics.scored.Facts`
-  paper, original                   `intersection`, `union`, `predicted` in pixels, `iou` from 0 to 1
-  rle                               the prediction at the image's own size, as COCO's RLE; with `--save-masks`
+docs/evaluation.md says what each field holds; a test compares it with files that were written.
 """
 
 from __future__ import annotations

@@ -54,3 +54,9 @@ def test_a_command_line_that_is_wrong_is_noticed(words):
 def test_tests_that_a_page_names_are_there(page):
     named = re.findall(r"`(tests/[\w/.-]+)`", page.read_text(encoding="utf-8"))
     assert [name for name in named if not (PROJECT / name).exists()] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, PROJECT / "CONTRIBUTING.md"], ids=lambda page: page.name)
+def test_files_that_a_page_links_to_are_there(page):
+    linked = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    assert [name for name in linked if not (page.parent / name).exists()] == []

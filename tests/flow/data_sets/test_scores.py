@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from cmirnet_cli.commands.evaluate import ControlName
 from cmirnet_cli.metrics.scored import CONTROLS
 
 SPLITS = ("train", "val", "testA", "testB")
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "evaluation.md"
 
 
 @pytest.fixture
@@ -52,6 +54,21 @@ def test_scores_say_what_they_are_scores_of(scored, tmp_path):
     assert len(said["weights"]["sha256"]) == len(said["data"]["fingerprint"]) == 64
     assert said["libraries"]["torch"]
     assert set(said["splits"]) == set(SPLITS)
+
+
+def test_the_page_names_every_field_of_the_files(scored, tmp_path):
+    theirs = tmp_path / "first" / "sentences.jsonl"
+    theirs.write_text(re.sub(r'"intersection": \d+', '"intersection": 0', theirs.read_text()))
+    options = ("--control", "no-image", "--compare", tmp_path / "first", "--split", "val", "--out", tmp_path / "more")
+    assert scored(*options).code == 0
+    said, (line, *_) = written(tmp_path / "more"), lines(tmp_path / "first")
+    found, file = said["splits"]["val"]["original"], json.loads((tmp_path / "more" / "comparison.json").read_text())
+    compared, control = file["comparison"]["splits"]["val"]["original"], found["control"]["no-image"]
+    described = (*said, *said["weights"], *said["data"], *said["settings"], *said["intervals"])
+    scores = (*found, *found["generalised"], *control, *control["difference"]["mean_iou"])
+    comparison = (*file, *file["comparison"], *compared, *compared["sentences"], *compared["improved"][0])
+    page = set(re.findall(r"`([^`]+)`", PAGE.read_text(encoding="utf-8").partition("\n## The files\n")[2]))
+    assert {*described, *scores, *comparison, *line, *line["original"]} - page == set()
 
 
 def test_kept_masks_and_written_facts_agree_with_the_scores(scored, tmp_path):
