@@ -276,6 +276,14 @@ def test_bad_images_are_found_with_their_reasons_before_anything_is_written(draw
     assert bad == find_bad_images(dataset)
 
 
+def test_a_fault_of_the_caller_is_not_taken_for_a_broken_image(draw: Draw):
+    dataset = draw(images=1)
+    referent = dataset.referents[0]
+    wrong = replace(referent, image=replace(referent.image, path=str(referent.image.path)))
+    with pytest.raises(AttributeError):
+        find_bad_images(replace(dataset, referents=(wrong,)))
+
+
 def test_skipped_images_take_their_referents_with_them(draw: Draw, tmp_path: Path):
     dataset = draw()
     dataset.images[3].path.unlink()

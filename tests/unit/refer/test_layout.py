@@ -8,6 +8,7 @@ import pytest
 
 from cmirnet_cli.errors import AnnotationError
 from cmirnet_cli.refer.layout import Places, find_layout
+from cmirnet_cli.refer.unpickle import read_plain_pickle
 
 
 def touch(root: Path, *names: str) -> None:
@@ -50,6 +51,16 @@ def test_the_images_folder_that_is_given_is_the_only_one(tmp_path: Path) -> None
 def test_grefcoco_and_json_twins_are_found(tmp_path: Path) -> None:
     touch(tmp_path, "grefcoco/grefs(unc).json", "grefcoco/instances.json", "images/a.jpg", "own/refs(x).json", "own/instances.json")
     assert find_layout("grefcoco", "unc", Places(tmp_path)).refs.name == "grefs(unc).json"
+    assert find_layout("own", "x", Places(tmp_path)).refs.name == "refs(x).json"
+
+
+def test_a_json_twin_is_read_where_the_refused_pickle_was_taken_away(tmp_path: Path) -> None:
+    touch(tmp_path, "own/refs(x).json", "own/instances.json", "images/a.jpg")
+    (tmp_path / "own/refs(x).p").write_bytes(b"cos\nsystem\n.")
+    with pytest.raises(AnnotationError) as caught:
+        read_plain_pickle(find_layout("own", "x", Places(tmp_path)).refs)
+    assert str(caught.value.hint).endswith("as JSON beside it, as refs(<split_by>).json, and take the .p file away")
+    (tmp_path / "own/refs(x).p").unlink()
     assert find_layout("own", "x", Places(tmp_path)).refs.name == "refs(x).json"
 
 
