@@ -94,6 +94,16 @@ def write_text(target: Path, text: str) -> None:
     write_bytes(target, text.encode("utf-8"))
 
 
+def require_room(folder: Path, size: int) -> None:
+    """Refuse to begin what would not fit on a folder's disk.
+
+    Raises:
+        OSError: fewer than `size` bytes are free.
+    """
+    if (free := shutil.disk_usage(folder).free) < size:
+        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {size / 1e6:,.0f} MB are needed and {free / 1e6:,.0f} MB are free")
+
+
 def reserve(path: Path, size: int) -> None:
     """Claim `size` bytes on the disk for an existing file, where the system can.
 
@@ -102,8 +112,7 @@ def reserve(path: Path, size: int) -> None:
     Raises:
         OSError: there is not that much room.
     """
-    if (free := shutil.disk_usage(path.parent).free) < size:
-        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}: {size} bytes are needed and {free} are free")
+    require_room(path.parent, size)
     if hasattr(os, "posix_fallocate"):
         with path.open("rb+") as file:
             os.posix_fallocate(file.fileno(), 0, size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar, get_type_hints
 
 import h5py
 import numpy as np
@@ -95,7 +95,7 @@ class Table:
     def load(cls, file: h5py.File) -> Table:
         """Read what `save` wrote."""
         values: dict[str, Any] = {
-            field.name: Ragged.load(file, field.name) if field.type == "Ragged" else file[field.name][()] for field in fields(cls)
+            name: Ragged.load(file, name) if kind is Ragged else file[name][()] for name, kind in get_type_hints(cls).items()
         }
         return cls(**values)
 

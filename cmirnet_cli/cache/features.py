@@ -2,7 +2,7 @@
 
 <dataset>-<split_by>/
   text-features-<key>/
-    manifest.json   `FeaturesManifest`, written last: a folder without one holds no features
+    manifest.json   `FeaturesManifest`, written last: a folder without one is damaged
     words.h5        `words`, (sentences, T, D): one chunk a sentence, padding included, in the order of `Cache.sentences`
 """
 
@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from cmirnet_cli.cache.schema import MANIFEST, CachedFile, digest_of, read_signed, signed
+from cmirnet_cli.cache.remedies import make_features_again
+from cmirnet_cli.cache.schema import MANIFEST, CachedFile, digest_of, read_signed, shortened, signed
 from cmirnet_cli.errors import CacheError
 
 FEATURES_VERSION = 1
@@ -46,7 +47,7 @@ class TextOrigin:
     def differences(self, other: TextOrigin) -> list[str]:
         """One piece of text for each field in which `self` (found) differs from `other` (wanted)."""
         found, wanted = asdict(self), asdict(other)
-        return [f"{field} is {_short(found[field])}, not {_short(wanted[field])}" for field in found if found[field] != wanted[field]]
+        return [shortened(f"{field} is {found[field]}, not {wanted[field]}") for field in found if found[field] != wanted[field]]
 
 
 @dataclass(frozen=True)
@@ -116,14 +117,20 @@ def read_features(folder: Path) -> FeaturesManifest:
         CacheError: it is missing, damaged, of another schema version, or of another folder.
     """
     path = folder / MANIFEST
+    if not path.is_file():
+        raise CacheError(f"the text features in {folder} have no {MANIFEST}", hint=make_features_again(folder.parent))
     try:
-        manifest = read_signed(path.read_text(encoding="utf-8") if path.is_file() else "", FEATURES_VERSION, FeaturesManifest)
+        manifest = read_signed(path.read_text(encoding="utf-8"), FEATURES_VERSION, FeaturesManifest)
         if manifest.name != folder.name:
             raise CacheError(f"it belongs in {manifest.name}")
     except (OSError, UnicodeDecodeError, CacheError) as error:
-        hint = f"delete that folder, and make the features again with: cmirnet cache-features {folder.parent}"
-        raise CacheError(f"cannot use the text features in {folder}: {error}", hint=hint) from error
+        raise CacheError(f"cannot use the text features in {folder}: {error}", hint=make_features_again(folder.parent)) from error
     return manifest
+
+
+def holds_features(folder: Path) -> bool:
+    """Whether a folder's name says that text features lie, grow or make way in it."""
+    return folder.name.startswith(_PREFIX)
 
 
 def all_features(cache: Path) -> list[FeaturesManifest]:
@@ -140,10 +147,4 @@ def require_fitting(cache: Path, key: str, manifest: FeaturesManifest) -> None:
     file = cache / manifest.file.name
     if manifest.cache != key or not file.is_file() or file.stat().st_size != manifest.size:
         wrong = "belong to another cache" if manifest.cache != key else "are damaged: words.h5 is missing or of the wrong length"
-        hint = f"delete that folder, and make them again with: cmirnet cache-features {cache}"
-        raise CacheError(f"the text features in {file.parent} {wrong}", hint=hint)
-
-
-def _short(value: object) -> str:
-    """Enough of a digest to tell it from another."""
-    return value[:_KEY] if isinstance(value, str) else str(value)
+        raise CacheError(f"the text features in {file.parent} {wrong}", hint=make_features_again(cache))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cmirnet_cli.cache.features import DTYPES, WORDS, FeaturesManifest, require_fitting
 from cmirnet_cli.cache.hdf5 import OpenFiles
 from cmirnet_cli.cache.reader import Cache
+from cmirnet_cli.cache.remedies import verify_it
 from cmirnet_cli.errors import CacheError
 
 
@@ -42,8 +43,8 @@ class TextFeatures:
             for place, text in zip(stored, texts, strict=True):
                 self._read(self._row(text), place)
         except (OSError, RuntimeError, ValueError) as error:
-            hint = f"see what is damaged with: cmirnet cache verify {self.cache.folder}"
-            raise CacheError(f"{self.cache.folder / self.manifest.file.name} is damaged: {error}", hint=hint) from error
+            message = f"{self.cache.folder / self.manifest.file.name} is damaged: {error}"
+            raise CacheError(message, hint=verify_it(self.cache.folder)) from error
         return stored.astype(np.float32, copy=False)
 
     def _row(self, text: str) -> int:

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from cmirnet_cli.cache.features import DTYPES, WORDS, WORDS_FILE, FeaturesManifest, TextFacts, features_name, read_features
+from cmirnet_cli.cache.features import DTYPES, WORDS, WORDS_FILE, FeaturesManifest, TextFacts, features_name, read_features, require_fitting
 from cmirnet_cli.cache.hdf5 import create
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import MANIFEST
@@ -36,9 +36,10 @@ def finished_features(cache: Cache, facts: TextFacts) -> FeaturesManifest | None
     if not folder.exists():
         return None
     found = read_features(folder)
-    if found.facts.dtype != facts.dtype or found.cache != cache.manifest.fingerprint.key:
-        there = f"{found.facts.dtype}, not {facts.dtype}" if found.facts.dtype != facts.dtype else "of other data"
-        raise CacheError(f"{folder} holds features that are {there}", hint="use them as they are, or replace them with --overwrite")
+    require_fitting(cache.folder, cache.manifest.fingerprint.key, found)
+    if found.facts.dtype != facts.dtype:
+        message = f"{folder} holds features that are {found.facts.dtype}, not {facts.dtype}"
+        raise CacheError(message, hint="use them as they are, or replace them with --overwrite")
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cmirnet_cli.cache.preparation import command
+from cmirnet_cli.cache.remedies import asked_for, command
 from cmirnet_cli.cache.schema import MANIFEST
 from cmirnet_cli.cache.staging import is_temporary
 from cmirnet_cli.errors import CacheError
@@ -19,15 +19,14 @@ def find_cache(root: Path, dataset: str | None = None, split_by: str | None = No
     if (root / MANIFEST).is_file():
         return root
     prepared = prepared_caches(root)
-    fitting = [folder for folder in prepared if _fits(folder.name, dataset, split_by)]
+    fitting = [folder for folder in prepared if _fits(folder, dataset, split_by)]
     if len(fitting) == 1:
         return fitting[0]
     wanted = " ".join(part for part in (dataset, f"({split_by})" if split_by else None) if part)
     if fitting:
         names = ", ".join(folder.name for folder in fitting)
-        raise CacheError(
-            f"{root} holds several prepared caches{f' of {wanted}' if wanted else ''}: {names}", hint="choose with --dataset and --split-by"
-        )
+        hint = f"name one of these folders, such as {fitting[0]}"
+        raise CacheError(f"{root} holds several prepared caches{f' of {wanted}' if wanted else ''}: {names}", hint=hint)
     there = f"it holds {', '.join(folder.name for folder in prepared)}" if prepared else "no cache is there"
     raise CacheError(
         f"there is no prepared cache{f' of {wanted}' if wanted else ''} in {root}: {there}",
@@ -40,6 +39,6 @@ def prepared_caches(root: Path) -> list[Path]:
     return [path.parent for path in sorted(root.glob(f"*/{MANIFEST}")) if not is_temporary(path.parent)]
 
 
-def _fits(name: str, dataset: str | None, split_by: str | None) -> bool:
-    own_dataset, _, own_split_by = name.rpartition("-")
-    return dataset in (None, own_dataset) and split_by in (None, own_split_by)
+def _fits(folder: Path, dataset: str | None, split_by: str | None) -> bool:
+    asked = asked_for(folder)
+    return dataset in (None, asked.dataset) and split_by in (None, asked.split_by)

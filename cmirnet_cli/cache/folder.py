@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from cmirnet_cli.cache.preparation import prepare_command
+from cmirnet_cli.cache.remedies import prepare_again, prepare_command
 from cmirnet_cli.cache.schema import MANIFEST, CachedFile, Manifest
 from cmirnet_cli.cache.staging import unfinished
 from cmirnet_cli.durable import sha256_of
@@ -24,7 +24,7 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.from_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, CacheError) as error:
-        raise CacheError(f"cannot use {folder}: {error}", hint=f"prepare it again with: {prepare_command(folder)} --overwrite") from error
+        raise CacheError(f"cannot use {folder}: {error}", hint=prepare_again(folder)) from error
 
 
 def require_files(folder: Path, manifest: Manifest) -> None:
@@ -39,7 +39,7 @@ def require_files(folder: Path, manifest: Manifest) -> None:
     if damaged:
         raise CacheError(
             f"{folder} is damaged: {', '.join(damaged)} missing or of the wrong length",
-            hint=f"prepare it again with: {prepare_command(folder)} --overwrite",
+            hint=prepare_again(folder),
         )
 
 
@@ -51,7 +51,7 @@ def require_whole(folder: Path, files: Iterable[CachedFile]) -> None:
     """
     damages = [f"{file.name} ({reason})" for file in files if (reason := damage(folder, file)) is not None]
     if damages:
-        raise CacheError(f"{folder} is damaged: {', '.join(damages)}", hint=f"prepare it again with: {prepare_command(folder)} --overwrite")
+        raise CacheError(f"{folder} is damaged: {', '.join(damages)}", hint=prepare_again(folder))
 
 
 def damage(folder: Path, expected: CachedFile) -> str | None:

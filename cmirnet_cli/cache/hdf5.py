@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from cmirnet_cli.cache.preparation import prepare_command
+from cmirnet_cli.cache.remedies import prepare_again, verify_it
 from cmirnet_cli.durable import new_file, reserve
 from cmirnet_cli.errors import CacheError
 
@@ -97,7 +97,7 @@ class OpenFiles:
             raise self._damaged(self._folder / name, error) from error
 
     def _damaged(self, path: Path, error: Exception) -> CacheError:
-        return CacheError(f"cannot read {path}: {error}", hint=f"see what is damaged with: cmirnet cache verify {self._folder}")
+        return CacheError(f"cannot read {path}: {error}", hint=verify_it(self._folder))
 
     def _open(self, path: Path) -> h5py.File:
         try:
@@ -106,8 +106,8 @@ class OpenFiles:
         except (KeyError, OSError, RuntimeError) as error:
             raise self._damaged(path, error) from error
         if key != self._key:
-            hint = f"prepare it again with: {prepare_command(self._folder)} --overwrite"
-            raise CacheError(f"{path} belongs to another cache: its fingerprint differs from the manifest's", hint=hint)
+            message = f"{path} belongs to another cache: its fingerprint differs from the manifest's"
+            raise CacheError(message, hint=prepare_again(self._folder))
         return file
 
     def _leave_parent(self) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from cmirnet_cli.cache.features import all_features, require_fitting
+from cmirnet_cli.cache.features import all_features, holds_features, require_fitting
 from cmirnet_cli.cache.find import prepared_caches
 from cmirnet_cli.cache.folder import read_manifest, require_files
-from cmirnet_cli.cache.preparation import prepare_command
+from cmirnet_cli.cache.remedies import features_command, prepare_command
 from cmirnet_cli.cache.schema import ANNOTATIONS, MANIFEST, CacheOptions
 from cmirnet_cli.cache.staging import finished_name, is_temporary
 from cmirnet_cli.findings import Finding, examined
@@ -17,18 +17,18 @@ from cmirnet_cli.refer.registry import published_counts
 
 def room_for_refcoco() -> float:
     """GiB that the pixels of RefCOCO take in a decoded store at the network's usual size."""
-    images = published_counts("refcoco", "unc")["total"].images or 0
+    _, images, _ = published_counts("refcoco", "unc")["total"].known
     (side,) = CacheOptions().sizes
     return images * 3 * side**2 / (1 << 30)
 
 
 def cache_findings(root: Path) -> Iterator[Finding]:
-    """One finding for each cache at `root` or right below it, and for each that was begun and not finished."""
+    """One finding for each cache at `root` or right below it, and for each, or its text features, that was begun and not finished."""
     folders = [root] if (root / MANIFEST).is_file() else sorted({*prepared_caches(root), *_without_manifest(root)})
     for folder in folders:
         yield from examined(str(folder), _whole, folder)
-    for leftover in (path for path in sorted(root.glob("*")) if is_temporary(path) and path.is_dir()):
-        yield _leftover(leftover)
+    for place in dict.fromkeys([root, *folders]):
+        yield from (_leftover(path) for path in sorted(place.glob("*")) if is_temporary(path) and path.is_dir())
 
 
 def _without_manifest(root: Path) -> list[Path]:
@@ -51,8 +51,9 @@ def _whole(folder: Path) -> Iterator[Finding]:
 
 
 def _leftover(folder: Path) -> Finding:
-    target = finished_name(folder)
+    what, target = "text features" if holds_features(folder) else "a cache", finished_name(folder)
     if target is None:
-        return Finding("note", str(folder), "a cache that was replaced and not quite removed", "delete that folder")
-    advice = f"if nothing is writing there, go on with: {prepare_command(target)}, or delete that folder"
-    return Finding("note", str(folder), "a cache that was begun and is not finished", advice)
+        return Finding("note", str(folder), f"what is left of {what} that made way for newer", "delete that folder")
+    command = features_command(target.parent) if holds_features(folder) else prepare_command(target)
+    advice = f"if nothing is writing there, go on with: {command}, or delete that folder"
+    return Finding("note", str(folder), f"{what}, begun and not finished", advice)

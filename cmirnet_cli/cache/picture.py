@@ -19,7 +19,7 @@ from PIL import Image, ImageOps, __version__, features
 
 from cmirnet_cli.durable import sha256_of
 from cmirnet_cli.errors import ImageError
-from cmirnet_cli.refer.images import UNREADABLE, open_image
+from cmirnet_cli.refer.images import UnreadableImageError, open_image, pil_at_work
 
 _WHITE = 0xFFFF
 
@@ -66,26 +66,32 @@ def rgb(source: bytes, path: str, *, upright: bool) -> Image.Image:
     """
     try:
         return as_rgb(open_image(io.BytesIO(source)), upright=upright)
-    except UNREADABLE as error:
+    except UnreadableImageError as error:
         raise ImageError(f"cannot decode {path}: {error}", hint="replace the file, or leave it out") from error
 
 
 def as_rgb(picture: Image.Image, *, upright: bool) -> Image.Image:
-    """An opened image file by this module's rule; `picture` itself is used up. Raises what `refer.images.UNREADABLE` lists."""
-    picture.load()
-    if upright:
-        ImageOps.exif_transpose(picture, in_place=True)
+    """An opened image file by this module's rule; `picture` itself is used up.
+
+    Raises:
+        UnreadableImageError: it cannot be decoded, or what is white in it is not known.
+    """
+    with pil_at_work():
+        picture.load()
+        if upright:
+            ImageOps.exif_transpose(picture, in_place=True)
     if picture.mode.startswith(("I", "F")):
         picture = _eight_bits(picture)
-    if picture.mode == "P" and "transparency" in picture.info:  # PIL warns of the direct way, which gives the same colours
-        picture = picture.convert("RGBA")
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
+    with pil_at_work():
+        if picture.mode == "P" and "transparency" in picture.info:  # PIL warns of the direct way, which gives the same colours
+            picture = picture.convert("RGBA")
+        return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def _eight_bits(picture: Image.Image) -> Image.Image:
     greys = np.asarray(picture)
     if picture.mode == "F" or greys.min() < 0 or greys.max() > _WHITE:
-        raise ValueError("its greys have 32 bits, and what is white among them is not known; save it with 8 or 16 bits")
+        raise UnreadableImageError("its greys have 32 bits, and what is white among them is not known; save it with 8 or 16 bits")
     return Image.fromarray((greys >> 8).astype(np.uint8))
 
 

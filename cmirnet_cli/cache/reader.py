@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -17,6 +18,7 @@ from cmirnet_cli.cache.folder import damage, read_manifest, require_files, requi
 from cmirnet_cli.cache.hdf5 import OpenFiles
 from cmirnet_cli.cache.pixels import decode_mask, decode_runs, resized_mask
 from cmirnet_cli.cache.ragged import Ragged
+from cmirnet_cli.cache.remedies import verify_it
 from cmirnet_cli.cache.sample import Sample
 from cmirnet_cli.cache.schema import ANNOTATIONS, CachedFile, Manifest
 from cmirnet_cli.cache.stores import store_of
@@ -136,20 +138,23 @@ class Cache:
 
         Raises:
             CacheError: images were not prepared at `size`, or the shard is damaged.
+            ValueError: `out` is not contiguous.
         """
+        if out is not None and not out.flags.c_contiguous:
+            raise ValueError("the array to read an image into must be contiguous")
         shard = int(np.searchsorted(self._shard_starts, image_row, side="right")) - 1
         name = self.manifest.shards[shard].name
         row = image_row - int(self._shard_starts[shard])
-        try:
+        with self._reading(name):
             return self._store.read(lambda dataset: self._files.dataset(name, dataset), row, size, self.image_file(image_row), out)
-        except (OSError, RuntimeError, ValueError, ImageError) as error:
-            hint = f"see what is damaged with: cmirnet cache verify {self.folder}"
-            raise CacheError(f"{self.folder / name} is damaged: {error}", hint=hint) from error
 
     def mask(self, row: int, size: int | None) -> NDArray[np.uint8]:
         """uint8 (S, S), 1 on the referent: PIL's nearest resize of the original; with `size` None, uint8 (H, W) at the image's own size.
 
         A size that was not prepared is made from the original at each call, with the same result.
+
+        Raises:
+            CacheError: the annotations are damaged.
         """
         if size is None:
             return decode_mask(self._mask_column(None)[row], *self.original_size(int(self._table.ref_image[row])))
@@ -176,8 +181,16 @@ class Cache:
 
     def _mask_column(self, size: int | None) -> Ragged:
         if size not in self._masks:
-            self._masks[size] = Ragged.load(self._files.file(ANNOTATIONS), mask_field(size))
+            with self._reading(ANNOTATIONS):
+                self._masks[size] = Ragged.load(self._files.file(ANNOTATIONS), mask_field(size))
         return self._masks[size]
+
+    @contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except (KeyError, OSError, RuntimeError, ValueError, ImageError) as error:
+            raise CacheError(f"{self.folder / name} is damaged: {error}", hint=verify_it(self.folder)) from error
 
 
 def files_of(folder: Path) -> tuple[CachedFile, ...]:

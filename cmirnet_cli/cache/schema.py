@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
@@ -25,8 +26,15 @@ SHARD_IMAGES = 512
 MANIFEST = "manifest.json"
 ANNOTATIONS = "annotations.h5"
 
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+
 Store = Literal["decoded", "encoded"]
 Signed = TypeVar("Signed")
+
+
+def cache_name(dataset: str, split_by: str) -> str:
+    """The name of a cache's folder."""
+    return f"{dataset}-{split_by}"
 
 
 def shard_name(number: int) -> str:
@@ -84,7 +92,11 @@ class Fingerprint:
     def differences(self, other: Fingerprint) -> list[str]:
         """One line for each field in which `self` (found) differs from `other` (wanted)."""
         found, wanted = _flat(asdict(self)), _flat(asdict(other))
-        return [f"{field} is {found[field]!r}, not {wanted[field]!r}" for field in wanted if found[field] != wanted[field]]
+        return [
+            f"{field} is {shortened(repr(found[field]))}, not {shortened(repr(wanted[field]))}"
+            for field in wanted
+            if found[field] != wanted[field]
+        ]
 
 
 @dataclass(frozen=True)
@@ -178,13 +190,14 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def shortened(text: str) -> str:
+    """Text for people, each sha256 in it cut to enough to tell it from another."""
+    return _DIGEST.sub(r"\1", text)
+
+
 def _as_json(value: Any) -> Any:
-    """Bytes (compressed RLE), NumPy arrays and numbers, and mappings, in JSON's words."""
-    if isinstance(value, bytes):
-        return value.decode("latin-1")
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    return dict(value)
+    """Bytes (compressed RLE) and mappings, in JSON's words."""
+    return value.decode("latin-1") if isinstance(value, bytes) else dict(value)
 
 
 def _flat(fields: dict[str, Any]) -> dict[str, Any]:

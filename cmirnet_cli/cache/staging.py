@@ -6,6 +6,7 @@ The target is therefore absent or complete at every moment.
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import os
 import shutil
@@ -15,11 +16,6 @@ from pathlib import Path
 
 from cmirnet_cli.durable import new_file, sha256_of, sync
 from cmirnet_cli.errors import CacheError
-
-try:
-    import fcntl
-except ImportError:  # Windows: writers do not wait for each other there; whoever finishes first gives the name
-    fcntl = None  # type: ignore[assignment]
 
 _PARTIAL, _KEY = ".partial-", 12
 _REPLACED = ".replaced"
@@ -60,8 +56,8 @@ def sole_writer(staging: Path, notice: Callable[[str], None]) -> Iterator[bool]:
     try:
         locked = _lock(descriptor, staging, notice)
         while not _is(staging, descriptor):  # the writer we waited for gave it its final name
-            os.close(descriptor)
-            descriptor = _opened(staging)
+            stale, descriptor = descriptor, _opened(staging)
+            os.close(stale)
             locked = _lock(descriptor, staging, notice)
         yield locked
     finally:
@@ -130,8 +126,6 @@ def _opened(staging: Path) -> int:
 
 
 def _lock(descriptor: int, staging: Path, notice: Callable[[str], None]) -> bool:
-    if fcntl is None:
-        return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -87,7 +87,7 @@ class DecodedStore:
 class EncodedStore:
     """The original files' bytes end to end, decoded and resized at each read.
 
-    A photograph that EXIF turns is kept lying, as its file has it, and set upright at each read where its data set wants that.
+    A photograph that EXIF turns is kept as its file has it, on its side, and set upright at each read where its data set wants that.
     """
 
     def estimate(self, image: ImageRecord) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from cmirnet_cli.cache.picture import as_rgb
 from cmirnet_cli.cache.pool import in_order
 from cmirnet_cli.errors import ImageError
-from cmirnet_cli.refer.images import UNREADABLE, open_image, upright_size
+from cmirnet_cli.refer.images import UnreadableImageError, open_image, pil_at_work, upright_size
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset
 
 
@@ -46,7 +46,10 @@ def require_good_images(bad: Sequence[BadImage], *, skip: bool) -> frozenset[Pat
     """
     if bad and not skip:
         listed = "\n".join(f"  {image.path}: {image.reason}" for image in bad)
-        raise ImageError(f"{len(bad)} images cannot be used:\n{listed}", hint="mend them, or leave them out with --skip-bad")
+        raise ImageError(
+            f"{len(bad)} {'image' if len(bad) == 1 else 'images'} cannot be used:\n{listed}",
+            hint="mend them, or leave them out with --skip-bad",
+        )
     return frozenset(image.path for image in bad)
 
 
@@ -58,9 +61,10 @@ def _defect(image: ImageRecord) -> str | None:
             size = upright_size(picture) if image.upright else picture.size
             if size != (image.width, image.height):
                 return f"is {_size(*size)}, but its annotations were drawn on {_size(image.width, image.height)}"
-            picture.draft("RGB", (1, 1))  # a JPEG is read to its end either way, and at an eighth of the size three times as fast
+            with pil_at_work():
+                picture.draft("RGB", (1, 1))  # a JPEG is read to its end either way, and at an eighth of the size three times as fast
             as_rgb(picture, upright=image.upright)
-    except UNREADABLE as error:
+    except (OSError, UnreadableImageError) as error:
         return f"cannot be decoded: {error}"
     return None
 

@@ -8,19 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmirnet_cli.cache.annotations import Table, counts_per_split, masks_of
-from cmirnet_cli.cache.fingerprint import fingerprint_of, without
+from cmirnet_cli.cache.fingerprint import fingerprint_of
 from cmirnet_cli.cache.folder import read_manifest, require_whole
 from cmirnet_cli.cache.hdf5 import create
 from cmirnet_cli.cache.pool import in_order
 from cmirnet_cli.cache.schema import ANNOTATIONS, MANIFEST, SHARD_IMAGES, CachedFile, CacheOptions, Fingerprint, Manifest, shard_name
 from cmirnet_cli.cache.staging import install, record, recorded, sole_writer, staging_folder, tidy, unfinished
 from cmirnet_cli.cache.stores import store_of
-from cmirnet_cli.cache.survey import BadImage, find_bad_images, require_good_images
 from cmirnet_cli.durable import new_file, sweep
 from cmirnet_cli.errors import CacheError
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent
-
-__all__ = ["BadImage", "estimate", "find_bad_images", "require_good_images", "steps", "write_cache"]
 
 # What HDF5's own tables, and masks of photographs, were found to take; a mask grows with the length of its outline.
 _FILE_BYTES = 20_000
@@ -31,24 +28,22 @@ _ORIGINAL_MASK_BYTES = 0.8  # for each pixel of height and width
 _NETWORK_MASK_BYTES = 2.6  # for each pixel of the side
 
 
-def estimate(dataset: ReferDataset, options: CacheOptions, skip: frozenset[Path] = frozenset()) -> int:
+def estimate(dataset: ReferDataset, options: CacheOptions) -> int:
     """Bytes the cache will take, to within a few per cent; nothing is decoded.
 
     Raises:
         ImageError: an image file is missing (`encoded` store).
     """
-    kept = without(dataset, skip)
-    images, referents, store = kept.images, kept.referents, store_of(options)
+    images, referents, store = dataset.images, dataset.referents, store_of(options)
     pixels = sum(store.estimate(image) + _IMAGE_BYTES for image in images)
     sentences = sum(len(referent.sentences) for referent in referents)
     texts = len(referents) * _REFERENT_BYTES + sentences * _SENTENCE_BYTES
     return pixels + _mask_bytes(referents, options) + texts + (1 + len(_shards(images))) * _FILE_BYTES
 
 
-def steps(dataset: ReferDataset, skip: frozenset[Path] = frozenset()) -> int:
+def steps(dataset: ReferDataset) -> int:
     """How much `write_cache` advances in all: one for each referent and each image."""
-    kept = without(dataset, skip)
-    return len(kept.referents) + len(kept.images)
+    return len(dataset.referents) + len(dataset.images)
 
 
 def write_cache(
@@ -57,7 +52,7 @@ def write_cache(
     options: CacheOptions,
     *,
     workers: int = 0,
-    skip: frozenset[Path] = frozenset(),
+    skipped: frozenset[Path] = frozenset(),
     overwrite: bool = False,
     advance: Callable[[int], None] = lambda done: None,
     notice: Callable[[str], None] = lambda message: None,
@@ -67,11 +62,11 @@ def write_cache(
     The same data and options give the same bytes, however often the writer was killed. `folder` appears when it is complete.
 
     Args:
-        dataset: what to cache.
+        dataset: what to cache; at least one referent.
         folder: the cache folder, `<out>/<dataset>-<split_by>`.
         options: store, sizes, overlap rule.
         workers: threads that read and resize images; 0 does it in this one.
-        skip: image files to leave out, with their referents.
+        skipped: the image files that were left out of `dataset`, with their referents; see `fingerprint.without`.
         overwrite: replace whatever cache `folder` holds, once the new one is complete.
         advance: called with the number of steps done since the last call; see `steps`.
         notice: called with a sentence when something is worth knowing (waiting, going on).
@@ -81,8 +76,7 @@ def write_cache(
         ImageError: an image cannot be read.
         AnnotationError: a mask cannot be drawn.
     """
-    kept = without(dataset, skip)
-    work = _Work(kept, options, fingerprint_of(kept, options, skip), workers, advance)
+    work = _Work(dataset, options, fingerprint_of(dataset, options, skipped), workers, advance)
     if not overwrite and (manifest := _finished(folder, work)):
         return manifest
     staging = staging_folder(folder, work.fingerprint.key)
@@ -94,7 +88,7 @@ def write_cache(
             sweep(staging)
         if any(staging.iterdir()):
             notice(f"going on with {staging}, which an earlier run began")
-        _require_room(staging, estimate(kept, options))
+        _require_room(staging, estimate(dataset, options))
         manifest = _fill(staging, work)
         install(staging, folder, overwrite)
     for other in unfinished(folder):
@@ -124,7 +118,7 @@ def _finished(folder: Path, work: _Work) -> Manifest | None:
         raise CacheError(f"{folder} holds another cache: {'; '.join(differences)}", hint=hint)
     require_whole(folder, manifest.files)
     tidy(folder)
-    work.advance(len(work.dataset.referents) + len(work.dataset.images))
+    work.advance(steps(work.dataset))
     return manifest
 
 

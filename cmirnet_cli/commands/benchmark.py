@@ -87,6 +87,7 @@ def _drawn(size: int | None, samples: int) -> Iterator[_Sources]:
     """Scenes of a photograph's size and weight, one referent a sample, prepared in both ways, gone when the block ends."""
     from tempfile import TemporaryDirectory
 
+    from cmirnet_cli.refer.layout import Places
     from cmirnet_cli.refer.scenes import PHOTOGRAPH_GRAIN, Amount, write_scenes
     from cmirnet_cli.refer.sources import read_source
 
@@ -94,7 +95,7 @@ def _drawn(size: int | None, samples: int) -> Iterator[_Sources]:
     with TemporaryDirectory(prefix="cmirnet-benchmark-") as folder:
         with console.progress("draw", amount.images) as advance:
             write_scenes(Path(folder), images={"train": amount}, size=DRAWN_SIZE, grain=PHOTOGRAPH_GRAIN, advance=advance)
-        referents = read_source("scenes", "demo", Path(folder))
+        referents = read_source("scenes", "demo", Places(Path(folder)))
         yield _Sources(referents, {store: _prepare(referents, Path(folder, store), store, size or 480) for store in ("decoded", "encoded")})
 
 
@@ -115,6 +116,7 @@ def _named(
     """A cache that exists, and the files it was made from."""
     from cmirnet_cli.cache.find import find_cache
     from cmirnet_cli.cache.reader import Cache
+    from cmirnet_cli.refer.layout import Places
     from cmirnet_cli.refer.sources import read_source
 
     cache = Cache.open(find_cache(root, dataset, split_by))
@@ -122,7 +124,7 @@ def _named(
     if annotations is not None and annotations.suffix == ".jsonl":
         referents = read_source(str(annotations))
     else:
-        referents = read_source(manifest.dataset, manifest.split_by, data_root, annotations, images)
+        referents = read_source(manifest.dataset, manifest.split_by, Places(data_root, annotations, images))
     yield _Sources(referents, {manifest.options.store: cache})
 
 

@@ -29,9 +29,10 @@ def drawn_cache(folder: Path, size: int, amounts: Mapping[str, Amount]) -> Cache
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.cache.schema import CacheOptions
     from cmirnet_cli.cache.writer import write_cache
+    from cmirnet_cli.refer.layout import Places
     from cmirnet_cli.refer.scenes import write_scenes
     from cmirnet_cli.refer.sources import read_source
 
     write_scenes(folder, dataset=DATASET, split_by=SPLIT_BY, images=amounts)
-    write_cache(read_source(DATASET, SPLIT_BY, folder), folder / "cache", CacheOptions(sizes=(size,)))
+    write_cache(read_source(DATASET, SPLIT_BY, Places(folder)), folder / "cache", CacheOptions(sizes=(size,)))
     return Cache.open(folder / "cache")

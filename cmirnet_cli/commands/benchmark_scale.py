@@ -18,6 +18,7 @@ from cmirnet_cli.options import Workers
 if TYPE_CHECKING:
     from cmirnet_cli.engine.machine import Finished
     from cmirnet_cli.engine.passes import Pass
+    from cmirnet_cli.refer.registry import PublishedCounts
     from cmirnet_cli.refer.scenes import Amount
 
 DATASET, SPLIT_BY, SPLIT = "scenes", "scale", "train"
@@ -69,10 +70,11 @@ def read(folder: Path, size: int) -> Reading:
     from cmirnet_cli.cache.schema import CacheOptions
     from cmirnet_cli.cache.writer import estimate
     from cmirnet_cli.engine.machine import peak_memory_mib
+    from cmirnet_cli.refer.layout import Places
     from cmirnet_cli.refer.sources import read_source
 
     started = time.perf_counter()
-    dataset = read_source(DATASET, SPLIT_BY, folder)
+    dataset = read_source(DATASET, SPLIT_BY, Places(folder))
     seconds = time.perf_counter() - started
     sentences = sum(len(referent.sentences) for referent in dataset.referents)
     memory = peak_memory_mib()
@@ -106,11 +108,15 @@ def _draw(folder: Path, fraction: float) -> float:
 def _amounts(fraction: float) -> dict[str, Amount]:
     """What RefCOCO's splits are published to hold, or a part of it."""
     from cmirnet_cli.refer.registry import published_counts
+
+    return {split: _part(counts, fraction) for split, counts in published_counts("refcoco", "unc").items() if split != "total"}
+
+
+def _part(whole: PublishedCounts, fraction: float) -> Amount:
     from cmirnet_cli.refer.scenes import Amount
 
-    published = {split: counts for split, counts in published_counts("refcoco", "unc").items() if split != "total"}
-    wanted = {split: (counts.images or 0, counts.refs or 0, counts.sentences or 0) for split, counts in published.items()}
-    return {split: Amount(*(max(1, round(fraction * count)) for count in counts)) for split, counts in wanted.items()}
+    refs, images, sentences = (max(1, round(fraction * count)) for count in whole.known)
+    return Amount(images, refs, sentences)
 
 
 def _prepare_command(folder: Path, size: int, workers: int) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cmirnet_cli.cache.preparation import prepare_command
 from cmirnet_cli.cache.reader import Cache
+from cmirnet_cli.cache.remedies import prepare_again
 from cmirnet_cli.config import Settings
 from cmirnet_cli.errors import ConfigError, DataError
 
@@ -36,7 +36,7 @@ def require_sizes(cache: Cache, settings: Settings) -> None:
     if missing and options.store == "decoded":
         raise DataError(
             f"{cache.folder} holds {', '.join(map(str, options.sizes))} px; the recipe also needs {', '.join(map(str, missing))} px",
-            hint=f"prepare it again with: {prepare_command(cache.folder, needed)} --overwrite",
+            hint=prepare_again(cache.folder, needed),
         )
 
 

@@ -9,6 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.batches.tokens import word_tokenizer
 from cmirnet_cli.cache.reader import Cache
+from cmirnet_cli.cache.schema import cache_name
 from cmirnet_cli.config import ModelConfig, Settings, resolve
 from cmirnet_cli.engine.devices import seed_everything
 from cmirnet_cli.engine.requirements import TRAIN_SPLIT
@@ -51,7 +52,7 @@ def starting_bundle(settings: Settings, cache: Cache, notice: Callable[[str], No
         encoder=text.encoder.config.to_dict(),
         tokens=settings.text.tokens,
         image_size=settings.data.image_size,
-        dataset=f"{manifest.dataset}-{manifest.split_by}",
+        dataset=cache_name(manifest.dataset, manifest.split_by),
     )
     return Bundle(ReferringModel(network, text), tokenizer, config)
 

@@ -84,7 +84,7 @@ def _one_record_each(parts: Sequence[ReferDataset]) -> dict[Id, ImageRecord]:
             for known in (by_id.setdefault(image.image_id, image), by_file.setdefault(image.path.name, image)):
                 if _identity(known) != _identity(image):
                     raise AnnotationError(
-                        f"the annotations of {part.name} speak of {_described(image)}, others of {_described(known)}",
+                        f"the annotations of {part.name} describe {_described(image)}, others of {_described(known)}",
                         hint="combined needs the three data sets as they were published, on COCO's photographs",
                     )
     return by_id

@@ -6,7 +6,8 @@ import os
 import re
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -17,7 +18,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 _LONGEST_NAME = 255
 _LONGEST_PATH = 2048
 
-UNREADABLE = (
+_RAISED_BY_PIL = (
     *(OSError, SyntaxError, ValueError, EOFError, LookupError, ArithmeticError, RuntimeError, TypeError, AttributeError, AssertionError),
     *(struct.error, zlib.error, Image.DecompressionBombError),
 )
@@ -36,6 +37,19 @@ _START_OF_SCAN, _MOST_SCANS = b"\xff\xda", 100
 
 _LYING = range(5, 9)
 """EXIF orientations whose upright picture is as wide as the stored one is high."""
+
+
+class UnreadableImageError(ValueError):
+    """A file is no image, or only part of one, or enormous once unpacked; the text says which."""
+
+
+@contextmanager
+def pil_at_work() -> Iterator[None]:
+    """Makes an UnreadableImageError of whatever PIL, and the system below it, raise in the block: call nothing of ours there."""
+    try:
+        yield
+    except _RAISED_BY_PIL as error:
+        raise UnreadableImageError(str(error)) from error
 
 
 class ImageFolders:
@@ -71,19 +85,24 @@ def open_image(source: Path | IO[bytes]) -> Image.Image:
     PIL sets a TIFF upright while it decodes it, whatever is asked for, and in some versions knows its size only then.
 
     Raises:
-        OSError: there is no regular file (a pipe could be waited for without end), or it is no image; or another of UNREADABLE.
+        UnreadableImageError: there is no regular file (a pipe could be waited for without end), or it is no image.
     """
-    if isinstance(source, Path) and not source.is_file():
-        raise FileNotFoundError("there is no such file")
-    try:
-        picture = Image.open(source, formats=_formats())
-    except UnidentifiedImageError:
-        raise UnidentifiedImageError("it is in no image format that is read here") from None
-    if picture.info.get("progressive"):
-        _refuse_many_scans(_content(source))
-    if picture.format == "TIFF":
-        picture.load()
+    with pil_at_work():
+        if isinstance(source, Path) and not source.is_file():
+            raise FileNotFoundError("there is no such file")
+        picture = _identified(source)
+        if picture.info.get("progressive"):
+            _refuse_many_scans(_content(source))
+        if picture.format == "TIFF":
+            picture.load()
     return picture
+
+
+def _identified(source: Path | IO[bytes]) -> Image.Image:
+    try:
+        return Image.open(source, formats=_formats())
+    except UnidentifiedImageError:
+        raise UnreadableImageError("it is in no image format that is read here") from None
 
 
 def _refuse_many_scans(jpeg: bytes) -> None:
@@ -119,9 +138,15 @@ def _is_there(path: Path) -> bool:
 
 
 def upright_size(picture: Image.Image) -> tuple[int, int]:
-    """(width, height) of an open image file once its EXIF orientation is applied; of a PNG without one all is decoded."""
+    """(width, height) of an open image file once its EXIF orientation is applied; of a PNG without one all is decoded.
+
+    Raises:
+        UnreadableImageError: it cannot be decoded, or its EXIF data cannot.
+    """
     width, height = picture.size
-    return (height, width) if picture.getexif().get(ExifTags.Base.Orientation) in _LYING else (width, height)
+    with pil_at_work():
+        lies = picture.getexif().get(ExifTags.Base.Orientation) in _LYING
+    return (height, width) if lies else (width, height)
 
 
 def holds_pictures(folder: Path) -> bool:

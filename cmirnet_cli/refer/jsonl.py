@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from pycocotools import mask as coco
 
 from cmirnet_cli.errors import AnnotationError
-from cmirnet_cli.refer.images import UNREADABLE, is_path, open_image, upright_size
+from cmirnet_cli.refer.images import UnreadableImageError, is_path, open_image, pil_at_work, upright_size
 from cmirnet_cli.refer.masks import rasterise
 from cmirnet_cli.refer.records import Record, parse_json, read_bytes
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Segmentation, Sentence
@@ -32,14 +33,15 @@ _BLURRING = frozenset({"JPEG", "MPO"})
 _KINDS: dict[type, str] = {str: "a path", list: "a list", dict: "an RLE"}
 
 
-def read_jsonl(file: Path, name: str | None = None) -> ReferDataset:
+def read_jsonl(file: Path) -> ReferDataset:
     """Read a JSONL file; each line is one referent with one sentence, and its line number is the id of both.
+
+    The data set is called like the file, without its suffix.
 
     An image that is missing or unreadable is not an error here: its record has the size 0×0.
 
     Args:
         file: the JSONL file; empty lines are skipped.
-        name: the data set's name, the file's without its suffix if it is not given.
 
     Raises:
         AnnotationError: a line cannot be read; file, line number and field are named.
@@ -48,8 +50,8 @@ def read_jsonl(file: Path, name: str | None = None) -> ReferDataset:
     lines = _Lines(file)
     referents = tuple(lines.referent(number, text) for number, text in enumerate(_text_lines(file), start=1) if text.strip())
     if not referents:
-        raise AnnotationError(f"{file} has no line", hint="one line a sentence, with image, expression, mask, split")
-    return ReferDataset(name or file.stem, SPLIT_BY, referents, (file,))
+        raise AnnotationError(f"{file} is empty", hint="one line a sentence, with image, expression, mask, split")
+    return ReferDataset(file.stem, SPLIT_BY, referents, (file,))
 
 
 def _refuse_streams(file: Path) -> None:
@@ -140,7 +142,7 @@ def _size(path: Path) -> tuple[int, int]:
     try:
         with open_image(path) as picture:
             return upright_size(picture)
-    except UNREADABLE:
+    except UnreadableImageError:
         return 0, 0
 
 
@@ -157,16 +159,22 @@ def _require_exact(picture: Image.Image, path: Path, line: Record) -> None:
         raise line.refused(f"field 'mask': {path} is a JPEG file, in which black is not quite black; draw the line and save it as PNG")
 
 
+def _shades(picture: Image.Image) -> NDArray[Any]:
+    """(H, W), upright: zero is black, in the numbers that the file has where they have more than 8 bits."""
+    with pil_at_work():
+        upright = ImageOps.exif_transpose(picture)
+        is_deep = upright.mode.startswith(("I", "F"))
+        return np.asarray(upright if is_deep else upright.convert("L"))
+
+
 def _mask_file_as_rle(path: Path, image: ImageRecord, line: Record) -> dict[str, Any]:
     """A picture that is not black on the object, as COCO's compressed RLE."""
     try:
         with open_image(path) as stored:
             _require_size(stored, path, image, line)
             _require_exact(stored, path, line)
-            picture = ImageOps.exif_transpose(stored)
-            is_deep = picture.mode.startswith(("I", "F"))
-            pixels = np.asarray(picture if is_deep else picture.convert("L")) != 0
-    except UNREADABLE as error:
+            pixels = _shades(stored) != 0
+    except UnreadableImageError as error:
         raise line.refused(f"field 'mask': {path} cannot be read: {error}") from error
     rle = coco.encode(np.asfortranarray(pixels, dtype=np.uint8))
     return {"size": list(pixels.shape), "counts": rle["counts"].decode("ascii")}

@@ -13,16 +13,65 @@ A zip archive may stand for a folder: the module `archives` unpacks it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cmirnet_cli.errors import AnnotationError
+from cmirnet_cli.refer.images import holds_pictures
+
+INSTANCES = "instances.json"
+"""The name of COCO's file of images and annotations."""
+
+REFS = re.compile(r"g?refs\((?P<split_by>.+)\)\.(?:p|json)")
+"""Names of files of referents, as `refs_names` makes them."""
+
+ANNOTATIONS = re.compile(f"{REFS.pattern}|{re.escape(INSTANCES)}")
+"""Names of the annotation files of a data set."""
 
 _COCO_FOLDERS = ("mscoco/images/train2014", "train2014", "train2017", "val2017", ".")
 _ON_COCO = ("refcoco", "refcoco+", "refcocog", "grefcoco")
 _INNER_FOLDERS = {"refclef": ("saiapr_tc-12", "."), **dict.fromkeys(_ON_COCO, _COCO_FOLDERS)}
+_NESTED: dict[str, tuple[str, ...]] = {"refclef": ("*/images",), **dict.fromkeys(_ON_COCO, ())}
+"""Where in its folder the photographs of a data set may lie, but for right in it; one's own have a folder for each split, say."""
 _HOMES = {"rrsisd": "RRSIS-D/rrsisd"}
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where to look for data sets.
+
+    Attributes:
+        data_root: the folder that data sets lie in.
+        annotations: where to look for annotations instead: the data set's folder or the one above it.
+        images: where to look for photographs instead: their folder or one above it that has a known layout.
+    """
+
+    data_root: Path = Path("data")
+    annotations: Path | None = None
+    images: Path | None = None
+
+    def homes(self, dataset: str) -> list[Path]:
+        """The folders that annotations may lie in, there or not, in the order in which they are tried."""
+        if self.annotations is not None:
+            return [self.annotations / dataset, self.annotations]
+        above = (self.data_root, self.data_root / "refer" / "data", self.data_root / "annotations")
+        usual = [folder / dataset for folder in above]
+        return [*usual, self.data_root / _HOMES[dataset]] if dataset in _HOMES else usual
+
+    def image_folders(self, dataset: str, home: Path) -> list[Path]:
+        """The folders that photographs may lie in, there or not, in the order in which they are tried; `home` holds the annotations."""
+        roots = [home / "images", home.parent / "images", self.data_root / "images"] if self.images is None else [self.images]
+        inner = _INNER_FOLDERS.get(dataset, (f"{dataset}/JPEGImages", dataset, "JPEGImages", *_COCO_FOLDERS))
+        return list(dict.fromkeys(root / folder for root in roots for folder in inner))
+
+    def of_part(self, dataset: str) -> Places:
+        """Where one of several data sets lies, whose folders `annotations` holds."""
+        return replace(self, annotations=self.annotations / dataset) if self.annotations else self
+
+
+USUAL_PLACES = Places()
 
 
 @dataclass(frozen=True)
@@ -44,33 +93,30 @@ class Layout:
     image_folders: tuple[Path, ...]
 
 
-def find_layout(dataset: str, split_by: str, data_root: Path, annotations: Path | None = None, images: Path | None = None) -> Layout:
+def find_layout(dataset: str, split_by: str, places: Places) -> Layout:
     """Find the files of a data set.
 
     Args:
         dataset: the data set's name, which is also its folder's.
         split_by: the name between the brackets of `refs(…).p`.
-        data_root: the folder that data sets lie in.
-        annotations: where to look for annotations instead: the data set's folder or the one above it.
-        images: where to look for photographs instead: their folder or one above it that has a known layout.
+        places: where to look.
 
     Raises:
         AnnotationError: something is missing; the message names all that is, and every place that was looked at.
     """
-    folders = annotation_folders(dataset, data_root, annotations)
-    refs = _first_file(folder / name for folder in folders for name in _refs_names(split_by))
+    homes, refs = places.homes(dataset), find_refs(dataset, split_by, places)
     if refs:
-        folders = [refs.parent]
-    instances = _first_file(folder / "instances.json" for folder in folders)
-    image_candidates = image_folders_of(folders[0], data_root, images, dataset)
+        homes = [refs.parent]
+    instances = _first_file(home / INSTANCES for home in homes)
+    image_candidates = places.image_folders(dataset, homes[0])
     image_folders = tuple(folder for folder in image_candidates if folder.is_dir())
     if refs and instances and image_folders:
         return Layout(dataset, split_by, refs, instances, image_folders)
     missing = []
     if not refs:
-        missing.append(_lacking(" or ".join(_refs_names(split_by)), folders, _other_refs(folders)))
+        missing.append(_lacking(" or ".join(refs_names(split_by)), homes, _other_refs(homes)))
     if not instances:
-        missing.append(_lacking("instances.json", folders))
+        missing.append(_lacking(INSTANCES, homes))
     if not image_folders:
         missing.append(_lacking("the folder of photographs", image_candidates))
     raise AnnotationError(
@@ -80,34 +126,34 @@ def find_layout(dataset: str, split_by: str, data_root: Path, annotations: Path 
     )
 
 
-def has_annotations(dataset: str, split_by: str, data_root: Path, annotations: Path | None = None) -> bool:
-    """Whether a data set's referents lie where `find_layout` looks for them."""
-    folders = annotation_folders(dataset, data_root, annotations)
-    return _first_file(folder / name for folder in folders for name in _refs_names(split_by)) is not None
+def find_refs(dataset: str, split_by: str, places: Places) -> Path | None:
+    """The file of a data set's referents, if there is one. Its folder is the data set's home: the other files are looked for from there."""
+    return _first_file(home / name for home in places.homes(dataset) for name in refs_names(split_by))
 
 
-def annotation_folders(dataset: str, data_root: Path, annotations: Path | None) -> list[Path]:
-    """The folders that annotations may lie in, there or not, in the order in which they are tried."""
-    if annotations is not None:
-        return [annotations / dataset, annotations]
-    usual = [data_root / dataset, data_root / "refer" / "data" / dataset, data_root / "annotations" / dataset]
-    return [*usual, data_root / _HOMES[dataset]] if dataset in _HOMES else usual
-
-
-def image_folders_of(home: Path, data_root: Path, images: Path | None, dataset: str) -> list[Path]:
-    """The folders that photographs may lie in, there or not, in the order in which they are tried; `home` holds the annotations."""
-    roots = [home / "images", home.parent / "images", data_root / "images"] if images is None else [images]
-    inner = _INNER_FOLDERS.get(dataset, (f"{dataset}/JPEGImages", dataset, "JPEGImages", *_COCO_FOLDERS))
-    return list(dict.fromkeys(root / folder for root in roots for folder in inner))
-
-
-def _refs_names(split_by: str) -> list[str]:
+def refs_names(split_by: str) -> list[str]:
+    """What a file of referents may be called, in the order in which they are tried."""
     return [f"{stem}({split_by}).{suffix}" for stem in ("refs", "grefs") for suffix in ("p", "json")]
 
 
-def _other_refs(folders: Iterable[Path]) -> str:
+def refs_in(folder: Path) -> list[Path]:
+    """The files of referents in a folder, whatever their split_by."""
+    return sorted(path for path in folder.glob("*refs(*).*") if REFS.fullmatch(path.name))
+
+
+def find_photographs(dataset: str, folders: Iterable[Path]) -> Path | None:
+    """The first of a data set's image folders, there or not, that holds photographs: right in it, or nested as the data set has them."""
+    return next((folder for folder in folders if any(map(holds_pictures, _nests(dataset, folder)))), None)
+
+
+def _nests(dataset: str, folder: Path) -> Iterator[Path]:
+    patterns = _NESTED.get(dataset, ("*", "*/images"))
+    return filter(Path.is_dir, (folder, *(nest for pattern in patterns for nest in folder.glob(pattern))))
+
+
+def _other_refs(folders: Sequence[Path]) -> str:
     """A remark on the refs files of other split_by names, if any."""
-    found = sorted(str(path) for folder in folders for path in folder.glob("*refs(*).*"))
+    found = [str(path) for folder in folders for path in refs_in(folder)]
     return f"; there is {', '.join(found)}" if found else ""
 
 

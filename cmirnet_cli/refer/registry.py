@@ -26,7 +26,7 @@ SPLITS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 """Data set → split_by → splits. The first split_by of a data set is its default. Splits by google share images. The module
-`combined` says what that one is."""
+`combined` says what its splits hold."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,13 @@ class PublishedCounts:
     images: int | None
     sentences: int | None
     unconfirmed: tuple[str, ...]
+
+    @property
+    def known(self) -> tuple[int, int, int]:
+        """Referents, images and sentences. Raises LookupError where one of them is not known."""
+        if self.refs is None or self.images is None or self.sentences is None:
+            raise LookupError(f"not every count is published: {self}")
+        return self.refs, self.images, self.sentences
 
 
 def choose_split_by(dataset: str, split_by: str | None) -> str:
@@ -67,7 +74,7 @@ def choose_split_by(dataset: str, split_by: str | None) -> str:
 
 
 def _require_name(name: str, what: str) -> None:
-    """The cache's folder is called after it."""
+    """A name is part of its cache folder's name, so it must be one that a folder can have."""
     if not name.strip() or PurePath(name).name != name:
         hint = "its files go to --annotations DIR and --images DIR; a file of your own lines ends in .jsonl"
         raise UsageError(f"{name!r} cannot be the name of {what}", hint=hint)

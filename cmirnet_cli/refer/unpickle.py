@@ -27,7 +27,7 @@ _BOOLEANS = {b"00\n": False, b"01\n": True}
 _EXTENSION_WIDTHS = {b"\x82": 1, b"\x83": 2, b"\x84": 4}
 _ONLY_PLAIN_DATA = (
     "an annotation file holds lists, dicts, text and numbers only; nothing was run. "
-    "If you trust its origin, save the same data as JSON beside it, as refs(<split_by>).json"
+    "If you trust its origin, save the same data as JSON beside it, as refs(<split_by>).json, and take the .p file away"
 )
 
 

@@ -9,17 +9,17 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 from typing import Any
 
+from cmirnet_cli.durable import new_folder
 from cmirnet_cli.errors import DataError
+from cmirnet_cli.refer.layout import INSTANCES, refs_names
 from cmirnet_cli.refer.scenes.amount import Amount
 from cmirnet_cli.refer.scenes.picture import PAPER_GRAIN, paint
 from cmirnet_cli.refer.scenes.questions import described_scene
@@ -40,12 +40,11 @@ def write_scenes(
     size: int | tuple[int, int] = 128,
     grain: float = PAPER_GRAIN,
     seed: int = 0,
-    overwrite: bool = False,
     advance: Callable[[], object] = lambda: None,
 ) -> None:
     """Draws scenes, words expressions about them and writes both as `<root>/<dataset>/`, which appears whole or not at all.
 
-    Every image holds 3 to 6 shapes; 2 or 3 of them are referents with 2 or 3 sentences each, and each sentence fits no other
+    Every image holds 3 or 4 shapes; 2 or 3 of them are referents with 2 or 3 sentences each, and each sentence fits no other
     shape of its image. The same arguments give the same bytes; a scene depends on the seed, its split and its number only.
 
     Args:
@@ -56,29 +55,19 @@ def write_scenes(
         size: width and height of the images in pixels; one number for both.
         grain: how rough the paper is; `PHOTOGRAPH_GRAIN` makes files as heavy as photographs.
         seed: another seed draws other scenes.
-        overwrite: whether a folder that is there already is replaced.
         advance: called after each image.
 
     Raises:
-        DataError: the folder is there already and `overwrite` is false, or it appeared meanwhile.
+        DataError: the folder is there already, or it cannot be written.
     """
     target = root / dataset
-    if target.exists() and not overwrite:
-        raise DataError(f"{target} is there already", hint="Add --overwrite to replace it, or choose another folder.")
-    root.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=f".{dataset}-", dir=root) as workshop:
-        fresh, stale = Path(workshop, "fresh"), Path(workshop, "stale")
-        tables = _Tables(Frame(*size) if isinstance(size, tuple) else Frame(size, size), grain)
-        _write_images(fresh / "images", tables, images, seed, advance)
-        (fresh / f"refs({split_by}).p").write_bytes(pickle.dumps(tables.refs, protocol=2))
-        (fresh / "instances.json").write_text(json.dumps(tables.instances()), encoding="utf-8")
-        _sync(fresh)
-        try:
-            if overwrite and target.exists():
-                target.replace(stale)
-            fresh.replace(target)
-        except OSError as error:
-            raise DataError(f"cannot put the data set at {target}: {error.strerror}", hint="Is another process writing it?") from error
+    if target.exists():
+        raise DataError(f"{target} is there already", hint="delete it, or choose another folder")
+    tables = _Tables(Frame(*size) if isinstance(size, tuple) else Frame(size, size), grain)
+    with new_folder(target, DataError) as folder:
+        _write_images(folder / "images", tables, images, seed, advance)
+        (folder / refs_names(split_by)[0]).write_bytes(pickle.dumps(tables.refs, protocol=2))
+        (folder / INSTANCES).write_text(json.dumps(tables.instances()), encoding="utf-8")
 
 
 def _write_images(folder: Path, tables: _Tables, images: Mapping[str, int | Amount], seed: int, advance: Callable[[], object]) -> None:
@@ -90,13 +79,6 @@ def _write_images(folder: Path, tables: _Tables, images: Mapping[str, int | Amou
             file_name = tables.add(split, scene, referents)
             paint(scene, tables.frame, tables.grain).save(folder / file_name, "JPEG", **_JPEG)
             advance()
-
-
-def _sync(folder: Path) -> None:
-    """Waits until every file in the folder is on the disk: much faster once for all than after each file."""
-    for path in filter(Path.is_file, folder.rglob("*")):
-        with path.open("r+b") as file:
-            os.fsync(file.fileno())
 
 
 @dataclass

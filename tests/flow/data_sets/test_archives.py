@@ -84,6 +84,36 @@ def test_photographs_that_are_there_are_not_unpacked_again(cmirnet, packed, shar
     assert "train2014.zip" not in outcome.err
 
 
+@pytest.mark.parametrize("photographs", ["train2014.zip", "refer/data/images/train2014.zip"])
+def test_photographs_beside_annotations_in_refers_own_tree_are_found(cmirnet, packed, shared_data, tmp_path, photographs):
+    data = packed("refer/data/refcocog.zip", photographs)
+    if photographs == "train2014.zip":  # a stray one: they are unpacked where REFER has them
+        shutil.copytree(shared_data / "mini_refcocog_google_val" / PHOTOGRAPHS, data / "refer/data" / PHOTOGRAPHS)
+    outcome = cmirnet("prepare-data", "refcocog", *COUNTED, "--data", data, "--out", tmp_path / "cache")
+    assert outcome.code == 0, outcome.err
+    assert not (data / "images").exists()
+
+
+def test_instances_that_are_missing_are_unpacked_beside_the_refs(cmirnet, packed, shared_data, tmp_path):
+    data = packed("refcocog.zip")
+    home = data / "annotations" / "refcocog"
+    home.mkdir(parents=True)
+    shutil.copy(shared_data / "mini_refcocog_google_val/refcocog/refs(google).p", home)
+    outcome = cmirnet("prepare-data", "refcocog", *COUNTED, "--data", data, "--out", tmp_path / "cache")
+    assert outcome.code == 0, outcome.err
+    assert (home / "instances.json").is_file()
+
+
+@pytest.mark.parametrize(("name", "kind"), [("refcocog.zip", "annotations"), ("train2014.zip", "photographs")])
+def test_an_archive_of_other_things_is_named_and_leaves_no_folder(cmirnet, packed, tmp_path, name, kind):
+    data = packed()
+    zipped(data / name, {})
+    outcome = cmirnet("prepare-data", "refcocog", *COUNTED, "--data", data, "--out", tmp_path / "cache")
+    assert outcome.code == 3
+    assert f"{name} holds no {kind}" in outcome.err
+    assert not (data / "images" / "train2014").exists()
+
+
 def test_other_folders_of_photographs_do_not_stand_for_an_archive(cmirnet, packed, tmp_path):
     data = packed()
     (data / "images" / "saiapr_tc-12").mkdir(parents=True)

@@ -103,6 +103,20 @@ def test_text_features_cut_short_are_an_error(home, findings, minilm):
     assert "cmirnet cache-features" in found["advice"]
 
 
+def test_text_features_that_were_broken_off_say_how_they_go_on(home, findings):
+    (home.cache / "text-features-0123456789ab.partial-0123456789ab").mkdir()
+    code, (found,) = findings(home, ".partial-0123456789ab")
+    assert (code, found["severity"]) == (0, "note")
+    assert found["message"] == "text features, begun and not finished"
+    assert f"cmirnet cache-features {home.cache}" in found["advice"]
+
+
+def test_a_data_set_with_refs_in_two_forms_is_found_once(home, findings):
+    refs = home.folder / "data/scenes/refs(demo).p"
+    shutil.copy(refs, refs.with_suffix(".json"))
+    assert len(findings(home, "scenes (demo)")[1]) == 1
+
+
 def test_annotations_without_photographs_are_a_warning(home, findings):
     images = home.folder / "data/scenes/images"
     shutil.rmtree(images)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cmirnet_cli.cache.find import find_cache
 from cmirnet_cli.cache.reader import Cache, Damage, verify
-from cmirnet_cli.cache.schema import CacheOptions
+from cmirnet_cli.cache.schema import CacheOptions, cache_name
 from cmirnet_cli.cache.writer import write_cache
 from cmirnet_cli.errors import CacheError
 from cmirnet_cli.refer.referent import ReferDataset
@@ -82,6 +84,16 @@ def test_a_cache_that_is_not_there_is_an_error_with_the_command_that_makes_it(tm
     assert caught.value.hint == f"prepare it with: cmirnet prepare-data refcocog --split-by umd --out {tmp_path}"
 
 
+def test_a_cache_is_found_by_the_names_in_its_manifest_whatever_hyphens_they_hold(draw: Draw, tmp_path: Path):
+    for dataset, split_by in (("cups", "my-shop"), ("cups-my", "mall")):
+        write_cache(replace(draw(), name=dataset, split_by=split_by), tmp_path / cache_name(dataset, split_by), CacheOptions(sizes=(16,)))
+    assert find_cache(tmp_path, "cups", "my-shop") == tmp_path / "cups-my-shop"
+    assert find_cache(tmp_path, "cups-my") == tmp_path / "cups-my-mall"
+    with pytest.raises(CacheError, match="holds several prepared caches: cups-my-mall, cups-my-shop") as caught:
+        find_cache(tmp_path)
+    assert caught.value.hint == f"name one of these folders, such as {tmp_path / 'cups-my-mall'}"
+
+
 def test_a_folder_without_manifest_is_no_cache(tmp_path: Path):
     with pytest.raises(CacheError, match="it has no manifest"):
         Cache.open(tmp_path)
@@ -92,6 +104,14 @@ def test_a_shard_of_another_cache_is_refused_when_it_is_read(folder: Path, draw:
     (folder / "images-00000.h5").write_bytes((tmp_path / "other" / "images-00000.h5").read_bytes())
     with pytest.raises(CacheError, match=r"images-00000\.h5 belongs to another cache"):
         Cache.open(folder).image(0, 16)
+
+
+def test_masks_that_can_no_longer_be_read_are_damage(folder: Path):
+    cache = Cache.open(folder)
+    (folder / "annotations.h5").write_bytes(b"")
+    with pytest.raises(CacheError, match=r"annotations\.h5 is damaged") as caught:
+        cache.mask(0, 16)
+    assert caught.value.hint == f"see what is damaged with: cmirnet cache verify {folder}"
 
 
 def test_a_read_only_cache_is_read(folder: Path):

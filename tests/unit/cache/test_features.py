@@ -136,6 +136,21 @@ def test_truncated_features_are_refused_before_they_are_opened(cache: Cache):
         TextFeatures(cache, manifest)
 
 
+@pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1])])
+def test_damaged_features_are_not_there_already(cache: Cache, spoil: Callable[[Path], object]):
+    spoil(cache.folder / written(cache).manifest.file.name)
+    with pytest.raises(CacheError, match=r"are damaged: words\.h5 is missing or of the wrong length") as caught:
+        finished_features(cache, FACTS)
+    assert caught.value.hint == f"delete that folder, and make the features again with: cmirnet cache-features {cache.folder}"
+
+
+def test_features_without_a_manifest_are_named(cache: Cache):
+    folder = cache.folder / written(cache).manifest.name
+    (folder / "manifest.json").unlink()
+    with pytest.raises(CacheError, match=f"the text features in {folder} have no manifest.json"):
+        all_features(cache.folder)
+
+
 def test_features_of_other_data_are_refused(cache: Cache, draw: Draw, tmp_path: Path):
     manifest = written(cache).manifest
     write_cache(draw(5), tmp_path / "other", CacheOptions(sizes=(16,)))

@@ -10,7 +10,8 @@ import pytest
 
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import CacheOptions
-from cmirnet_cli.cache.writer import estimate, find_bad_images, write_cache
+from cmirnet_cli.cache.survey import find_bad_images
+from cmirnet_cli.cache.writer import estimate, write_cache
 from cmirnet_cli.refer.referent import ReferDataset
 
 

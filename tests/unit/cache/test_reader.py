@@ -51,6 +51,11 @@ def test_an_image_is_read_into_the_place_that_is_given(cache: Cache):
     np.testing.assert_array_equal(places, [cache.image(row, 16) for row in range(3)])
 
 
+def test_a_place_that_is_not_contiguous_is_refused(cache: Cache):
+    with pytest.raises(ValueError, match="must be contiguous"):
+        cache.image(0, 16, np.zeros((3, 16, 16), np.uint8).transpose(1, 2, 0))
+
+
 def test_a_mask_is_its_box_at_original_size_and_pils_nearest_resize_of_it_elsewhere(cache: Cache, dataset: ReferDataset):
     for row, referent in enumerate(dataset.referents):
         x0, y0, x1, _, _, y1, _, _ = referent.objects[0][0]

@@ -13,7 +13,8 @@ from PIL import Image
 from cmirnet_cli.cache.fingerprint import fingerprint_of
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import CacheOptions
-from cmirnet_cli.cache.writer import BadImage, find_bad_images, write_cache
+from cmirnet_cli.cache.survey import BadImage, find_bad_images
+from cmirnet_cli.cache.writer import write_cache
 from cmirnet_cli.refer.jsonl import read_jsonl
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
 

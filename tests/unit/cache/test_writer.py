@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from queue import Queue
@@ -17,10 +18,12 @@ import pytest
 from PIL import Image
 
 from cmirnet_cli.cache.find import find_cache
+from cmirnet_cli.cache.fingerprint import without
 from cmirnet_cli.cache.reader import Cache, verify
 from cmirnet_cli.cache.schema import CacheOptions
 from cmirnet_cli.cache.staging import sole_writer, staging_folder
-from cmirnet_cli.cache.writer import BadImage, estimate, find_bad_images, steps, write_cache
+from cmirnet_cli.cache.survey import BadImage, find_bad_images
+from cmirnet_cli.cache.writer import estimate, steps, write_cache
 from cmirnet_cli.errors import AnnotationError, CacheError, DataError, ImageError
 from cmirnet_cli.refer.referent import ReferDataset
 
@@ -194,7 +197,7 @@ def test_changed_data_are_refused_by_the_name_of_what_changed(draw: Draw, tmp_pa
     dataset = draw()
     write_cache(dataset, tmp_path / "cache", SMALL)
     reworded = replace(dataset.referents[0], sentences=(replace(dataset.referents[0].sentences[0], text="other words"),))
-    with pytest.raises(CacheError, match="referents is '"):
+    with pytest.raises(CacheError, match=r"referents is '[0-9a-f]{12}', not '[0-9a-f]{12}'"):
         write_cache(replace(dataset, referents=(reworded, *dataset.referents[1:])), tmp_path / "cache", SMALL)
     dataset.annotation_files[0].write_bytes(b"edited")
     with pytest.raises(CacheError, match="annotation_files is"):
@@ -234,6 +237,20 @@ def test_a_name_that_could_mean_more_is_a_name_like_any_other(draw: Draw, tmp_pa
     assert find_cache(tmp_path) == tmp_path / name
 
 
+def test_a_writer_whose_folder_is_taken_while_it_waits_says_so(tmp_path: Path):
+    staging = staging_folder(tmp_path / "cache", "0123456789abcdef")
+    with ExitStack() as other:
+        other.enter_context(sole_writer(staging, str))
+
+        def taken(_: str) -> None:
+            staging.rmdir()
+            staging.touch()
+            other.close()
+
+        with pytest.raises(CacheError, match="cannot write in"), sole_writer(staging, taken):
+            pass
+
+
 def test_a_folder_that_is_no_cache_is_never_replaced(draw: Draw, tmp_path: Path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis/chapter.tex").write_text("years of work")
@@ -259,16 +276,24 @@ def test_bad_images_are_found_with_their_reasons_before_anything_is_written(draw
     assert bad == find_bad_images(dataset)
 
 
+def test_a_fault_of_the_caller_is_not_taken_for_a_broken_image(draw: Draw):
+    dataset = draw(images=1)
+    referent = dataset.referents[0]
+    wrong = replace(referent, image=replace(referent.image, path=str(referent.image.path)))
+    with pytest.raises(AttributeError):
+        find_bad_images(replace(dataset, referents=(wrong,)))
+
+
 def test_skipped_images_take_their_referents_with_them(draw: Draw, tmp_path: Path):
     dataset = draw()
     dataset.images[3].path.unlink()
     dataset.images[5].path.write_bytes(b"")
     bad = frozenset(one.path for one in find_bad_images(dataset))
-    done: list[int] = []
-    manifest = write_cache(dataset, tmp_path / "cache", SMALL, skip=bad, advance=done.append)
+    kept, done = without(dataset, bad), []
+    manifest = write_cache(kept, tmp_path / "cache", SMALL, skipped=bad, advance=done.append)
     assert manifest.fingerprint.skipped == ("00003.png", "00005.png")
     assert [Cache.open(tmp_path / "cache").referent(row).ref_id for row in range(6)] == [1000, 1001, 1002, 1004, 1006, 1007]
-    assert sum(done) == steps(dataset, bad) == 12
+    assert sum(done) == steps(kept) == 12
 
 
 @pytest.mark.parametrize("store", ["decoded", "encoded"])
@@ -290,9 +315,9 @@ def test_a_cache_larger_than_the_disk_is_refused_before_it_is_begun(draw: Draw, 
     assert not list(tmp_path.glob("cache*"))
 
 
-def test_a_data_set_without_referents_is_refused(tmp_path: Path):
+def test_a_data_set_without_referents_is_refused():
     with pytest.raises(DataError, match="no referent"):
-        write_cache(ReferDataset("none", "x", (), ()), tmp_path / "cache", SMALL)
+        without(ReferDataset("none", "x", (), ()), frozenset())
 
 
 def test_an_outline_that_is_nested_without_end_is_refused_by_the_name_of_its_referent(draw: Draw, tmp_path: Path):

@@ -141,7 +141,7 @@ def test_parts_that_disagree_about_a_photograph_are_refused(divisions: list[Divi
     first = three[2].referents[0]
     changed = replace(first, image=replace(first.image, **other))
     three[2] = replace(three[2], referents=(changed, *three[2].referents[1:]))
-    with pytest.raises(AnnotationError, match=r"the annotations of refcocog speak of image .* others of image 5 "):
+    with pytest.raises(AnnotationError, match=r"the annotations of refcocog describe image .* others of image 5 "):
         combine(three)
 
 

@@ -131,7 +131,7 @@ def test_a_missing_or_broken_image_is_left_to_the_cache(folder: Path) -> None:
 def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(folder: Path) -> None:
     path = folder / "cups.jsonl"
     path.write_bytes(b"\xef\xbb\xbf" + json.dumps(LINE).encode() + b"\r\n" + json.dumps(LINE).encode() + b"\r\n")
-    assert len(read_jsonl(path, name="mine").referents) == 2
+    assert len(read_jsonl(path).referents) == 2
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_wrong_line_is_named_with_its_number(folder: Path, line: Any, said: st
 
 
 def test_a_file_without_lines_or_with_other_bytes_is_an_error(folder: Path) -> None:
-    with pytest.raises(AnnotationError, match="has no line"):
+    with pytest.raises(AnnotationError, match="is empty"):
         read_jsonl(write(folder, ""))
     (folder / "cups.jsonl").write_bytes(b"\xff\xfe{")
     with pytest.raises(AnnotationError, match="is not UTF-8"):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cmirnet_cli.errors import AnnotationError
-from cmirnet_cli.refer.layout import find_layout
+from cmirnet_cli.refer.layout import Places, find_layout
+from cmirnet_cli.refer.unpickle import read_plain_pickle
 
 
 def touch(root: Path, *names: str) -> None:
@@ -22,7 +23,7 @@ def touch(root: Path, *names: str) -> None:
 )
 def test_photographs_are_found_where_people_have_them(tmp_path: Path, images: str) -> None:
     touch(tmp_path, "refcoco/refs(unc).p", "refcoco/instances.json", f"{images}/a.jpg")
-    layout = find_layout("refcoco", "unc", tmp_path)
+    layout = find_layout("refcoco", "unc", Places(tmp_path))
     assert layout.refs == tmp_path / "refcoco" / "refs(unc).p"
     assert layout.instances == tmp_path / "refcoco" / "instances.json"
     assert layout.image_folders[0] == tmp_path / images
@@ -31,36 +32,46 @@ def test_photographs_are_found_where_people_have_them(tmp_path: Path, images: st
 @pytest.mark.parametrize("home", ["refcoco+", "refer/data/refcoco+", "annotations/refcoco+"])
 def test_annotations_are_found_where_people_have_them(tmp_path: Path, home: str) -> None:
     touch(tmp_path, f"{home}/refs(unc).p", f"{home}/instances.json", f"{home}/../images/a.jpg")
-    assert find_layout("refcoco+", "unc", tmp_path).refs == tmp_path / home / "refs(unc).p"
+    assert find_layout("refcoco+", "unc", Places(tmp_path)).refs == tmp_path / home / "refs(unc).p"
 
 
 @pytest.mark.parametrize("given", ["elsewhere", "elsewhere/cups"])
 def test_the_annotations_folder_may_be_the_data_sets_or_the_one_above(tmp_path: Path, given: str) -> None:
     touch(tmp_path, "elsewhere/cups/refs(x).p", "elsewhere/cups/instances.json", "elsewhere/images/val2017/a.jpg")
-    layout = find_layout("cups", "x", tmp_path / "data", annotations=tmp_path / given)
+    layout = find_layout("cups", "x", Places(tmp_path / "data", annotations=tmp_path / given))
     assert layout.refs == tmp_path / "elsewhere" / "cups" / "refs(x).p"
     assert layout.image_folders[0] == tmp_path / "elsewhere" / "images" / "val2017"
 
 
 def test_the_images_folder_that_is_given_is_the_only_one(tmp_path: Path) -> None:
     touch(tmp_path, "refcoco/refs(unc).p", "refcoco/instances.json", "images/train2014/a.jpg", "photos/a.jpg")
-    assert find_layout("refcoco", "unc", tmp_path, images=tmp_path / "photos").image_folders == (tmp_path / "photos",)
+    assert find_layout("refcoco", "unc", Places(tmp_path, images=tmp_path / "photos")).image_folders == (tmp_path / "photos",)
 
 
 def test_grefcoco_and_json_twins_are_found(tmp_path: Path) -> None:
     touch(tmp_path, "grefcoco/grefs(unc).json", "grefcoco/instances.json", "images/a.jpg", "own/refs(x).json", "own/instances.json")
-    assert find_layout("grefcoco", "unc", tmp_path).refs.name == "grefs(unc).json"
-    assert find_layout("own", "x", tmp_path).refs.name == "refs(x).json"
+    assert find_layout("grefcoco", "unc", Places(tmp_path)).refs.name == "grefs(unc).json"
+    assert find_layout("own", "x", Places(tmp_path)).refs.name == "refs(x).json"
+
+
+def test_a_json_twin_is_read_where_the_refused_pickle_was_taken_away(tmp_path: Path) -> None:
+    touch(tmp_path, "own/refs(x).json", "own/instances.json", "images/a.jpg")
+    (tmp_path / "own/refs(x).p").write_bytes(b"cos\nsystem\n.")
+    with pytest.raises(AnnotationError) as caught:
+        read_plain_pickle(find_layout("own", "x", Places(tmp_path)).refs)
+    assert str(caught.value.hint).endswith("as JSON beside it, as refs(<split_by>).json, and take the .p file away")
+    (tmp_path / "own/refs(x).p").unlink()
+    assert find_layout("own", "x", Places(tmp_path)).refs.name == "refs(x).json"
 
 
 def test_refclef_looks_for_its_own_images(tmp_path: Path) -> None:
     touch(tmp_path, "refclef/refs(unc).p", "refclef/instances.json", "images/saiapr_tc-12/1.jpg", "images/train2014/a.jpg")
-    assert find_layout("refclef", "unc", tmp_path).image_folders == (tmp_path / "images" / "saiapr_tc-12", tmp_path / "images")
+    assert find_layout("refclef", "unc", Places(tmp_path)).image_folders == (tmp_path / "images" / "saiapr_tc-12", tmp_path / "images")
 
 
 def test_everything_that_is_missing_is_named_with_every_place(tmp_path: Path) -> None:
     with pytest.raises(AnnotationError) as caught:
-        find_layout("refcocog", "umd", tmp_path)
+        find_layout("refcocog", "umd", Places(tmp_path))
     message = caught.value.message
     for name in ("refs(umd).p", "refs(umd).json", "instances.json", "photographs"):
         assert name in message
@@ -80,7 +91,7 @@ def test_everything_that_is_missing_is_named_with_every_place(tmp_path: Path) ->
 def test_only_what_is_missing_is_named(tmp_path: Path) -> None:
     touch(tmp_path, "refcocog/refs(umd).p", "images/train2014/a.jpg")
     with pytest.raises(AnnotationError) as caught:
-        find_layout("refcocog", "umd", tmp_path)
+        find_layout("refcocog", "umd", Places(tmp_path))
     assert "instances.json (looked in " in caught.value.message
     assert "refs(umd)" not in caught.value.message
     assert "photographs" not in caught.value.message
@@ -89,7 +100,7 @@ def test_only_what_is_missing_is_named(tmp_path: Path) -> None:
 def test_other_split_by_names_that_are_there_are_mentioned(tmp_path: Path) -> None:
     touch(tmp_path, "refcocog/refs(google).p", "refcocog/instances.json", "images/a.jpg")
     with pytest.raises(AnnotationError, match=r"there is .*refs\(google\)\.p"):
-        find_layout("refcocog", "umd", tmp_path)
+        find_layout("refcocog", "umd", Places(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -101,7 +112,7 @@ def test_other_split_by_names_that_are_there_are_mentioned(tmp_path: Path) -> No
     ],
 )
 def test_the_real_data_sets_are_found(shared_data: Path, folder: str, dataset: str, split_by: str) -> None:
-    by_root = find_layout(dataset, split_by, shared_data / folder)
-    by_annotations = find_layout(dataset, split_by, Path("nowhere"), annotations=shared_data / folder)
+    by_root = find_layout(dataset, split_by, Places(shared_data / folder))
+    by_annotations = find_layout(dataset, split_by, Places(Path("nowhere"), annotations=shared_data / folder))
     assert by_root == by_annotations
     assert any(by_root.image_folders[0].glob("*.jpg"))

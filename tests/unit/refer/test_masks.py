@@ -13,7 +13,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from cmirnet_cli.errors import AnnotationError
-from cmirnet_cli.refer.layout import find_layout
+from cmirnet_cli.refer.layout import Places, find_layout
 from cmirnet_cli.refer.masks import rasterise
 from cmirnet_cli.refer.reader import read_dataset
 
@@ -137,7 +137,9 @@ def test_malformed_outlines_are_refused(outline: Any) -> None:
 def test_masks_of_real_referents_are_the_published_ones(
     shared_data: Path, shared_fixtures: Path, golden: str, folder: str, dataset: str, split_by: str
 ) -> None:
-    referents = {referent.ref_id: referent for referent in read_dataset(find_layout(dataset, split_by, shared_data / folder)).referents}
+    referents = {
+        referent.ref_id: referent for referent in read_dataset(find_layout(dataset, split_by, Places(shared_data / folder))).referents
+    }
     samples = json.loads((shared_fixtures / "samples.json").read_text(encoding="utf-8"))[golden]
     for sample in samples:
         referent = referents[sample["ref_id"]]
@@ -153,7 +155,7 @@ def test_masks_of_real_referents_are_the_published_ones(
     [("coco128_refer", "refcoco128", "template"), ("refcocos_val2017", "refcocos", "refcocos")],
 )
 def test_real_unions_are_those_of_pycocotools(shared_data: Path, folder: str, dataset: str, split_by: str) -> None:
-    for referent in read_dataset(find_layout(dataset, split_by, shared_data / folder)).referents:
+    for referent in read_dataset(find_layout(dataset, split_by, Places(shared_data / folder))).referents:
         height, width = referent.image.height, referent.image.width
         (outline,) = referent.objects or ([],)
         if isinstance(outline, list) and outline and isinstance(outline[0], list):

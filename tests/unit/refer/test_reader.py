@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from cmirnet_cli.errors import AnnotationError
-from cmirnet_cli.refer.layout import Layout, find_layout
+from cmirnet_cli.refer.layout import Layout, Places, find_layout
 from cmirnet_cli.refer.reader import read_dataset
 from cmirnet_cli.refer.referent import Sentence
 
@@ -175,7 +175,7 @@ def test_the_collector_is_left_as_it_was(layout_of: LayoutOf, ref: Any, instance
 
 
 def read_real(folder: Path, dataset: str, split_by: str) -> Any:
-    return read_dataset(find_layout(dataset, split_by, folder))
+    return read_dataset(find_layout(dataset, split_by, Places(folder)))
 
 
 def test_real_refcocog_is_read(shared_data: Path) -> None:
@@ -197,7 +197,7 @@ def test_the_text_mode_pickle_and_the_json_twin_read_as_the_binary_one(shared_da
         (copy.parent / "instances.json").write_bytes((folder / "instances.json").read_bytes())
     images = folder.parent / "images"
     binary, *others = (
-        read_dataset(find_layout("refcocog", "google", tmp_path, annotations=home, images=images)).referents
+        read_dataset(find_layout("refcocog", "google", Places(tmp_path, annotations=home, images=images))).referents
         for home in (folder, text_mode.parent, twin.parent)
     )
     assert others == [binary, binary]

@@ -88,6 +88,12 @@ def test_published_counts_of_refcoco_are_those_of_the_papers() -> None:
     assert counts["total"].refs == 50000
 
 
+def test_counts_of_which_one_is_not_published_are_not_taken_for_zero() -> None:
+    assert published_counts("refcoco", "unc")["total"].known == (50_000, 19_994, 142_210)
+    with pytest.raises(LookupError, match="not every count is published"):
+        _ = published_counts("refcoco", "google")["train"].known
+
+
 def test_a_wrong_split_by_is_refused_for_every_data_set() -> None:
     for dataset, divisions in SPLITS.items():
         with pytest.raises(UsageError, match=re.escape(f"{dataset} has no split_by 'nobody'; it has {' and '.join(divisions)}")) as caught:

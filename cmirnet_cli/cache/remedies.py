@@ -1,4 +1,4 @@
-"""The command line that prepares a cache, for hints."""
+"""What to do about a cache that is missing, damaged or another one than it should be: the command lines in hints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cmirnet_cli.refer.jsonl import SPLIT_BY as FROM_JSONL
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """What somebody asked for when they prepared a cache."""
 
     dataset: str
@@ -24,16 +24,39 @@ class _Asked:
     options: CacheOptions
 
 
-def prepare_command(folder: Path, sizes: Sequence[int] = ()) -> str:
-    """The command that makes the cache in `folder`: as its manifest tells, of whatever version it is, or else as the name tells.
+def asked_for(folder: Path) -> Asked:
+    """What the cache in `folder` was prepared from: as its manifest tells, of whatever version it is, or else as the name tells."""
+    return _written(folder / MANIFEST) or _guessed(folder.name)
 
-    `sizes` are those to make instead, where any are given.
+
+def prepare_command(folder: Path, sizes: Sequence[int] = ()) -> str:
+    """The command that makes the cache in `folder`. `sizes` are those to make instead, where any are given.
 
     Where the annotations and photographs lie is not known; a data set of one's own needs these options again.
     """
-    asked = _asked(folder)
+    asked = asked_for(folder)
     options = replace(asked.options, sizes=tuple(sizes)) if sizes else asked.options
     return f"{command(asked.dataset, asked.split_by, options)} --out {shlex.quote(str(folder.parent))}"
+
+
+def prepare_again(folder: Path, sizes: Sequence[int] = ()) -> str:
+    """The hint to replace the cache in `folder`; arguments as for `prepare_command`."""
+    return f"prepare it again with: {prepare_command(folder, sizes)} --overwrite"
+
+
+def verify_it(folder: Path) -> str:
+    """The hint to look for damage in the cache in `folder`."""
+    return f"see what is damaged with: cmirnet cache verify {shlex.quote(str(folder))}"
+
+
+def make_features_again(cache: Path) -> str:
+    """The hint to replace text features of a cache, after a message that names their folder."""
+    return f"delete that folder, and make the features again with: {features_command(cache)}"
+
+
+def features_command(cache: Path) -> str:
+    """The command that makes text features of a cache; which text encoder it was is not known."""
+    return f"cmirnet cache-features {shlex.quote(str(cache))}"
 
 
 def command(dataset: str | None, split_by: str | None, options: CacheOptions | None = None) -> str:
@@ -42,14 +65,18 @@ def command(dataset: str | None, split_by: str | None, options: CacheOptions | N
     return shlex.join(["cmirnet", "prepare-data", *words, *_option_words(options or CacheOptions())])
 
 
-def _asked(folder: Path) -> _Asked:
-    manifest = folder / MANIFEST
+def _written(manifest: Path) -> Asked | None:
+    if not manifest.is_file():
+        return None
     try:
-        fingerprint = json.loads(manifest.read_text(encoding="utf-8") if manifest.is_file() else "")["fingerprint"]
-        return TypeAdapter(_Asked).validate_python(fingerprint)
+        return TypeAdapter(Asked).validate_python(json.loads(manifest.read_text(encoding="utf-8"))["fingerprint"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError, CacheError):
-        dataset, dash, split_by = folder.name.rpartition("-")
-        return _Asked(dataset if dash else "", split_by if dash else "NAME", CacheOptions())
+        return None
+
+
+def _guessed(name: str) -> Asked:
+    dataset, dash, split_by = name.rpartition("-")
+    return Asked(dataset if dash else "", split_by if dash else "NAME", CacheOptions())
 
 
 def _option_words(options: CacheOptions) -> list[str]:
