@@ -105,7 +105,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     except typer.Exit as leaving:
         return leaving.exit_code
     except SystemExit as leaving:
-        return leaving.code if isinstance(leaving.code, int) else 1
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except Exception as problem:
         error = as_user_error(problem)
         console.error(error, cause=problem)
@@ -118,12 +118,13 @@ def as_user_error(problem: Exception) -> CmirnetError:
         return problem
     if isinstance(problem, _TyperUsageError):
         return _usage_error(problem)
-    if isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError":
+    if _is_out_of_memory(problem):
         return CmirnetError(f"out of memory: {str(problem) or 'none left'}", hint="use a smaller batch, smaller images or fewer workers")
-    if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
-        return CmirnetError(f"no space left to write {problem.filename or 'a file'}", hint="free some space, or write to another disk")
+    if isinstance(problem, RuntimeError) and str(problem).startswith("DataLoader worker"):
+        hint = "use --workers 0, or give it more memory (also /dev/shm)"
+        return CmirnetError(f"a process that loads data died: {str(problem).strip()}", hint=hint)
     if isinstance(problem, OSError) and problem.strerror:
-        return CmirnetError(_described(problem), hint="check the path and its permissions; --traceback shows where it was used")
+        return _system_error(problem)
     what = "".join(format_exception_only(problem)).strip()
     return CmirnetError(what, hint="this is a bug in cmirnet; please report it with what --traceback shows")
 
@@ -166,8 +167,20 @@ def _print_version(asked: bool) -> None:
 _Version = Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")]
 
 
-def _root(version: _Version = False) -> None:
+def _root(
+    context: typer.Context, version: _Version = False, json: _Json = False, quiet: _Quiet = False, traceback: _Traceback = False
+) -> None:
     """Referring image segmentation: an image and an expression go in, the mask of that object comes out."""
+    context.default_map = _for_every_command({"json": json, "quiet": quiet, "traceback": traceback})
+
+
+def _for_every_command(given: dict[str, bool]) -> dict[str, Any]:
+    """What was said before the command, as defaults of the commands' own options."""
+    nested: dict[str, Any] = {}
+    for typed, _ in COMMANDS:
+        group, _, name = typed.rpartition(" ")
+        (nested.setdefault(group, {}) if group else nested)[name] = given
+    return nested
 
 
 def _invoke(words: list[str]) -> int:
@@ -180,9 +193,17 @@ def _invoke(words: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
+def _is_out_of_memory(problem: Exception) -> bool:
+    """Python's own error, a GPU's, or torch's for a CPU, which has no class of its own."""
+    return isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(problem)
+
+
 def _usage_error(problem: Any) -> UsageError:
     return UsageError(problem.format_message(), hint=f"see {problem.ctx.command_path if problem.ctx else 'cmirnet'} --help")
 
 
-def _described(problem: OSError) -> str:
-    return f"{problem.strerror}: {problem.filename}" if problem.filename else str(problem)
+def _system_error(problem: OSError) -> CmirnetError:
+    if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+        return CmirnetError(f"no space left to write {problem.filename or 'a file'}", hint="free some space, or write to another disk")
+    described = f"{problem.strerror}: {problem.filename}" if problem.filename else str(problem)
+    return CmirnetError(described, hint="check the path and its permissions; --traceback shows where it was used")

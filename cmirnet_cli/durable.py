@@ -6,8 +6,9 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 
@@ -32,7 +33,7 @@ def new_file(target: Path, failure: type[CmirnetError] = CmirnetError, *, wait: 
         CmirnetError: of the class `failure`: the file cannot be written (disk full, read-only folder).
     """
     temporary = _unused(target)
-    with writing(target, failure):
+    with writing(target, failure, temporary):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             yield temporary
@@ -45,8 +46,7 @@ def new_file(target: Path, failure: type[CmirnetError] = CmirnetError, *, wait: 
             temporary.unlink(missing_ok=True)
 
 
-@contextmanager
-def new_folder(target: Path, failure: type[CmirnetError] = CmirnetError, *, wait: bool = True) -> Iterator[Path]:
+def new_folder(target: Path, failure: type[CmirnetError] = CmirnetError, *, wait: bool = True) -> AbstractContextManager[Path]:
     """An empty folder beside `target`; with all that the block puts into it, it becomes `target` when the block ends well.
 
     `wait` as for `new_file`.
@@ -54,29 +54,44 @@ def new_folder(target: Path, failure: type[CmirnetError] = CmirnetError, *, wait
     Raises:
         CmirnetError: of the class `failure`: it cannot be written, or `target` exists and is not empty.
     """
-    temporary = _unused(target)
-    with writing(target, failure):
-        try:
-            temporary.mkdir(parents=True)
-            yield temporary
-            for file in temporary.rglob("*") if wait else ():
-                sync(file)
-            temporary.rename(target)
-            sync(target.parent)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+    return _folder(target, failure, wait, Path.rename)
 
 
 @contextmanager
 def replaced_folder(target: Path, failure: type[CmirnetError] = CmirnetError) -> Iterator[Path]:
     """As `new_folder`, but what is at `target` makes way, at the last moment, when the new folder is safe."""
     old = target.with_name(f".{target.name}.old")
-    with new_folder(target, failure) as building:
+    with _folder(target, failure, True, partial(exchange, old=old)) as building:
         yield building
-        if target.exists():
-            shutil.rmtree(old, ignore_errors=True)
-            target.rename(old)
     shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _folder(target: Path, failure: type[CmirnetError], wait: bool, install: Callable[[Path, Path], object]) -> Iterator[Path]:
+    temporary = _unused(target)
+    with writing(target, failure, temporary):
+        try:
+            temporary.mkdir(parents=True)
+            yield temporary
+            for path in (*temporary.rglob("*"), temporary) if wait else ():
+                sync(path)
+            install(temporary, target)
+            if wait:
+                sync(target.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def exchange(new: Path, target: Path, old: Path) -> None:
+    """Rename `new` to `target`; what has that name becomes `old`, and has it again if this fails."""
+    if target.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        target.rename(old)
+    try:
+        new.rename(target)
+    finally:
+        if old.exists() and not target.exists():
+            old.rename(target)
 
 
 def write_bytes(target: Path, data: bytes, *, wait: bool = True) -> None:
@@ -151,10 +166,23 @@ def _unused(target: Path) -> Path:
 
 
 @contextmanager
-def writing(target: Path, failure: type[CmirnetError] = CmirnetError) -> Iterator[None]:
-    """Makes an error of the class `failure` of one that the system has while `target` is written."""
+def writing(target: Path, failure: type[CmirnetError] = CmirnetError, temporary: Path | None = None) -> Iterator[None]:
+    """Makes an error of the class `failure` of one that the system has while `target` is written, by way of `temporary`.
+
+    Errors about other files, which the block may read, stay as they are.
+    """
     try:
         yield
     except OSError as error:
+        if not _about(error, target, temporary or target):
+            raise
         hint = "check the free space and the folder's permissions"
         raise failure(f"cannot write {target}: {error.strerror or error}", hint=hint) from error
+
+
+def _about(error: OSError, *written: Path) -> bool:
+    """Whether the system's error names one of these, something in it or a folder that holds it, or (HDF5's, a full disk's) no file."""
+    if not isinstance(error.filename, (str, bytes)):
+        return error.errno is not None
+    named = Path(os.fsdecode(error.filename)).absolute()
+    return any(named.is_relative_to(path.absolute()) or path.absolute().is_relative_to(named) for path in written)

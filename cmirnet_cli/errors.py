@@ -17,6 +17,8 @@
 A message says what is wrong and with which value; the hint says what to do now.
 """
 
+from __future__ import annotations
+
 
 class CmirnetError(Exception):
     """Something failed while running: memory, disk, permissions, a measurement that does not hold.
@@ -135,3 +137,18 @@ class TerminatedRunError(StoppedError):
     """
 
     exit_code = 143
+
+
+def first_line(problem: Exception) -> str:
+    """What an exception says; of all that pydantic found wrong with a file, only the first, as `field: reason`."""
+    from pydantic import ValidationError
+
+    if not isinstance(problem, ValidationError):
+        return str(problem)
+    first = problem.errors(include_url=False)[0]
+    return ": ".join(filter(None, [".".join(map(str, first["loc"])), in_plain_words(first["msg"])]))
+
+
+def in_plain_words(reason: str) -> str:
+    """What pydantic says of a value, as the rest of a sentence about it."""
+    return reason.replace("Input should be", "should be").removeprefix("Value error, ")

@@ -34,7 +34,7 @@ CacheDir: TypeAlias = Annotated[Path | None, typer.Option("--cache", metavar="DI
 OutDir: TypeAlias = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write to.")]
 Precision: TypeAlias = Annotated[
     Literal["fp32", "bf16"],
-    typer.Option("--precision", help="Number format of the network; bf16 is faster where a processor has it, and rounds."),
+    typer.Option("--precision", help="Number format of the network; bf16 is faster on hardware that supports it, but less exact."),
 ]
 Rewrites: TypeAlias = Annotated[
     str,
@@ -42,8 +42,9 @@ Rewrites: TypeAlias = Annotated[
 ]
 Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace what exists already.")]
 Workers: TypeAlias = Annotated[
-    int | None, typer.Option("--workers", min=0, metavar="N", help="Processes (threads in prepare-data) beside the main one.")
+    int | None,
+    typer.Option("--workers", min=0, metavar="N", help="Processes (prepare-data: threads) that load data; 0: no others."),
 ]
 Seed: TypeAlias = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Seed of everything random.")]
 BatchSize: TypeAlias = Annotated[int | None, typer.Option("--batch-size", min=1, metavar="N", help="Sentences in a batch.")]
-Weights: TypeAlias = Annotated[str, typer.Argument(metavar="WEIGHTS", help="Weights folder or hub id.", show_default=False)]
+Weights: TypeAlias = Annotated[str, typer.Argument(metavar="WEIGHTS", help="Weights folder, run directory or hub id.", show_default=False)]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.batches.batch import Batch
+from cmirnet_cli.batches.loader import Loader
 from cmirnet_cli.batches.mirror import mirrored
 from cmirnet_cli.batches.sampler import WHOLE, EpochSampler, Share
 from cmirnet_cli.batches.tokens import tokenise
@@ -117,27 +119,14 @@ class Collate:
         )
 
 
-def training_batches(
-    samples: TrainingSet, collate: Collate, batch_size: int, *, offset: int = 0, share: Share = WHOLE
-) -> DataLoader[Sample]:
-    """The batches of one epoch, in their order, from the `offset`-th on; of each the pieces of this `share`.
-
-    Nothing is drawn from torch's global random numbers, and Ctrl-C and SIGTERM are left to the main process.
-    """
+def training_batches(samples: TrainingSet, collate: Collate, batch_size: int, *, offset: int = 0, share: Share = WHOLE) -> Loader[Batch]:
+    """The batches of one epoch, in their order, from the `offset`-th on; of each the pieces of this `share`."""
     sampler = EpochSampler(len(samples), batch_size, seed=samples.seed, epoch=samples.epoch, offset=offset, share=share)
-    return DataLoader(
-        samples,
-        batch_sampler=sampler,
-        collate_fn=collate,
-        num_workers=samples.data.workers,
-        worker_init_fn=_leave_signals_to_main,
-        generator=torch.Generator(),
-    )
+    return Loader(partial(_batch, samples, collate), sampler, samples.data.workers)
 
 
-def _leave_signals_to_main(worker: int) -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+def _batch(samples: TrainingSet, collate: Collate, items: Sequence[int]) -> Batch:
+    return collate(samples.__getitems__(items))
 
 
 @dataclass(frozen=True)
@@ -209,9 +198,9 @@ class EvaluationSet(Dataset[ImageQuestions]):
         return [Question(referent.ref_id, sentence.sent_id, text, target, original) for sentence, text in pairs]
 
 
-def evaluation_images(samples: Dataset[ImageQuestions], workers: int) -> DataLoader[ImageQuestions]:
-    """The images of a set one by one, in their order; the rest as for `training_batches`."""
-    return DataLoader(samples, batch_size=None, num_workers=workers, worker_init_fn=_leave_signals_to_main, generator=torch.Generator())
+def evaluation_images(samples: Dataset[ImageQuestions], workers: int) -> Loader[ImageQuestions]:
+    """The images of a set one by one, in their order."""
+    return Loader(samples.__getitem__, range(len(cast(Sized, samples))), workers)
 
 
 def shuffled_texts(cache: Cache, split: str, seed: int = 0) -> dict[int, tuple[str, ...]]:

@@ -21,8 +21,8 @@ SIZES, COUNTS = [224, 320, 480, 640, 960], [1, 2, 4, 8]
 
 def growth(
     backbone: Annotated[str, typer.Option("--backbone", metavar="NAME", help="Trunk of the random weights.")] = "swin-b",
-    sizes: Annotated[list[int], typer.Option("--size", min=64, metavar="PX", help="May be repeated.")] = SIZES,
-    counts: Annotated[list[int], typer.Option("--count", min=1, metavar="N", help="Of all but sizes; may be repeated.")] = COUNTS,
+    sizes: Annotated[list[int], typer.Option("--size", min=64, metavar="PX", help="Can be repeated.")] = SIZES,
+    counts: Annotated[list[int], typer.Option("--count", min=1, metavar="N", help="Of all but sizes; can be repeated.")] = COUNTS,
     base: Annotated[int, typer.Option("--base", min=64, metavar="PX", help="Size of the images where something else grows.")] = 480,
     rounds: Annotated[int, typer.Option("--rounds", min=1, metavar="N", help="How often each is timed.")] = 3,
     plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw it as well.")] = None,

@@ -48,12 +48,12 @@ def infer(
     size: Annotated[int | None, typer.Option("--size", min=64, metavar="PX", help="Image size of the random weights.")] = None,
     images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="Photographs; left out: scenes that are drawn.")] = None,
     expression: Annotated[
-        list[str] | None, typer.Option("--expression", "-e", metavar="TEXT", help="Asked about every image; may be repeated.")
+        list[str] | None, typer.Option("--expression", "-e", metavar="TEXT", help="Asked about every image; can be repeated.")
     ] = None,
     count: Annotated[int, typer.Option("--count", min=1, metavar="N", help="Images.")] = 2,
     each: Annotated[bool, typer.Option("--each", help="Also every rewrite alone.")] = False,
     exported: Annotated[
-        list[Path] | None, typer.Option("--exported", metavar="BUNDLE", help="Also these weights as exported; may be repeated.")
+        list[Path] | None, typer.Option("--exported", metavar="BUNDLE", help="Also these weights as exported; can be repeated.")
     ] = None,
     onnx: Annotated[
         Literal["fp32", "fp16", "int8"] | None, typer.Option("--onnx", help="Also the random weights, exported to ONNX in this precision.")

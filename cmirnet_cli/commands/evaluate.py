@@ -36,7 +36,7 @@ def evaluate(
     split: Split = "val",
     protocol: Annotated[Literal["paper", "original", "both"], typer.Option("--protocol", help="How masks are compared.")] = "both",
     control: Annotated[
-        list[ControlName] | None, typer.Option("--control", help="Also score with sentences swapped, or grey images; may be repeated.")
+        list[ControlName] | None, typer.Option("--control", help="Also score with sentences swapped, or grey images; can be repeated.")
     ] = None,
     compare: Annotated[
         str | None, typer.Option("--compare", metavar="RESULTS|WEIGHTS", help="Earlier scores.json or other weights to compare with.")
@@ -54,7 +54,7 @@ def evaluate(
         bool, typer.Option("--no-text-features", help="Ask the text encoder, also where cache-features stored what it says.")
     ] = False,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Sentences that go through at once.")] = 8,
-    workers: Annotated[int, typer.Option("--workers", min=0, metavar="N", help="Processes that load images beside the main one.")] = 0,
+    workers: Annotated[int, typer.Option("--workers", min=0, metavar="N", help="Processes that load data; 0: no others.")] = 0,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for scores.json and sentences.jsonl.")] = None,
     report: Annotated[
         Path | None, typer.Option("--report", metavar="FILE", help="One HTML page: scores, histogram of IoU, sentences to look through.")

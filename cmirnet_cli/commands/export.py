@@ -9,7 +9,7 @@ import typer
 
 from cmirnet_cli.commands.export_samples import Given, samples_of
 from cmirnet_cli.console import console
-from cmirnet_cli.options import Overwrite, Weights
+from cmirnet_cli.options import OutDir, Overwrite, Weights
 
 if TYPE_CHECKING:
     from cmirnet_cli.export.bundle import Exported, Source
@@ -48,7 +48,6 @@ Calibrate: TypeAlias = Annotated[
         "--calibrate", min=1, metavar="N", help="Most pairs to calibrate int8; as many others measure it.", rich_help_panel=_SAMPLES
     ),
 ]
-Out: TypeAlias = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write to.")]
 
 
 def export(
@@ -62,7 +61,7 @@ def export(
     cache: SampleCache = None,
     cache_split: CacheSplit = "val",
     calibrate: Calibrate = 32,
-    out: Out = Path("exported"),
+    out: OutDir = Path("exported"),
     overwrite: Overwrite = False,
 ) -> None:
     """Write weights in an exchange format, and prove that it computes the same; what does not agree is not written.

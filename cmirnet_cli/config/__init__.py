@@ -2,31 +2,26 @@
 
 from cmirnet_cli.config.layers import resolve
 from cmirnet_cli.config.presets import Preset, copy_preset, load_preset, preset_names
-from cmirnet_cli.config.published import Backbone, Family
+from cmirnet_cli.config.published import Backbone
 from cmirnet_cli.config.settings import (
     DataConfig,
-    LossConfig,
     ModelConfig,
     OptimizerConfig,
     ScheduleConfig,
     Settings,
     TextConfig,
-    TrainConfig,
     to_yaml,
 )
 
 __all__ = [
     "Backbone",
     "DataConfig",
-    "Family",
-    "LossConfig",
     "ModelConfig",
     "OptimizerConfig",
     "Preset",
     "ScheduleConfig",
     "Settings",
     "TextConfig",
-    "TrainConfig",
     "copy_preset",
     "load_preset",
     "preset_names",

@@ -11,11 +11,11 @@ from typing import Any, get_args
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from cmirnet_cli.config import yaml12
+from cmirnet_cli.config import yaml_text
 from cmirnet_cli.config.presets import preset_source
 from cmirnet_cli.config.published import Backbone
 from cmirnet_cli.config.settings import Settings
-from cmirnet_cli.errors import ConfigError
+from cmirnet_cli.errors import ConfigError, in_plain_words
 
 PREFIX = "CMIRNET_"
 
@@ -71,7 +71,7 @@ def _preset_layer(preset: str | Path | None) -> _Layer:
         return _Layer((), ())
     try:
         origin, text = preset_source(preset)
-        data = yaml12.parse(text)
+        data = yaml_text.parse(text)
     except ConfigError as problem:
         return _Layer((), (f"{problem.message}; {problem.hint}",))
     except ValueError as problem:
@@ -92,7 +92,7 @@ def _leaves(data: Mapping[object, Any], origin: str) -> Iterator[_Given]:
 def _environment_layer(environ: Mapping[str, str]) -> _Layer:
     """Variables named after a section count; others with the prefix (folders, tokens) are none of the settings' business."""
     names = {name: name.removeprefix(PREFIX).lower() for name in sorted(environ) if name.startswith(PREFIX)}
-    named = {name: key for name, key in names.items() if "__" in key or key.startswith(tuple(_SECTIONS))}
+    named = {name: key for name, key in names.items() if "__" in key or key.split("_")[0] in _SECTIONS}
     return _from_text((key.replace("__", "."), environ[name], name) for name, key in named.items())
 
 
@@ -112,7 +112,7 @@ def _from_text(texts: Iterable[tuple[str, str, str]]) -> _Layer:
     given, problems = [], []
     for name, text, origin in texts:
         try:
-            given.append(_Given(name, yaml12.parse(text), origin))
+            given.append(_Given(name, yaml_text.parse(text), origin))
         except ValueError as problem:
             problems.append(f"{origin}: {text!r} is not valid YAML: {problem}")
     layer = _checked(given)
@@ -158,7 +158,7 @@ def _wrong_values(layer: Sequence[_Given]) -> list[str]:
 
 
 def _wrong_value(given: _Given, detail: ErrorDetails) -> str:
-    reason = detail["msg"].replace("Input should be", "should be").removeprefix("Value error, ")
+    reason = in_plain_words(detail["msg"])
     near = get_close_matches(str(given.value), get_args(Backbone), n=1) if given.name == "model.backbone" else []
     return f"{given.origin}: {given.name} = {given.value!r}: {reason}" + (f"; did you mean {near[0]}?" if near else "")
 
@@ -173,9 +173,9 @@ def _validate(merged: Iterable[_Given]) -> tuple[Settings | None, list[str]]:
 
 
 def _contradiction(detail: ErrorDetails, values: Sequence[_Given]) -> str:
-    section = _dotted(detail)
-    origins = dict.fromkeys(given.origin for given in values if given.name.startswith(section))
-    return f"{detail['msg'].removeprefix('Value error, ')} (given by {', '.join(origins) or 'the defaults'})"
+    section, reason = _dotted(detail), in_plain_words(detail["msg"])
+    concerned = (given for given in values if (given.name.startswith(section) if section else given.name in reason))
+    return f"{reason} (given by {', '.join(dict.fromkeys(given.origin for given in concerned)) or 'the defaults'})"
 
 
 def _dotted(detail: ErrorDetails) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, Strict, model_validator
 
-from cmirnet_cli.config import yaml12
+from cmirnet_cli.config import yaml_text
 from cmirnet_cli.config.published import IMAGE_SIZE, PUBLISHED, Backbone, Family, family, recipe
 
 
@@ -173,7 +173,8 @@ class Settings(_Section):
     def _text_fits_the_network(self) -> Settings:
         if self.text.source == "scratch" and self.model.text_width % self.text.scratch_heads:
             raise ValueError(
-                f"model.text_width ({self.model.text_width}) must be a multiple of text.scratch_heads ({self.text.scratch_heads})"
+                f"model.text_width ({self.model.text_width}) must be a multiple of text.scratch_heads ({self.text.scratch_heads}), "
+                f"as text.source is scratch"
             )
         if self.model.graph_neighbours > self.text.tokens:
             raise ValueError(f"model.graph_neighbours ({self.model.graph_neighbours}) cannot exceed text.tokens ({self.text.tokens})")
@@ -204,4 +205,4 @@ def _image_size(sections: Mapping[str, Any]) -> int:
 
 def to_yaml(settings: Settings) -> str:
     """Every setting as YAML; `resolve` reads it back as a preset file."""
-    return yaml12.dump(settings.model_dump(mode="json"))
+    return yaml_text.dump(settings.model_dump(mode="json"))

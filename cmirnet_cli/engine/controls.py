@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -22,8 +24,17 @@ class GreyImages(EvaluationSet):
         return replace(asked, image=np.broadcast_to(np.array(GREY, np.uint8), asked.image.shape).copy())
 
 
-def control_set(control: str, cache: Cache, split: str, size: int) -> EvaluationSet:
-    """The questions of one of `metrics.scored.CONTROLS`, sentence by sentence in the order of `EvaluationSet`."""
-    if control == "no-image":
-        return GreyImages(cache, split, size)
+def _shuffled(cache: Cache, split: str, size: int) -> EvaluationSet:
     return EvaluationSet(cache, split, size, shuffled_texts(cache, split))
+
+
+_SETS: Mapping[str, Callable[[Cache, str, int], EvaluationSet]] = MappingProxyType({"shuffled-text": _shuffled, "no-image": GreyImages})
+
+
+def control_set(control: str, cache: Cache, split: str, size: int) -> EvaluationSet:
+    """The questions of one of `metrics.scored.CONTROLS`, sentence by sentence in the order of `EvaluationSet`.
+
+    Raises:
+        KeyError: there is no such control.
+    """
+    return _SETS[control](cache, split, size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import torch
 
@@ -21,15 +22,17 @@ class Inference:
         rewrites: names of `REWRITES`; None: those that were measured to help on the device.
 
     Raises:
-        UsageError: there is no such rewrite.
+        UsageError: there is no such precision or rewrite.
     """
 
     precision: Precision = "fp32"
     rewrites: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
+        if self.precision not in get_args(Precision):
+            raise UsageError(f"there is no precision {self.precision!r}", hint=f"choose {' or '.join(get_args(Precision))}")
         if unknown := [name for name in self.rewrites or () if name not in REWRITES]:
-            raise UsageError(f"there is no rewrite {unknown[0]!r}", hint=f"choose among auto, none, {', '.join(REWRITES)}")
+            raise UsageError(f"there is no rewrite {unknown[0]!r}", hint=f"choose among {', '.join(REWRITES)}")
 
     def on(self, device: torch.device) -> tuple[str, ...]:
         """The rewrites that are made there."""

@@ -64,7 +64,7 @@ class Course:
 
     def sentences(self) -> list[tuple[int, int]]:
         """`ref_id` and `sent_id` of every sample, in order."""
-        order: Iterable[list[int]] = training_batches(self.samples, self.collate, self.batch_size).batch_sampler or ()
+        order: Iterable[list[int]] = training_batches(self.samples, self.collate, self.batch_size).sampler
         drawn = (self.samples[item] for batch in islice(order, self.batches) for item in batch)
         return [(sample.ref_id, sample.sent_id) for sample in drawn]
 

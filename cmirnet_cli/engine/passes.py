@@ -6,13 +6,13 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 
 from cmirnet_cli.batches.sets import Collate, TrainingSet, training_batches
 from cmirnet_cli.cache.reader import Cache
-from cmirnet_cli.cache.sample import Sample
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.loading import choose_collate, one_thread
 from cmirnet_cli.engine.machine import children_memory_mib, peak_memory_mib
@@ -57,7 +57,7 @@ def measure_pass(folder: Path, split: str, settings: Settings, shuffled: bool) -
     return Pass(shuffled, workers, first - started, rate, peak_memory_mib(), children_memory_mib() if workers else 0.0)
 
 
-def _loader(samples: TrainingSet, collate: Collate, batch_size: int, shuffled: bool) -> DataLoader[Sample]:
+def _loader(samples: TrainingSet, collate: Collate, batch_size: int, shuffled: bool) -> DataLoader[Any]:
     if shuffled:
         return training_batches(samples, collate, batch_size)
     workers = samples.data.workers

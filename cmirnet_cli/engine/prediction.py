@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from cmirnet_cli.engine.components import largest_component
+from cmirnet_cli.errors import UsageError
 
 Probabilities: TypeAlias = NDArray[np.float32]
 
@@ -22,11 +23,18 @@ class MaskRule:
         threshold: a pixel is in the mask if the network gives the referent a higher probability; 0.5 takes the likelier class.
         largest_component: whether only the largest connected part of the mask is kept.
         soft: whether the probabilities are kept beside the mask.
+
+    Raises:
+        UsageError: the threshold is no probability.
     """
 
     threshold: float = 0.5
     largest_component: bool = False
     soft: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold <= 1:
+            raise UsageError(f"the threshold {self.threshold:g} is no probability", hint="choose a number from 0 to 1")
 
 
 @dataclass(frozen=True)

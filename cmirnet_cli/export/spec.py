@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from cmirnet_cli.durable import sha256_of
-from cmirnet_cli.errors import ExportError
+from cmirnet_cli.errors import ExportError, first_line
 
 SCHEMA_VERSION = 1
 SPEC_FILE = "export.json"
@@ -120,7 +120,7 @@ def read_spec(folder: Path) -> ExportSpec:
             raise ExportError(f"{path} has schema version {version!r}, this program reads {SCHEMA_VERSION}", hint=AGAIN)
         return ExportSpec.model_validate(data)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
-        raise ExportError(f"{path} cannot be read: {error}", hint=AGAIN) from error
+        raise ExportError(f"{path} cannot be read: {first_line(error)}", hint=AGAIN) from error
 
 
 def require_whole(folder: Path, spec: ExportSpec) -> None:

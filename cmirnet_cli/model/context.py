@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 
-def conv_bn_relu(inputs: int, outputs: int, kernel: int = 1, dilation: int = 1, *, bias: bool = True) -> nn.Sequential:
+def conv_bn_relu(inputs: int, outputs: int, kernel: int = 1, dilation: int = 1) -> nn.Sequential:
     """A convolution that keeps the grid, batch norm, ReLU."""
     padding = dilation * (kernel // 2)
-    convolution = nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation, bias=bias)
+    convolution = nn.Conv2d(inputs, outputs, kernel, padding=padding, dilation=dilation)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU())
 
 

@@ -7,6 +7,8 @@ from typing import Literal
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from cmirnet_cli.errors import ConfigError
+
 FROZEN_LAYERS = 2
 
 
@@ -35,9 +37,16 @@ class TextEncoder(nn.Module):
         return self
 
     def choose_trained(self, which: Literal["published", "all", "none"]) -> None:
-        """Set `requires_grad`: `published` trains the encoder layers but the last two, and never the embeddings."""
+        """Set `requires_grad`: `published` trains the encoder layers but the last two, and never the embeddings.
+
+        Raises:
+            ConfigError: nothing would be trained by `published`.
+        """
         for name, parameter in self.encoder.named_parameters():
             parameter.requires_grad_(which == "all" or (which == "published" and self._published(name)))
+        if which == "published" and not any(parameter.requires_grad for parameter in self.encoder.parameters()):
+            found = f"text.train (published) trains nothing of an encoder of {self.encoder.config.num_hidden_layers} layers"
+            raise ConfigError(found, hint="train the whole of it with --set text.train=all, or say --set text.train=none")
 
     def _published(self, name: str) -> bool:
         last = self.encoder.config.num_hidden_layers - FROZEN_LAYERS

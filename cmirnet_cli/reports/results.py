@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from cmirnet_cli.durable import write_text
-from cmirnet_cli.errors import DataError
+from cmirnet_cli.errors import DataError, first_line
 from cmirnet_cli.metrics.scored import Overlap, SentenceScore, SplitScores
 from cmirnet_cli.reports.files import require_free
 from cmirnet_cli.reports.scores_file import sentence_lines
@@ -99,7 +99,7 @@ def read_results(path: Path) -> Results:
         lines = [_Line.model_validate_json(line) for line in (folder / SENTENCES).read_text(encoding="utf-8").split("\n") if line]
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         hint = "score those weights again with `cmirnet eval … --out DIR`, or name the weights themselves"
-        raise DataError(f"{folder} does not hold the results of an evaluation: {error}", hint=hint) from error
+        raise DataError(f"{folder} does not hold the results of an evaluation: {first_line(error)}", hint=hint) from error
     by_split: dict[str, list[SentenceScore]] = {split: [] for split in described.splits}
     for line in lines:
         by_split.setdefault(line.split, []).append(line.score(described.protocols))

@@ -9,7 +9,7 @@ from pathlib import Path
 from huggingface_hub import EvalResult, ModelCardData
 from pydantic import BaseModel, Field, ValidationError
 
-from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.errors import WeightsError, first_line
 from cmirnet_cli.weights.folder import BundleConfig
 
 TASK = "image-segmentation"
@@ -88,7 +88,9 @@ def read_scores(path: Path) -> ScoresFile:
     try:
         return ScoresFile.model_validate(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
-        raise WeightsError(f"{path} is no scores.json: {error}", hint="give the file that `cmirnet eval … --out DIR` wrote") from error
+        raise WeightsError(
+            f"{path} is no scores.json: {first_line(error)}", hint="give the file that `cmirnet eval … --out DIR` wrote"
+        ) from error
 
 
 def model_card(name: str, config: BundleConfig, parameters: int, scores: ScoresFile | None = None, license: str | None = None) -> str:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError, safe_open
 
 from cmirnet_cli.config import ModelConfig
-from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.errors import WeightsError, first_line
 
 SCHEMA_VERSION = 1
 MODEL_FILE = "model.safetensors"
@@ -72,7 +72,7 @@ def read_config(folder: Path) -> BundleConfig:
             )
         return BundleConfig.model_validate(data)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError, ValidationError) as error:
-        raise WeightsError(f"{path} cannot be read: {error}", hint=DAMAGED) from error
+        raise WeightsError(f"{path} cannot be read: {first_line(error)}", hint=DAMAGED) from error
 
 
 def require_plausible(folder: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 import typer
 
 from cmirnet_cli.app import build, run
-from cmirnet_cli.config import ModelConfig, TextConfig, load_preset, preset_names, resolve, yaml12
+from cmirnet_cli.config import ModelConfig, TextConfig, load_preset, preset_names, resolve, yaml_text
 from cmirnet_cli.errors import ConfigError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.refer.registry import choose_split_by
@@ -50,7 +50,7 @@ by_name = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 
 
 def flat(path: Path) -> dict[str, object]:
-    return flattened(yaml12.parse(path.read_text(encoding="utf-8")))
+    return flattened(yaml_text.parse(path.read_text(encoding="utf-8")))
 
 
 def flattened(sections) -> dict[str, object]:
@@ -200,7 +200,7 @@ def test_a_preset_holds_only_what_differs(path, tmp_path):
 def value_without(name: str, given: dict[str, object], folder: Path) -> object:
     """The value a setting has if a preset does not give it; None where the rest cannot be without it."""
     shorter = folder / f"without-{name}.yaml"
-    shorter.write_text(yaml12.dump(nested({key: value for key, value in given.items() if key != name})))
+    shorter.write_text(yaml_text.dump(nested({key: value for key, value in given.items() if key != name})))
     try:
         return value_of(resolve(shorter), name)
     except ConfigError:

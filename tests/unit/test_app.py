@@ -15,6 +15,7 @@ from cmirnet_cli import __version__
 from cmirnet_cli.app import as_user_error, run
 from cmirnet_cli.errors import AnnotationError, CmirnetError, ConfigError, ExportError, UsageError, WeightsError
 
+WORKER_HINT = "use --workers 0, or give it more memory (also /dev/shm)"
 BUG_HINT = "this is a bug in cmirnet; please report it with what --traceback shows"
 
 
@@ -47,6 +48,17 @@ def test_no_words_show_the_help(capsys):
 def test_version_prints_the_package_version(capsys):
     assert run(["--version"]) == 0
     assert spoken(capsys) == (f"cmirnet {__version__}\n", "")
+
+
+def test_what_is_common_to_all_commands_is_understood_before_them_and_with_version(capsys):
+    for words in (["--version", "--json"], ["--json", "--version", "-q"]):
+        assert run(words) == 0
+        assert json.loads(spoken(capsys)[0]) == {"schema_version": 1, "version": __version__}
+    assert run(["--json", "-q", "presets", "show", "nothing"]) == 2
+    out, err = spoken(capsys)
+    assert (json.loads(out)["error"]["exit_code"], err) == (2, "")
+    assert run(["--json", "presets", "ls"]) == 0
+    assert json.loads(spoken(capsys)[0])["presets"]
 
 
 def test_an_unknown_command_ends_with_2_and_a_suggestion(capsys):
@@ -120,6 +132,11 @@ def test_our_errors_are_reported_as_they_are(error, code):
             "Permission denied: b",
             "check the path and its permissions; --traceback shows where it was used",
         ),
+        (
+            RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
+            "a process that loads data died: DataLoader worker (pid 7) is killed by signal: Killed.",
+            WORKER_HINT,
+        ),
         (typer.BadParameter("not a device"), "Invalid value: not a device", "see cmirnet --help"),
     ],
 )
@@ -148,6 +165,24 @@ def test_ctrl_c_ends_with_130():
 def test_a_command_may_end_with_a_code_of_its_own():
     assert process("import typer", "raise typer.Exit(3)").returncode == 3
     assert process("return 3").returncode == 3
+    assert process("sys.exit(None)").returncode == 0
+    assert process("sys.exit('no')").returncode == 1
+
+
+def test_more_memory_than_there_is_is_no_bug():
+    ended = process("import torch", "torch.empty(1 << 60, dtype=torch.uint8)")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: out of memory: ")
+    assert ended.stderr.endswith("hint: use a smaller batch, smaller images or fewer workers\n")
+
+
+def test_a_killed_loader_process_is_no_bug():
+    kill = "class Killed(list):\n    def __getitem__(self, item): os.kill(os.getpid(), 9)"
+    load = "list(DataLoader(Killed([1]), num_workers=1))"
+    ended = process("import os", "from torch.utils.data import DataLoader", kill, load)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: a process that loads data died: DataLoader worker (pid")
+    assert ended.stderr.endswith(f"hint: {WORKER_HINT}\n")
 
 
 def test_sigterm_ends_with_143_after_cleaning_up(tmp_path):

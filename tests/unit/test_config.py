@@ -7,7 +7,7 @@ import yaml
 from pydantic import ValidationError
 
 import cmirnet_cli as cmirnet
-from cmirnet_cli.config import DataConfig, ModelConfig, OptimizerConfig, Settings, load_preset, preset_names, resolve, to_yaml, yaml12
+from cmirnet_cli.config import DataConfig, ModelConfig, OptimizerConfig, Settings, load_preset, preset_names, resolve, to_yaml, yaml_text
 from cmirnet_cli.errors import ConfigError
 
 
@@ -209,7 +209,12 @@ def test_all_mistakes_of_all_layers_are_reported_at_once(tmp_path):
 
 
 def test_variables_that_name_no_section_are_left_alone():
-    assert resolve(environ={"CMIRNET_SHARED": "/data", "PATH": "/bin", "_CMIRNET_COMPLETE": "x"}) == Settings()
+    assert (
+        resolve(
+            environ={"CMIRNET_SHARED": "/data", "CMIRNET_DATASETS": "/x", "CMIRNET_MODELS": "/y", "PATH": "/bin", "_CMIRNET_COMPLETE": "x"}
+        )
+        == Settings()
+    )
 
 
 @pytest.mark.parametrize(
@@ -217,10 +222,13 @@ def test_variables_that_name_no_section_are_left_alone():
     [
         (
             ["text.source=scratch", "model.text_width=98"],
-            "model.text_width (98) must be a multiple of text.scratch_heads (4)"
+            "model.text_width (98) must be a multiple of text.scratch_heads (4), as text.source is scratch"
             " (given by --set text.source=scratch, --set model.text_width=98)",
         ),
-        (["text.tokens=8"], "model.graph_neighbours (9) cannot exceed text.tokens (8) (given by --set text.tokens=8)"),
+        (
+            ["loop.seed=1", "text.tokens=8", "text.dropout=true"],
+            "model.graph_neighbours (9) cannot exceed text.tokens (8) (given by --set text.tokens=8)",
+        ),
         (
             ["data.resize=96", "loop.seed=1"],
             "data.resize (96) must be at least data.image_size (480) (given by --set data.resize=96)",
@@ -282,4 +290,4 @@ def test_a_header_may_run_over_several_lines(tmp_path):
 
 def test_yaml_mistakes_name_line_and_column():
     with pytest.raises(ValueError, match="in line 2, column 5"):
-        yaml12.parse("a: 1\nb: [")
+        yaml_text.parse("a: 1\nb: [")

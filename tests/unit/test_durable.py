@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cmirnet_cli.durable import new_file, new_folder, reserve, sha256_of, sweep
+from cmirnet_cli.durable import exchange, new_file, new_folder, replaced_folder, reserve, sha256_of, sweep
 from cmirnet_cli.errors import CacheError, CmirnetError
 
 
@@ -75,3 +75,44 @@ def test_a_folder_that_is_in_use_is_not_replaced(tmp_path: Path):
     with pytest.raises(CmirnetError, match=r"cannot write .*done: Directory not empty"), new_folder(tmp_path / "done") as folder:
         (folder / "new").touch()
     assert [path.name for path in tmp_path.rglob("*")] == ["done", "old"]
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_replaced_folder_takes_the_place_of_the_old_one_and_leaves_nothing_else(tmp_path: Path):
+    for text in ("old", "new"):
+        with replaced_folder(tmp_path / "done") as folder:
+            (folder / text).write_text(text)
+    assert content(tmp_path) == {"done/new": "new"}
+
+
+def test_the_old_folder_stays_where_the_new_one_does_not_reach_the_disk(tmp_path: Path):
+    (tmp_path / "done").mkdir()
+    (tmp_path / "done" / "old").write_text("old")
+    with pytest.raises(CmirnetError, match=r"cannot write .*done: No such file"), replaced_folder(tmp_path / "done") as folder:
+        (folder / "new").symlink_to("nowhere")  # cannot be waited for
+    assert content(tmp_path) == {"done/old": "old"}
+    assert [path.name for path in tmp_path.iterdir()] == ["done"]
+
+
+def test_the_old_folder_comes_back_where_the_new_one_cannot_have_its_name(tmp_path: Path):
+    (tmp_path / "done").mkdir()
+    (tmp_path / "done" / "old").write_text("old")
+    with pytest.raises(FileNotFoundError):
+        exchange(tmp_path / "gone", tmp_path / "done", tmp_path / "aside")
+    assert content(tmp_path) == {"done/old": "old"}
+
+
+@pytest.mark.parametrize("fails", ["elsewhere/photo", "done/photo"])
+def test_only_what_is_written_is_said_to_be_unwritable(tmp_path: Path, fails: str):
+    about_another = fails.startswith("elsewhere")
+    with pytest.raises(FileNotFoundError if about_another else CmirnetError) as caught, new_folder(tmp_path / "done"):
+        (tmp_path / fails).read_bytes()
+    assert str(caught.value).startswith("cannot write") is not about_another
+
+
+def test_an_error_that_is_not_the_systems_stays_as_it_is(tmp_path: Path):
+    with pytest.raises(OSError, match=r"^image file is truncated$"), new_file(tmp_path / "done"):
+        raise OSError("image file is truncated")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -89,7 +89,7 @@ def accelerate(network: CMIRNet, size: int, rewrites: Collection[str], precision
     if "batch-norm" in rewrites:
         fold_batch_norms(network)
     if "heads" in rewrites:
-        network.heads = nn.ModuleList([by_taps(head) for head in network.heads if isinstance(head, nn.Conv2d)])
+        network.heads = nn.ModuleList([by_taps(cast("nn.Conv2d", head)) for head in network.heads])
     if "windows" in rewrites:
         _replace(network, lambda module: type(module) is WindowBlock, GatheringBlock)
     if "linear" in rewrites:
@@ -115,7 +115,7 @@ def _large_levels(network: CMIRNet, size: int) -> list[nn.Module]:
     """The decoder's levels whose maps are large enough for Winograd's way; each has half the stride of the one before."""
     levels = list(network.decoder.levels)
     finest = STRIDE >> (len(levels) - 2)  # the two coarsest share a grid
-    return [level for step, level in enumerate(levels[::-1]) if size // (finest << step) >= SMALLEST_SIDE]
+    return [level for step, level in enumerate(levels[::-1]) if size // min(finest << step, STRIDE) >= SMALLEST_SIDE]
 
 
 def _starts_with_winograd(module: nn.Module) -> bool:

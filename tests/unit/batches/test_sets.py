@@ -140,8 +140,7 @@ def test_batch_holds_what_its_samples_hold(small_cache: Cache, collate: Collate)
 def test_batches_fetched_at_once_hold_what_single_items_hold(small_cache: Cache, collate: Collate, flip: bool):
     samples = TrainingSet(small_cache, "train", data(flip=flip), seed=3, epoch=1)
     loader = training_batches(samples, collate, 3)
-    assert loader.batch_sampler is not None
-    for batch, items in zip(loader, loader.batch_sampler, strict=True):
+    for batch, items in zip(loader, loader.sampler, strict=True):
         assert same(batch, collate([samples[item] for item in items]))
 
 

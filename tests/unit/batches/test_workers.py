@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from cmirnet_cli.batches.sets import Collate, EvaluationSet, ImageQuestions, Tra
 from cmirnet_cli.batches.tokens import word_tokenizer
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import DataConfig
+from cmirnet_cli.errors import CacheError
 
 METHODS = [pytest.param(method, marks=[] if method == "fork" else pytest.mark.slow) for method in ("fork", "forkserver", "spawn")]
 """Processes that are not forked import torch anew."""
@@ -50,3 +53,22 @@ def test_workers_of_every_kind_read_what_one_process_reads(small_cache: Cache):
     for seen, expected in zip(beside[1], alone[1], strict=True):
         np.testing.assert_array_equal(seen.image, expected.image)
         assert [question.text for question in seen.questions] == [question.text for question in expected.questions]
+
+
+@pytest.mark.usefixtures("processes")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_error_in_a_worker_arrives_as_it_was_raised(small_cache: Cache, tmp_path: Path, workers: int):
+    shutil.copytree(small_cache.folder, tmp_path / "cache")
+    cache = Cache.open(tmp_path / "cache")
+    (shard,) = cache.folder.glob("images-*.h5")
+    shard.write_bytes(bytes(shard.stat().st_size))
+    data = DataConfig(image_size=64, resize=72, workers=workers)
+    collate = Collate(word_tokenizer(cache.sentences()), 6)
+    for loader in (
+        training_batches(TrainingSet(cache, "train", data, seed=0, epoch=0), collate, 2),
+        evaluation_images(EvaluationSet(cache, "val", 64), workers),
+    ):
+        with pytest.raises(CacheError, match=rf"^cannot read {re.escape(str(shard))}: ") as caught:
+            list(loader)
+        assert "Traceback" not in caught.value.message
+        assert caught.value.hint == f"see what is damaged with: cmirnet cache verify {cache.folder}"

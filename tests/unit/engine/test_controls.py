@@ -31,6 +31,11 @@ def test_no_image_keeps_questions_and_targets_and_shows_one_colour(small_cache: 
             np.testing.assert_array_equal(asked.original, given.original)
 
 
+def test_there_is_no_other_control(small_cache: Cache):
+    with pytest.raises(KeyError, match="no-text"):
+        control_set("no-text", small_cache, "val", 64)
+
+
 @pytest.mark.parametrize("control", CONTROLS)
 def test_every_control_asks_about_every_sentence_in_the_same_order(judge: Judge, small_cache: Cache, control: str):
     found = evaluate_split(judge, small_cache, "val", 64, ["paper"], controls=[control])

@@ -10,6 +10,7 @@ import torch
 
 from cmirnet_cli.engine.asking import Agreement, Way, answer, asked, own_copies
 from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference, rewrites_named
+from cmirnet_cli.engine.prediction import MaskRule
 from cmirnet_cli.engine.segmenter import Segmenter
 from cmirnet_cli.engine.start import random_bundle
 from cmirnet_cli.errors import UsageError
@@ -35,6 +36,18 @@ def test_unknown_rewrite_is_an_error_that_lists_the_known_ones():
     with pytest.raises(UsageError, match="no rewrite 'winnograd'") as caught:
         Inference(rewrites=("winnograd",))
     assert all(name in str(caught.value.hint) for name in REWRITES)
+
+
+def test_unknown_precision_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(UsageError, match="no precision 'fp16'") as caught:
+        Inference(precision="fp16")
+    assert caught.value.hint == "choose fp32 or bf16"
+
+
+@pytest.mark.parametrize("threshold", [50, -0.1, float("nan")])
+def test_threshold_that_is_no_probability_is_refused(threshold: float):
+    with pytest.raises(UsageError, match=f"^the threshold {threshold:g} is no probability$"):
+        MaskRule(threshold)
 
 
 def test_without_rewrites_the_model_stays_the_very_same(bundle: Bundle):

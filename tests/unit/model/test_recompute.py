@@ -7,6 +7,7 @@ from copy import deepcopy
 
 import pytest
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from cmirnet_cli.config import ModelConfig
@@ -56,3 +57,16 @@ def test_state_dict_and_evaluation_are_those_of_the_plain_network(pair: tuple[CM
     plain, recomputed = (network.eval() for network in pair)
     assert list(plain.state_dict()) == list(recomputed.state_dict())
     assert torch.equal(plain(*INPUTS).main, recomputed(*INPUTS).main)
+
+
+def test_synchronised_batch_norm_has_a_counter_in_both_passes(pair: tuple[CMIRNet, CMIRNet]):
+    """`nn.SyncBatchNorm` raises without one, but needs a GPU to be asked."""
+    seen: list[object] = []
+    _, recomputed = pair
+    norm = next(module for module in recomputed.context.modules() if isinstance(module, nn.BatchNorm2d))
+    norm.register_forward_pre_hook(lambda module, inputs: seen.append(module.num_batches_tracked))
+    backward(recomputed)
+    assert len(seen) == 2
+    assert all(isinstance(counter, torch.Tensor) for counter in seen)
+    assert norm.num_batches_tracked is seen[0]
+    assert seen[0] == 1

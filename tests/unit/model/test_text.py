@@ -7,6 +7,7 @@ import torch
 from transformers import BertConfig, BertModel
 
 from cmirnet_cli.config import ModelConfig
+from cmirnet_cli.errors import ConfigError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.segmenter import ReferringModel
 from cmirnet_cli.model.text import TextEncoder
@@ -59,6 +60,11 @@ def test_published_training_takes_all_layers_but_the_last_two_and_no_embeddings(
     text = TextEncoder(bert(layers=12))
     text.choose_trained("published")
     assert trained_parts(text) == {str(layer) for layer in range(10)}
+
+
+def test_published_training_of_an_encoder_without_a_third_layer_from_the_end_is_refused():
+    with pytest.raises(ConfigError, match=r"text.train \(published\) trains nothing of an encoder of 2 layers"):
+        TextEncoder(bert(layers=2)).choose_trained("published")
 
 
 def test_whole_encoder_or_nothing_of_it_can_be_trained():

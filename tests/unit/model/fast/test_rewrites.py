@@ -85,14 +85,15 @@ def test_bf16_rounds_but_finds_nearly_the_same_masks(network: CMIRNet, asked: tu
     assert changed < 0.15
 
 
-def test_rewritten_parts_stand_where_they_should(network: CMIRNet):
-    fast = accelerate(deepcopy(network), SIZE, tuple(REWRITES))
+@pytest.mark.parametrize("size", [SIZE, 60 * 32])
+def test_rewritten_parts_stand_where_they_should(network: CMIRNet, size: int):
+    fast = accelerate(deepcopy(network), size, tuple(REWRITES))
     assert WindowBlock not in map(type, fast.modules())
     assert nn.BatchNorm2d not in map(type, fast.decoder.modules())
     assert nn.Linear not in map(type, fast.stages.modules())
     strides = [32, *(32 >> step for step in range(len(fast.heads) - 1))]
     rewritten = [WinogradConv in map(type, level.modules()) for level in fast.decoder.levels]
-    assert rewritten == [SIZE // stride >= 60 for stride in strides]
+    assert rewritten == [size // stride >= 60 for stride in strides]
     assert any(rewritten)
 
 

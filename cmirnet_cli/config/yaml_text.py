@@ -1,4 +1,4 @@
-"""YAML as version 1.2 reads numbers: PyYAML follows 1.1, where `1e-4` is a word."""
+"""YAML as PyYAML reads it, but for numbers such as `1e-4`, which it takes for words."""
 
 from __future__ import annotations
 
