@@ -17,6 +17,8 @@
 A message says what is wrong and with which value; the hint says what to do now.
 """
 
+from collections.abc import Sequence
+
 
 class CmirnetError(Exception):
     """Something failed while running: memory, disk, permissions, a measurement that does not hold.
@@ -97,7 +99,7 @@ class CacheError(DataError):
 class WeightsError(CmirnetError):
     """A weights folder or checkpoint is missing, damaged or not what it is taken for.
 
-    What to do: name a weights folder, a run or a hub id; copy damaged files anew; `cmirnet convert` reads the authors' files.
+    What to do: name a weights folder, a run or a hub id; copy damaged files again; `cmirnet convert` reads the authors' files.
     """
 
     exit_code = 4
@@ -135,3 +137,14 @@ class TerminatedRunError(StoppedError):
     """
 
     exit_code = 143
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or the name of its class where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def listed(names: Sequence[str], shown: int = 8) -> str:
+    """The first of many names, each cut to 80 characters, and how many more there are."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(name[:80] for name in names[:shown]) + more
