@@ -19,6 +19,8 @@ A message says what is wrong and with which value; the hint says what to do now.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class CmirnetError(Exception):
     """Something failed while running: memory, disk, permissions, a measurement that does not hold.
@@ -99,7 +101,7 @@ class CacheError(DataError):
 class WeightsError(CmirnetError):
     """A weights folder or checkpoint is missing, damaged or not what it is taken for.
 
-    What to do: name a weights folder, a run or a hub id; copy damaged files anew; `cmirnet convert` reads the authors' files.
+    What to do: name a weights folder, a run or a hub id; copy damaged files again; `cmirnet convert` reads the authors' files.
     """
 
     exit_code = 4
@@ -139,16 +141,22 @@ class TerminatedRunError(StoppedError):
     exit_code = 143
 
 
-def first_line(problem: Exception) -> str:
-    """What an exception says; of all that pydantic found wrong with a file, only the first, as `field: reason`."""
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or the name of its class; of all that pydantic finds wrong, the first, as `field: reason`."""
     from pydantic import ValidationError
 
-    if not isinstance(problem, ValidationError):
-        return str(problem)
-    first = problem.errors(include_url=False)[0]
-    return ": ".join(filter(None, [".".join(map(str, first["loc"])), in_plain_words(first["msg"])]))
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return ": ".join(filter(None, [".".join(map(str, first["loc"])), in_plain_words(first["msg"])]))
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def in_plain_words(reason: str) -> str:
     """What pydantic says of a value, as the rest of a sentence about it."""
     return reason.replace("Input should be", "should be").removeprefix("Value error, ")
+
+
+def listed(names: Sequence[str], shown: int = 8) -> str:
+    """The first of many names, each cut to 80 characters, and how many more there are."""
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(name[:80] for name in names[:shown]) + more

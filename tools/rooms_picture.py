@@ -1,11 +1,11 @@
-"""Who may import whom, as the contract test of the layers holds it; arrows that follow from others are left out."""
+"""Who may import whom; arrows that follow from others are left out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
 
-from tests.contract.test_layers import ALLOWED
+from tools.rooms import ALLOWED
 from tools.svg import Box, arrow, document
 
 _WIDTH, _STEP, _BOX = 700, 80, 96

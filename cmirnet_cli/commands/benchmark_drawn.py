@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from cmirnet_cli.refer.scenes import Amount
 
 DATASET, SPLIT_BY = "scenes", "demo"
-BERT_BASE = {"text.source": "scratch", "text.scratch_layers": 12, "text.scratch_heads": 12, "model.text_width": 768}
+BERT_BASE = {"text.scratch_layers": 12, "text.scratch_heads": 12, "model.text_width": 768}
 
 
 def recipe(backbone: str | None, size: int | None, batch_size: int, **more: object) -> Settings:
     """The published recipe on random weights, at one size, without a crop and without workers."""
-    from cmirnet_cli.config import DataConfig, resolve
+    from cmirnet_cli.config import SCRATCH, DataConfig, resolve
 
     side = size or DataConfig().image_size
     given = {"model.backbone": backbone, "data.image_size": side, "data.resize": side, "data.workers": 0, "loop.batch_size": batch_size}
-    return resolve(flags={**given, **BERT_BASE, "loop.backbone_weights": "none", **more})
+    start = {"text.source": SCRATCH, "loop.backbone_weights": "none"}
+    return resolve(flags={**given, **BERT_BASE, **start, **more})
 
 
 def drawn_cache(folder: Path, size: int, amounts: Mapping[str, Amount]) -> Cache:

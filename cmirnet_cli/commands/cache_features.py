@@ -24,9 +24,7 @@ Folder: TypeAlias = Annotated[Path, typer.Argument(metavar="CACHE", help="A cach
 
 def cache_features(
     cache: Folder,
-    weights: Annotated[
-        str | None, typer.Option("--weights", metavar="WEIGHTS", help="Whose text encoder: folder, run, hub id or official .pth.")
-    ] = None,
+    weights: Annotated[str | None, typer.Option("--weights", metavar="WEIGHTS", help="Whose text encoder: folder, run or hub id.")] = None,
     preset: Annotated[str | None, typer.Option("--preset", metavar="NAME|FILE", help="The one that train starts from with it.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=V", help="As for train, such as text.source=FOLDER.")] = None,
     dtype: Annotated[Literal["fp32", "fp16"], typer.Option("--dtype", help="fp32: the same bits; fp16: half the room.")] = "fp32",
@@ -57,11 +55,11 @@ def cache_features(
 def _of_weights(weights: str, preset: str | None, overrides: Sequence[str] | None) -> tuple[TextReader, str]:
     """The text encoder of whole weights, and where it came from."""
     from cmirnet_cli.engine.text_features import TextReader
-    from cmirnet_cli.weights.source import load_weights_or_checkpoint
+    from cmirnet_cli.weights.source import load_weights
 
     if preset or overrides:
         raise typer.BadParameter("--weights bring their own text encoder: --preset and --set cannot be given as well")
-    bundle = load_weights_or_checkpoint(weights)
+    bundle = load_weights(weights)
     return TextReader(bundle.model.text, bundle.tokenizer, bundle.config.tokens), weights
 
 

@@ -159,13 +159,13 @@ def _examine_exported(source: str, folder: Path, computing: Computing) -> Examin
     from cmirnet_cli.engine.inference import Inference
     from cmirnet_cli.export.exported import ExportedModel
     from cmirnet_cli.export.judged import ExportedReferring
-    from cmirnet_cli.export.spec import fingerprint
+    from cmirnet_cli.export.spec import AGAIN, fingerprint
     from cmirnet_cli.weights.encoder import load_tokenizer
 
     require_as_exported(source, usual=computing.inference == Inference())
     exported = ExportedModel.open(folder, computing.device)
     spec, loop = exported.spec, (torch.device("cpu"), computing.batch_size, computing.workers)
-    judge = Judge(ExportedReferring(exported), load_tokenizer(str(folder)), exported.tokens, *loop)
+    judge = Judge(ExportedReferring(exported), load_tokenizer(str(folder), AGAIN), exported.tokens, *loop)
     arithmetic = Arithmetic(spec.precision, ())
     return Examined(source, fingerprint(folder), judge, spec.input.image_size, spec.origin.dataset, computing, arithmetic, None)
 

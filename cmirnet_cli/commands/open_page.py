@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import webbrowser
 from threading import Thread
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
 from cmirnet_cli.console import console
 from cmirnet_cli.options import Device, Precision, Rewrites, Weights
+
+if TYPE_CHECKING:
+    from cmirnet_cli.engine.inference import Inference
+    from cmirnet_cli.engine.segmenter import Segmenter
 
 Host: TypeAlias = Annotated[str, typer.Option("--host", metavar="NAME", help="Address to listen on; 0.0.0.0 lets the network in.")]
 Port: TypeAlias = Annotated[int, typer.Option("--port", min=0, max=65535, metavar="N", help="Port to listen on; 0: any free one.")]
@@ -37,17 +41,25 @@ def open_page(
 
     require_nicegui()
     from cmirnet_cli.engine.inference import Inference, rewrites_named
-    from cmirnet_cli.engine.segmenter import Segmenter
     from cmirnet_cli.web.page import Site
     from cmirnet_cli.web.server import Door, serve
 
     inference = Inference(precision, rewrites_named(rewrites))
     door = Door.opened(host, port)
-    site = Site(Segmenter.from_pretrained(weights, device, inference=inference), weights, max_upload)
+    site = Site(_segmenter(weights, device, inference), weights, max_upload)
     _tell(door.url, weights, private=door.is_private)
     if opened:
         Thread(target=webbrowser.open, args=[door.url], daemon=True).start()  # which may take its time
     serve(site, door)
+
+
+def _segmenter(weights: str, device: str, inference: Inference) -> Segmenter:
+    from cmirnet_cli.engine.devices import pick_device
+    from cmirnet_cli.engine.segmenter import Segmenter
+    from cmirnet_cli.weights.source import load_weights
+
+    place = pick_device(device)
+    return Segmenter(inference.prepare(load_weights(weights), place), place)
 
 
 def _tell(url: str, weights: str, *, private: bool) -> None:

@@ -4,6 +4,7 @@ from cmirnet_cli.config.layers import resolve
 from cmirnet_cli.config.presets import Preset, copy_preset, load_preset, preset_names
 from cmirnet_cli.config.published import Backbone
 from cmirnet_cli.config.settings import (
+    SCRATCH,
     DataConfig,
     ModelConfig,
     OptimizerConfig,
@@ -14,6 +15,7 @@ from cmirnet_cli.config.settings import (
 )
 
 __all__ = [
+    "SCRATCH",
     "Backbone",
     "DataConfig",
     "ModelConfig",

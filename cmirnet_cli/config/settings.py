@@ -11,6 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat
 from cmirnet_cli.config import yaml_text
 from cmirnet_cli.config.published import IMAGE_SIZE, PUBLISHED, Backbone, Family, family, recipe
 
+SCRATCH = "scratch"
+"""The `text.source` that stands for a small text encoder of one's own."""
+
 
 class _Section(BaseModel):
     """Frozen, strict about types, and closed: an unknown name is an error."""
@@ -171,7 +174,7 @@ class Settings(_Section):
 
     @model_validator(mode="after")
     def _text_fits_the_network(self) -> Settings:
-        if self.text.source == "scratch" and self.model.text_width % self.text.scratch_heads:
+        if self.text.source == SCRATCH and self.model.text_width % self.text.scratch_heads:
             raise ValueError(
                 f"model.text_width ({self.model.text_width}) must be a multiple of text.scratch_heads ({self.text.scratch_heads}), "
                 f"as text.source is scratch"

@@ -10,9 +10,8 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel, BertConfig, PreTrainedModel
 
-from cmirnet_cli.config import ModelConfig, Settings, TextConfig
+from cmirnet_cli.config import SCRATCH, ModelConfig, Settings, TextConfig
 from cmirnet_cli.engine.side_by_side import Spread, side_by_side
-from cmirnet_cli.engine.start import SCRATCH
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.weights.encoder import scratch_config

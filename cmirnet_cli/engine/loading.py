@@ -19,7 +19,7 @@ from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.plain import Original, PlainSet, plain_batches
 from cmirnet_cli.engine.side_by_side import SHORTEST, Timing, side_by_side
-from cmirnet_cli.errors import CmirnetError, DataError
+from cmirnet_cli.errors import CmirnetError, DataError, listed
 from cmirnet_cli.weights.encoder import load_tokenizer
 
 PLAIN, NORMALISED = "plain", "plain, normalised"
@@ -116,7 +116,7 @@ def require_identical(ways: Mapping[str, Way], advance: Callable[[int], object] 
         for name, batch in zip(others, found, strict=True):
             if differences := _differences(expected, batch):
                 raise CmirnetError(
-                    f"{name} does not load what {first} loads: {_listed(differences)}",
+                    f"{name} does not load what {first} loads: {listed(differences, SHOWN)}",
                     hint="the cache was made from other files, or by other versions: prepare it again with --overwrite",
                 )
         advance(1)
@@ -145,11 +145,6 @@ def one_thread() -> Iterator[None]:
 
 def _exhaust(way: Way) -> None:
     deque(way(), maxlen=0)
-
-
-def _listed(differences: Sequence[str]) -> str:
-    more = len(differences) - SHOWN
-    return ", ".join(differences[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _differences(expected: Batch, found: Batch) -> list[str]:

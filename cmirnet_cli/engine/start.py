@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerBase
 from cmirnet_cli.batches.tokens import word_tokenizer
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import cache_name
-from cmirnet_cli.config import ModelConfig, Settings, resolve
+from cmirnet_cli.config import SCRATCH, ModelConfig, Settings, resolve
 from cmirnet_cli.engine.devices import seed_everything
 from cmirnet_cli.engine.requirements import TRAIN_SPLIT
 from cmirnet_cli.errors import ConfigError
@@ -24,7 +24,6 @@ from cmirnet_cli.weights.folder import BundleConfig
 from cmirnet_cli.weights.imagenet import TrunkReport, load_start
 from cmirnet_cli.weights.source import load_weights_or_checkpoint
 
-SCRATCH = "scratch"
 FREE_TO_DIFFER = {"drop_path"}
 """Settings of the model that say how it is trained rather than what it computes."""
 

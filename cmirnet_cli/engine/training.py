@@ -45,7 +45,7 @@ from cmirnet_cli.metrics.scored import SentenceScore, summarise
 from cmirnet_cli.metrics.scores import Scores
 from cmirnet_cli.model.recompute import recompute_activations
 from cmirnet_cli.model.segmenter import ReferringModel
-from cmirnet_cli.weights.bundle import Bundle, save_bundle
+from cmirnet_cli.weights.bundle import Bundle, update_tensors
 
 
 class Trainer:
@@ -210,7 +210,7 @@ class Trainer:
         if self.is_main:
             kept = replace(self.bundle, model=self.stepper.result)
             for name in ("last", "best") if report.best else ("last",):
-                save_bundle(kept, directory.weights / name)
+                update_tensors(kept, directory.weights / name)
         for listener in listeners:
             listener.epoch(report)
         best = self._selected(scores) if report.best else self.progress.best

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmirnet_cli.errors import ExportError, UsageError
+from cmirnet_cli.errors import ExportError, UsageError, first_line
 from cmirnet_cli.export.enlarging import enlarged, referent_probability
 from cmirnet_cli.export.preparing import Floats, Pixels, SentenceReader, Sentences, normalised, resized
 from cmirnet_cli.export.spec import AGAIN, ExportSpec, read_spec, require_whole
@@ -104,7 +104,7 @@ class ExportedModel:
         try:
             (output,) = self._sessions[graph].run(None, dict(inputs))
         except _refusals() as error:
-            raise ExportError(f"ONNX Runtime cannot run {graph}: {_first_line(error)}", hint=AGAIN) from error
+            raise ExportError(f"ONNX Runtime cannot run {graph}: {first_line(error)}", hint=AGAIN) from error
         made: Floats = output
         return made
 
@@ -135,7 +135,7 @@ def open_session(path: Path, provider: str, options: Mapping[str, str] | None = 
     try:
         session: InferenceSession = ort.InferenceSession(path, providers=[(provider, dict(options or {}))])
     except _refusals() as error:
-        raise ExportError(f"ONNX Runtime cannot load {path}: {_first_line(error)}", hint=AGAIN) from error
+        raise ExportError(f"ONNX Runtime cannot load {path}: {first_line(error)}", hint=AGAIN) from error
     if session.get_providers()[0] != provider:
         raise ExportError(f"ONNX Runtime runs {path} on {session.get_providers()[0]} instead of {provider}", hint="use --device cpu")
     return session
@@ -160,7 +160,3 @@ def _refusals() -> tuple[type[Exception], ...]:
 
     names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
     return tuple(getattr(state, name) for name in names)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -35,7 +35,7 @@ def resized(pixels: Pixels, height: int, width: int) -> Pixels:
 
 
 def normalised(images: Pixels, prepared: Input) -> Floats:
-    """Images uint8 (B, H, W, 3) as float32 (B, 3, H, W), less the mean, by the deviation."""
+    """Images uint8 (B, H, W, 3) as float32 (B, 3, H, W), divided by 255, minus the mean, divided by the standard deviation."""
     mean, std = (np.array(values, np.float32).reshape(3, 1, 1) for values in (prepared.mean, prepared.std))
     planes = np.ascontiguousarray(images.transpose(0, 3, 1, 2)).astype(np.float32)
     made: Floats = (planes / np.float32(255) - mean) / std

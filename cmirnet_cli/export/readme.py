@@ -20,12 +20,13 @@ masks is {iou:.4f}, and logits differ by at most {error:.2g} of their standard d
 
 | name | what |
 |---|---|
-| `image` | float32 (B, 3, {sides}): RGB, resized to {size} × {size} (PIL's bilinear filter, aspect not kept), by 255, less mean, by std |
+| `image` | float32 (B, 3, {sides}): RGB, resized to {size} × {size} (PIL's bilinear filter, aspect not kept), normalised as said below |
 | `input_ids` | int64 (B, {tokens}): ids with special tokens, cut to {tokens}, padded with {pad} |
 | `attention_mask` | int64 (B, {tokens}): 1 on real tokens, else 0 |
 | `logits` | float32 (B, 2, {sides}): the referent is where class 1 wins; enlarge them bilinearly to the image's size before comparing |
 
-Mean and std are {mean} and {std}. `export.json` says all of this to programs; `sample.npz` holds an input with the logits of the weights.
+Pixels are divided by 255, minus the mean {mean}, divided by the standard deviation {std}.
+`export.json` says all of this to programs; `sample.npz` holds an input with the logits of the weights.
 
 ## Use
 
@@ -41,12 +42,13 @@ import json
 
 import numpy as np
 import onnxruntime
-from PIL import Image
+from PIL import Image, ImageOps
 from tokenizers import Tokenizer
 
 spec = json.load(open("export.json"))["input"]
-picture = Image.open("photo.jpg").convert("RGB").resize((spec["image_size"],) * 2, Image.Resampling.BILINEAR)
-image = (np.asarray(picture, np.float32) / 255 - np.float32(spec["mean"])) / np.float32(spec["std"])
+picture = ImageOps.exif_transpose(Image.open("photo.jpg")).convert("RGB")
+small = picture.resize((spec["image_size"],) * 2, Image.Resampling.BILINEAR)
+image = (np.asarray(small, np.float32) / 255 - np.float32(spec["mean"])) / np.float32(spec["std"])
 found = Tokenizer.from_file("tokenizer.json").encode("the red cup").ids[: spec["tokens"]]
 ids = np.array([found + [spec["pad"]] * (spec["tokens"] - len(found))])
 mask = (np.arange(spec["tokens"]) < len(found)).astype(np.int64)[None]

@@ -11,6 +11,9 @@ from cmirnet_cli.metrics.scored import Facts, SentenceScore
 SMALL, MEDIUM = 32**2, 96**2
 """Where COCO's small objects end and its large ones begin, in pixels of the image's own size."""
 
+NO_TARGET = "no target"
+"""The size of what sentences refer to that refer to nothing."""
+
 ATTRIBUTES: Mapping[str, str] = MappingProxyType(
     {
         "size": "the target's pixels in the image's own size, by COCO's bounds: small < 32², medium < 96², large from there on",
@@ -39,7 +42,7 @@ _NUMBERED = re.compile(r"\d*(1st|2nd|3rd|\dth)")
 _LENGTHS = ((2, "1-2"), (5, "3-5"), (10, "6-10"))
 _MANY_DISTRACTORS = 3
 _ORDER = (
-    *("no target", "small", "medium", "large"),
+    *(NO_TARGET, "small", "medium", "large"),
     *("1-2", "3-5", "6-10", "11 or more"),
     *("0", "1", "2", "3 or more"),
     *("left or right", "a colour", "an ordinal", "none of these"),
@@ -76,7 +79,7 @@ def groups_of(text: str, facts: Facts | None) -> dict[str, tuple[str, ...]]:
 
 def _size(area: int) -> str:
     if not area:
-        return "no target"
+        return NO_TARGET
     return "small" if area < SMALL else "medium" if area < MEDIUM else "large"
 
 

@@ -9,10 +9,7 @@ import numpy as np
 
 from cmirnet_cli.metrics.bootstrap import Floats, Interval, Resampling, interval_of, resampled_sums
 from cmirnet_cli.metrics.scored import SentenceScore, counts_of, summarise
-from cmirnet_cli.metrics.scores import TENTHS, Scores, reached, sentence_iou
-
-SCORES = ("overall_iou", "mean_iou", *(f"precision@0.{tenths}" for tenths in TENTHS))
-"""The names of the scores, in the order of `Scores.percentages`."""
+from cmirnet_cli.metrics.scores import SCORES, Scores, reached, sentence_iou
 
 
 @dataclass(frozen=True)

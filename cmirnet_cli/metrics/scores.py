@@ -35,6 +35,9 @@ CONVENTIONS: Mapping[str, str] = MappingProxyType(
 TENTHS = (5, 6, 7, 8, 9)
 """The thresholds of precision@x in tenths: integers, so that a sentence lying exactly on a threshold is never lost to rounding."""
 
+SCORES = ("overall_iou", "mean_iou", *(f"precision@0.{tenths}" for tenths in TENTHS))
+"""The names of the scores, in the order of `Scores.percentages`."""
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -59,8 +62,7 @@ class Scores:
 
     def as_dict(self) -> dict[str, float | int]:
         """The scores under the names they are written with: `overall_iou`, `mean_iou`, `precision@0.5` … `precision@0.9`, `sentences`."""
-        precision = {f"precision@0.{tenths}": value for tenths, value in zip(TENTHS, self.precision, strict=True)}
-        return {"overall_iou": self.overall_iou, "mean_iou": self.mean_iou, **precision, "sentences": self.sentences}
+        return dict(zip(SCORES, self.percentages, strict=True)) | {"sentences": self.sentences}
 
 
 def sentence_iou(intersection: NDArray[np.int64], union: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cmirnet_cli.metrics.breakdown import groups_of
+from cmirnet_cli.metrics.breakdown import NO_TARGET, groups_of
 from cmirnet_cli.metrics.histogram import iou_bins
 from cmirnet_cli.metrics.scored import Facts, SentenceScore, SplitScores, counts_of
 from cmirnet_cli.reports.cards import Card, Keys, Layer, Line, Meter, token
-from cmirnet_cli.reports.inspection import NO_TARGET
 from cmirnet_cli.reports.layer import mask_layer, outline_layer
 from cmirnet_cli.reports.markup import shortened
 from cmirnet_cli.reports.overlay import Mask, Photo

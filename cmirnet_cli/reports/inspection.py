@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cmirnet_cli.metrics.breakdown import NO_TARGET
 from cmirnet_cli.reports.overlay import Mask
 from cmirnet_cli.reports.spread import evenly, filled
 
-NO_TARGET = "no target"
-"""The sentences refer to nothing: the mask is empty on purpose."""
 EMPTY = "empty mask"
 """There is an object of some category, and no pixel belongs to it."""
 TINY = "tiny mask"

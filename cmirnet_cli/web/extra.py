@@ -10,4 +10,4 @@ def require_nicegui() -> None:
     try:
         import nicegui  # noqa: F401
     except ImportError as error:
-        raise UsageError("cmirnet app needs the package nicegui", hint="pip install 'cmirnet[app]'") from error
+        raise UsageError(f"cmirnet app needs the package nicegui: {error}", hint="pip install 'cmirnet[app]'") from error

@@ -48,7 +48,8 @@ class Door:
         try:
             return cls(socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET), host)
         except OSError as error:
-            raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror}", hint="--port 0 takes any free port") from error
+            hint = "--host is an address of this machine; --port 0 takes any free port"
+            raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror}", hint=hint) from error
 
     @property
     def is_private(self) -> bool:

@@ -9,20 +9,25 @@ README.md           a model card, where one was asked for
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from accelerate import init_empty_weights
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
+from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.durable import new_file, replaced_folder
 from cmirnet_cli.errors import UsageError, WeightsError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.segmenter import ReferringModel
 from cmirnet_cli.model.text import TextEncoder
 from cmirnet_cli.weights.encoder import encoder_from_config, load_tokenizer
-from cmirnet_cli.weights.folder import CONFIG_FILE, DAMAGED, MODEL_FILE, BundleConfig, find_weights, read_config
+from cmirnet_cli.weights.folder import CONFIG_FILE, DAMAGED, MODEL_FILE, UNREADABLE, BundleConfig, find_weights, read_config
 
 CARD_FILE = "README.md"
 
@@ -51,10 +56,7 @@ def require_replaceable(folder: Path, *, overwrite: bool) -> None:
 
 
 def save_bundle(bundle: Bundle, folder: Path, card: str | None = None) -> None:
-    """Write a weights folder that is whole at every moment; weights that are there already are replaced.
-
-    Where they are of the same model and no card is given, as when training saves again, the tensors change in one step.
-    Otherwise a new folder takes the place of the old one, which makes way only when the new one is safe.
+    """Write a weights folder whole or not at all; one that is there already makes way, with all its files, when the new one is safe.
 
     Args:
         bundle: what to write.
@@ -64,12 +66,20 @@ def save_bundle(bundle: Bundle, folder: Path, card: str | None = None) -> None:
     Raises:
         WeightsError: the folder cannot be written.
     """
-    if card is None and _holds_same_model(bundle, folder):
-        with new_file(folder / MODEL_FILE, WeightsError) as file:
-            _write_tensors(bundle.model, file)
-        return
     with replaced_folder(folder, WeightsError) as building:
         write_bundle(bundle, building, card)
+
+
+def update_tensors(bundle: Bundle, folder: Path) -> None:
+    """Write the weights of a run again: the tensors change in one step, so that the folder is whole at every moment.
+
+    Where it does not hold this model yet, all of it is written as by `save_bundle`; raises what that raises.
+    """
+    if _holds_same_model(bundle, folder):
+        with new_file(folder / MODEL_FILE, WeightsError) as file:
+            _write_tensors(bundle.model, file)
+    else:
+        save_bundle(bundle, folder)
 
 
 def write_bundle(bundle: Bundle, folder: Path, card: str | None = None) -> None:
@@ -109,14 +119,30 @@ def load_bundle(folder: Path) -> Bundle:
     """
     folder = find_weights(folder)
     config = read_config(folder)
-    model = ReferringModel(build_network(config.model), TextEncoder(encoder_from_config(config.encoder)))
-    _load_state(model, folder / MODEL_FILE)
-    return Bundle(model.eval(), load_tokenizer(str(folder)), config)
-
-
-def _load_state(model: ReferringModel, path: Path) -> None:
+    path = folder / MODEL_FILE
     try:
-        model.load_state_dict(load_file(path), strict=True)
-    except (OSError, SafetensorError, RuntimeError) as error:
+        model = filled_model(config.model, config.encoder, load_file(path))
+    except UNREADABLE as error:
         reason = textwrap.shorten(str(error), 240)
         raise WeightsError(f"{path} does not fit its config.json: {reason}", hint=DAMAGED) from error
+    return Bundle(model, load_tokenizer(str(folder), DAMAGED), config)
+
+
+def filled_model(config: ModelConfig, encoder: Mapping[str, Any], state: Mapping[str, Tensor]) -> ReferringModel:
+    """A model in eval mode on the CPU with numbers of its own, so that the file they come from may go away; draws no random numbers.
+
+    Args:
+        config: of the network.
+        encoder: transformers' configuration of the text encoder.
+        state: the model's state dict, on the CPU.
+
+    Raises:
+        RuntimeError: the state dict is of another model.
+        WeightsError: the text encoder cannot be built.
+    """
+    with init_empty_weights(include_buffers=False):
+        model = ReferringModel(build_network(config), TextEncoder(encoder_from_config(encoder)))
+    kinds = {name: value.dtype for name, value in model.state_dict().items()}
+    copied = {name: value.to(kinds.get(name), copy=True) for name, value in state.items()}
+    model.load_state_dict(copied, strict=True, assign=True)
+    return model.eval()

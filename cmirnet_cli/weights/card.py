@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -86,8 +85,8 @@ def read_scores(path: Path) -> ScoresFile:
         WeightsError: the file is missing or is something else.
     """
     try:
-        return ScoresFile.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
+        return ScoresFile.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
         raise WeightsError(
             f"{path} is no scores.json: {first_line(error)}", hint="give the file that `cmirnet eval … --out DIR` wrote"
         ) from error

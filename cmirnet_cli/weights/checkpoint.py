@@ -94,11 +94,11 @@ def state_dict(value: object, where: str) -> dict[str, Tensor]:
         WeightsError: it is none.
     """
     if not isinstance(value, Mapping) or not value:
-        raise WeightsError(f"{where} is no state dict but {_kind(value)}", hint="it must hold parameter names and tensors")
+        raise WeightsError(f"{where} is not a state dict: it is {_kind(value)}", hint="it must hold parameter names and tensors")
     strange = [name for name, tensor in value.items() if not isinstance(name, str) or not isinstance(tensor, Tensor)]
     if strange:
         raise WeightsError(
-            f"{where} is no state dict: under {str(strange[0])[:80]!r} lies {_kind(value[strange[0]])}",
+            f"{where} is not a state dict: under {str(strange[0])[:80]!r} lies {_kind(value[strange[0]])}",
             hint="it must hold parameter names and tensors",
         )
     return {name.removeprefix("module."): tensor.detach() for name, tensor in value.items()}
@@ -128,8 +128,10 @@ def _names_asked_for(path: Path, zipped: bool) -> Iterator[str]:
     """The globals that the file's pickles name, in order; nothing is run."""
     if zipped:
         with zipfile.ZipFile(path) as archive:
-            (entry,) = [name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")]
-            yield from _globals(archive.open(entry))
+            entries = [name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")]
+            if len(entries) != 1:
+                raise ValueError("it is a zip archive, but not one that torch.save wrote")
+            yield from _globals(archive.open(entries[0]))
         return
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
         for _ in range(LEGACY_PICKLES):

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from accelerate import init_empty_weights
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.config import ModelConfig, Settings, TextConfig
-from cmirnet_cli.errors import WeightsError
-from cmirnet_cli.model.build import build_network
+from cmirnet_cli.errors import WeightsError, listed
 from cmirnet_cli.model.segmenter import ReferringModel
-from cmirnet_cli.model.text import TextEncoder
-from cmirnet_cli.weights.bundle import Bundle
+from cmirnet_cli.weights.bundle import Bundle, filled_model
 from cmirnet_cli.weights.checkpoint import read_checkpoint, state_dict
-from cmirnet_cli.weights.encoder import encoder_from_config, load_tokenizer
+from cmirnet_cli.weights.encoder import load_tokenizer
 from cmirnet_cli.weights.folder import BundleConfig
-from cmirnet_cli.weights.official import Account, ConvertedNetwork, convert_network
+from cmirnet_cli.weights.official import NETWORK, TEXT, Account, ConvertedNetwork, convert_network
 from cmirnet_cli.weights.official_text import ConvertedText, convert_text
 
-NETWORK, TEXT = "model", "bert_model"
 TRAINING = ("optimizer", "lr_scheduler", "scaler")
 FACTS = ("epoch", "args")
 DATASET_NAME = re.compile(r"[A-Za-z0-9+_]+")
@@ -84,27 +79,22 @@ def convert_checkpoint(checkpoint: object, tokenizer: PreTrainedTokenizerBase) -
 
 
 def _tokenizer(source: str) -> PreTrainedTokenizerBase:
-    try:
-        return load_tokenizer(source)
-    except WeightsError as error:
-        raise WeightsError(
-            error.message,
-            hint="an official checkpoint holds no tokenizer: name a folder that does with --tokenizer DIR (tokenizer=… in Python)",
-        ) from error
+    hint = "an official checkpoint holds no tokenizer: name a folder that does with --tokenizer DIR (tokenizer=… in Python)"
+    return load_tokenizer(source, hint)
 
 
 def _parts(checkpoint: object) -> dict[str, object]:
     """The entries of an official checkpoint by name."""
     hint = "an authors' checkpoint holds `model` and `bert_model`, and besides them only what its training needed"
     if not isinstance(checkpoint, Mapping):
-        raise WeightsError(f"this is no official checkpoint but a {type(checkpoint).__name__}", hint=hint)
+        raise WeightsError(f"this is not an official checkpoint (it is a {type(checkpoint).__name__})", hint=hint)
     names = [str(name) for name in checkpoint]
     missing = [name for name in (NETWORK, TEXT) if name not in checkpoint]
     if missing:
-        raise WeightsError(f"this is no official checkpoint: it has no {' and no '.join(missing)} but {_listed(names)}", hint=hint)
+        raise WeightsError(f"this is not an official checkpoint: it has no {' and no '.join(missing)} but {listed(names)}", hint=hint)
     unknown = [name for name in names if name not in (NETWORK, TEXT, *TRAINING, *FACTS)]
     if unknown:
-        raise WeightsError(f"the official checkpoint holds entries nobody knows: {_listed(unknown)}", hint=hint)
+        raise WeightsError(f"the official checkpoint has unknown entries: {listed(unknown)}", hint=hint)
     return dict(checkpoint)
 
 
@@ -123,17 +113,9 @@ def _check_widths(config: ModelConfig, text: ConvertedText, tokenizer: PreTraine
 
 
 def _model(network: ConvertedNetwork, text: ConvertedText) -> ReferringModel:
-    """The model with numbers of its own, so that the file may go away."""
-    with init_empty_weights(include_buffers=False):
-        model = ReferringModel(build_network(network.config), TextEncoder(encoder_from_config(text.config)))
-    _fill(model.network, network.state)
-    _fill(model.text.encoder, text.state)
-    return model.eval()
-
-
-def _fill(module: torch.nn.Module, state: Mapping[str, Tensor]) -> None:
-    kinds = {name: value.dtype for name, value in module.state_dict().items()}
-    module.load_state_dict({name: value.to(kinds[name], copy=True) for name, value in state.items()}, strict=True, assign=True)
+    state = {f"network.{name}": value for name, value in network.state.items()}
+    state |= {f"text.encoder.{name}": value for name, value in text.state.items()}
+    return filled_model(network.config, text.config, state)
 
 
 def _described(config: ModelConfig, text: ConvertedText, arguments: object) -> BundleConfig:
@@ -170,8 +152,3 @@ def _plain_value(value: object) -> object:
 
 def _is_scalar(value: object) -> bool:
     return value is None or isinstance(value, (bool, int, float, str))
-
-
-def _listed(names: Iterable[str]) -> str:
-    found = [name[:80] for name in names]
-    return ", ".join(found[:8]) + (f" and {len(found) - 8} more" if len(found) > 8 else "")

@@ -11,12 +11,15 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from cmirnet_cli.config import TextConfig
-from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.errors import WeightsError, first_line
+from cmirnet_cli.weights.folder import UNREADABLE
 
 _FOREIGN_CODE = re.compile(r"auto_map|\w+_implementation(_internal)?")
 """Settings by which transformers fetches and runs code: modelling files, and kernels in place of its own attention."""
 
-
+ELSEWHERE = (
+    "give a local folder with --set text.source=FOLDER, run once where the hub can be reached, or try --preset smoke, which needs neither"
+)
 POSITION_SHARE = 0.3
 """Spread of the first position embeddings beside word embeddings of spread 1, in an encoder made from scratch."""
 WORDS_GAIN = 4.0
@@ -31,21 +34,25 @@ def load_encoder(source: str) -> PreTrainedModel:
     """
     try:
         encoder: PreTrainedModel = AutoModel.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise _unavailable("text encoder", source, error) from error
+    except UNREADABLE as error:
+        raise _unavailable("text encoder", source, error, ELSEWHERE) from error
     return encoder
 
 
-def load_tokenizer(source: str) -> PreTrainedTokenizerBase:
+def load_tokenizer(source: str, hint: str = ELSEWHERE) -> PreTrainedTokenizerBase:
     """The tokenizer that belongs to an encoder, by hub id or local folder.
+
+    Args:
+        source: hub id or folder.
+        hint: what to do where it cannot be had.
 
     Raises:
         WeightsError: it is not there, cannot be read, or cannot be fetched.
     """
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
-        raise _unavailable("tokenizer", source, error) from error
+    except UNREADABLE as error:
+        raise _unavailable("tokenizer", source, error, hint) from error
     return tokenizer
 
 
@@ -118,10 +125,5 @@ def _keys(config: Mapping[str, Any]) -> Iterator[str]:
             yield from _keys(value)
 
 
-def _unavailable(what: str, source: str, error: Exception) -> WeightsError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return WeightsError(
-        f"the {what} {source!r} cannot be loaded: {reason}",
-        hint="give a local folder with --set text.source=FOLDER, run once where the hub can be reached, "
-        "or try --preset smoke, which needs neither",
-    )
+def _unavailable(what: str, source: str, error: Exception, hint: str) -> WeightsError:
+    return WeightsError(f"the {what} {source!r} cannot be loaded: {first_line(error)}", hint=hint)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError, safe_open
 
 from cmirnet_cli.config import ModelConfig
@@ -15,7 +15,9 @@ from cmirnet_cli.errors import WeightsError, first_line
 SCHEMA_VERSION = 1
 MODEL_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
-DAMAGED = "the file was changed or damaged; copy the weights folder anew"
+DAMAGED = "the file was changed or damaged; copy the weights folder again"
+UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
+"""What libraries raise on files of weights that are missing, cut short, or of another model."""
 
 
 class BundleConfig(BaseModel):
@@ -71,7 +73,7 @@ def read_config(folder: Path) -> BundleConfig:
                 f"{path} has schema version {version!r}, this program reads {SCHEMA_VERSION}", hint="convert or train the weights again"
             )
         return BundleConfig.model_validate(data)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError, ValidationError) as error:
+    except UNREADABLE as error:
         raise WeightsError(f"{path} cannot be read: {first_line(error)}", hint=DAMAGED) from error
 
 
@@ -81,12 +83,13 @@ def require_plausible(folder: Path) -> None:
     Raises:
         WeightsError: a file is missing or damaged.
     """
-    for path in (folder / CONFIG_FILE, folder / MODEL_FILE):
+    tensors = folder / MODEL_FILE
+    for path in (folder / CONFIG_FILE, tensors):
         if not path.is_file():
             raise WeightsError(f"{path} is missing", hint=DAMAGED)
     read_config(folder)
     try:
-        with safe_open(path, framework="numpy"):
+        with safe_open(tensors, framework="numpy"):
             pass
-    except (OSError, SafetensorError) as error:
-        raise WeightsError(f"{path} cannot be read: {error}", hint=DAMAGED) from error
+    except UNREADABLE as error:
+        raise WeightsError(f"{tensors} cannot be read: {error}", hint=DAMAGED) from error

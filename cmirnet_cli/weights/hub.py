@@ -7,7 +7,7 @@ from pathlib import Path
 from huggingface_hub import HfApi, snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.errors import WeightsError, first_line
 
 WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
 """Files that a weights folder is made of; a tokenizer may have a vocabulary as text or as a sentencepiece model."""
@@ -28,7 +28,7 @@ def download(hub_id: str) -> Path:
         return Path(snapshot_download(hub_id, allow_patterns=WANTED))
     except REFUSALS as error:
         raise WeightsError(
-            f"there is no folder {hub_id}, and the hub does not give it: {reason(error)}",
+            f"there is no folder {hub_id}, and it could not be downloaded from the hub: {first_line(error)}",
             hint="check the path, or the hub id and the network",
         ) from error
 
@@ -45,11 +45,6 @@ def upload(folder: Path, repo_id: str, *, private: bool, message: str, api: HfAp
         return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message).commit_url)
     except REFUSALS as error:
         raise WeightsError(
-            f"the hub does not take {repo_id}: {reason(error)}",
+            f"could not upload to {repo_id}: {first_line(error)}",
             hint="check the id and the network; `hf auth login` gives you the right to write",
         ) from error
-
-
-def reason(error: Exception) -> str:
-    """The first line of what an error of the hub's client says."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

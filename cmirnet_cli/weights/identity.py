@@ -37,7 +37,7 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         kind = type(tokenizer).__name__
-        raise WeightsError(f"the tokenizer {kind} has no definition that can be compared", hint="do without text features for its encoder")
+        raise WeightsError(f"the tokenizer {kind} has no definition that can be compared", hint="train without text features")
     definition = json.loads(backend.to_str())
     return hashlib.sha256(_text({name: value for name, value in definition.items() if name not in _PASSING})).hexdigest()
 

@@ -12,10 +12,11 @@ import timm
 from torch import Tensor
 
 from cmirnet_cli.config import ModelConfig
-from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.errors import WeightsError, first_line
 from cmirnet_cli.model.build import RESNET, SWIN
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.weights.checkpoint import read_checkpoint, state_dict
+from cmirnet_cli.weights.folder import UNREADABLE
 
 _SWIN_NAMES = [
     (re.compile(r"patch_embed\."), r"0.down.embed."),
@@ -86,15 +87,12 @@ def load_trunk(network: CMIRNet, state: Mapping[str, Tensor], config: ModelConfi
 def _pretrained(config: ModelConfig) -> Mapping[str, Tensor]:
     name = (SWIN | RESNET)[config.backbone].imagenet
     if name is None:
-        raise WeightsError(
-            f"there are no ImageNet weights for {config.backbone}", hint="train from scratch with --set loop.backbone_weights=none"
-        )
+        raise WeightsError(f"there are no ImageNet weights for {config.backbone}", hint="train from scratch with --backbone-weights none")
     try:
         state: Mapping[str, Tensor] = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    except UNREADABLE as error:
         raise WeightsError(
-            f"the ImageNet weights {name} cannot be fetched: {reason}",
+            f"the ImageNet weights {name} cannot be fetched: {first_line(error)}",
             hint="run once where the hub can be reached, give a file with --backbone-weights FILE, or start from scratch with "
             "--backbone-weights none",
         ) from error

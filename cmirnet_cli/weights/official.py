@@ -14,13 +14,18 @@ import torch
 from torch import Tensor
 
 from cmirnet_cli.config import Backbone, ModelConfig
-from cmirnet_cli.errors import WeightsError
-from cmirnet_cli.model.build import build_network
+from cmirnet_cli.errors import WeightsError, listed
+from cmirnet_cli.model.build import RESNET, SWIN, build_network
 from cmirnet_cli.model.graph import HEADS
 
 DEAD_SWIN = re.compile(r"Vis_backbone_TGMM\.(norm[0-3]\.(weight|bias)|layers\.\d+\.blocks\.\d+\.attn\.relative_position_index)")
 RESNET_TWINS = {"conv1": "layer1.0", "bn1": "layer1.1", "layer1": "layer2.1", "layer2": "layer3", "layer3": "layer4", "layer4": "layer5"}
-NAMES_SHOWN = 8
+NETWORK, TEXT = "model", "bert_model"
+"""The state dicts in an official checkpoint."""
+
+SWINS: tuple[Backbone, ...] = ("swin-b", "swin-l")
+RESNETS: tuple[Backbone, ...] = ("resnet50", "resnet101")
+"""The published trunks: a Swin is told from the width of its patch embedding, a ResNet from the blocks of its third stage."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +83,11 @@ def recognise_official(state: Mapping[str, Tensor]) -> ModelConfig:
         WeightsError: it belongs to none.
     """
     patch = state.get("Vis_backbone_TGMM.patch_embed.proj.weight")
-    widths: dict[int, Backbone] = {128: "swin-b", 192: "swin-l"}
-    if patch is not None and patch.shape[0] in widths:
-        return ModelConfig(backbone=widths[patch.shape[0]])
-    depths: dict[int, Backbone] = {6: "resnet50", 23: "resnet101"}
+    width = len(patch) if patch is not None and patch.ndim else 0
     depth = len({name.split(".")[1] for name in state if name.startswith("layer4.")})
-    if depth in depths:
-        return ModelConfig(backbone=depths[depth])
+    found = [name for name in SWINS if SWIN[name].width == width] or [name for name in RESNETS if RESNET[name].depths[2] == depth]
+    if found:
+        return ModelConfig(backbone=found[0])
     raise WeightsError(
         "this is not a state dict of a published CMIRNet: neither a Swin-B/L patch embedding nor a ResNet-50/101 trunk is in it",
         hint="give the `model` entry of an official checkpoint",
@@ -199,7 +202,7 @@ def _account(state: Mapping[str, Tensor], used: set[str]) -> Account:
     dead = [name for name in state if DEAD_SWIN.fullmatch(name)]
     rest = state.keys() - used - set(dead)
     twins = {name: twin for name in rest if (twin := _twin(name)) in used}
-    refuse_entries("holds entries nobody knows", rest - twins.keys())
+    refuse_entries("has unknown entries", rest - twins.keys())
     refuse_entries(
         "has duplicates that differ from their twins", [n for n, twin in twins.items() if not torch.equal(state[n], state[twin])]
     )
@@ -214,12 +217,11 @@ def _twin(name: str) -> str:
     return f"{RESNET_TWINS[module]}.{rest}" if module in RESNET_TWINS else ""
 
 
-def refuse_entries(what: str, names: Iterable[str], part: str = "model") -> None:
+def refuse_entries(what: str, names: Iterable[str], part: str = NETWORK) -> None:
     """Raise a `WeightsError` that says what a part of an official checkpoint has or lacks, if there are any names to say it of."""
     found = sorted(names)
     if found:
-        more = f" and {len(found) - NAMES_SHOWN} more" if len(found) > NAMES_SHOWN else ""
         raise WeightsError(
-            f"the official `{part}` state dict {what}: {', '.join(found[:NAMES_SHOWN])}{more}",
+            f"the official `{part}` state dict {what}: {listed(found)}",
             hint=f"it must be the untouched `{part}` entry of a checkpoint of the authors' code",
         )

@@ -12,9 +12,8 @@ from torch import Tensor
 from transformers import BertConfig, BertModel
 
 from cmirnet_cli.errors import WeightsError
-from cmirnet_cli.weights.official import Account, refuse_entries
+from cmirnet_cli.weights.official import TEXT, Account, refuse_entries
 
-PART = "bert_model"
 DEAD = re.compile(r"pooler\.dense\.(weight|bias)|embeddings\.(position_ids|token_type_ids)")
 """The pooler, which nothing reads, and counters that older versions of transformers kept."""
 
@@ -41,10 +40,10 @@ def convert_text(state: Mapping[str, Tensor]) -> ConvertedText:
     with torch.device("meta"):
         expected = BertModel(config, add_pooling_layer=False).state_dict()
     dead = {name for name in state if DEAD.fullmatch(name)}
-    refuse_entries("is missing entries", expected.keys() - state.keys(), PART)
-    refuse_entries("holds entries nobody knows", state.keys() - expected.keys() - dead, PART)
+    refuse_entries("is missing entries", expected.keys() - state.keys(), TEXT)
+    refuse_entries("has unknown entries", state.keys() - expected.keys() - dead, TEXT)
     misfits = [name for name, like in expected.items() if state[name].shape != like.shape]
-    refuse_entries("has entries of shapes that do not fit each other", misfits, PART)
+    refuse_entries("has entries of shapes that do not fit each other", misfits, TEXT)
     account = Account(used=tuple(sorted(expected)), duplicate=(), dead=tuple(sorted(dead)))
     return ConvertedText(config.to_dict(), {name: state[name] for name in expected}, account)
 
@@ -73,8 +72,8 @@ def _configuration(state: Mapping[str, Tensor]) -> BertConfig:
 
 
 def _rows_and_columns(state: Mapping[str, Tensor], name: str) -> tuple[int, int]:
-    refuse_entries("is missing entries", {name} - state.keys(), PART)
+    refuse_entries("is missing entries", {name} - state.keys(), TEXT)
     if state[name].ndim != 2:
-        refuse_entries("has entries of shapes that do not fit each other", [name], PART)
+        refuse_entries("has entries of shapes that do not fit each other", [name], TEXT)
     rows, columns = state[name].shape
     return rows, columns

@@ -1,4 +1,4 @@
-"""Whether the Hugging Face hub answers, and whether what training fetches from it is at hand already. Light: imports no torch."""
+"""Whether the Hugging Face hub answers, and whether what training fetches from it is in the local cache. Light: no torch."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from threading import Thread
 from huggingface_hub import constants, get_session, try_to_load_from_cache
 
 from cmirnet_cli.config import TextConfig
+from cmirnet_cli.errors import first_line
 from cmirnet_cli.findings import Finding
-from cmirnet_cli.weights.hub import REFUSALS, reason
+from cmirnet_cli.weights.hub import REFUSALS
 
 PATIENCE = 2.5
 """Seconds that the hub is waited for, looking up its address included."""
@@ -31,9 +32,9 @@ def hub_findings(seconds: float = PATIENCE) -> Iterator[Finding]:
 
 def _text_encoder(source: str) -> Finding:
     if isinstance(try_to_load_from_cache(source, "config.json"), str):
-        return Finding("ok", "text encoder", f"{source} is at hand")
+        return Finding("ok", "text encoder", f"{source} is in the local cache")
     advice = f"training fetches it once; without the hub, fetch it elsewhere (hf download {source}) and use --set text.source=FOLDER"
-    return Finding("note", "text encoder", f"{source}, with which the published recipes start, is not at hand", advice)
+    return Finding("note", "text encoder", f"{source}, with which the published recipes start, is not in the local cache", advice)
 
 
 def _unreachable(seconds: float) -> str | None:
@@ -49,5 +50,5 @@ def _refusal(seconds: float) -> str | None:
     try:
         get_session().head(constants.ENDPOINT, timeout=seconds)
     except REFUSALS as error:
-        return reason(error)
+        return first_line(error)
     return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from pathlib import Path
 
+from cmirnet_cli.durable import sha256_of
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.weights.bundle import Bundle, load_bundle
 from cmirnet_cli.weights.folder import MODEL_FILE, BundleConfig, find_weights, read_config
@@ -48,11 +48,7 @@ def load_config(source: str | Path) -> BundleConfig:
 
 def fingerprint(source: str | Path) -> str:
     """The sha256 of `model.safetensors`, which names these weights in results."""
-    digest = hashlib.sha256()
-    with (find_weights(_folder(source)) / MODEL_FILE).open("rb") as handle:
-        while block := handle.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return sha256_of(find_weights(_folder(source)) / MODEL_FILE)
 
 
 def _folder(source: str | Path) -> Path:

@@ -7,32 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tools.rooms import ALLOWED
+
 PACKAGE = "cmirnet_cli"
 ROOT = Path(__file__).resolve().parents[2] / PACKAGE
-
-ALLOWED = {
-    "errors": set(),
-    "metrics": set(),
-    "options": set(),
-    "durable": {"errors"},
-    "findings": {"errors"},
-    "config": {"errors", "durable"},
-    "refer": {"errors", "durable", "findings"},
-    "console": {"errors"},
-    "cache": {"errors", "durable", "findings", "refer"},
-    "batches": {"errors", "config", "cache"},
-    "model": {"errors", "config"},
-    "weights": {"errors", "durable", "findings", "config", "model"},
-    "engine": {"errors", "durable", "findings", "config", "cache", "batches", "model", "weights", "metrics"},
-    "export": {"errors", "durable", "config", "model", "weights", "batches"},
-    "reports": {"errors", "durable", "metrics"},
-    "web": {"errors", "engine", "reports"},
-    "commands": {"durable", "findings", "config", "refer", "cache", "weights", "engine", "export", "reports", "web", "console", "options"},
-    "app": {"errors", "console", "commands"},
-    "__init__": {"config", "model", "weights", "engine"},
-    "__main__": {"app"},
-}
-"""Room → rooms it may import. `__init__` names the public classes; `__version__` is free to everyone."""
 
 
 def room(module: str) -> str:

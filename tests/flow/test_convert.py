@@ -173,6 +173,14 @@ def test_an_official_file_is_not_read_by_predict_but_pointed_to_convert(cmirnet:
     assert f"cmirnet convert {tmp_path / 'x.pth'}" in outcome.err
 
 
+def test_an_official_file_is_not_read_by_the_page_either(cmirnet: Callable[..., Any], tmp_path: Path):
+    pytest.importorskip("nicegui", reason="the package nicegui is not installed; it is the extra [app]")
+    torch.save({"model": {}}, tmp_path / "x.pth")
+    outcome = cmirnet("app", tmp_path / "x.pth", "--port", "0", "--no-open", "--device", "cpu")
+    assert outcome.code == 4
+    assert f"cmirnet convert {tmp_path / 'x.pth'}" in outcome.err
+
+
 def test_folder_of_other_things_is_never_replaced(cmirnet: Callable[..., Any], tmp_path: Path, tokenizer: Path):
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / "letter.txt").write_text("dear")

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from cmirnet_cli.metrics.bootstrap import Interval
 from cmirnet_cli.metrics.generalised import GENERALISED, Generalised
-from cmirnet_cli.metrics.measured import SCORES, Difference, Measured
-from cmirnet_cli.metrics.scores import Scores
+from cmirnet_cli.metrics.measured import Difference, Measured
+from cmirnet_cli.metrics.scores import SCORES, Scores
 from cmirnet_cli.metrics.splits import Control
 from cmirnet_cli.reports.score_lines import GENERALISED_HEADS, DifferenceRow, GeneralisedRow, GroupRow, ScoreRow
 from cmirnet_cli.reports.score_tables import group_table, score_table

@@ -11,8 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from cmirnet_cli.batches.tokens import word_tokenizer
 from cmirnet_cli.errors import WeightsError
-from cmirnet_cli.weights.bundle import Bundle, load_bundle, save_bundle
+from cmirnet_cli.weights.bundle import Bundle, load_bundle, save_bundle, update_tensors
 from cmirnet_cli.weights.folder import find_weights
 
 
@@ -42,22 +43,51 @@ def test_folder_holds_nothing_that_executes(folder: Path):
     assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors"}
 
 
+def test_loading_draws_no_random_numbers(folder: Path):
+    before = torch.get_rng_state()
+    load_bundle(folder)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_loaded_numbers_are_no_longer_the_files(bundle: Bundle, folder: Path, logits: Callable[[Bundle], torch.Tensor]):
+    loaded = load_bundle(folder)
+    (folder / "model.safetensors").write_bytes(bytes((folder / "model.safetensors").stat().st_size))
+    assert torch.equal(logits(loaded), logits(bundle))
+
+
+@pytest.mark.parametrize("save", [save_bundle, update_tensors])
 def test_saving_again_changes_the_tensors_and_leaves_nothing_beside_it(
-    bundle: Bundle, folder: Path, logits: Callable[[Bundle], torch.Tensor]
+    bundle: Bundle, folder: Path, logits: Callable[[Bundle], torch.Tensor], save: Callable[[Bundle, Path], None]
 ):
     torch.nn.init.ones_(bundle.model.network.heads[-1].bias)
-    save_bundle(bundle, folder)
+    save(bundle, folder)
     assert torch.equal(logits(load_bundle(folder)), logits(bundle))
     assert [path.name for path in folder.parent.iterdir()] == ["best"]
 
 
-def test_saving_another_model_replaces_every_file_of_the_folder(bundle: Bundle, folder: Path):
+def test_updating_the_tensors_touches_no_other_file(bundle: Bundle, folder: Path):
+    before = {path.name: path.stat().st_ino for path in folder.iterdir()}
+    update_tensors(bundle, folder)
+    after = {path.name: path.stat().st_ino for path in folder.iterdir()}
+    assert [name for name in before if after[name] != before[name]] == ["model.safetensors"]
+
+
+@pytest.mark.parametrize("save", [save_bundle, update_tensors])
+def test_saving_another_model_replaces_every_file_of_the_folder(bundle: Bundle, folder: Path, save: Callable[[Bundle, Path], None]):
     (folder / "stray.txt").touch()
     other = replace(bundle, config=bundle.config.model_copy(update={"tokens": 12}))
-    save_bundle(other, folder)
+    save(other, folder)
     assert load_bundle(folder).config.tokens == 12
     assert [path.name for path in folder.parent.iterdir()] == ["best"]
     assert not (folder / "stray.txt").exists()
+
+
+def test_saving_a_model_of_the_same_settings_keeps_neither_the_tokenizer_nor_the_card_of_the_old_one(bundle: Bundle, tmp_path: Path):
+    save_bundle(bundle, tmp_path / "out", card="scores of the old one")
+    words = word_tokenizer(["a cup of red", "person on the right"])
+    save_bundle(replace(bundle, tokenizer=words), tmp_path / "out")
+    assert load_bundle(tmp_path / "out").tokenizer.get_vocab() == words.get_vocab() != bundle.tokenizer.get_vocab()
+    assert not (tmp_path / "out" / "README.md").exists()
 
 
 def test_folder_that_cannot_be_written_is_an_error_that_names_it(bundle: Bundle, tmp_path: Path):
@@ -147,8 +177,9 @@ def test_text_encoder_nobody_knows_is_refused(folder: Path, encoder: dict[str, s
         load_bundle(folder)
 
 
-def test_missing_tokenizer_is_refused(folder: Path):
+def test_missing_tokenizer_is_refused_with_the_hint_for_damaged_weights(folder: Path):
     for path in folder.glob("tokenizer*"):
         path.unlink()
-    with pytest.raises(WeightsError, match="tokenizer"):
+    with pytest.raises(WeightsError, match=r"the tokenizer .* cannot be loaded") as caught:
         load_bundle(folder)
+    assert caught.value.hint == "the file was changed or damaged; copy the weights folder again"

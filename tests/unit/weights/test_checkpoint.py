@@ -227,6 +227,12 @@ def test_file_that_is_no_checkpoint_is_refused(tmp_path: Path, content: bytes):
     assert "not a readable checkpoint" in refusal(tmp_path / "x.pth")
 
 
+def test_zip_archive_of_other_things_is_called_that(tmp_path: Path):
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.writestr("photos/one.txt", "dear")
+    assert refusal(tmp_path / "photos.zip").endswith("it is a zip archive, but not one that torch.save wrote")
+
+
 def test_missing_file_and_folder_are_refused(tmp_path: Path):
     assert "No such file" in refusal(tmp_path / "nowhere.pth")
     assert "Is a directory" in refusal(tmp_path)

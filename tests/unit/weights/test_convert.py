@@ -90,7 +90,7 @@ def test_missing_entry_is_refused_by_name(official_text: dict[str, Tensor], name
 
 @pytest.mark.parametrize("name", ["encoder.layer.0.adapter.weight", "cls.predictions.bias", "pooler.extra"])
 def test_unknown_entry_is_refused_by_name(official_text: dict[str, Tensor], name: str):
-    with pytest.raises(WeightsError, match=f"holds entries nobody knows: {name}$"):
+    with pytest.raises(WeightsError, match=f"has unknown entries: {name}$"):
         convert_text(official_text | {name: torch.ones(1)})
 
 
@@ -128,12 +128,12 @@ def test_tokenizer_of_another_text_encoder_is_refused_with_both_sizes(official_n
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda parts: parts | {"ema": {}}, "holds entries nobody knows: ema$"),
+        (lambda parts: parts | {"ema": {}}, "has unknown entries: ema$"),
         (lambda parts: {"model": parts["model"]}, "has no bert_model but model$"),
         (lambda parts: parts["model"], r"has no model and no bert_model but (\S+, ){7}\S+ and \d+ more$"),
-        (list, "no official checkpoint but a list$"),
-        (lambda parts: parts | {"model": {}}, "`model` is no state dict but an empty dict$"),
-        (lambda parts: parts | {"bert_model": {"w": 1}}, "`bert_model` is no state dict: under 'w' lies something of type int$"),
+        (list, r"this is not an official checkpoint \(it is a list\)$"),
+        (lambda parts: parts | {"model": {}}, "`model` is not a state dict: it is an empty dict$"),
+        (lambda parts: parts | {"bert_model": {"w": 1}}, "`bert_model` is not a state dict: under 'w' lies something of type int$"),
     ],
     ids=["surprise", "no text", "bare state dict", "list", "empty", "no tensors"],
 )
@@ -160,6 +160,6 @@ def test_data_parallel_prefix_is_dropped_from_a_state_dict():
     ],
 )
 def test_what_is_no_state_dict_is_refused_with_what_it_is(value: object, said: str):
-    with pytest.raises(WeightsError, match="`model` is no state dict") as caught:
+    with pytest.raises(WeightsError, match="`model` is not a state dict") as caught:
         state_dict(value, "`model`")
     assert said in caught.value.message

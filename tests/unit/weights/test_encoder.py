@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import BertConfig, BertModel
 
 from cmirnet_cli.batches.tokens import tokenise, word_tokenizer
 from cmirnet_cli.config import TextConfig
@@ -31,6 +32,7 @@ calls = [
     lambda: load_encoder("nobody/no-such-encoder"),
     lambda: load_tokenizer("nobody/no-such-encoder"),
     lambda: load_start(network, config, "imagenet"),
+    lambda: load_start(network, ModelConfig(backbone="resnet101"), "imagenet"),
 ]
 for call in calls:
     began = time.perf_counter()
@@ -83,7 +85,24 @@ def test_folder_that_is_not_there_or_empty_is_refused_with_a_hint(load: object, 
         assert "text.source" in caught.value.hint
 
 
-def test_without_the_hub_pretrained_weights_are_refused_at_once_with_a_hint(tmp_path: Path):
+@pytest.mark.parametrize("damage", ["cut short", "of another width"])
+def test_folder_with_damaged_weights_is_refused_with_a_hint(tmp_path: Path, damage: str):
+    config = {"vocab_size": 9, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    BertModel(BertConfig(**config, hidden_size=24)).save_pretrained(tmp_path)
+    if damage == "cut short":
+        (tmp_path / "model.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes()[:-1])
+    else:
+        BertConfig(**config, hidden_size=32).save_pretrained(tmp_path)
+    with pytest.raises(WeightsError, match=r"the text encoder .* cannot be loaded") as caught:
+        load_encoder(str(tmp_path))
+    assert "text.source" in caught.value.hint
+
+
+def test_without_the_hub_pretrained_weights_are_refused_at_once_with_a_hint_and_so_are_damaged_ones(tmp_path: Path):
+    cached = tmp_path / "hub" / "models--timm--resnet101.tv_in1k"
+    for name, text in {"refs/main": "0" * 40, f"snapshots/{'0' * 40}/model.safetensors": "damaged"}.items():
+        (cached / name).parent.mkdir(parents=True)
+        (cached / name).write_text(text)
     environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", UNREACHABLE], env=environment, capture_output=True, text=True, check=True)
     refusals = [json.loads(line) for line in done.stdout.splitlines()]
@@ -92,6 +111,7 @@ def test_without_the_hub_pretrained_weights_are_refused_at_once_with_a_hint(tmp_
         "the text encoder 'nobody/no-such-encoder'",
         "the tokenizer 'nobody/no-such-encoder'",
         "the ImageNet weights resnet50.tv_in1k",
+        "the ImageNet weights resnet101.tv_in1k",
     ]
     assert all("where the hub can be reached" in hint for hint in hints)
     assert max(seconds) < 10

@@ -59,7 +59,7 @@ def test_offline_a_hub_id_means_its_local_copy_and_without_one_is_refused(bundle
     found, refused = asked.stdout.splitlines()
     expected = Segmenter.from_pretrained(repository / "snapshots" / COMMIT).predict(photo, "left person")[0].score
     assert float(found) == pytest.approx(expected, abs=1e-6)
-    assert refused.startswith("there is no folder org/nothing, and the hub does not give it: ")
+    assert refused.startswith("there is no folder org/nothing, and it could not be downloaded from the hub: ")
     assert "hub id" in refused.split(" | ")[1]
 
 
@@ -80,7 +80,7 @@ def test_pushed_folder_is_whole_and_gives_the_same_logits(bundle: Bundle, tmp_pa
 
 
 def test_hub_that_cannot_be_reached_is_an_error_of_ours(tmp_path: Path):
-    with pytest.raises(WeightsError, match="the hub does not take org/name: ") as caught:
+    with pytest.raises(WeightsError, match="could not upload to org/name: ") as caught:
         upload(tmp_path, "org/name", private=False, message="x", api=HfApi(endpoint="http://127.0.0.1:9"))
     assert "hf auth login" in caught.value.hint
 

@@ -171,5 +171,5 @@ def test_file_of_another_backbone_is_refused(swin_file: Path):
 def test_file_of_something_else_is_refused(tmp_path: Path):
     ours, config = network("swin-nano")
     torch.save({"model": [1, 2]}, tmp_path / "x.pth")
-    with pytest.raises(WeightsError, match="is no state dict but something of type list"):
+    with pytest.raises(WeightsError, match="is not a state dict: it is something of type list"):
         load_start(ours, config, str(tmp_path / "x.pth"))

@@ -1,0 +1,29 @@
+"""The house's one rule: which room of the package may import which."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+ALLOWED: Mapping[str, set[str]] = {
+    "errors": set(),
+    "metrics": set(),
+    "options": set(),
+    "durable": {"errors"},
+    "findings": {"errors"},
+    "config": {"errors", "durable"},
+    "refer": {"errors", "durable", "findings"},
+    "console": {"errors"},
+    "cache": {"errors", "durable", "findings", "refer"},
+    "batches": {"errors", "config", "cache"},
+    "model": {"errors", "config"},
+    "weights": {"errors", "durable", "findings", "config", "model"},
+    "engine": {"errors", "durable", "findings", "config", "cache", "batches", "model", "weights", "metrics"},
+    "export": {"errors", "durable", "config", "model", "weights", "batches"},
+    "reports": {"errors", "durable", "metrics"},
+    "web": {"errors", "engine", "reports"},
+    "commands": {"durable", "findings", "config", "refer", "cache", "weights", "engine", "export", "reports", "web", "console", "options"},
+    "app": {"errors", "console", "commands"},
+    "__init__": {"config", "model", "weights", "engine"},
+    "__main__": {"app"},
+}
+"""Room → rooms it may import. `__init__` names the public classes; `__version__` is free to everyone."""
