@@ -27,7 +27,7 @@ from cmirnet_cli.reports.prediction_names import mask_name
 
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
-MASKS, OVERLAYS, CUTOUTS, PROBABILITIES = "masks", "overlays", "cutouts", "probabilities"
+MASKS, OVERLAYS, CUTOUTS, PROBABILITIES = KINDS = "masks", "overlays", "cutouts", "probabilities"
 
 
 @dataclass(frozen=True)

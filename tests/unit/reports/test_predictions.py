@@ -162,7 +162,7 @@ def test_a_folder_with_predictions_is_continued_or_replaced_on_request_only(writ
 
 
 def test_other_settings_cannot_continue(written: PredictionFolder):
-    with pytest.raises(UsageError, match=r"threshold was 0\.5 and is now 0\.7"):
+    with pytest.raises(UsageError, match=r"threshold was 0\.5, now 0\.7"):
         begin(written.folder, SETTINGS | {"threshold": 0.7}, skip_existing=True, overwrite=False)
 
 
