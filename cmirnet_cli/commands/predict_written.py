@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmirnet_cli.commands.exported import exported_bundle, require_as_exported
+from cmirnet_cli.commands.exported import bundle_device, exported_bundle, require_as_exported
 from cmirnet_cli.console import console
 from cmirnet_cli.errors import UsageError
 
@@ -56,7 +56,7 @@ class Chosen:
             from cmirnet_cli.export.exported import ExportedModel
 
             require_as_exported(self.weights, usual=(self.precision, self.rewrites) == ("fp32", "auto"))
-            return ExportedModel.open(bundle, self.device)
+            return ExportedModel.open(bundle, bundle_device(self.device, shard))
         from cmirnet_cli.engine.inference import Inference, rewrites_named
         from cmirnet_cli.engine.segmenter import Segmenter
         from cmirnet_cli.weights.source import load_weights
