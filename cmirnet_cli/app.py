@@ -17,7 +17,7 @@ import typer
 
 from cmirnet_cli import __version__
 from cmirnet_cli.commands import (
-    benchmark,
+    benchmark_data,
     benchmark_growth,
     benchmark_infer,
     benchmark_scale,
@@ -30,11 +30,11 @@ from cmirnet_cli.commands import (
     doctor,
     evaluate,
     export,
-    open_page,
     predict,
     prepare_data,
     presets,
     train,
+    web_app,
 )
 from cmirnet_cli.console import console
 from cmirnet_cli.errors import CmirnetError, UsageError
@@ -48,11 +48,11 @@ COMMANDS: tuple[tuple[str, Command], ...] = (
     ("eval", evaluate.evaluate),
     ("predict", predict.predict),
     ("export", export.export),
-    ("app", open_page.open_page),
+    ("app", web_app.open_page),
     ("convert", convert.convert),
     ("demo", demo.demo),
     ("doctor", doctor.doctor),
-    ("benchmark data", benchmark.data),
+    ("benchmark data", benchmark_data.data),
     ("benchmark growth", benchmark_growth.growth),
     ("benchmark infer", benchmark_infer.infer),
     ("benchmark scale", benchmark_scale.scale),
@@ -67,7 +67,11 @@ COMMANDS: tuple[tuple[str, Command], ...] = (
 )
 """Every command as it is typed, with the function that runs it; its docstring is the help text."""
 
-GROUPS: dict[str, str | None] = {"benchmark": benchmark.__doc__, "cache": cache.__doc__, "presets": presets.__doc__}
+GROUPS: dict[str, str] = {
+    "benchmark": "Measure on this machine, the plain way and ours side by side.",
+    "cache": "Look at prepared caches and check them.",
+    "presets": "Look at the settings of whole experiments, and copy them to make one's own.",
+}
 """The first words of the commands above that have two, with their help text."""
 
 EXIT_INTERRUPTED = 130

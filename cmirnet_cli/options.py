@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
@@ -15,6 +16,18 @@ def _device(value: str) -> str:
     if not _DEVICE.fullmatch(value):
         raise typer.BadParameter(f"{value!r} is not a device: expected auto, cpu, cuda, cuda:N or mps")
     return value
+
+
+def _network_size(value: int | Sequence[int] | None) -> int | Sequence[int] | None:
+    for each in [value] if isinstance(value, int) else value or []:
+        if each < 64 or each % 32:
+            raise typer.BadParameter(f"{each} is not a multiple of 32 from 64 on")
+    return value
+
+
+def network_size(name: str, help: str) -> Any:
+    """An option for the height and width of a network's input in pixels; it may be repeated where it is a list."""
+    return typer.Option(name, metavar="PX", callback=_network_size, help=help)
 
 
 Device: TypeAlias = Annotated[

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cmirnet_cli.console import console
-from cmirnet_cli.options import Device
+from cmirnet_cli.options import Device, Overwrite, network_size
 
 if TYPE_CHECKING:
     from cmirnet_cli.engine.growth import Axis, Burden
@@ -21,12 +21,15 @@ SIZES, COUNTS = [224, 320, 480, 640, 960], [1, 2, 4, 8]
 
 def growth(
     backbone: Annotated[str, typer.Option("--backbone", metavar="NAME", help="Trunk of the random weights.")] = "swin-b",
-    sizes: Annotated[list[int], typer.Option("--size", min=64, metavar="PX", help="Can be repeated.")] = SIZES,
-    counts: Annotated[list[int], typer.Option("--count", min=1, metavar="N", help="Of all but sizes; can be repeated.")] = COUNTS,
-    base: Annotated[int, typer.Option("--base", min=64, metavar="PX", help="Size of the images where something else grows.")] = 480,
+    sizes: Annotated[list[int], network_size("--size", "Image sizes to measure; can be repeated.")] = SIZES,
+    counts: Annotated[
+        list[int], typer.Option("--count", min=1, metavar="N", help="Batch sizes, expressions and images to measure; can be repeated.")
+    ] = COUNTS,
+    base: Annotated[int, network_size("--base", "Image size while something else grows.")] = 480,
     rounds: Annotated[int, typer.Option("--rounds", min=1, metavar="N", help="How often each is timed.")] = 3,
-    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE.png", help="Draw it as well.")] = None,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE.png", help="Also draw the result as a chart.")] = None,
     device: Device = "auto",
+    overwrite: Overwrite = False,
 ) -> None:
     """Measure how time and memory of prediction grow with image size, batch, expressions about an image, and images.
 
@@ -38,6 +41,8 @@ def growth(
     from cmirnet_cli.engine.growth import Load, axes, burden
     from cmirnet_cli.engine.machine import in_fresh_process
 
+    if plot:
+        _require_place(plot, overwrite=overwrite)
     place = str(pick_device(device))
     measured = axes(sorted(sizes), sorted(counts), Load(size=base))
     loads = list(dict.fromkeys(load for axis in measured for load in axis.loads))
@@ -47,21 +52,28 @@ def growth(
             found[load] = in_fresh_process(burden, backbone, load, rounds, place)
             advance(1)
     grown = [(axis, [found[load] for load in axis.loads]) for axis in measured]
+    _show(backbone, grown, base, place)
     if plot:
         _draw(grown, plot)
-    _show(backbone, grown, base, place)
+
+
+def _require_place(plot: Path, *, overwrite: bool) -> None:
+    from cmirnet_cli.reports.files import picture_format, require_free, require_writable
+
+    picture_format(plot)
+    require_free([plot], overwrite=overwrite)
+    require_writable(plot.parent)
 
 
 def _draw(grown: Sequence[Grown], target: Path) -> None:
-    from cmirnet_cli.durable import new_file
-    from cmirnet_cli.reports.growth import growth_chart
+    from cmirnet_cli.reports.curves import growth_chart
+    from cmirnet_cli.reports.files import write_image
 
     series = {
         axis.name: (axis.values, [each.milliseconds.median / 1000 for each in burdens], [each.memory_mib / 1024 for each in burdens])
         for axis, burdens in grown
     }
-    with new_file(target) as file:
-        growth_chart(series).save(file, "PNG")
+    write_image(target, growth_chart(series))
 
 
 def _show(backbone: str, grown: Sequence[Grown], base: int, place: str) -> None:

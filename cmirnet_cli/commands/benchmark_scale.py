@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -12,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cmirnet_cli.commands.own_command import announced, require_success
 from cmirnet_cli.console import console
-from cmirnet_cli.options import Workers
+from cmirnet_cli.options import Workers, network_size
 
 if TYPE_CHECKING:
     from cmirnet_cli.engine.machine import Finished
@@ -40,10 +40,10 @@ class Reading:
 
 def scale(
     fraction: Annotated[float, typer.Option("--fraction", min=0.001, max=1, metavar="X", help="How much of RefCOCO's size.")] = 1.0,
-    size: Annotated[int, typer.Option("--size", min=64, metavar="PX", help="Network size of the cache, a multiple of 32.")] = 96,
+    size: Annotated[int, network_size("--size", "Network size of the cache, a multiple of 32.")] = 96,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Keep it all here; else it is removed.")] = None,
     workers: Workers = None,
-) -> int:
+) -> None:
     """Draw a data set of RefCOCO's size and measure reading, preparing, opening and loading it.
 
     The data set has as many images, referents and sentences as RefCOCO (unc), in small pictures. Every step runs in a process of its
@@ -56,13 +56,12 @@ def scale(
     with _place(out) as folder:
         drawn = _draw(Path(folder), fraction)
         reading = in_fresh_process(read, Path(folder), size)
-        prepared = run_command(_prepare_command(Path(folder), size, workers or 0))
-        if prepared.code:
-            return prepared.code
+        words = _prepare_command(Path(folder), size, workers or 0)
+        prepared = run_command(announced(words))
+        require_success(words, prepared.code)
         cache = Path(folder, "cache", f"{DATASET}-{SPLIT_BY}")
         passes = [_measure_pass(cache, size, count, shuffled) for shuffled in (False, True) for count in (0, 2)]
         _show(drawn, reading, prepared, cache, passes)
-    return 0
 
 
 def read(folder: Path, size: int) -> Reading:
@@ -121,9 +120,7 @@ def _part(whole: PublishedCounts, fraction: float) -> Amount:
 
 def _prepare_command(folder: Path, size: int, workers: int) -> list[str]:
     words = f"prepare-data {DATASET} --split-by {SPLIT_BY} --size {size} --workers {workers}"
-    console.notice(f"\n$ cmirnet {words} --data {folder} --out {folder / 'cache'}")
-    quiet = ["--quiet"] if console.quiet else []
-    return [sys.executable, "-m", "cmirnet_cli", *words.split(), "--data", str(folder), "--out", str(folder / "cache"), *quiet]
+    return [*words.split(), "--data", str(folder), "--out", str(folder / "cache")]
 
 
 def _measure_pass(cache: Path, size: int, workers: int, shuffled: bool) -> Pass:

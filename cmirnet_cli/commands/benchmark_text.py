@@ -11,6 +11,7 @@ import typer
 
 from cmirnet_cli.commands.benchmark_drawn import drawn_cache, recipe
 from cmirnet_cli.console import console
+from cmirnet_cli.options import network_size
 
 if TYPE_CHECKING:
     from cmirnet_cli.config import Settings
@@ -22,7 +23,7 @@ REFERENTS = 3
 
 def text(
     backbone: Annotated[str | None, typer.Option("--backbone", metavar="NAME", help="swin-b, swin-l, resnet50, resnet101, …")] = None,
-    size: Annotated[int | None, typer.Option("--size", min=64, metavar="PX", help="Network size, a multiple of 32; 480.")] = None,
+    size: Annotated[int | None, network_size("--size", "Network size, a multiple of 32; 480.")] = None,
     sentences: Annotated[
         int, typer.Option("--sentences", min=1, max=9, metavar="N", help="About one image, and in a step; RefCOCO has 7 an image.")
     ] = 8,

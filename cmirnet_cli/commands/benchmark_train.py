@@ -11,7 +11,7 @@ import typer
 
 from cmirnet_cli.commands.benchmark_drawn import drawn_cache, recipe
 from cmirnet_cli.console import console
-from cmirnet_cli.options import Device
+from cmirnet_cli.options import Device, network_size
 
 if TYPE_CHECKING:
     from cmirnet_cli.config import Settings
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 def train(
     backbone: Annotated[str | None, typer.Option("--backbone", metavar="NAME", help="swin-b, swin-l, resnet50, resnet101, …")] = None,
-    size: Annotated[int | None, typer.Option("--size", min=64, metavar="PX", help="Network size, a multiple of 32; 480.")] = None,
+    size: Annotated[int | None, network_size("--size", "Network size, a multiple of 32; 480.")] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=2, metavar="N", help="Sentences of one step.")] = 2,
     steps: Annotated[int, typer.Option("--steps", min=2, metavar="N", help="Of the optimiser, in each way; the first is not timed.")] = 4,
     device: Device = "auto",
 ) -> None:
-    """Take the first steps of training in the plain way and in ours: time, memory, ratio, and how far the losses are apart.
+    """Take the first steps of training in the plain way and three others: time, memory, ratio, how far the losses are apart.
 
-    Plain is the published step in fp32. Ours: bf16, activations computed twice (loop.gradient_checkpointing), and a text encoder that is
-    not trained. Each way trains the same random weights on the same drawn scenes, in a process of its own.
+    Plain is the published step in fp32. The others: bf16, activations computed twice (loop.gradient_checkpointing), and a text encoder that
+    is not trained. Each way trains the same random weights on the same drawn scenes, in a process of its own.
 
     Example: cmirnet benchmark train --backbone resnet50 --size 320
     """

@@ -1,4 +1,4 @@
-"""Look at prepared caches and check them."""
+"""`cmirnet cache info`, `verify` and `show`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 
 from cmirnet_cli.commands.counts import count_rows, described_counts
 from cmirnet_cli.console import console
+from cmirnet_cli.errors import CacheError
 from cmirnet_cli.options import Overwrite, Split
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 Folder: TypeAlias = Annotated[Path, typer.Argument(metavar="CACHE", help="A cache, or a folder that holds one.", show_default=False)]
 
-EXIT_DAMAGED = 3
 MIB = 1 << 20
 
 
@@ -60,7 +60,7 @@ def verify(cache: Folder) -> int:
         damages = verify_files(folder, advance)
     lines = [f"{damage.name}: {damage.reason}" for damage in damages] or [f"{folder}: all {files} files are as they were written"]
     console.result({"cache": folder, "files": files, "damaged": [asdict(damage) for damage in damages]}, *lines)
-    return EXIT_DAMAGED if damages else 0
+    return CacheError.exit_code if damages else 0
 
 
 def show(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 import typer
 
 from cmirnet_cli.console import console
+from cmirnet_cli.errors import UsageError
 from cmirnet_cli.options import Device, Overwrite
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ Folder: TypeAlias = Annotated[Path, typer.Argument(metavar="CACHE", help="A cach
 def cache_features(
     cache: Folder,
     weights: Annotated[str | None, typer.Option("--weights", metavar="WEIGHTS", help="Whose text encoder: folder, run or hub id.")] = None,
-    preset: Annotated[str | None, typer.Option("--preset", metavar="NAME|FILE", help="The one that train starts from with it.")] = None,
+    preset: Annotated[str | None, typer.Option("--preset", metavar="NAME|FILE", help="Preset whose text encoder is used.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=V", help="As for train, such as text.source=FOLDER.")] = None,
     dtype: Annotated[Literal["fp32", "fp16"], typer.Option("--dtype", help="fp32: the same bits; fp16: half the room.")] = "fp32",
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Sentences that are read at once.")] = 64,
@@ -58,7 +59,7 @@ def _of_weights(weights: str, preset: str | None, overrides: Sequence[str] | Non
     from cmirnet_cli.weights.source import load_weights
 
     if preset or overrides:
-        raise typer.BadParameter("--weights bring their own text encoder: --preset and --set cannot be given as well")
+        raise UsageError("--weights bring their own text encoder", hint="leave out --preset and --set, or --weights")
     bundle = load_weights(weights)
     return TextReader(bundle.model.text, bundle.tokenizer, bundle.config.tokens), weights
 

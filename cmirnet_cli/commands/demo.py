@@ -8,49 +8,65 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cmirnet_cli.commands.own_command import announced, require_success
 from cmirnet_cli.console import console
+from cmirnet_cli.errors import UsageError
 from cmirnet_cli.options import Device, Overwrite
 
 if TYPE_CHECKING:
-    from cmirnet_cli.reports.sheet import Cell
+    from cmirnet_cli.reports.sheet import SheetCard
 
 SCENES = {"train": 1200, "val": 40, "test": 150}
 SHOWN = 12
 COLUMNS = 4
 ASKED = "the leftmost shape"
+MARKER = ".cmirnet-demo"
+"""The file that tells a folder of the demo from any other."""
+MADE = ("data", "cache", "run", "scores", "predictions", "gallery.png")
 
 
 def demo(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for everything the demo makes.")] = Path("demo"),
     device: Device = "cpu",
     overwrite: Overwrite = False,
-) -> int:
+) -> None:
     """Draw scenes, prepare, train, evaluate and predict: the whole pipeline in a few minutes, offline.
 
     Example: cmirnet demo
     """
     started = time.monotonic()
-    _make_room(out, overwrite)
+    make_room(out, overwrite)
     _draw_scenes(out / "data")
-    for command in _commands(out, device):
-        if code := _run(command):
-            return code
+    for words in _commands(out, device):
+        _run(words)
     _show(out, _draw_gallery(out, device), time.monotonic() - started)
-    return 0
 
 
-def _make_room(out: Path, overwrite: bool) -> None:
-    """Refuse to mix with an earlier demo, or take that one away; never anything else."""
+def make_room(out: Path, overwrite: bool) -> None:
+    """Refuse to mix with an earlier demo, or take away what that one made; never anything else.
+
+    Raises:
+        UsageError: the folder holds something that is not a demo's, or a demo that may not be replaced.
+    """
+    from cmirnet_cli.durable import write_text
     from cmirnet_cli.reports.files import require_free
 
-    require_free([out], overwrite=overwrite and (out / "data" / "scenes").is_dir())
-    shutil.rmtree(out, ignore_errors=True)
+    if (out / MARKER).is_file():
+        require_free([out], overwrite=overwrite)
+    elif out.exists() and not (out.is_dir() and not any(out.iterdir())):
+        raise UsageError(f"{out} is there and no demo made it", hint="choose another folder with --out")
+    write_text(out / MARKER, "`cmirnet demo --overwrite` replaces what the demo has put here.\n")
+    for made in (out / name for name in MADE):
+        if made.is_dir() and not made.is_symlink():
+            shutil.rmtree(made)
+        else:
+            made.unlink(missing_ok=True)
 
 
 def _draw_scenes(data: Path) -> None:
@@ -62,22 +78,22 @@ def _draw_scenes(data: Path) -> None:
         write_scenes(data, images=SCENES, advance=advance)
 
 
-def _commands(out: Path, device: str) -> list[str]:
-    """The real commands, as one would type them."""
-    data, cache, run = out / "data", out / "cache", out / "run"
+def _commands(out: Path, device: str) -> list[list[str]]:
+    """The real commands, word by word."""
+    data, cache, run = str(out / "data"), str(out / "cache"), str(out / "run")
+    images, on = str(out / "data" / "scenes" / "images" / "test"), ["--device", device]
     return [
-        f"prepare-data scenes --split-by demo --data {data} --out {cache} --size 96",
-        f"train --preset demo --cache {cache} --run-dir {run} --device {device}",
-        f"eval {run} --cache {cache} --split test --control shuffled-text --out {out / 'scores'} --device {device}",
-        f"predict {run} {data / 'scenes' / 'images' / 'test'} -e '{ASKED}' --out {out / 'predictions'} --gallery --device {device}",
+        ["prepare-data", "scenes", "--split-by", "demo", "--data", data, "--out", cache, "--size", "96"],
+        ["train", "--preset", "demo", "--cache", cache, "--run-dir", run, *on],
+        ["eval", run, "--cache", cache, "--split", "test", "--control", "shuffled-text", "--out", str(out / "scores"), *on],
+        ["predict", run, images, "-e", ASKED, "--out", str(out / "predictions"), "--gallery", *on],
     ]
 
 
-def _run(command: str) -> int:
-    """Run one command in a process of its own, as a user would; its exit code. What it prints is not the demo's result: to stderr."""
-    console.notice(f"\n$ cmirnet {command}")
-    words = [sys.executable, "-m", "cmirnet_cli", *shlex.split(command), *(["--quiet"] if console.quiet else [])]
-    return subprocess.run(words, check=False, stdout=subprocess.DEVNULL if console.quiet else sys.stderr).returncode
+def _run(words: Sequence[str]) -> None:
+    """Run one command. What it prints is not the demo's result: to stderr."""
+    output = subprocess.DEVNULL if console.quiet else sys.stderr
+    require_success(words, subprocess.run(announced(words), check=False, stdout=output).returncode)
 
 
 def _draw_gallery(out: Path, device: str) -> Path:
@@ -90,12 +106,12 @@ def _draw_gallery(out: Path, device: str) -> Path:
     return picture
 
 
-def _cells(out: Path, device: str) -> Iterator[Cell]:
+def _cells(out: Path, device: str) -> Iterator[SheetCard]:
     from cmirnet_cli.cache.find import find_cache
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.engine.photos import read_photo
     from cmirnet_cli.engine.segmenter import Segmenter
-    from cmirnet_cli.reports.sheet import Cell
+    from cmirnet_cli.reports.sheet import SheetCard
 
     segmenter = Segmenter.from_pretrained(out / "run", device)
     cache = Cache.open(find_cache(out / "cache"))
@@ -105,11 +121,12 @@ def _cells(out: Path, device: str) -> Iterator[Cell]:
         pixels, target = read_photo(Path(cache.image_file(referent.image_row))), cache.mask(row, None) > 0
         sentence = max((sentence.text for sentence in referent.sentences), key=len)
         mask = segmenter.predict(pixels, sentence)[0].mask
-        yield Cell(pixels, mask, target, sentence, float((mask & target).sum() / max((mask | target).sum(), 1)))
+        yield SheetCard(pixels, mask, target, sentence, float((mask & target).sum() / max((mask | target).sum(), 1)))
 
 
 def _show(out: Path, picture: Path, seconds: float) -> None:
     scores = json.loads((out / "scores" / "scores.json").read_text(encoding="utf-8"))["splits"]["test"]["paper"]
+    again = ["predict", out / "run", out / "data/scenes/images/test", "-e", "the small red circle", "--out", "my-masks", "--overlay"]
     found, control = scores["overall_iou"], scores["control"]["shuffled-text"]["overall_iou"]
     console.result(
         {"seconds": seconds, "overall_iou": found, "control_overall_iou": control, "gallery": picture, "weights": out / "run/weights/best"},
@@ -119,5 +136,5 @@ def _show(out: Path, picture: Path, seconds: float) -> None:
         f"gallery      {picture}",
         f"predictions  {out / 'predictions' / 'gallery.html'}",
         f"weights      {out / 'run/weights/best'}",
-        f"\nTry it:  cmirnet predict {out / 'run'} {out / 'data/scenes/images/test'} -e 'the small red circle' --out my-masks --overlay",
+        f"\nTry it:  {shlex.join(['cmirnet', *map(str, again)])}",
     )

@@ -16,7 +16,7 @@ from cmirnet_cli.options import CacheDir, Dataset, Device, Overwrite, Precision,
 
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
-    from cmirnet_cli.reports.scores_file import Rules
+    from cmirnet_cli.metrics.splits import Rules
 
 CHOICES = {"paper": ("paper",), "original": ("original",), "both": ("paper", "original")}
 
@@ -91,7 +91,8 @@ def evaluate(
 
 
 def _rules(seed: int | None, empty_below: int | None) -> Rules:
-    from cmirnet_cli.reports.scores_file import Resampling, Rules
+    from cmirnet_cli.metrics.bootstrap import Resampling
+    from cmirnet_cli.metrics.splits import Rules
 
     usual = Rules()
     drawn = usual.resampling if seed is None else Resampling(seed=seed)

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from cmirnet_cli.console import console
+from cmirnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.commands.judging import Outcome, Task
-    from cmirnet_cli.engine.evaluation import SplitScores
-    from cmirnet_cli.reports.evaluation_cards import Shot
+    from cmirnet_cli.metrics.scored import SplitScores
+    from cmirnet_cli.metrics.splits import Rules
+    from cmirnet_cli.reports.evaluation_cards import SentencePictures
     from cmirnet_cli.reports.evaluation_page import Evaluation
-    from cmirnet_cli.reports.scores_file import Rules
 
 MIB = 1 << 20
 
@@ -46,20 +45,20 @@ class Wanted:
         """Refuse what cannot be written, before anything is scored.
 
         Raises:
-            BadParameter: the protocol gives no masks at the image's own size, or there is no file to keep them in.
-            UsageError: something stands there that may not be replaced.
+            UsageError: the protocol gives no masks at the image's own size, there is no file to keep them in, or something stands there
+                that may not be replaced.
             CmirnetError: nothing can be written there.
         """
         from cmirnet_cli.reports.files import require_free, require_writable
         from cmirnet_cli.reports.results import require_place
 
         if self.save_masks and self.out is None:
-            raise typer.BadParameter("--save-masks needs --out DIR: masks are kept in its sentences.jsonl")
+            raise UsageError("--save-masks has no folder to keep masks in", hint="add --out DIR: they are kept in its sentences.jsonl")
         if self.masks and protocol == "paper":
             option = "--save-masks" if self.save_masks else "--report"
-            raise typer.BadParameter(f"{option} needs --protocol original or both: masks are kept at the image's own size")
+            raise UsageError(f"{option} needs masks at the image's own size", hint="choose --protocol original or both")
         if self.report and self.report.is_dir():
-            raise typer.BadParameter(f"--report {self.report} is a folder: name the file that the page is written to")
+            raise UsageError(f"--report {self.report} is a folder", hint="name the file that the page is written to")
         if self.out:
             require_place(self.out, overwrite=self.overwrite)
             require_writable(self.out)
@@ -99,7 +98,7 @@ def _write_page(page: Path, evaluation: Evaluation, cache: Cache) -> None:
     console.notice(f"wrote {page} ({page.stat().st_size / MIB:.1f} MiB)")
 
 
-def _shots(evaluation: Evaluation, cache: Cache) -> Iterator[Shot]:
+def _shots(evaluation: Evaluation, cache: Cache) -> Iterator[SentencePictures]:
     """The pictures of the sentences that the page shows, one after the other."""
     examples = evaluation.examples()
     with console.progress("draw", sum(len(each.chosen) for each in examples.values())) as advance:
@@ -111,13 +110,13 @@ def _shots(evaluation: Evaluation, cache: Cache) -> Iterator[Shot]:
                 advance()
 
 
-def _shot(cache: Cache, row: int, rle: Mapping[str, Any] | None) -> Shot:
+def _shot(cache: Cache, row: int, rle: Mapping[str, Any] | None) -> SentencePictures:
     """The image as the largest network gets it; ground truth and prediction at the image's own size."""
     from cmirnet_cli.cache.pixels import decode_mask
-    from cmirnet_cli.reports.evaluation_cards import Shot
+    from cmirnet_cli.reports.evaluation_cards import SentencePictures
 
     if rle is None:
         raise ValueError("the sentence was scored without keeping its mask")
     image = cache.image(cache.referent(row).image_row, max(cache.manifest.options.sizes))
     prediction = decode_mask(rle["counts"].encode("ascii"), *rle["size"])
-    return Shot(image, cache.mask(row, None) > 0, prediction > 0)
+    return SentencePictures(image, cache.mask(row, None) > 0, prediction > 0)

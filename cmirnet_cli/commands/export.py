@@ -9,6 +9,7 @@ import typer
 
 from cmirnet_cli.commands.export_samples import Given, samples_of
 from cmirnet_cli.console import console
+from cmirnet_cli.errors import UsageError
 from cmirnet_cli.options import OutDir, Overwrite, Weights
 
 if TYPE_CHECKING:
@@ -39,13 +40,20 @@ Expression: TypeAlias = Annotated[
     typer.Option("--expression", "-e", metavar="TEXT", help="Asked about each of them; can be repeated.", rich_help_panel=_SAMPLES),
 ]
 SampleCache: TypeAlias = Annotated[
-    Path | None, typer.Option("--cache", metavar="DIR", help="A prepared data set instead.", rich_help_panel=_SAMPLES)
+    Path | None,
+    typer.Option(
+        "--cache", metavar="DIR", help="Take images and expressions from this cache instead of --images.", rich_help_panel=_SAMPLES
+    ),
 ]
-CacheSplit: TypeAlias = Annotated[str, typer.Option("--cache-split", metavar="NAME", help="The part of it.", rich_help_panel=_SAMPLES)]
+CacheSplit: TypeAlias = Annotated[str, typer.Option("--cache-split", metavar="NAME", help="Split of that cache.", rich_help_panel=_SAMPLES)]
 Calibrate: TypeAlias = Annotated[
     int,
     typer.Option(
-        "--calibrate", min=1, metavar="N", help="Most pairs to calibrate int8; as many others measure it.", rich_help_panel=_SAMPLES
+        "--calibrate",
+        min=1,
+        metavar="N",
+        help="At most this many pairs calibrate int8; as many others measure it.",
+        rich_help_panel=_SAMPLES,
     ),
 ]
 
@@ -77,16 +85,16 @@ def export(
     require_replaceable(out, overwrite=overwrite)
     source, size = _source(weights)
     samples = samples_of(given, size)
-    with console.progress("compare with the weights", None) as advance:
+    with console.progress("export and compare", None) as advance:
         exported = write(source, out, wanted, samples, advance)
     _show(out, wanted, exported)
 
 
 def _checked(wanted: Wanted) -> Wanted:
     if wanted.format != "onnx" and (wanted.precision != "fp32" or wanted.split):
-        raise typer.BadParameter(f"--precision and --split are for --format onnx, not {wanted.format}")
+        raise UsageError(f"--precision and --split are for ONNX, not for {wanted.format}", hint="leave them out, or choose --format onnx")
     if wanted.format == "safetensors" and wanted.dynamic_size:
-        raise typer.BadParameter("--dynamic-size is for graphs; safetensors hold weights, which take any size as they are")
+        raise UsageError("--dynamic-size is for graphs", hint="leave it out: safetensors hold weights, which take any size as they are")
     return wanted
 
 

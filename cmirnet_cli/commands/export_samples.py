@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
+from cmirnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from cmirnet_cli.export.samples import Sample, Samples
@@ -21,7 +21,7 @@ class Given:
     """Where samples come from, as typed.
 
     Raises:
-        BadParameter: it is incomplete, contradictory, or too little for int8.
+        UsageError: it is incomplete, contradictory, or too little for int8.
     """
 
     images: Sequence[str]
@@ -33,11 +33,11 @@ class Given:
 
     def __post_init__(self) -> None:
         if self.cache and self.images:
-            raise typer.BadParameter("give --cache or --images, not both")
+            raise UsageError("--cache and --images cannot both be given", hint="give one of them")
         if bool(self.images) != bool(self.expressions):
-            raise typer.BadParameter("--images and -e belong together: photographs, and what is asked about them")
+            raise UsageError("--images and -e belong together", hint="give photographs, and what is asked about them")
         if self.int8 and not (self.cache or self.images):
-            raise typer.BadParameter("int8 is calibrated on your data: add --cache DIR, or --images DIR with -e TEXT")
+            raise UsageError("int8 is calibrated on your data", hint="add --cache DIR, or --images DIR with -e TEXT")
 
 
 def samples_of(given: Given, size: int) -> Samples:
@@ -49,7 +49,7 @@ def samples_of(given: Given, size: int) -> Samples:
 
     Raises:
         DataError: something named is missing or broken.
-        BadParameter: there are too few for int8.
+        UsageError: there are too few for int8.
     """
     from cmirnet_cli.export.samples import COMPARED, Samples, halves, spread
 
@@ -57,7 +57,7 @@ def samples_of(given: Given, size: int) -> Samples:
     if not given.int8:
         return Samples(source, tuple(load() for load in spread(found, COMPARED)))
     if len(found) < 2:
-        raise typer.BadParameter("int8 needs at least two pairs of image and expression: one calibrates, the other measures")
+        raise UsageError("int8 needs at least two pairs of image and expression", hint="give more: one calibrates, another measures")
     calibrating, compared = halves(found, given.calibrate)
     return Samples(source, tuple(load() for load in compared), tuple(load() for load in calibrating))
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import typer
+from cmirnet_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from cmirnet_cli.engine.shards import Shard
 
 
 def exported_bundle(weights: str) -> Path | None:
@@ -19,6 +23,21 @@ def exported_bundle(weights: str) -> Path | None:
     return folder if holds_export(folder) and read_spec(folder).format != "safetensors" else None
 
 
+def bundle_device(device: str, shard: Shard) -> str:
+    """Where ONNX Runtime computes what is asked of `--device`: cpu or cuda:N; each of several processes takes its own GPU.
+
+    Raises:
+        ExportError: onnxruntime is not installed.
+        UsageError: it has no such device.
+    """
+    from cmirnet_cli.export.exported import CPU, pick_provider
+
+    provider, options = pick_provider(device)
+    if provider == CPU:
+        return "cpu"
+    return str(shard.device("cuda")) if shard.count > 1 and device in ("auto", "cuda") else f"cuda:{options['device_id']}"
+
+
 def require_as_exported(weights: str, *, usual: bool) -> None:
     """Refuse to compute a bundle otherwise than it was exported.
 
@@ -27,10 +46,10 @@ def require_as_exported(weights: str, *, usual: bool) -> None:
         usual: whether neither a precision nor rewrites were asked for.
 
     Raises:
-        BadParameter: they were.
+        UsageError: they were.
     """
     if not usual:
-        raise typer.BadParameter(
-            f"--precision and --rewrites are for weights, and {weights} is an exported bundle, whose arithmetic is fixed: "
-            "leave them out, or export the weights again with --precision fp16 or int8"
+        raise UsageError(
+            f"--precision and --rewrites are for weights, and {weights} is an exported bundle, whose arithmetic is fixed",
+            hint="leave them out, or export the weights again with --precision fp16 or int8",
         )

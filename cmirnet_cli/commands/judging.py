@@ -9,18 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmirnet_cli.commands.exported import exported_bundle, require_as_exported
+from cmirnet_cli.commands.exported import bundle_device, exported_bundle, require_as_exported
 from cmirnet_cli.console import console
 
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
-    from cmirnet_cli.engine.evaluation import Judge, SplitScores
+    from cmirnet_cli.engine.evaluation import Judge
     from cmirnet_cli.engine.inference import Inference
     from cmirnet_cli.engine.shards import Shard
     from cmirnet_cli.engine.text_features import TextReader
+    from cmirnet_cli.metrics.scored import SplitScores
+    from cmirnet_cli.metrics.splits import Rules, SplitReport
     from cmirnet_cli.reports.comparison import Comparison
     from cmirnet_cli.reports.results import Origin, Results
-    from cmirnet_cli.reports.scores_file import Rules, SplitReport
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ class Computing:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """In what numbers, and with which rewrites, something was computed in the end."""
+    """Where, in what numbers, and with which rewrites, something was computed in the end."""
 
+    device: str
     precision: str
     rewrites: tuple[str, ...]
 
@@ -123,9 +125,10 @@ class Outcome:
     @classmethod
     def of(cls, task: Task, examined: Examined, scored: Sequence[SplitScores], rules: Rules, theirs: Results | None) -> Outcome:
         """Measure everything, and the differences to `theirs`."""
+        from cmirnet_cli.metrics.splits import report
         from cmirnet_cli.reports.comparison import compare, describe_comparison
         from cmirnet_cli.reports.results import Results
-        from cmirnet_cli.reports.scores_file import describe, report
+        from cmirnet_cli.reports.scores_file import describe
 
         reports = [report(each, rules) for each in scored]
         origin = task.origin(examined)
@@ -146,7 +149,7 @@ def examine(weights: str, computing: Computing) -> Examined:
 
     device, inference = computing.shard.device(computing.device), computing.inference
     loaded = inference.prepare(load_weights(weights), device)
-    config, arithmetic = loaded.config, Arithmetic(inference.precision, inference.on(device))
+    config, arithmetic = loaded.config, Arithmetic(str(device), inference.precision, inference.on(device))
     text = TextReader(loaded.model.text, loaded.tokenizer, config.tokens)
     judge = Judge(loaded.model, loaded.tokenizer, config.tokens, device, computing.batch_size, computing.workers)
     return Examined(weights, fingerprint(weights), judge, config.image_size, config.dataset, computing, arithmetic, text)
@@ -163,10 +166,11 @@ def _examine_exported(source: str, folder: Path, computing: Computing) -> Examin
     from cmirnet_cli.weights.encoder import load_tokenizer
 
     require_as_exported(source, usual=computing.inference == Inference())
-    exported = ExportedModel.open(folder, computing.device)
+    device = bundle_device(computing.device, computing.shard)
+    exported = ExportedModel.open(folder, device)
     spec, loop = exported.spec, (torch.device("cpu"), computing.batch_size, computing.workers)
     judge = Judge(ExportedReferring(exported), load_tokenizer(str(folder), AGAIN), exported.tokens, *loop)
-    arithmetic = Arithmetic(spec.precision, ())
+    arithmetic = Arithmetic(device, spec.precision, ())
     return Examined(source, fingerprint(folder), judge, spec.input.image_size, spec.origin.dataset, computing, arithmetic, None)
 
 
@@ -207,7 +211,7 @@ def _described_run(task: Task, examined: Examined, origin: Origin) -> dict[str, 
             "image_size": examined.image_size,
             "tokens": judge.tokens,
             "batch_size": judge.batch_size,
-            "device": str(judge.device),
+            "device": examined.arithmetic.device,
             "precision": examined.arithmetic.precision,
             "rewrites": list(examined.arithmetic.rewrites),
             "text_features": judge.features.manifest.facts.dtype if judge.features else None,

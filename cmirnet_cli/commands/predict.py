@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from cmirnet_cli.commands import predict_options as options
 from cmirnet_cli.commands.predict_asked import Asked, questions_of
 from cmirnet_cli.commands.predict_written import Chosen, Outcome, Wanted, begin, finish, kinds_of
 from cmirnet_cli.console import console
+from cmirnet_cli.errors import ImageError, UsageError
 from cmirnet_cli.options import Device, Overwrite, Precision, Rewrites, Weights
 
 if TYPE_CHECKING:
@@ -19,9 +18,8 @@ if TYPE_CHECKING:
     from cmirnet_cli.engine.prediction import MaskRule, Prediction
     from cmirnet_cli.engine.questions import Question
     from cmirnet_cli.engine.shards import Shard
-    from cmirnet_cli.reports.predictions import Found, PredictionFolder
+    from cmirnet_cli.reports.predictions import MaskToWrite, PredictionFolder
 
-EXIT_BAD_IMAGES = 3
 SHOWN_LETTERS = 60
 
 
@@ -65,7 +63,7 @@ def predict(
 def _predict(chosen: Chosen, asked: Asked, rule: MaskRule, wanted: Wanted, shard: Shard) -> int:
     """All that one of several processes does; the first one alone refuses, begins, puts together and reports."""
     if asked.reads_standard_input and shard.count > 1:
-        raise typer.BadParameter(f"{shard.count} processes cannot share standard input (-): write the list to a file")
+        raise UsageError(f"{shard.count} processes cannot share standard input (-)", hint="write the list to a file")
     questions = questions_of(asked, wanted.out)
     finder = chosen.finder(shard)
     _tell_cut(finder, questions)
@@ -76,7 +74,7 @@ def _predict(chosen: Chosen, asked: Asked, rule: MaskRule, wanted: Wanted, shard
     if shard.first:
         finish(questions, wanted, ended)
     shard.wait()  # a launcher ends all processes as soon as one of them ends badly
-    return EXIT_BAD_IMAGES if shard.first and any(each.problems for each in ended) else 0
+    return ImageError.exit_code if shard.first and any(each.problems for each in ended) else 0
 
 
 def _tell_cut(finder: Finder, questions: Sequence[Question]) -> None:
@@ -129,7 +127,7 @@ def _write_all(
     return problems
 
 
-def _found(prediction: Prediction) -> Found:
-    from cmirnet_cli.reports.predictions import Found
+def _found(prediction: Prediction) -> MaskToWrite:
+    from cmirnet_cli.reports.predictions import MaskToWrite
 
-    return Found(prediction.expression, prediction.mask, prediction.score, prediction.rle(), prediction.probability)
+    return MaskToWrite(prediction.expression, prediction.mask, prediction.score, prediction.rle(), prediction.probability)

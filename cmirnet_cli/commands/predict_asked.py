@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
+from cmirnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from cmirnet_cli.engine.photos import Photo
@@ -21,7 +21,7 @@ class Asked:
     """Where photos and expressions come from, as typed.
 
     Raises:
-        BadParameter: it stays open what is asked about what, or standard input would be read twice.
+        UsageError: it stays open what is asked about what, or standard input would be read twice.
     """
 
     inputs: Sequence[str]
@@ -32,13 +32,14 @@ class Asked:
 
     def __post_init__(self) -> None:
         if [*self.inputs, self.expression_file, self.pairs].count(STANDARD_INPUT) > 1:
-            raise typer.BadParameter("standard input (-) can be read once only")
+            raise UsageError("standard input (-) can be read once only", hint="write the other lists to files")
         if not self.inputs and not self.pairs:
-            raise typer.BadParameter("there is nothing to look at: give an INPUT with -e, or --pairs")
-        if bool(self.inputs) != bool(self.expressions or self.expression_file):
-            raise typer.BadParameter(
-                "what is to be found? add -e or --expressions" if self.inputs else "-e and --expressions need an INPUT"
-            )
+            raise UsageError("there is nothing to look at", hint="give an INPUT with -e, or --pairs")
+        said = bool(self.expressions or self.expression_file)
+        if self.inputs and not said:
+            raise UsageError("what is to be found?", hint="add -e or --expressions")
+        if said and not self.inputs:
+            raise UsageError("-e and --expressions need an INPUT", hint="name images, or leave them out beside --pairs")
 
     @property
     def reads_standard_input(self) -> bool:

@@ -24,7 +24,9 @@ Pairs: TypeAlias = Annotated[
 Recursive: TypeAlias = Annotated[bool, typer.Option("--recursive", "-r", help="Look into folders below.", rich_help_panel=_ASKED)]
 Threshold: TypeAlias = Annotated[
     float,
-    typer.Option("--threshold", min=0, max=1, metavar="P", help="A mask has all pixels more probable than P.", rich_help_panel=_MASKS),
+    typer.Option(
+        "--threshold", min=0, max=1, metavar="P", help="A pixel belongs to the mask if its probability is above P.", rich_help_panel=_MASKS
+    ),
 ]
 LargestComponent: TypeAlias = Annotated[
     bool, typer.Option("--largest-component", help="Keep only the largest connected part of each mask.", rich_help_panel=_MASKS)

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
-from cmirnet_cli.commands.exported import exported_bundle, require_as_exported
+from cmirnet_cli.commands.exported import bundle_device, exported_bundle, require_as_exported
 from cmirnet_cli.console import console
+from cmirnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from cmirnet_cli.engine.finding import Finder
@@ -26,7 +25,7 @@ class Wanted:
     """What is written, and when something may stand there already.
 
     Raises:
-        BadParameter: an earlier run is to be continued and replaced at once.
+        UsageError: an earlier run is to be continued and replaced at once.
     """
 
     out: Path
@@ -39,7 +38,7 @@ class Wanted:
 
     def __post_init__(self) -> None:
         if self.skip_existing and self.overwrite:
-            raise typer.BadParameter("--skip-existing goes on with an earlier run and --overwrite replaces it: give one of them")
+            raise UsageError("--skip-existing goes on with an earlier run and --overwrite replaces it", hint="give one of them")
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,7 @@ class Chosen:
             from cmirnet_cli.export.exported import ExportedModel
 
             require_as_exported(self.weights, usual=(self.precision, self.rewrites) == ("fp32", "auto"))
-            return ExportedModel.open(bundle, self.device)
+            return ExportedModel.open(bundle, bundle_device(self.device, shard))
         from cmirnet_cli.engine.inference import Inference, rewrites_named
         from cmirnet_cli.engine.segmenter import Segmenter
         from cmirnet_cli.weights.source import load_weights
@@ -100,13 +99,13 @@ def begin(chosen: Chosen, rule: MaskRule, wanted: Wanted) -> None:
         CmirnetError: nothing can be written there.
     """
     from cmirnet_cli.reports import prediction_start as start
-    from cmirnet_cli.reports.files import require_free, require_writable
+    from cmirnet_cli.reports.files import require_writable
 
     if wanted.coco:
-        require_free([wanted.coco], overwrite=wanted.overwrite or wanted.skip_existing)
         require_writable(wanted.coco.parent)
     settings = {**chosen.described(), "threshold": rule.threshold, "largest_component": rule.largest_component}
-    start.begin(wanted.out, settings, skip_existing=wanted.skip_existing, overwrite=wanted.overwrite)
+    taken_over = {"skip_existing": wanted.skip_existing, "overwrite": wanted.overwrite}
+    start.begin(wanted.out, settings, wanted.coco, gallery=wanted.gallery, **taken_over)
 
 
 def finish(questions: Sequence[Question], wanted: Wanted, ended: Sequence[Outcome]) -> None:
@@ -114,17 +113,19 @@ def finish(questions: Sequence[Question], wanted: Wanted, ended: Sequence[Outcom
     from cmirnet_cli.reports.prediction_index import INDEX, unite
     from cmirnet_cli.reports.prediction_start import sweep_all
 
-    lines = unite(wanted.out, [(each.photo.name.as_posix(), expression) for each in questions for expression in each.expressions])
+    problems = _in_order([problem for each in ended for problem in each.problems], questions)
+    broken = {image for image, _ in problems}
+    read = [each for each in questions if str(each.photo.path) not in broken]
+    lines = unite(wanted.out, [(each.photo.name.as_posix(), expression) for each in read for expression in each.expressions])
     sweep_all(wanted.out)
     made = _write_pages(lines, wanted)
-    problems = _in_order([problem for each in ended for problem in each.problems], questions)
     for _, problem in problems:
         console.warn(problem)
     counts = {"images": len(questions), "masks": len(lines), "skipped": sum(each.skipped for each in ended)}
     listed = [{"image": image, "problem": problem} for image, problem in problems]
     console.result(
         {"out": wanted.out, **counts, "predictions": wanted.out / INDEX, **made, "problems": listed},
-        f"{len(lines):,} masks of {len(questions) - len(problems):,} images in {wanted.out / 'masks'}",
+        f"{len(lines):,} masks of {len(read):,} images in {wanted.out / 'masks'}",
         *([f"{counts['skipped']:,} images were finished before"] if counts["skipped"] else []),
         *([f"{len(problems):,} images could not be read"] if problems else []),
         *(f"{name}: {path}" for name, path in made.items() if path),

@@ -1,4 +1,4 @@
-"""Look at the settings of whole experiments, and copy them to make one's own."""
+"""`cmirnet presets ls`, `show` and `cp`."""
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
 from cmirnet_cli.engine.judged import Judged
 from cmirnet_cli.engine.photos import Pixels
 from cmirnet_cli.engine.watch import most_held_mib
-from cmirnet_cli.errors import CmirnetError
 from cmirnet_cli.model.segmenter import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle
 
@@ -103,17 +102,13 @@ class Agreement:
         return cls(float((mine == yours).float().mean()), iou, float((ours - theirs).abs().max() / theirs.std()))
 
 
-def require_same_masks(agreements: Mapping[str, Agreement]) -> None:
-    """Refuse numbers of an exact way that is none.
-
-    Raises:
-        CmirnetError: its masks are not those of the plain way.
-    """
-    if (share := agreements[EXACT].pixels) < SAME_MASKS:
-        raise CmirnetError(
-            f"{EXACT} agrees with the plain way on {share:.3%} of the pixels only, {SAME_MASKS:.2%} are required",
-            hint="measure the rewrites one by one with --each, and report it with the machine",
-        )
+def disagreement(agreements: Mapping[str, Agreement]) -> str | None:
+    """What is wrong with an exact way that is none, and what to do now; None if its masks are those of the plain way."""
+    share = agreements[EXACT].pixels
+    if share >= SAME_MASKS:
+        return None
+    told = f"{EXACT} agrees with the plain way on {share:.3%} of the pixels only, {SAME_MASKS:.2%} are required"
+    return f"{told}: measure the rewrites one by one with --each, and report it with the machine"
 
 
 def own_copies(bundle: Bundle, ways: Sequence[Way], device: torch.device) -> Mapping[str, Judged]:

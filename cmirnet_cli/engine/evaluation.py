@@ -36,8 +36,6 @@ from cmirnet_cli.metrics.counts import count
 from cmirnet_cli.metrics.scored import Overlap, SentenceScore, SplitScores
 from cmirnet_cli.model.features import Seen
 
-__all__ = ["Judge", "SplitScores", "evaluate", "evaluate_split", "judged_batches"]
-
 Advance = Callable[[int], object]
 """Told how many more sentences are done."""
 

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from cmirnet_cli.reports.cards import Card, Layer
-from cmirnet_cli.reports.gallery import Gallery, Order
+from cmirnet_cli.reports.gallery import PHOTOGRAPHS, Gallery, Order
 from cmirnet_cli.reports.layer import mask_layer
 from cmirnet_cli.reports.markup import definitions, table, text
 from cmirnet_cli.reports.overlay import Mask, Photo
 from cmirnet_cli.reports.scaled import card_size, scaled_mask, unsquared
-from cmirnet_cli.reports.tables import Cell, CountRow, count_grid
+from cmirnet_cli.reports.tables import CountCell, CountRow, count_grid
 
-QUALITY = 78
 LAYER = "mask"
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
@@ -73,7 +72,7 @@ def cache_page(summary: CacheSummary, referents: Iterable[ShownReferent]) -> str
     """The whole page as HTML; see `Gallery.html`. Referents are consumed one at a time."""
     about = f'<section id="about">\n{definitions(summary.facts)}\n{_counts(summary.counts)}\n</section>\n'
     title = f"{summary.title}, {'all splits' if summary.split == 'all' else summary.split}"
-    gallery = Gallery(title, "referents", "words, id, category", ORDERS, about, QUALITY)
+    gallery = Gallery(title, "referents", "words, id, category", ORDERS, about, PHOTOGRAPHS)
     return gallery.html(_card(referent, summary.split) for referent in referents)
 
 
@@ -119,5 +118,5 @@ def _counts(rows: Sequence[CountRow]) -> str:
     return table(grid.columns, [lines])
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: CountCell) -> str:
     return f"<td{' class=differs' if cell.differs else ''}>{text(cell.text)}</td>"

@@ -80,7 +80,7 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Line:
+class ListItem:
     """One sentence without its picture; attributes as those of `Card`, but for `anchor`: of the card that shows the same, if any does."""
 
     sentence: str
@@ -104,7 +104,7 @@ def figure(card: Card, quality: int) -> str:
     )
 
 
-def row(line: Line) -> str:
+def row(line: ListItem) -> str:
     """A line as HTML."""
     return template.LINE.substitute(
         attributes=_attributes(line),
@@ -115,7 +115,7 @@ def row(line: Line) -> str:
     )
 
 
-def _attributes(item: Card | Line) -> str:
+def _attributes(item: Card | ListItem) -> str:
     """What the page's script reads: the value of each key, and the groups."""
     groups = [*item.groups, *(token(MARK, mark) for mark in item.marks)]
     keys = "".join(f' data-{key}="{_key(value)}"' for key, value in item.keys.items())

@@ -9,8 +9,8 @@ from itertools import groupby
 
 from PIL import Image, ImageDraw
 
-from cmirnet_cli.reports.drawing import font, text_width
-from cmirnet_cli.reports.palette import FAINT_INK, INK, RULE, WHITE, Colour
+from cmirnet_cli.reports.drawing import draw_rounded, font, rounded, text_width
+from cmirnet_cli.reports.palette import FAINT_INK, INK, PAPER, RULE, WHITE, Colour
 
 CHART_WIDTH, CHART_HEIGHT = 400, 290
 LEFT, TOP, RIGHT, BOTTOM = 64, 66, 376, 238
@@ -25,11 +25,14 @@ SMALL_SIZE = 13
 FINENESS = 3
 """Lines are drawn so many times larger than they are shown, to be smooth."""
 
+GAP, MARGIN, ROUNDING = 16, 24, 10
+"""Of the charts on one sheet."""
+
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Line:
+class Curve:
     """A value for each number under one name; `None` where there is none."""
 
     name: str
@@ -50,7 +53,7 @@ class Axis:
         return (value - self.low) / (self.high - self.low)
 
 
-def draw_chart(title: str, numbers: Sequence[int], lines: Sequence[Line], counted: str = "epoch") -> Image.Image:
+def draw_chart(title: str, numbers: Sequence[int], lines: Sequence[Curve], counted: str = "epoch") -> Image.Image:
     """Draw the lines over the numbers, which say what is `counted`; several lines get a legend."""
     across = number_axis(numbers)
     up = value_axis(value for line in lines for value in line.values)
@@ -66,6 +69,19 @@ def draw_chart(title: str, numbers: Sequence[int], lines: Sequence[Line], counte
     if len(lines) > 1:
         _draw_legend(chart, lines)
     return chart
+
+
+def lay_out(rows: Sequence[Sequence[Image.Image]]) -> Image.Image:
+    """Charts of the usual size beside and below each other."""
+    across, down = (CHART_WIDTH + GAP, CHART_HEIGHT + GAP)
+    size = (2 * MARGIN + max(map(len, rows)) * across - GAP, 2 * MARGIN + len(rows) * down - GAP)
+    canvas = Image.new("RGB", size, PAPER)
+    for row, charts in enumerate(rows):
+        for column, chart in enumerate(charts):
+            left, top = MARGIN + column * across, MARGIN + row * down
+            draw_rounded(canvas, (left - 1, top - 1, left + CHART_WIDTH + 1, top + CHART_HEIGHT + 1), ROUNDING + 1, RULE)
+            canvas.paste(chart, (left, top), rounded(chart.size, ROUNDING))
+    return canvas
 
 
 def number_axis(numbers: Sequence[int]) -> Axis:
@@ -133,7 +149,7 @@ def _draw_texts(chart: Image.Image, title: str, counted: str, across: Axis, up: 
     draw.text(((LEFT + RIGHT) / 2, CHART_HEIGHT - 10), counted, FAINT_INK, small, anchor="mb")
 
 
-def _draw_legend(chart: Image.Image, lines: Sequence[Line]) -> None:
+def _draw_legend(chart: Image.Image, lines: Sequence[Curve]) -> None:
     """The lines' names, flush right beside the title."""
     draw = ImageDraw.Draw(chart)
     right = RIGHT

@@ -1,15 +1,17 @@
-"""Training curves as a picture: loss, validation scores and learning rate over the epochs."""
+"""Curves as pictures: those of a training over its epochs, and how the cost of prediction grows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
 
-from cmirnet_cli.reports.chart import Line, draw_chart
+from cmirnet_cli.reports.chart import Curve, draw_chart, lay_out
 from cmirnet_cli.reports.palette import BLUE, ORANGE, PURPLE, VERMILION
-from cmirnet_cli.reports.sheet_of_charts import lay_out
+
+Series = tuple[Sequence[int], Sequence[float], Sequence[float]]
+"""Values, seconds, and GiB of memory."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,20 @@ def training_curves(history: Sequence[CurvePoint]) -> Image.Image:
     return lay_out([charts])
 
 
-def _lines(history: Sequence[CurvePoint]) -> dict[str, list[Line]]:
+def growth_chart(series: Mapping[str, Series]) -> Image.Image:
+    """How cost grows, a row of charts of time and one of memory below it: what grows → its values, seconds, and GiB of memory."""
+    times = [draw_chart("Seconds", values, [Curve("seconds", BLUE, seconds)], name) for name, (values, seconds, _) in series.items()]
+    memory = [draw_chart("Peak memory, GiB", values, [Curve("GiB", VERMILION, held)], name) for name, (values, _, held) in series.items()]
+    return lay_out([times, memory])
+
+
+def _lines(history: Sequence[CurvePoint]) -> dict[str, list[Curve]]:
     """The lines of each chart, by its title."""
     return {
-        "Training loss": [Line("loss", VERMILION, [point.loss for point in history])],
+        "Training loss": [Curve("loss", VERMILION, [point.loss for point in history])],
         "Validation IoU, %": [
-            Line("overall", BLUE, [point.overall_iou for point in history]),
-            Line("mean", ORANGE, [point.mean_iou for point in history]),
+            Curve("overall", BLUE, [point.overall_iou for point in history]),
+            Curve("mean", ORANGE, [point.mean_iou for point in history]),
         ],
-        "Learning rate": [Line("learning rate", PURPLE, [point.lr for point in history])],
+        "Learning rate": [Curve("learning rate", PURPLE, [point.lr for point in history])],
     }

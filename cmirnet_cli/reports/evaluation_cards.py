@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cmirnet_cli.metrics.breakdown import NO_TARGET, groups_of
 from cmirnet_cli.metrics.histogram import iou_bins
 from cmirnet_cli.metrics.scored import Facts, SentenceScore, SplitScores, counts_of
-from cmirnet_cli.reports.cards import Card, Keys, Layer, Line, Meter, token
+from cmirnet_cli.reports.cards import Card, Keys, Layer, ListItem, Meter, token
 from cmirnet_cli.reports.layer import mask_layer, outline_layer
 from cmirnet_cli.reports.markup import shortened
 from cmirnet_cli.reports.overlay import Mask, Photo
@@ -19,11 +19,11 @@ from cmirnet_cli.reports.score_markup import HALF, step_token
 LONGEST = 400
 """Letters of a sentence that are shown; a line of the list shows as many as fit."""
 NOTHING = "nothing predicted"
-APART = "no pixel in common"
+APART = "no overlap"
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredSentence:
     """One sentence and all that is said of it.
 
     Attributes:
@@ -39,7 +39,7 @@ class Judged:
     facts: Facts | None
 
     @classmethod
-    def of(cls, scored: SplitScores, place: int) -> Judged:
+    def of(cls, scored: SplitScores, place: int) -> ScoredSentence:
         """The sentence at this place of a split."""
         sentence = scored.sentences[place]
         return cls(scored.split, place, sentence, scored.facts.get(sentence.ref_id))
@@ -51,7 +51,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Shot:
+class SentencePictures:
     """What a picture of a sentence is made of: the image as a network gets it, uint8 (S, S, 3), and both masks, bool (H, W)."""
 
     image: Photo
@@ -59,7 +59,7 @@ class Shot:
     prediction: Mask
 
 
-def card(judged: Judged, shot: Shot) -> Card:
+def card(judged: ScoredSentence, shot: SentencePictures) -> Card:
     """The sentence with its image, what was predicted, and the ground truth."""
     size = card_size(shot.target)
     layers = [
@@ -79,9 +79,9 @@ def card(judged: Judged, shot: Shot) -> Card:
     )
 
 
-def line(judged: Judged, *, pictured: bool) -> Line:
+def line(judged: ScoredSentence, *, pictured: bool) -> ListItem:
     """The sentence without its picture; `pictured`: a card on the page has it."""
-    return Line(
+    return ListItem(
         sentence=shortened(judged.score.text, LONGEST),
         notes=_notes(judged),
         keys=_keys(judged),
@@ -92,7 +92,7 @@ def line(judged: Judged, *, pictured: bool) -> Line:
     )
 
 
-def _notes(judged: Judged) -> list[str]:
+def _notes(judged: ScoredSentence) -> list[str]:
     score, facts = judged.score, judged.facts
     ids = [f"ref {score.ref_id}", f"image {score.image_id}"]
     if facts is None:
@@ -101,14 +101,14 @@ def _notes(judged: Judged) -> list[str]:
     return [*filter(None, (facts.category,)), *([] if size == NO_TARGET else [f"{size} target"]), *ids]
 
 
-def _keys(judged: Judged) -> Keys:
+def _keys(judged: ScoredSentence) -> Keys:
     score, facts = judged.score, judged.facts
     ious = {f"iou{place}": overlap.iou for place, overlap in enumerate(score.overlaps.values())}
     area, category = (facts.area, facts.category) if facts else (0, "")
     return {**ious, "area": area, "words": len(score.text.split()), "category": category, "image": score.image_id}
 
 
-def _marks(judged: Judged) -> Sequence[str]:
+def _marks(judged: ScoredSentence) -> Sequence[str]:
     """What sets a failure apart; a mask that is empty under one protocol only is not called so."""
     overlaps = judged.score.overlaps.values()
     if judged.facts and not judged.facts.area:
@@ -126,7 +126,7 @@ def _meters(score: SentenceScore) -> list[Meter]:
     ]
 
 
-def _groups(judged: Judged) -> list[str]:
+def _groups(judged: ScoredSentence) -> list[str]:
     """Tokens of the split, of the groups that scores are broken down by, and of the histogram's steps."""
     named = [token(kind, name) for kind, names in groups_of(judged.score.text, judged.facts).items() for name in names]
     steps = [step_token(protocol, _step(judged.score, protocol)) for protocol in judged.score.overlaps]

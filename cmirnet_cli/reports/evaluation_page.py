@@ -11,22 +11,21 @@ from cmirnet_cli.metrics.scored import SplitScores
 from cmirnet_cli.metrics.splits import Rules, SplitReport
 from cmirnet_cli.reports import evaluation as said
 from cmirnet_cli.reports import page_template as template
-from cmirnet_cli.reports.cards import Card, Line, seen_when, token
+from cmirnet_cli.reports.cards import Card, ListItem, seen_when, token
 from cmirnet_cli.reports.comparison import Comparison, change_lines
-from cmirnet_cli.reports.evaluation_cards import Judged, Shot, card, line
+from cmirnet_cli.reports.evaluation_cards import ScoredSentence, SentencePictures, card, line
 from cmirnet_cli.reports.examples import Examples, choose
-from cmirnet_cli.reports.gallery import Choice, Gallery, Order
+from cmirnet_cli.reports.gallery import PHOTOGRAPHS, Choice, Gallery, Order
 from cmirnet_cli.reports.markup import definitions, text
 from cmirnet_cli.reports.score_lines import GENERALISED_HEADS
 from cmirnet_cli.reports.score_markup import group_markup, histogram_markup, score_markup
 
 PICTURES = 300
-"""Sentences of all splits together that are shown with their pictures: browsers bear no ten thousand."""
+"""Sentences that are shown with their pictures, shared by up to three splits: browsers bear no ten thousand."""
 LEAST = 100
-"""Of one split, however many there are."""
+"""Of each split where there are more than three."""
 LINES = 20_000
 """Sentences of all splits together that are listed."""
-QUALITY = 78
 SMALLEST_CARD, SMALLEST_LINE = 2048, 256
 """Bytes."""
 
@@ -79,7 +78,7 @@ def least_bytes(sentences: Sequence[int]) -> int:
     return sum(SMALLEST_CARD * min(count, pictures) + SMALLEST_LINE * min(count, lines) for count in sentences)
 
 
-def evaluation_page(evaluation: Evaluation, shots: Iterable[Shot]) -> str:
+def evaluation_page(evaluation: Evaluation, shots: Iterable[SentencePictures]) -> str:
     """The whole page as HTML; see `Gallery.html`.
 
     Args:
@@ -88,12 +87,12 @@ def evaluation_page(evaluation: Evaluation, shots: Iterable[Shot]) -> str:
     """
     choices = [
         Choice("Split", "split", [each.split for each in evaluation.scored]),
-        Choice("Protocol", "protocol", evaluation.scored[0].protocols, under=True),
+        Choice("Protocol", "protocol", evaluation.scored[0].protocols, sorts=True),
     ]
     examples, listed = evaluation.examples(), evaluation.listed()
     about = _about(evaluation, examples, listed)
     title = f"{evaluation.title}, {evaluation.data['weights']['source']}"
-    gallery = Gallery(title, "sentences", "words, id, category", ORDERS, about, QUALITY, choices)
+    gallery = Gallery(title, "sentences", "words, id, category", ORDERS, about, PHOTOGRAPHS, choices)
     return gallery.html(_cards(evaluation, examples, shots), _lines(evaluation, examples, listed))
 
 
@@ -102,16 +101,16 @@ def _pictures(splits: int) -> int:
     return max(PICTURES // splits, LEAST)
 
 
-def _cards(evaluation: Evaluation, examples: Mapping[str, Examples], shots: Iterable[Shot]) -> Iterator[Card]:
-    judged = (Judged.of(each, place) for each in evaluation.scored for place in examples[each.split].chosen)
+def _cards(evaluation: Evaluation, examples: Mapping[str, Examples], shots: Iterable[SentencePictures]) -> Iterator[Card]:
+    judged = (ScoredSentence.of(each, place) for each in evaluation.scored for place in examples[each.split].chosen)
     return (card(one, shot) for one, shot in zip(judged, shots, strict=True))
 
 
-def _lines(evaluation: Evaluation, examples: Mapping[str, Examples], listed: Mapping[str, Examples]) -> Iterator[Line]:
+def _lines(evaluation: Evaluation, examples: Mapping[str, Examples], listed: Mapping[str, Examples]) -> Iterator[ListItem]:
     for each in evaluation.scored:
         pictured = set(examples[each.split].chosen)
         for place in listed[each.split].chosen:
-            yield line(Judged.of(each, place), pictured=place in pictured)
+            yield line(ScoredSentence.of(each, place), pictured=place in pictured)
 
 
 def _about(evaluation: Evaluation, examples: Mapping[str, Examples], listed: Mapping[str, Examples]) -> str:
@@ -174,7 +173,13 @@ def _facts(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _in_one(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {'none' if value is None else value}" for name, value in values.items())
+    return ", ".join(f"{name.replace('_', ' ')} {_one_value(value)}" for name, value in values.items())
+
+
+def _one_value(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
 
 
 def _changes(comparison: Comparison) -> str:

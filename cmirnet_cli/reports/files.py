@@ -49,7 +49,7 @@ def require_room(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(_nearest(folder)).free
     if free < needed:
         raise CmirnetError(
-            f"{folder} has room for {free / 1e6:,.1f} MB; {needed / 1e6:,.1f} MB are needed at the very least",
+            f"only {free / 1e6:,.1f} MB free for {folder}; at least {needed / 1e6:,.1f} MB are needed",
             hint="free some space, or choose another disk",
         )
 
@@ -59,16 +59,25 @@ def _nearest(folder: Path) -> Path:
     return next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
 
 
-def write_image(path: Path, image: Image.Image, *, wait: bool = True) -> None:
-    """Write a picture in the format that the suffix of `path` names, whole or not at all; `wait` as for `durable.new_file`.
+def picture_format(path: Path) -> str:
+    """The picture format that the suffix of `path` names.
 
     Raises:
-        UsageError: the suffix names no picture format.
-        CmirnetError: as for `write_bytes`.
+        UsageError: it names none.
     """
     form = Image.registered_extensions().get(path.suffix.lower())
     if form not in Image.SAVE:
         raise UsageError(f"cannot write a picture as {path.name}: {path.suffix or 'no suffix'} names no picture format", hint="use .png")
+    return form
+
+
+def write_image(path: Path, image: Image.Image, *, wait: bool = True) -> None:
+    """Write a picture in the format that the suffix of `path` names, whole or not at all; `wait` as for `durable.new_file`.
+
+    Raises:
+        UsageError: as for `picture_format`.
+        CmirnetError: as for `write_bytes`.
+    """
     encoded = io.BytesIO()
-    image.save(encoded, form, quality=92)
+    image.save(encoded, picture_format(path), quality=92)
     write_bytes(path, encoded.getvalue(), wait=wait)

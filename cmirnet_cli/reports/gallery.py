@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from cmirnet_cli.reports import page_template as template
-from cmirnet_cli.reports.cards import MARK, Card, Line, figure, row, token
+from cmirnet_cli.reports.cards import MARK, Card, ListItem, figure, row, token
 from cmirnet_cli.reports.markup import text
 from cmirnet_cli.reports.page_script import SCRIPT
 from cmirnet_cli.reports.page_style import STYLE
@@ -18,7 +18,7 @@ class Order:
     """A way to sort: by one of the keys, numbers by size and text as a dictionary does, `falling` from the largest.
 
     Without a key, the order in which the cards are given. A key that no card has stands for one that it has with the place of the
-    chosen `Choice.under` behind it: `iou` for `iou0` or `iou1`.
+    chosen `Choice.sorts` behind it: `iou` for `iou0` or `iou1`.
     """
 
     label: str
@@ -33,13 +33,17 @@ class Choice:
     Attributes:
         kind: of the options' tokens. Cards that have no token of the kind are always seen.
         options: name → what it is called in the list.
-        under: whether it decides which key the orders sort by.
+        sorts: whether it decides which key the orders sort by.
     """
 
     label: str
     kind: str
     options: Sequence[str]
-    under: bool = False
+    sorts: bool = False
+
+
+PHOTOGRAPHS = 78
+"""JPEG quality of pages with hundreds of photographs."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Gallery:
     quality: int = 85
     choices: Sequence[Choice] = ()
 
-    def html(self, cards: Iterable[Card], lines: Iterable[Line] = ()) -> str:
+    def html(self, cards: Iterable[Card], lines: Iterable[ListItem] = ()) -> str:
         """The whole page. Style, script and pictures are inside it, and its content policy forbids it to load anything else.
 
         Without its script the page still shows every card; the script searches and sorts them. Cards are consumed one at a time.
@@ -102,7 +106,7 @@ class _Found:
     marks: dict[str, None] = field(default_factory=dict)
     layers: dict[str, Colour | None] = field(default_factory=dict)
 
-    def note(self, item: Card | Line) -> None:
+    def note(self, item: Card | ListItem) -> None:
         self.marks.update(dict.fromkeys(item.marks))
         if isinstance(item, Card):
             self.layers.update((layer.name, layer.colour) for layer in item.layers)
@@ -114,7 +118,7 @@ def _order(order: Order) -> str:
 
 def _choice(choice: Choice) -> str:
     options = "".join(f'\n<option value="{text(token(choice.kind, name))}">{text(name)}</option>' for name in choice.options)
-    return template.CHOICE.substitute(label=text(choice.label), under=" data-under" if choice.under else "", options=options)
+    return template.CHOICE.substitute(label=text(choice.label), sorts=" data-sorts" if choice.sorts else "", options=options)
 
 
 def _marks(marks: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from cmirnet_cli.reports.overlay import DIMMED, TINT, Mask, inner_outline, outer_outline, outline_width
+from cmirnet_cli.reports.overlay import DIMMED, TINT, Mask, bounding_box, inner_outline, outer_outline, outline_width
 from cmirnet_cli.reports.palette import INK, ORANGE, WHITE, Colour
 
 OUTSIDE, INSIDE, OUTLINE, RING = range(4)
@@ -72,10 +72,10 @@ def _opacity(fraction: float) -> int:
 
 
 def _draw_ring(layer: Image.Image, mask: Mask) -> None:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    longer = max(mask.shape)
-    if rows.size == 0 or max(np.ptp(rows), np.ptp(columns)) + 1 > SMALL * longer:
+    box, longer = bounding_box(mask), max(mask.shape)
+    if box is None or max(box[2:]) > SMALL * longer:
         return
-    x, y, radius = (columns[0] + columns[-1]) / 2, (rows[0] + rows[-1]) / 2, RING_RADIUS * longer
+    left, top, width, height = box
+    x, y, radius = left + (width - 1) / 2, top + (height - 1) / 2, RING_RADIUS * longer
     ring = (x - radius, y - radius, x + radius, y + radius)
     ImageDraw.Draw(layer).ellipse(ring, outline=RING, width=2 * outline_width(mask))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import cycle
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cmirnet_cli.reports.palette import OBJECTS, ORANGE, Colour
+from cmirnet_cli.reports.palette import ORANGE, Colour
 
 Mask = NDArray[np.bool_]
 Photo = NDArray[np.uint8]
 
 DIMMED = 0.7
-"""What is left of the light outside every mask."""
+"""What is left of the light outside the mask."""
 TINT = 0.2
 """How much of the colour lies over the object."""
 OUTLINE = 160
@@ -33,18 +30,11 @@ def overlay(image: Photo, mask: Mask, colour: Colour = ORANGE) -> Image.Image:
     Raises:
         ValueError: the mask is not bool or not of the image's size.
     """
-    return overlays(image, [mask], [colour])
-
-
-def overlays(image: Photo, masks: Sequence[Mask], colours: Sequence[Colour] = OBJECTS) -> Image.Image:
-    """As `overlay`, for several masks: each in the next colour, later ones over earlier ones, colours starting over when used up."""
-    for mask in masks:
-        check_mask(image, mask)
+    check_mask(image, mask)
     pixels = image.astype(np.float32)
-    pixels[~np.logical_or.reduce(masks, axis=0)] *= DIMMED
-    for mask, colour in zip(masks, cycle(colours), strict=False):
-        pixels[mask] += TINT * (np.asarray(colour, np.float32) - pixels[mask])
-        pixels[inner_outline(mask, outline_width(mask))] = colour
+    pixels[~mask] *= DIMMED
+    pixels[mask] += TINT * (np.asarray(colour, np.float32) - pixels[mask])
+    pixels[inner_outline(mask, outline_width(mask))] = colour
     return Image.fromarray(pixels.round().astype(np.uint8))
 
 
@@ -93,3 +83,11 @@ def check_mask(image: Photo, mask: Mask) -> None:
         raise ValueError(f"image must be uint8 (H, W, 3), not {image.dtype} {image.shape}")
     if mask.dtype != np.bool_ or mask.shape != image.shape[:2]:
         raise ValueError(f"mask must be bool {image.shape[:2]}, not {mask.dtype} {mask.shape}")
+
+
+def bounding_box(mask: Mask) -> tuple[int, int, int, int] | None:
+    """Left, top, width and height of what a bool (H, W) mask holds, in pixels; None if that is nothing."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)

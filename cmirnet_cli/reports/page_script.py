@@ -19,7 +19,7 @@ const order = named("order");
 const switches = all(".switch input");
 const list = switches.find((each) => each.dataset.kind === "list");
 const choices = all("select.choice");
-const under = choices.find((choice) => "under" in choice.dataset);
+const sorting = choices.find((choice) => "sorts" in choice.dataset);
 const picks = all("button.pick");
 const layers = all(".layer");
 const views = all("[data-when]").map((part) => ({ part, when: part.dataset.when.split(" ") }));
@@ -117,7 +117,7 @@ function compare(one, other) {
 function sort() {
   const { items } = current();
   const key = order.value;
-  const place = under ? under.selectedIndex : "";
+  const place = sorting ? sorting.selectedIndex : "";
   const sign = order.selectedOptions[0].hasAttribute("data-falling") ? -1 : 1;
   for (const each of items) each.value = each.item.dataset[key] ?? each.item.dataset[key + place];
   items.sort((a, b) => (key ? sign * compare(a.value, b.value) : 0) || a.place - b.place);

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-COLOURS = """\
-:root { --paper: #f5f6f8; --card: #fff; --ink: #20242c; --faint: #5f6673; --rule: #e0e3e9; --accent: #009e73; --bad: #d55e00;
-        --good: #00714f; --alarm: #8a3a00; --alarm-paper: #fdeadb; --chosen: #d5efe7; }
-@media (prefers-color-scheme: dark) {
-  :root { --paper: #14161a; --card: #1f2228; --ink: #eceef2; --faint: #9aa2b1; --rule: #343943; --accent: #2cc39a; --bad: #f0894a;
-          --good: #2cc39a; --alarm: #ffc08f; --alarm-paper: #4a2a14; --chosen: #17463a; }
-}
+from cmirnet_cli.reports.palette import GREEN, INK, PAPER, RULE, VERMILION, css
+
+COLOURS = f"""\
+:root {{ --paper: {css(PAPER)}; --card: #fff; --ink: {css(INK)}; --faint: #5f6673; --rule: {css(RULE)}; --accent: {css(GREEN)};
+        --bad: {css(VERMILION)}; --good: #00714f; --alarm: #8a3a00; --alarm-paper: #fdeadb; --chosen: #d5efe7; }}
+@media (prefers-color-scheme: dark) {{
+  :root {{ --paper: #14161a; --card: #1f2228; --ink: #eceef2; --faint: #9aa2b1; --rule: #343943; --accent: #2cc39a; --bad: #f0894a;
+          --good: #2cc39a; --alarm: #ffc08f; --alarm-paper: #4a2a14; --chosen: #17463a; }}
+}}
 """
 """The colours of every page, by name."""
 

@@ -41,7 +41,7 @@ $script</script>
 """)
 
 CHOICE = Template("""\
-<label>$label <select class="choice" data-view$under>$options
+<label>$label <select class="choice" data-view$sorts>$options
 </select></label>
 """)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -77,6 +77,15 @@ def index_files(folder: Path) -> list[Path]:
     return [file for file in (folder / INDEX, *sorted(folder.glob(PARTS))) if file.is_file()]
 
 
+def readable_keys(folder: Path) -> list[Key]:
+    """The masks that the undamaged lines of a folder's index and parts are about."""
+    found = []
+    for line in (line for file in index_files(folder) for line in file.read_bytes().split(b"\n")):
+        with suppress(ValueError, KeyError, TypeError):
+            found.append(_content(line))
+    return found
+
+
 def part_file(folder: Path, rank: int, count: int) -> Path:
     """The part that the `rank`-th of `count` processes writes."""
     return folder / f"predictions-{rank:05}-of-{count:05}.jsonl"
@@ -129,10 +138,14 @@ def _places(file: Path) -> Iterator[tuple[Key, _Place]]:
 
 def _key(line: bytes, file: Path, number: int) -> Key:
     try:
-        content = json.loads(line)
-        return content["image"], content["expression"]
+        return _content(line)
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{file}: line {number} is damaged: {error}", hint="start anew with --overwrite") from error
+
+
+def _content(line: bytes) -> Key:
+    content = json.loads(line)
+    return content["image"], content["expression"]
 
 
 def _encoded(line: Mapping[str, Any]) -> bytes:

@@ -2,7 +2,7 @@
 
 `kitchen/cup.jpg`, "the red cup" → `kitchen/cup.jpg.the-red-cup.png`. A name depends on the photo's and on the expression alone, so
 runs and processes agree on it without asking each other. Whatever a name cannot say exactly (capitals, marks, length, letters that
-file systems refuse) is said by ten digits of a digest after an underscore: "The red cup!" → `the-red-cup_4cf1a09a07`.
+file systems refuse) is said by ten digits of a digest after an underscore: "The red cup!" → `the-red-cup_827f415057`.
 """
 
 from __future__ import annotations

@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from cmirnet_cli.reports.files import write_image
-from cmirnet_cli.reports.overlay import Mask, Photo, cutout, mask_picture, overlay
+from cmirnet_cli.reports.overlay import Mask, Photo, bounding_box, cutout, mask_picture, overlay
 from cmirnet_cli.reports.prediction_index import Index, append
 from cmirnet_cli.reports.prediction_names import mask_name
 
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 
-MASKS, OVERLAYS, CUTOUTS, PROBABILITIES = "masks", "overlays", "cutouts", "probabilities"
+MASKS, OVERLAYS, CUTOUTS, PROBABILITIES = KINDS = "masks", "overlays", "cutouts", "probabilities"
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Found:
+class MaskToWrite:
     """One mask to be written.
 
     Attributes:
@@ -76,7 +76,7 @@ class PredictionFolder:
     folder: Path
     kinds: Sequence[str] = (MASKS,)
 
-    def add(self, source: Source, found: Iterable[Found], part: Path) -> int:
+    def add(self, source: Source, found: Iterable[MaskToWrite], part: Path) -> int:
         """Write all that was found in a photo, then its lines at the end of the index `part`; how many masks there were.
 
         Raises:
@@ -94,7 +94,7 @@ class PredictionFolder:
     def _is_written(self, name: Path) -> bool:
         return all(_is_whole(self.folder / kind / name) for kind in self.kinds)
 
-    def _write(self, source: Source, found: Found) -> dict[str, Any]:
+    def _write(self, source: Source, found: MaskToWrite) -> dict[str, Any]:
         name = mask_name(source.name, found.expression)
         for kind in self.kinds:
             write_image(self.folder / kind / name, _DRAWN[kind](source.pixels, found), wait=False)
@@ -110,25 +110,25 @@ def _is_whole(picture: Path) -> bool:
         return file.read() == _PNG_END
 
 
-def _mask(pixels: Photo, found: Found) -> Image.Image:
+def _mask(pixels: Photo, found: MaskToWrite) -> Image.Image:
     return mask_picture(found.mask)
 
 
-def _overlay(pixels: Photo, found: Found) -> Image.Image:
+def _overlay(pixels: Photo, found: MaskToWrite) -> Image.Image:
     return overlay(pixels, found.mask)
 
 
-def _cutout(pixels: Photo, found: Found) -> Image.Image:
+def _cutout(pixels: Photo, found: MaskToWrite) -> Image.Image:
     return cutout(pixels, found.mask)
 
 
-def _probability(pixels: Photo, found: Found) -> Image.Image:
+def _probability(pixels: Photo, found: MaskToWrite) -> Image.Image:
     if found.probability is None:
         raise ValueError("a probability picture needs probabilities")
     return Image.fromarray(np.rint(found.probability * 255).astype(np.uint8))
 
 
-_DRAWN: Mapping[str, Callable[[Photo, Found], Image.Image]] = {
+_DRAWN: Mapping[str, Callable[[Photo, MaskToWrite], Image.Image]] = {
     MASKS: _mask,
     OVERLAYS: _overlay,
     CUTOUTS: _cutout,
@@ -136,7 +136,7 @@ _DRAWN: Mapping[str, Callable[[Photo, Found], Image.Image]] = {
 }
 
 
-def _line(source: Source, found: Found, name: Path) -> dict[str, Any]:
+def _line(source: Source, found: MaskToWrite, name: Path) -> dict[str, Any]:
     return {
         "image": source.name.as_posix(),
         "path": source.path.as_posix(),
@@ -144,15 +144,7 @@ def _line(source: Source, found: Found, name: Path) -> dict[str, Any]:
         "mask": (Path(MASKS) / name).as_posix(),
         "score": round(found.score, 6),
         "size": list(found.mask.shape),
-        "box": _box(found.mask),
+        "box": list(box) if (box := bounding_box(found.mask)) else None,
         "area": int(found.mask.sum()),
         "rle": dict(found.rle),
     }
-
-
-def _box(mask: Mask) -> list[int] | None:
-    """Left, top, width and height in pixels; None for an empty mask."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
-        return None
-    return [int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)]

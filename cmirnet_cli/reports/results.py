@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from cmirnet_cli.durable import write_text
 from cmirnet_cli.errors import DataError, first_line
@@ -67,6 +67,7 @@ def write_results(folder: Path, data: Mapping[str, Any], scored: Sequence[SplitS
     Raises:
         CmirnetError: as for `durable.new_file`.
     """
+    (folder / SCORES).unlink(missing_ok=True)  # so that old scores never stand beside new sentences
     content = {"schema_version": SCHEMA_VERSION, **data}
     comparison = content.pop("comparison", None)
     texts = {SENTENCES: "".join(sentence_lines(scored)), SCORES: _text(content)}
@@ -96,13 +97,14 @@ def read_results(path: Path) -> Results:
     folder = path.parent if path.name == SCORES else path
     try:
         described = _ScoresFile.model_validate_json((folder / SCORES).read_text(encoding="utf-8"))
-        lines = [_Line.model_validate_json(line) for line in (folder / SENTENCES).read_text(encoding="utf-8").split("\n") if line]
+        lines = [_SentenceLine.model_validate_json(line) for line in (folder / SENTENCES).read_text(encoding="utf-8").split("\n") if line]
+        scored = [(line.split, line.score(described.protocols)) for line in lines]
     except (OSError, UnicodeDecodeError, ValidationError) as error:
         hint = "score those weights again with `cmirnet eval … --out DIR`, or name the weights themselves"
         raise DataError(f"{folder} does not hold the results of an evaluation: {first_line(error)}", hint=hint) from error
     by_split: dict[str, list[SentenceScore]] = {split: [] for split in described.splits}
-    for line in lines:
-        by_split.setdefault(line.split, []).append(line.score(described.protocols))
+    for split, sentence in scored:
+        by_split.setdefault(split, []).append(sentence)
     return Results(described.origin(), by_split)
 
 
@@ -117,11 +119,11 @@ def require_comparable(ours: Origin, theirs: Origin) -> None:
         raise DataError(wrong, hint="score both on the same prepared cache")
     for what, wanted, given in (("split", ours.splits, theirs.splits), ("protocol", ours.protocols, theirs.protocols)):
         if missing := [name for name in wanted if name not in given]:
-            found = f"{theirs.source} was not scored under the {what} {' and '.join(missing)}, only {' and '.join(given)}"
+            found = f"{theirs.source} was not scored on {what} {' and '.join(missing)}, only on {' and '.join(given)}"
             raise DataError(found, hint=f"choose with --{what}, or score it again")
     if "paper" in ours.protocols and theirs.image_size != ours.image_size:
-        sizes = f"{theirs.image_size} px there and at {ours.image_size} px here"
-        raise DataError(f"the protocol paper compares at {sizes}", hint="use --protocol original, which does not depend on that size")
+        sizes = f"scored at {theirs.image_size} px there and {ours.image_size} px here"
+        raise DataError(f"protocol paper: {sizes}", hint="use --protocol original, which does not depend on that size")
 
 
 def _text(content: Mapping[str, Any]) -> str:
@@ -142,6 +144,7 @@ class _Settings(BaseModel):
 
 
 class _ScoresFile(BaseModel):
+    schema_version: int = Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)
     weights: _Weights
     data: _Data
     settings: _Settings
@@ -153,16 +156,17 @@ class _ScoresFile(BaseModel):
         return Origin(*known, splits=tuple(self.splits), protocols=tuple(self.protocols))
 
 
-class _Line(BaseModel):
+_OVERLAPS = TypeAdapter(dict[str, Overlap])
+
+
+class _SentenceLine(BaseModel, extra="allow"):
     split: str
     image_id: str
     ref_id: int
     sent_id: int
     sentence: str
-    paper: Overlap | None = None
-    original: Overlap | None = None
 
-    def score(self, protocols: Mapping[str, str]) -> SentenceScore:
-        given = {"paper": self.paper, "original": self.original}
-        overlaps = {protocol: overlap for protocol in protocols if (overlap := given[protocol]) is not None}
+    def score(self, protocols: Iterable[str]) -> SentenceScore:
+        """Its counts; a ValidationError if it has none under one of the protocols."""
+        overlaps = _OVERLAPS.validate_python({protocol: (self.model_extra or {}).get(protocol) for protocol in protocols})
         return SentenceScore(self.ref_id, self.sent_id, self.image_id, self.sentence, overlaps)

@@ -15,7 +15,7 @@ MARGIN = "  ±"
 STYLES: Mapping[Role, str] = MappingProxyType({"own": "", "other": "dim", "difference": "green"})
 
 
-def score_table(rows: Sequence[Row], heads: Heads = SCORE_HEADS, *, title: str | None = None, label: str = "protocol") -> Table:
+def score_table(rows: Sequence[Row], heads: Heads = SCORE_HEADS, *, title: str, label: str) -> Table:
     """Scores in percent, half of the 95 % interval's width below each; `label` heads the first column."""
     table = bare_table(title, label, *heads.scores, *heads.counts)
     for row in rows:
@@ -27,7 +27,7 @@ def score_table(rows: Sequence[Row], heads: Heads = SCORE_HEADS, *, title: str |
     return table
 
 
-def group_table(rows: Iterable[GroupRow], *, title: str | None = None) -> Table:
+def group_table(rows: Iterable[GroupRow], *, title: str) -> Table:
     """Overall and mean IoU of groups of sentences, each with half of its 95 % interval's width."""
     table = bare_table(title, "by", "group", "oIoU", "±", "mIoU", "±", "P@.5", "sentences")
     table.columns[1].justify = "left"

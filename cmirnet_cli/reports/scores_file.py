@@ -11,15 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from cmirnet_cli.metrics.bootstrap import Interval, Resampling
+from cmirnet_cli.metrics.bootstrap import Interval
 from cmirnet_cli.metrics.breakdown import ATTRIBUTES
 from cmirnet_cli.metrics.generalised import Generalised
 from cmirnet_cli.metrics.measured import Difference, Measured
 from cmirnet_cli.metrics.scored import CONTROLS, Facts, SentenceScore, SplitScores
 from cmirnet_cli.metrics.scores import CONVENTIONS, PROTOCOLS
-from cmirnet_cli.metrics.splits import Control, ProtocolReport, Rules, SplitReport, report
-
-__all__ = ["Resampling", "Rules", "SplitReport", "describe", "described_differences", "described_measure", "report", "sentence_lines"]
+from cmirnet_cli.metrics.splits import Control, ProtocolReport, Rules, SplitReport
 
 INTERVALS = "percentile bootstrap: whole images are drawn with replacement, each with all its sentences"
 

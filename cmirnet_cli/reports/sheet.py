@@ -39,25 +39,25 @@ FINENESS = 2
 
 
 @dataclass(frozen=True)
-class Cell:
+class SheetCard:
     """One card of a contact sheet.
 
     Attributes:
         image: uint8 (H, W, 3), RGB; any size, any aspect.
         prediction: bool (H, W).
-        target: bool (H, W), or `None` where the truth is unknown.
+        target: bool (H, W).
         sentence: the expression, in any length.
-        iou: of prediction and target, a fraction from 0 to 1, or `None` for no meter.
+        iou: of prediction and target, a fraction from 0 to 1.
     """
 
     image: Photo
     prediction: Mask
-    target: Mask | None
+    target: Mask
     sentence: str
-    iou: float | None = None
+    iou: float
 
 
-def contact_sheet(cells: Sequence[Cell], columns: int = 4, title: str = "") -> Image.Image:
+def contact_sheet(cells: Sequence[SheetCard], columns: int = 4, title: str = "") -> Image.Image:
     """Draw the cells row by row as cards of one size, under a title and a legend.
 
     Small images are enlarged smoothly and large ones reduced, aspect kept. Letters of scripts that the built-in font lacks become boxes.
@@ -71,7 +71,7 @@ def contact_sheet(cells: Sequence[Cell], columns: int = 4, title: str = "") -> I
     height = PICTURE + 2 * PADDING + max(map(len, captions)) * CAPTION_LINE + METER
     columns = min(columns, len(cells))
     sheet = Image.new("RGB", _sheet_size(len(cells), columns, height), PAPER)
-    _draw_header(sheet, title, truth=any(cell.target is not None for cell in cells))
+    _draw_header(sheet, title)
     for index, (cell, caption) in enumerate(zip(cells, captions, strict=True)):
         row, column = divmod(index, columns)
         _draw_card(sheet, (MARGIN + column * (CARD + GAP), HEADER + row * (height + GAP)), height, cell, caption)
@@ -83,26 +83,25 @@ def _sheet_size(cells: int, columns: int, height: int) -> tuple[int, int]:
     return 2 * MARGIN + columns * CARD + (columns - 1) * GAP, HEADER + rows * height + (rows - 1) * GAP + MARGIN
 
 
-def _draw_header(sheet: Image.Image, title: str, *, truth: bool) -> None:
+def _draw_header(sheet: Image.Image, title: str) -> None:
     draw = ImageDraw.Draw(sheet)
     for line in wrapped(title, TITLE_SIZE, sheet.width - 2 * MARGIN, 1):
         draw.text((MARGIN, MARGIN), line, INK, font(TITLE_SIZE), anchor="lm")
     x = MARGIN
-    for name, colour in (("prediction", PREDICTION), *((("ground truth", TARGET),) if truth else ())):
+    for name, colour in (("prediction", PREDICTION), ("ground truth", TARGET)):
         draw_rounded(sheet, (x, LEGEND - 7, x + 20, LEGEND + 7), 4, INK)
         draw_rounded(sheet, (x + 2, LEGEND - 5, x + 18, LEGEND + 5), 3, colour)
         draw.text((x + 28, LEGEND), name, FAINT_INK, font(SMALL_SIZE), anchor="lm")
         x += 28 + text_width(name, SMALL_SIZE) + GAP
 
 
-def _draw_card(sheet: Image.Image, corner: tuple[int, int], height: int, cell: Cell, caption: Sequence[str]) -> None:
+def _draw_card(sheet: Image.Image, corner: tuple[int, int], height: int, cell: SheetCard, caption: Sequence[str]) -> None:
     left, top = corner
     draw_rounded(sheet, (left - 1, top - 1, left + CARD + 1, top + height + 1), PADDING + 1, RULE)
     draw_rounded(sheet, (left, top, left + CARD, top + height), PADDING, WHITE)
     left, top = left + PADDING, top + PADDING
     sheet.paste(_picture(cell), (left, top), rounded((PICTURE, PICTURE), ROUNDING))
-    if cell.iou is not None:
-        _draw_meter(sheet, left, corner[1] + height - METER // 2 - PADDING // 2, cell.iou)
+    _draw_meter(sheet, left, corner[1] + height - METER // 2 - PADDING // 2, cell.iou)
     draw = ImageDraw.Draw(sheet)
     for line, text in enumerate(caption):
         draw.text((left, top + PICTURE + PADDING + line * CAPTION_LINE), text, INK, font(CAPTION_SIZE))
@@ -119,16 +118,15 @@ def _draw_meter(sheet: Image.Image, left: int, middle: int, iou: float) -> None:
         draw_rounded(sheet, (left, middle - 3, left + max(6, round(iou * length)), middle + 3), 3, colour)
 
 
-def _picture(cell: Cell) -> Image.Image:
+def _picture(cell: SheetCard) -> Image.Image:
     """The image with its masks in the middle of a square of `PICTURE` pixels, drawn larger and reduced so that outlines are smooth."""
     fine = PICTURE * FINENESS
     size = fitting_size(cell.image.shape[1], cell.image.shape[0], fine)
     photo = np.asarray(Image.fromarray(cell.image).resize(size, Image.Resampling.BICUBIC))
-    check_mask(cell.image, cell.prediction)
+    for mask in (cell.prediction, cell.target):
+        check_mask(cell.image, mask)
     drawn = overlay(photo, scaled_mask(cell.prediction, size), PREDICTION)
-    if cell.target is not None:
-        check_mask(cell.image, cell.target)
-        drawn.paste(TARGET, mask=Image.fromarray(outer_outline(scaled_mask(cell.target, size), FINENESS)))
+    drawn.paste(TARGET, mask=Image.fromarray(outer_outline(scaled_mask(cell.target, size), FINENESS)))
     square = Image.new("RGB", (fine, fine), PAPER)
     square.paste(drawn, ((fine - size[0]) // 2, (fine - size[1]) // 2))
     return square.reduce(FINENESS)

@@ -44,7 +44,7 @@ class CountRow:
 
 
 @dataclass(frozen=True)
-class Cell:
+class CountCell:
     """One number of a table of counts as text; `differs` from what was published, or not."""
 
     text: str
@@ -56,7 +56,7 @@ class CountGrid:
     """A table of counts for any medium: the columns' heads, and a line of as many cells for each split."""
 
     columns: tuple[str, ...]
-    lines: tuple[tuple[Cell, ...], ...]
+    lines: tuple[tuple[CountCell, ...], ...]
 
 
 def count_grid(rows: Sequence[CountRow]) -> CountGrid:
@@ -64,7 +64,7 @@ def count_grid(rows: Sequence[CountRow]) -> CountGrid:
     compare = any(row.published for row in rows)
     published = (PUBLISHED,) if compare else ()
     columns = ("split", "refs", *published, "images", *published, "sentences", *published, *(("agrees",) if compare else ()))
-    return CountGrid(columns, tuple((Cell(row.split), *(_compared_cells(row) if compare else _cells(row))) for row in rows))
+    return CountGrid(columns, tuple((CountCell(row.split), *(_compared_cells(row) if compare else _cells(row))) for row in rows))
 
 
 def count_table(rows: Sequence[CountRow], *, title: str | None = None) -> Table:
@@ -102,15 +102,15 @@ def _number(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
-def _cells(row: CountRow) -> list[Cell]:
-    return [Cell(_number(number)) for number in _numbers(row.found)]
+def _cells(row: CountRow) -> list[CountCell]:
+    return [CountCell(_number(number)) for number in _numbers(row.found)]
 
 
-def _compared_cells(row: CountRow) -> list[Cell]:
+def _compared_cells(row: CountRow) -> list[CountCell]:
     pairs = zip(_numbers(row.found), _numbers(row.published or UNKNOWN), strict=True)
-    cells = [cell for ours, theirs in pairs for cell in (_found(ours, theirs), Cell(_number(theirs)))]
-    return [*cells, {True: Cell("yes"), False: Cell("no", differs=True), None: Cell("-")}[row.agrees]]
+    cells = [cell for ours, theirs in pairs for cell in (_found(ours, theirs), CountCell(_number(theirs)))]
+    return [*cells, {True: CountCell("yes"), False: CountCell("no", differs=True), None: CountCell("-")}[row.agrees]]
 
 
-def _found(ours: int | None, theirs: int | None) -> Cell:
-    return Cell(_number(ours), differs=theirs is not None and ours != theirs)
+def _found(ours: int | None, theirs: int | None) -> CountCell:
+    return CountCell(_number(ours), differs=theirs is not None and ours != theirs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from huggingface_hub import EvalResult, ModelCardData
 from pydantic import BaseModel, Field, ValidationError
@@ -73,6 +74,7 @@ class _Data(BaseModel):
 class ScoresFile(BaseModel):
     """What a card tells of a `scores.json`: the protocols in words; split → protocol → scores in percent."""
 
+    schema_version: Literal[1]
     data: _Data
     protocols: dict[str, str]
     splits: dict[str, dict[str, _Scored]]
@@ -82,7 +84,7 @@ def read_scores(path: Path) -> ScoresFile:
     """The scores that `cmirnet eval --out` wrote.
 
     Raises:
-        WeightsError: the file is missing or is something else.
+        WeightsError: the file is missing, of another program, or is something else.
     """
     try:
         return ScoresFile.model_validate_json(path.read_bytes())

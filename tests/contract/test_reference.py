@@ -9,7 +9,7 @@ import typer
 
 import cmirnet_cli.errors
 from cmirnet_cli.app import COMMANDS, build
-from cmirnet_cli.config import Settings, resolve, yaml12
+from cmirnet_cli.config import Settings, resolve, yaml_text
 from cmirnet_cli.errors import CmirnetError
 from tests.contract.test_layers import ALLOWED
 from tools.commands_page import commands_page
@@ -55,7 +55,7 @@ def test_the_ways_to_give_a_setting_that_the_page_shows_say_the_same():
         re.findall(r"--set (\w+\.\w+=\S+)$", PAGE, re.MULTILINE),
     )
     (file,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
-    assert resolve(environ={variable: typed}) == resolve(overrides=[override]) == Settings(**yaml12.parse(file)) != Settings()
+    assert resolve(environ={variable: typed}) == resolve(overrides=[override]) == Settings(**yaml_text.parse(file)) != Settings()
 
 
 def test_every_error_says_when_it_is_raised_and_what_to_do():

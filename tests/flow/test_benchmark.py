@@ -197,3 +197,37 @@ def test_scale_measures_every_step_of_a_data_set_of_refcocos_proportions(cmirnet
     memory = [found["reading"]["memory_mib"], found["preparing"]["memory_mib"], *(each["memory_mib"] for each in found["loading"])]
     assert min(memory) > 1
     assert found["cache_bytes"] == sum(path.stat().st_size for path in (tmp_path / "cache" / "scenes-scale").iterdir())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["growth", "--size", "64", "--size", "100"],
+        ["growth", "--base", "32"],
+        ["scale", "--size", "100"],
+        ["data", "--size", "100"],
+        ["infer", "--size", "100"],
+        ["text", "--size", "100"],
+        ["train", "--size", "100"],
+    ],
+)
+def test_a_size_that_no_network_takes_is_refused_under_its_own_name(cmirnet: Cmirnet, words: list[str]):
+    outcome = cmirnet("benchmark", *words)
+    assert outcome.code == 2
+    assert f"{words[-2]}': {words[-1]} is not a multiple of 32" in outcome.err
+
+
+@pytest.mark.parametrize("option", ["--split-by", "--data", "--annotations", "--images"])
+def test_what_says_where_a_cache_came_from_needs_one(cmirnet: Cmirnet, option: str):
+    outcome = cmirnet("benchmark", "data", option, "unc")
+    assert outcome.code == 2
+    assert "add --cache or --dataset" in outcome.err
+
+
+@pytest.mark.parametrize(("name", "told"), [("growth.txt", "no picture format"), ("growth.png", "exists already")])
+def test_a_chart_that_cannot_be_written_is_refused_before_anything_is_measured(cmirnet: Cmirnet, tmp_path: Path, name: str, told: str):
+    (tmp_path / "growth.png").write_text("mine")
+    outcome = cmirnet("benchmark", "growth", "--backbone", "resnet-nano", "--plot", tmp_path / name)
+    assert outcome.code == 2
+    assert told in outcome.err
+    assert (tmp_path / "growth.png").read_text() == "mine"

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from cmirnet_cli.engine.asking import EXACT, Agreement, disagreement
 from cmirnet_cli.model.fast.rewrites import REWRITES
 
 from .conftest import Outcome
@@ -17,7 +20,7 @@ def test_the_same_questions_are_asked_in_every_way(cmirnet: Callable[..., Outcom
     words = "--count 1 --rounds 1 -e red -e cup --device cpu --json"
     found = cmirnet("benchmark", "infer", weights, *words.split()).data
     assert list(found["ways"]) == ["plain", "one head", "fp32", "bf16"]
-    assert found["expressions"] == 2
+    assert (found["images"], found["expressions"], found["agrees"]) == (1, 2, True)
     assert list(found["rewrites"]) == list(REWRITES)
     for way in found["ways"].values():
         assert way["peak_memory_mib"] > 0
@@ -39,6 +42,28 @@ def test_weights_of_ones_own_are_exported_before_they_are_compared(cmirnet: Call
     outcome = cmirnet("benchmark", "infer", weights, "--onnx", "int8")
     assert outcome.code == 2
     assert "cmirnet export" in outcome.err
+
+
+@pytest.mark.parametrize("words", [["--backbone", "resnet50"], ["--size", "96"]])
+def test_what_random_weights_are_made_of_is_refused_beside_weights(cmirnet: Callable[..., Outcome], weights: Path, words: list[str]):
+    outcome = cmirnet("benchmark", "infer", weights, *words)
+    assert outcome.code == 2
+    assert "leave them out" in outcome.err
+
+
+@pytest.mark.slow
+def test_fewer_photographs_than_were_asked_for_are_counted(cmirnet: Callable[..., Outcome], weights: Path, tmp_path: Path):
+    Image.effect_noise((50, 40), 60).convert("RGB").save(tmp_path / "a.png")
+    found = cmirnet(
+        "benchmark", "infer", weights, "--images", tmp_path, *["--count", "2", "--rounds", "1", "--device", "cpu", "--json"]
+    ).data
+    assert found["images"] == 1
+
+
+def test_an_exact_way_that_is_none_is_told():
+    agreed = {EXACT: Agreement(1.0, 1.0, 0.0)}
+    assert disagreement(agreed) is None
+    assert "99.000% of the pixels only" in str(disagreement({EXACT: replace(agreed[EXACT], pixels=0.99)}))
 
 
 def test_a_trunk_that_is_not_known_is_refused_by_name(cmirnet: Callable[..., Outcome]):

@@ -168,9 +168,9 @@ def test_a_page_is_not_replaced_unasked(evaluate, refused, tmp_path):
 def test_a_page_in_a_place_that_cannot_be_is_refused_first(refused, tmp_path):
     (tmp_path / "file").write_text("x")
     assert "cannot write to" in refused(1, "--report", tmp_path / "file" / "page.html")
-    assert "is a folder: name the file" in refused(2, "--report", tmp_path, "--overwrite")
+    assert "is a folder" in refused(2, "--report", tmp_path, "--overwrite")
     assert "cannot write to" in refused(1, "--out", tmp_path / "file" / "scores")
 
 
 def test_a_page_needs_masks_at_the_images_own_size(refused, tmp_path):
-    assert "--report needs --protocol original or both" in refused(2, "--protocol", "paper", "--report", tmp_path / "page.html")
+    assert "--report needs masks at the image's own size" in refused(2, "--protocol", "paper", "--report", tmp_path / "page.html")

@@ -127,9 +127,9 @@ def test_marks_are_counted_in_what_is_seen(visit, page):
     choose(named('marked'), 1); seen.ious = read();
     choose(document.querySelectorAll('select.choice')[0], 1); seen.test = options();"""
     assert visit(page, script).seen == {
-        "val": ["all (6)", "no pixel in common (1)"],
+        "val": ["all (6)", "no overlap (1)"],
         "ious": ["0"],
-        "test": ["all (2)", "no pixel in common (0)"],
+        "test": ["all (2)", "no overlap (0)"],
     }
 
 

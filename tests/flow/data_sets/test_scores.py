@@ -131,7 +131,7 @@ def test_results_under_another_protocol_are_refused(scored, tmp_path):
     assert scored("--protocol", "paper", "--out", tmp_path / "paper").code == 0
     outcome = scored("--compare", tmp_path / "paper" / "scores.json")
     assert outcome.code == 3
-    assert "was not scored under the protocol original, only paper" in outcome.err
+    assert "was not scored on protocol original, only on paper" in outcome.err
     assert "--protocol" in outcome.err
 
 
@@ -151,7 +151,7 @@ def test_groups_are_printed_on_demand(scored):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [((), "needs --out DIR"), (("--protocol", "paper", "--out", "x"), "needs --protocol original")]
+    ("options", "message"), [((), "add --out DIR"), (("--protocol", "paper", "--out", "x"), "choose --protocol original")]
 )
 def test_masks_that_could_not_be_kept_are_refused(scored, options, message):
     outcome = scored("--save-masks", *options)

@@ -196,12 +196,12 @@ def test_a_folder_of_something_else_is_never_replaced(cmirnet: Call, weights: Pa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--format", "torch", "--precision", "fp16"], "are for --format onnx"),
-        (["--format", "safetensors", "--split"], "are for --format onnx"),
+        (["--format", "torch", "--precision", "fp16"], "are for ONNX"),
+        (["--format", "safetensors", "--split"], "are for ONNX"),
         (["--format", "safetensors", "--dynamic-size"], "--dynamic-size is for graphs"),
         (["--precision", "int8"], "int8 is calibrated on your data"),
         (["--images", "."], "belong together"),
-        (["--cache", ".", "--images", ".", "-e", "x"], "not both"),
+        (["--cache", ".", "--images", ".", "-e", "x"], "cannot both be given"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused_first(cmirnet: Call, weights: Path, tmp_path: Path, words: list[str], said: str):

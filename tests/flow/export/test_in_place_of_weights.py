@@ -15,6 +15,11 @@ import onnx
 import pytest
 from PIL import Image
 
+from cmirnet_cli.commands.exported import bundle_device
+from cmirnet_cli.engine.shards import ALONE, Shard
+from cmirnet_cli.errors import UsageError
+from cmirnet_cli.export.exported import CUDA, runtime
+
 Call = Callable[..., Any]
 ASKED = ("-e", "the red cup", "-e", "left person")
 CPU = ("--device", "cpu")
@@ -227,3 +232,11 @@ def test_a_bundle_of_other_weights_is_not_timed(cmirnet: Call, swin_weights: Pat
     refused = cmirnet("benchmark", "infer", swin_weights, "--exported", onnx_bundle, *CPU)
     assert refused.code == 2
     assert "was not exported from" in refused.err
+
+
+@pytest.mark.skipif(CUDA in runtime().get_available_providers(), reason="ONNX Runtime has a GPU here")
+def test_a_bundle_runs_where_onnx_runtime_can_and_that_is_what_is_told():
+    for shard in (ALONE, Shard(1, 2)):
+        assert bundle_device("auto", shard) == bundle_device("cpu", shard) == "cpu"
+        with pytest.raises(UsageError, match="no device 'cuda'"):
+            bundle_device("cuda", shard)

@@ -28,7 +28,7 @@ def test_a_disk_without_room_is_found_out_before_the_first_image(mount: Mount, p
     disk = mount("-t", "tmpfs", "-o", "size=200k", "tmpfs")
     outcome = predict(disk / "out")
     assert outcome.code == 1
-    assert "0.2 MB are needed at the very least" in outcome.err
+    assert "at least 0.2 MB are needed" in outcome.err
     assert "hint: free some space" in outcome.err
     assert written(disk) == ["settings.json"]
 

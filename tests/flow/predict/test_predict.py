@@ -233,7 +233,7 @@ def test_a_run_with_another_threshold_is_not_continued(again: Call, tmp_path: Pa
     again()
     outcome = again("--skip-existing", "--threshold", "0.7")
     assert outcome.code == 2
-    assert "threshold was 0.5 and is now 0.7" in outcome.data["error"]["message"]
+    assert "threshold was 0.5, now 0.7" in outcome.data["error"]["message"]
 
 
 def test_pictures_that_are_wanted_afterwards_are_added(cmirnet: Call, weights: Path, photos: Path, tmp_path: Path):
@@ -251,3 +251,56 @@ def test_results_inside_the_input_are_not_taken_for_photos(cmirnet: Call, weight
     words = ["predict", weights, tmp_path, "-r", "-e", "cup", "-o", tmp_path / "predictions", "--json", *CPU]
     assert cmirnet(*words).data["images"] == 1
     assert cmirnet(*words, "--skip-existing").data["images"] == 1
+
+
+def test_a_photo_that_broke_since_the_last_run_is_reported_and_left_out(cmirnet: Call, weights: Path, photos: Path, tmp_path: Path):
+    for name in ("0.jpg", "2.webp"):
+        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "in" / name).write_bytes((photos / name).read_bytes())
+    words = ["predict", weights, tmp_path / "in", "-e", "cup", "-o", tmp_path / "out", "--json", *CPU]
+    assert cmirnet(*words).code == 0
+    (tmp_path / "in" / "0.jpg").write_bytes(b"broken")
+    outcome = cmirnet(*words, "--skip-existing", "--gallery", "--coco", tmp_path / "coco.json")
+    assert (outcome.code, outcome.data["images"], outcome.data["masks"]) == (3, 2, 1)
+    assert [problem["image"] for problem in outcome.data["problems"]] == [str(tmp_path / "in" / "0.jpg")]
+    assert [image["file_name"] for image in json.loads((tmp_path / "coco.json").read_text())["images"]] == ["2.webp"]
+    assert {line["image"] for line in lines(tmp_path / "out")} == {"0.jpg", "2.webp"}
+
+
+def test_what_an_earlier_run_wrote_is_gone_when_it_is_replaced(cmirnet: Call, weights: Path, photos: Path, tmp_path: Path):
+    words = ["predict", weights, photos / "0.jpg", "-o", tmp_path, *CPU]
+    assert cmirnet(*words, "-e", "cup", "--gallery", "--cutout", "--soft").code == 0
+    (tmp_path / "masks" / "own.png").write_bytes(b"mine")
+    with (tmp_path / "predictions.jsonl").open("a") as index:
+        index.write("damaged\n")
+    assert cmirnet(*words, "-e", "left person", "--overwrite").code == 0
+    assert set(files(tmp_path)) == {"masks/0.jpg.left-person.png", "masks/own.png", "predictions.jsonl", "settings.json"}
+
+
+@pytest.mark.parametrize("more", [[], ["--skip-existing"]])
+@pytest.mark.parametrize("name", ["settings.json", "gallery.html", "coco.json"])
+def test_files_that_are_not_the_runs_own_stay(cmirnet: Call, weights: Path, photos: Path, tmp_path: Path, name: str, more: list[str]):
+    (tmp_path / name).write_text('{"mine": 1}')
+    words = ["predict", weights, photos / "0.jpg", "-e", "cup", "-o", tmp_path, "--gallery", "--coco", tmp_path / "coco.json", *CPU]
+    assert cmirnet(*words, *more).code == 2
+    assert files(tmp_path) == {name: b'{"mine": 1}'}
+    assert cmirnet(*words, "--overwrite").code == 0
+    assert (tmp_path / name).read_text() != '{"mine": 1}'
+
+
+def test_a_continued_run_replaces_the_coco_file_that_it_wrote(cmirnet: Call, weights: Path, photos: Path, tmp_path: Path):
+    words = ["predict", weights, photos / "0.jpg", "-o", tmp_path / "out", "--coco", tmp_path / "coco.json", *CPU]
+    assert cmirnet(*words, "-e", "cup").code == 0
+    assert cmirnet(*words, "-e", "cup", "-e", "left person", "--skip-existing").code == 0
+    assert len(json.loads((tmp_path / "coco.json").read_text())["categories"]) == 2
+
+
+@pytest.mark.parametrize("damage", [None, "", "[1", "7"])
+def test_settings_that_cannot_be_read_are_named(again: Call, tmp_path: Path, damage: str | None):
+    again()
+    settings = tmp_path / "out" / "settings.json"
+    settings.unlink() if damage is None else settings.write_text(damage)
+    outcome = again("--skip-existing")
+    assert outcome.code == 3
+    assert str(settings) in outcome.data["error"]["message"]
+    assert again("--overwrite").code == 3  # the broken photo alone

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from cmirnet_cli.errors import DataError
+from cmirnet_cli.errors import CmirnetError, DataError
 from cmirnet_cli.metrics.bootstrap import Resampling
 from cmirnet_cli.metrics.scored import Overlap, SentenceScore, SplitScores
 from cmirnet_cli.reports.comparison import EXAMPLES, change_lines, compare, describe_comparison
-from cmirnet_cli.reports.results import Origin, Results, holds_results, read_results, require_comparable
+from cmirnet_cli.reports.results import Origin, Results, holds_results, read_results, require_comparable, write_results
 from cmirnet_cli.reports.scores_file import sentence_lines
 
 FEW = Resampling(resamples=100)
@@ -69,9 +69,9 @@ def test_a_comparison_as_data_says_with_whom_and_what_differs():
     ("theirs", "message"),
     [
         (replace(ORIGIN, data="e" * 64), "scored on other data: fingerprint eeeeeeeeeeee…, not ffffffffffff…"),
-        (replace(ORIGIN, splits=("testA", "testB")), "not scored under the split val, only testA and testB"),
-        (replace(ORIGIN, protocols=("original",)), "not scored under the protocol paper, only original"),
-        (replace(ORIGIN, image_size=384), "paper compares at 384 px there and at 480 px here"),
+        (replace(ORIGIN, splits=("testA", "testB")), "not scored on split val, only on testA and testB"),
+        (replace(ORIGIN, protocols=("original",)), "not scored on protocol paper, only on original"),
+        (replace(ORIGIN, image_size=384), "protocol paper: scored at 384 px there and 480 px here"),
     ],
 )
 def test_what_differs_is_refused_by_name(theirs: Origin, message: str):
@@ -96,6 +96,7 @@ def test_a_sentence_without_its_pair_is_refused(theirs: Results, message: str):
 def written(tmp_path: Path) -> Path:
     """The two files of an evaluation of two sentences."""
     described: dict[str, Any] = {
+        "schema_version": 1,
         "weights": {"source": "runs/a", "sha256": "a" * 64},
         "data": {"dataset": "drawn", "split_by": "made", "fingerprint": "f" * 64},
         "settings": {"image_size": 480, "tokens": 20},
@@ -126,13 +127,30 @@ def test_a_folder_of_weights_holds_no_results(tmp_path: Path):
     assert not holds_results(tmp_path)
 
 
-@pytest.mark.parametrize("damage", ["missing", "cut", "older"])
+def test_old_scores_never_stand_beside_new_sentences(written: Path):
+    (written / "sentences.jsonl").unlink()
+    (written / "sentences.jsonl").mkdir()  # so that sentences cannot be written
+    with pytest.raises(CmirnetError, match="cannot write"):
+        write_results(written, {}, [])
+    assert not (written / "scores.json").exists()
+
+
+def test_results_of_another_program_are_refused(written: Path):
+    file = written / "scores.json"
+    file.write_text(file.read_text().replace('"schema_version": 1', '"schema_version": 0'))
+    with pytest.raises(DataError, match="schema_version"):
+        read_results(written)
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "older", "unscored"])
 def test_damaged_results_are_refused_with_what_to_do(written: Path, damage: str):
     lines = written / "sentences.jsonl"
     if damage == "missing":
         lines.unlink()
     elif damage == "cut":
         lines.write_text(lines.read_text()[:-20])
+    elif damage == "unscored":
+        lines.write_text(lines.read_text().replace('"paper"', '"else"', 1))
     else:
         lines.write_text(lines.read_text().replace('"predicted": 30, ', ""))
     with pytest.raises(DataError, match="does not hold the results of an evaluation") as refused:

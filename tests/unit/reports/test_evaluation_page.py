@@ -12,7 +12,7 @@ from cmirnet_cli.metrics.bootstrap import Resampling
 from cmirnet_cli.metrics.scored import Facts, Overlap, SentenceScore, SplitScores
 from cmirnet_cli.metrics.splits import Rules, report
 from cmirnet_cli.reports.comparison import compare, describe_comparison
-from cmirnet_cli.reports.evaluation_cards import LONGEST, Shot
+from cmirnet_cli.reports.evaluation_cards import LONGEST, SentencePictures
 from cmirnet_cli.reports.evaluation_page import LEAST, PICTURES, Evaluation, evaluation_page, least_bytes
 from cmirnet_cli.reports.palette import ORANGE, WHITE
 from cmirnet_cli.reports.results import Origin, Results
@@ -24,7 +24,7 @@ RUN = {
     "libraries": {"torch": "9.9"},
     "weights": {"source": "runs/<b>", "sha256": "ab" * 32},
     "data": {"dataset": "cups", "split_by": "me", "fingerprint": "cd" * 32},
-    "settings": {"image_size": 96, "batch_size": 8, "text_features": None},
+    "settings": {"image_size": 96, "batch_size": 8, "rewrites": ["a", "b"], "text_features": None},
 }
 FACTS = {0: Facts(500, "cup", 1), 1: Facts(5000, "hot dog", 0), 2: Facts(0, "", 0)}
 
@@ -53,7 +53,7 @@ def shots(count: int, size: tuple[int, int] = (20, 40)):
     """Pictures of one grey each; the target is the left half, the prediction the right one."""
     left = np.zeros(size, bool)
     left[:, : size[1] // 2] = True
-    return [Shot(np.full((16, 16, 3), 100 + place % 100, np.uint8), left, ~left) for place in range(count)]
+    return [SentencePictures(np.full((16, 16, 3), 100 + place % 100, np.uint8), left, ~left) for place in range(count)]
 
 
 def bars_of(page):
@@ -91,7 +91,7 @@ def test_it_is_said_what_was_scored_and_how(page):
     said = dict(zip(page.text("dt"), page.text("dd"), strict=True))
     assert page.text("h1") == ["cups (me), runs/<b>"]
     assert said["weights"] == f"source runs/<b>, sha256 {'ab' * 32}"
-    assert said["settings"] == "image size 96, batch size 8, text features none"
+    assert said["settings"] == "image size 96, batch size 8, rewrites a, b, text features none"
     assert "network's input size" in said["paper"]
     assert "grey" in said["no-image"]
     assert "seed 7" in said["intervals"]
@@ -134,7 +134,7 @@ def test_cards_come_worst_first_with_what_sets_failures_apart(page):
     assert [mark.split(":")[1] for mark in marks if mark.startswith("mark")] == [
         "no%20target",
         "nothing%20predicted",
-        "no%20pixel%20in%20common",
+        "no%20overlap",
     ]
 
 

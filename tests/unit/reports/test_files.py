@@ -79,5 +79,5 @@ def test_a_folder_that_cannot_be_made_or_is_too_full_is_refused(tmp_path: Path) 
         require_writable(tmp_path / "file" / "out")
     require_writable(tmp_path / "new" / "folder")
     require_room(tmp_path / "new" / "folder", 3)
-    with pytest.raises(CmirnetError, match="at the very least"):
+    with pytest.raises(CmirnetError, match=r"at least .* are needed"):
         require_room(tmp_path / "new" / "folder", 1 << 62)

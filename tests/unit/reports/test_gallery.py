@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmirnet_cli.reports.cards import Card, Layer, Line, Meter, token
+from cmirnet_cli.reports.cards import Card, Layer, ListItem, Meter, token
 from cmirnet_cli.reports.gallery import Choice, Gallery, Order
 
 HOSTILE = """"><script>alert('x')</script><img src=x onerror="alert(1)"> & $cards ${script}"""
@@ -123,7 +123,7 @@ def test_groups_have_tokens_without_spaces_that_tell_any_two_apart():
 def test_cards_and_lines_name_the_groups_they_are_in_and_their_marks(read_page):
     shown = Card(RED, ["a"], (), {}, marks=["odd one"], groups=[token("size", "small"), token("split", "val")])
 
-    page = read_page(GALLERY.html([shown], [Line("a", (), {}, marks=["odd one"])]))
+    page = read_page(GALLERY.html([shown], [ListItem("a", (), {}, marks=["odd one"])]))
 
     (figure,), (line,) = page.attributes("figure"), [item for item in page.attributes("li") if item.get("class") == "line"]
     assert figure["data-in"] == "size:small split:val mark:odd%20one"
@@ -132,7 +132,7 @@ def test_cards_and_lines_name_the_groups_they_are_in_and_their_marks(read_page):
 
 
 def test_meters_and_parts_are_bound_to_a_choice(read_page):
-    gallery = Gallery("x", "cups", "words", [Order("by iou", "iou")], choices=[Choice("Protocol", "protocol", ["a b", "c"], under=True)])
+    gallery = Gallery("x", "cups", "words", [Order("by iou", "iou")], choices=[Choice("Protocol", "protocol", ["a b", "c"], sorts=True)])
     meters = [Meter("IoU", 0.7, token("protocol", "a b")), Meter("IoU", 0.2, token("protocol", "c"), good=False)]
 
     page = read_page(gallery.html([Card(RED, ["x"], (), {"iou0": 0.7, "iou1": 0.2}, meters=meters)]))
@@ -144,7 +144,10 @@ def test_meters_and_parts_are_bound_to_a_choice(read_page):
 
 
 def test_a_line_leads_to_the_card_of_the_same_name(read_page):
-    lines = [Line("pictured", ("ref 1",), {}, meters=[Meter("IoU", 0.5)], anchor="val:1"), Line("not", (), {}, meters=[Meter("IoU", 0.25)])]
+    lines = [
+        ListItem("pictured", ("ref 1",), {}, meters=[Meter("IoU", 0.5)], anchor="val:1"),
+        ListItem("not", (), {}, meters=[Meter("IoU", 0.25)]),
+    ]
 
     page = read_page(GALLERY.html([Card(RED, ["pictured"], (), {}, anchor="val:1")], lines))
 
@@ -157,7 +160,7 @@ def test_a_line_leads_to_the_card_of_the_same_name(read_page):
 
 def test_a_list_has_a_switch_and_a_page_without_lines_none(read_page):
     kinds = [[box["data-kind"] for box in read_page(html).attributes("input") if box["type"] == "checkbox"]
-             for html in (GALLERY.html([card()], [Line("a", (), {})]), GALLERY.html([card()]))]  # fmt: skip
+             for html in (GALLERY.html([card()], [ListItem("a", (), {})]), GALLERY.html([card()]))]  # fmt: skip
     assert kinds == [["list"], []]
 
 
@@ -169,7 +172,7 @@ def test_the_switch_of_a_layer_shows_its_colour(read_page):
 
 def test_hostile_text_stays_text_in_lines_choices_and_groups_too(read_page):
     gallery = Gallery("x", "cups", "words", [Order("by name", "name")], choices=[Choice(HOSTILE, "split", [HOSTILE])])
-    line = Line(
+    line = ListItem(
         HOSTILE, [HOSTILE], {"name": HOSTILE}, [HOSTILE], [Meter(HOSTILE, 0.5)], [token("category", HOSTILE)], token("split", HOSTILE)
     )
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from cmirnet_cli.reports.layer import HALO, mask_layer, outline_layer
 from cmirnet_cli.reports.overlay import overlay
-from cmirnet_cli.reports.palette import ORANGE, SKY, WHITE
+from cmirnet_cli.reports.palette import BLUE, ORANGE, WHITE
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)
 BOX = np.zeros((120, 160), bool)
@@ -24,7 +24,7 @@ def laid_over(image, layer):
 
 @pytest.mark.parametrize("mask", [BOX, NOTHING, ~NOTHING, IMAGE[..., 0] > 128], ids=["box", "nothing", "everything", "noise"])
 def test_laid_over_its_image_a_layer_gives_the_overlay(mask):
-    assert np.abs(laid_over(IMAGE, mask_layer(mask, SKY)) - np.asarray(overlay(IMAGE, mask, SKY))).max() <= 1
+    assert np.abs(laid_over(IMAGE, mask_layer(mask, BLUE)) - np.asarray(overlay(IMAGE, mask, BLUE))).max() <= 1
 
 
 def test_a_layer_keeps_its_transparency_as_a_small_png():
@@ -80,7 +80,7 @@ def test_a_bare_outline_that_is_hard_to_see_has_a_ring():
     mask = NOTHING.copy()
     mask[60, 80] = True
 
-    drawn = laid_over(IMAGE, outline_layer(mask, SKY))
+    drawn = laid_over(IMAGE, outline_layer(mask, BLUE))
 
     assert (drawn[60, 80] == IMAGE[60, 80]).all()
-    assert (drawn == SKY).all(-1).sum() > 40
+    assert (drawn == BLUE).all(-1).sum() > 40

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PIL import Image
 
-from cmirnet_cli.reports.page import GalleryEntry, gallery_page
+from cmirnet_cli.reports.prediction_gallery import GalleryEntry, gallery_page
 
 RED = Image.new("RGB", (30, 20), (200, 10, 10))
 

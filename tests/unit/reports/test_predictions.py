@@ -16,16 +16,16 @@ from cmirnet_cli.reports.coco import write_coco
 from cmirnet_cli.reports.prediction_gallery import write_gallery
 from cmirnet_cli.reports.prediction_index import Index, append, mend, part_file, unite
 from cmirnet_cli.reports.prediction_start import begin, sweep_all
-from cmirnet_cli.reports.predictions import CUTOUTS, MASKS, OVERLAYS, PROBABILITIES, Found, PredictionFolder, Source
+from cmirnet_cli.reports.predictions import CUTOUTS, MASKS, OVERLAYS, PROBABILITIES, MaskToWrite, PredictionFolder, Source
 
 ALL = (MASKS, OVERLAYS, CUTOUTS, PROBABILITIES)
 SETTINGS = {"weights": "abc", "threshold": 0.5}
 
 
-def found(expression: str, mask: np.ndarray) -> Found:
+def found(expression: str, mask: np.ndarray) -> MaskToWrite:
     encoded = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
     rle = {"size": list(encoded["size"]), "counts": encoded["counts"].decode()}
-    return Found(expression, mask, 0.875, rle, np.where(mask, 0.875, 0.2).astype(np.float32))
+    return MaskToWrite(expression, mask, 0.875, rle, np.where(mask, 0.875, 0.2).astype(np.float32))
 
 
 def source(name: str = "kitchen/a.jpg") -> Source:
@@ -162,7 +162,7 @@ def test_a_folder_with_predictions_is_continued_or_replaced_on_request_only(writ
 
 
 def test_other_settings_cannot_continue(written: PredictionFolder):
-    with pytest.raises(UsageError, match=r"threshold was 0\.5 and is now 0\.7"):
+    with pytest.raises(UsageError, match=r"threshold was 0\.5, now 0\.7"):
         begin(written.folder, SETTINGS | {"threshold": 0.7}, skip_existing=True, overwrite=False)
 
 

@@ -42,7 +42,9 @@ MARGINS = ["±", *["1.50"] * 7]
 
 
 def test_a_score_table_has_a_line_for_each_protocol_and_half_the_interval_below() -> None:
-    lines = printed(score_table([ScoreRow("paper", measured(OWN)), ScoreRow("original", measured(OTHER))], title="refcoco val"))
+    lines = printed(
+        score_table([ScoreRow("paper", measured(OWN)), ScoreRow("original", measured(OTHER))], title="refcoco val", label="protocol")
+    )
     assert lines == [
         ["refcoco", "val"],
         ["protocol", "oIoU", "mIoU", "P@.5", "P@.6", "P@.7", "P@.8", "P@.9", "sentences"],
@@ -55,7 +57,9 @@ def test_a_score_table_has_a_line_for_each_protocol_and_half_the_interval_below(
 
 def test_controls_and_differences_stand_under_their_protocol_in_80_columns() -> None:
     controls = {"shuffled-text": Control(measured(OTHER), owed())}
-    lines = printed(score_table([ScoreRow("testA original", measured(OWN), controls), ScoreRow("paper", measured(OWN))]))
+    lines = printed(
+        score_table([ScoreRow("testA original", measured(OWN), controls), ScoreRow("paper", measured(OWN))], title="x", label="protocol")
+    )[1:]
     assert [line[0] for line in lines] == ["protocol", "testA", "±", "shuffled-text", "±", "difference", "±", "paper", "±"]
     assert lines[3] == ["shuffled-text", "19.12", "80.00", "10.00", "5.00", "0.25", "0.00", "0.00", "10,834"]
     assert lines[5] == ["difference", "+60.01", "-2.50", "+80.00", "+80.00", "+70.00", "+60.00", "+30.00"]
@@ -68,14 +72,14 @@ def test_labels_are_shown_as_they_are() -> None:
 
 
 def test_a_comparison_shows_both_and_the_difference_in_80_columns() -> None:
-    lines = printed(score_table([DifferenceRow("val paper", measured(OWN), measured(OTHER), owed())]))
+    lines = printed(score_table([DifferenceRow("val paper", measured(OWN), measured(OTHER), owed())], title="x", label="protocol"))[1:]
     assert [" ".join(line[:3]) for line in lines[1:6:2]] == ["val paper 79.13", "compared with 19.12", "difference +60.01 -2.50"]
 
 
 def test_shares_of_sentences_that_are_not_there_are_a_dash() -> None:
     scores = dict(zip(GENERALISED, (50.0, 40.0, math.nan, 100.0), strict=True))
     found = Generalised(scores, {name: Interval(math.nan, math.nan) for name in GENERALISED}, 50, 12, 0)
-    lines = printed(score_table([GeneralisedRow("val", found)], GENERALISED_HEADS))
+    lines = printed(score_table([GeneralisedRow("val", found)], GENERALISED_HEADS, title="x", label="protocol"))[1:]
     assert lines[1:] == [
         ["val", "50.00", "40.00", "-", "100.00", "12", "0"],
         ["±", *"----"],

@@ -1,4 +1,4 @@
-"""Measure on this machine, the plain way and ours side by side."""
+"""`cmirnet benchmark data`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cmirnet_cli.console import console
-from cmirnet_cli.options import BatchSize, CacheDir, Dataset, Split, SplitBy, Workers
+from cmirnet_cli.errors import UsageError
+from cmirnet_cli.options import BatchSize, CacheDir, Dataset, SplitBy, Workers, network_size
 
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
@@ -49,11 +50,13 @@ def data(
     cache: CacheDir = None,
     dataset: Dataset = None,
     split_by: SplitBy = None,
-    split: Split = "train",
-    data_root: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder that the original data sets lie in.")] = Path("data"),
+    split: Annotated[str, typer.Option("--split", metavar="NAME", help="Split to load.")] = "train",
+    data_root: Annotated[
+        Path | None, typer.Option("--data", metavar="DIR", help="Folder that the original data sets lie in; left out: data.")
+    ] = None,
     annotations: Annotated[Path | None, typer.Option("--annotations", metavar="DIR|JSONL", help="The original annotations.")] = None,
     images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="Folder of the original photographs.")] = None,
-    size: Annotated[int | None, typer.Option("--size", min=1, metavar="PX", help="Network size; 480, or the largest prepared.")] = None,
+    size: Annotated[int | None, network_size("--size", "Network size; 480, or the largest prepared.")] = None,
     tokenizer: Annotated[str | None, typer.Option("--tokenizer", metavar="DIR|ID", help="Left out: the words of the data.")] = None,
     samples: Annotated[int, typer.Option("--samples", min=1, metavar="N", help="Samples to load in each round.")] = 512,
     rounds: Annotated[int, typer.Option("--rounds", min=1, metavar="N", help="How often each way is timed.")] = 5,
@@ -70,7 +73,10 @@ def data(
     from cmirnet_cli.engine.loading import require_identical, time_loading, ways_to_load
 
     own = cache is None and dataset is None
-    with _drawn(size, samples) if own else _named(cache or Path("cache"), dataset, split_by, data_root, annotations, images) as sources:
+    if own and any((split_by, data_root, annotations, images)):
+        raise UsageError("--split-by, --data, --annotations and --images say where a cache came from", hint="add --cache or --dataset")
+    given = (dataset, split_by, data_root or Path("data"), annotations, images)
+    with _drawn(size, samples) if own else _named(cache or Path("cache"), *given) as sources:
         settings = _settings(sources.cache, size, batch_size, workers or 0)
         courses = _courses(sources, split, settings, tokenizer, samples)
         ways = ways_to_load(courses, _originals(sources))
