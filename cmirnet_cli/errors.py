@@ -41,7 +41,7 @@ class CmirnetError(Exception):
 class DivergedError(CmirnetError):
     """The loss of a training step is no longer a number.
 
-    What to do: look at the sentences that the run's `bad-batch.json` names; lower `--lr`, or take `--precision fp32`.
+    What to do: look at the sentences that the run's `bad-batch.json` names; start a new run from its last weights with a lower `--lr`.
 
     Attributes:
         sent_ids: the sentences of that step.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -13,6 +14,10 @@ class Tokens:
 
     ids: Tensor
     keep: Tensor
+
+    def to(self, device: torch.device) -> Tokens:
+        """The same, on a device."""
+        return Tokens(self.ids.to(device), self.keep.to(device))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -24,6 +26,11 @@ def resized_mask(mask: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
 def encode_mask(mask: NDArray[np.uint8]) -> bytes:
     """COCO's compressed RLE counts of a uint8 (H, W) mask."""
     return bytes(coco.encode(np.asfortranarray(mask))["counts"])
+
+
+def coco_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """COCO's run-length encoding of a bool mask (H, W), fit for JSON: `size` [H, W] and `counts` as text."""
+    return {"size": list(mask.shape), "counts": encode_mask(mask.astype(np.uint8)).decode("ascii")}
 
 
 def decode_mask(counts: bytes, height: int, width: int) -> NDArray[np.uint8]:

@@ -115,6 +115,10 @@ class Cache:
             sentences=tuple(self._sentence(place) for place in range(*table.ref_sentences[row : row + 2])),
         )
 
+    def split_sentences(self, split: str) -> list[str]:
+        """Every sentence of a split, referent by referent; raises as `referents` does."""
+        return [sentence.text for row in self.referents(split).tolist() for sentence in self.referent(row).sentences]
+
     def sentence_counts(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """int64 (r,): how many sentences each of these referents has."""
         begins = self._table.ref_sentences

@@ -161,12 +161,13 @@ def _photos(subject: _Subject, size: int) -> Sequence[Pixels]:
 def _ways(subject: _Subject, place: torch.device) -> list[Way]:
     from cmirnet_cli.commands.exported_way import exported_way
     from cmirnet_cli.engine.asking import EXACT, PLAIN, Way
-    from cmirnet_cli.engine.inference import Inference
+    from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
 
     usual = Inference()
-    alone = [Way(name, Inference(rewrites=(name,))) for name in usual.on(place)] if subject.each else []
+    alone = [Way.of(name, Inference(rewrites=(name,))) for name in usual.on(place)] if subject.each else []
     others = [exported_way(*bundle) for bundle in subject.exported]
-    return [Way(PLAIN), Way("one head", Inference(rewrites=())), *alone, Way(EXACT, usual), Way("bf16", Inference("bf16")), *others]
+    plain = [Way.of(PLAIN, AS_PUBLISHED, every_head=True), Way.of("one head", AS_PUBLISHED)]
+    return [*plain, *alone, Way.of(EXACT, usual), Way.of("bf16", Inference("bf16")), *others]
 
 
 def _measure(

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 import typer
 
 from cmirnet_cli.engine.asking import Way
-from cmirnet_cli.engine.inference import AS_PUBLISHED
-from cmirnet_cli.engine.judged import Judged
 from cmirnet_cli.export.bundle import Source, export
 from cmirnet_cli.export.exported import ExportedModel
 from cmirnet_cli.export.judged import ExportedReferring
@@ -25,20 +21,9 @@ CALIBRATING = 8
 """Drawn scenes from which int8 takes the ranges of activations: random weights have no ranges worth more."""
 
 
-@dataclass(frozen=True)
-class ExportedWay(Way):
-    """Through ONNX Runtime, on the CPU."""
-
-    folder: Path = Path()
-
-    def ready(self, bundle: Bundle, device: torch.device) -> Judged:
-        """The bundle's graphs; the weights are not used."""
-        return ExportedReferring(ExportedModel.open(self.folder, "cpu"))
-
-
 def exported_way(name: str, folder: Path) -> Way:
-    """A bundle under a name for the table."""
-    return ExportedWay(name, AS_PUBLISHED, folder)
+    """A bundle under a name for the table, through ONNX Runtime on the CPU; the weights are not used."""
+    return Way(name, lambda bundle, device: ExportedReferring(ExportedModel.open(folder, "cpu")))
 
 
 def require_made_from(folder: Path, weights: str | None) -> None:

@@ -106,7 +106,7 @@ class Task:
         make = shlex.join(["cmirnet", "cache-features", str(self.cache.folder), "--weights", examined.source])
         features = matching_features(self.cache, examined.text, f"make them with: {make}; or score without any: --no-text-features")
         if features is not None:
-            console.notice(f"in place of the text encoder: {describe_features(features)}")
+            console.notice(f"using stored text features instead of the text encoder: {describe_features(features)}")
         return replace(examined, judge=replace(examined.judge, features=features))
 
     def score(self, examined: Examined, controls: Sequence[str] = (), keep_masks: bool = False) -> list[SplitScores]:
@@ -199,12 +199,12 @@ def _score(examined: Examined, task: Task, split: str, controls: Sequence[str], 
 def _described_run(task: Task, examined: Examined, origin: Origin) -> dict[str, object]:
     """What the scores are scores of, and what computed them."""
     from cmirnet_cli import __version__
-    from cmirnet_cli.engine.environment import environment
+    from cmirnet_cli.engine.environment import library_versions
 
     manifest, judge = task.cache.manifest, examined.judge
     return {
         "program": __version__,
-        "libraries": environment()["libraries"],
+        "libraries": library_versions(),
         "weights": {"source": origin.source, "sha256": origin.sha256},
         "data": {"dataset": manifest.dataset, "split_by": manifest.split_by, "fingerprint": origin.data},
         "settings": {

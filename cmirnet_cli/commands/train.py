@@ -50,7 +50,7 @@ def train(
     device: Device = "auto",
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=V", help="Any setting; can be repeated.")] = None,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print every setting and stop.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Build everything, take one step, and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Build everything, take two steps, and stop.")] = False,
 ) -> None:
     """Train, validate and keep the best weights in a run directory.
 
@@ -72,15 +72,13 @@ def train(
         "loop.init_from": init_from,
         "loop.backbone_weights": backbone_weights,
     }
-    if resume:
-        _refuse_beside_resume({"--preset": preset, "--run-dir": run_dir})
-    settings = _resolve(resume / "config.yaml" if resume else preset, flags, set_ or [])
+    directory = _open(resume, {"--preset": preset, "--run-dir": run_dir}) if resume else None
+    settings = _resolve(directory.folder / "config.yaml" if directory else preset, flags, set_ or [])
     if print_config:
         return _print_settings(settings)
-    directory = _open(resume) if resume else None
     trainer = _resumed(directory, settings, device) if directory else _prepared(settings, device)
     if dry_run:
-        return _try_one_step(trainer)
+        return _try_steps(trainer)
     return _go_on(trainer, directory) if directory else _begin(trainer, run_dir)
 
 
@@ -92,15 +90,12 @@ def _resolve(preset: str | Path | None, flags: Mapping[str, object], overrides: 
     return resolve(preset, os.environ, flags, overrides)
 
 
-def _refuse_beside_resume(options: Mapping[str, object]) -> None:
-    given = [name for name, value in options.items() if value is not None]
-    if given:
-        raise typer.BadParameter(f"{given[0]} cannot be given with --resume: a run goes on as it was begun")
-
-
-def _open(folder: Path) -> RunDirectory:
+def _open(folder: Path, refused: Mapping[str, object]) -> RunDirectory:
+    """A run that was begun, beside which no other options may be given."""
     from cmirnet_cli.engine.run_directory import RunDirectory
 
+    if given := [name for name, value in refused.items() if value is not None]:
+        raise typer.BadParameter(f"{given[0]} cannot be given with --resume: a run goes on as it was begun")
     return RunDirectory.open(folder)
 
 
@@ -130,22 +125,26 @@ def _cache(settings: Settings) -> Cache:
     return Cache.open(find_cache(settings.data.cache, settings.data.dataset, settings.data.split_by))
 
 
-def _try_one_step(trainer: Trainer) -> None:
+def _try_steps(trainer: Trainer) -> None:
     from dataclasses import asdict
 
-    from cmirnet_cli.engine.trial import try_one_step
+    from cmirnet_cli.engine.trial import try_steps
 
-    trial = asdict(try_one_step(trainer))
+    trial = asdict(try_steps(trainer))
+    if trial["timed_step"] == 1:
+        console.notice("only a first step could be timed, which also starts everything: the others are faster")
     rows = [(name.replace("_", " "), f"{value:,.3g}" if isinstance(value, float) else value) for name, value in trial.items()]
     console.result(trial, console.table(None, ["dry run", ""], rows))
 
 
 def _begin(trainer: Trainer, folder: Path | None) -> None:
     """A new run, in a new folder."""
+    from cmirnet_cli.engine.devices import said_by_main
     from cmirnet_cli.engine.run_directory import RunDirectory, new_run_folder
 
     settings, manifest = trainer.settings, trainer.cache.manifest
-    folder = folder or new_run_folder(Path("runs"), f"{manifest.dataset}-{manifest.split_by}-{settings.model.backbone}")
+    name = f"{manifest.dataset}-{manifest.split_by}-{settings.model.backbone}"
+    folder = folder or said_by_main(new_run_folder(Path("runs"), name))
     directory = RunDirectory(folder)
     if trainer.is_main:
         features = trainer.features.manifest.digest if trainer.features else None
@@ -163,13 +162,13 @@ def _resumed(directory: RunDirectory, settings: Settings, device: str) -> Traine
 
 def _go_on(trainer: Trainer, directory: RunDirectory) -> None:
     if trainer.is_main:
-        directory.rewind(trainer.stepper.taken, trainer.progress.epoch, trainer.settings)
+        directory.rewind(trainer.steps_taken, trainer.progress.epoch, trainer.settings)
     _run(trainer, directory)
 
 
 def _run(trainer: Trainer, directory: RunDirectory) -> None:
-    with console.progress("train", trainer.settings.schedule.epochs * trainer.steps_per_epoch) as advance:
-        advance(trainer.stepper.taken)
+    with console.progress("train", trainer.steps_total) as advance:
+        advance(trainer.steps_taken)
         trainer.run(directory, [_Display(advance)])
     if trainer.is_main:
         _show(directory)

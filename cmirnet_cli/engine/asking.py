@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -12,11 +12,10 @@ from torch import Tensor
 from cmirnet_cli.batches.batch import Tokens
 from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
-from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
+from cmirnet_cli.engine.inference import Inference
 from cmirnet_cli.engine.judged import Judged
 from cmirnet_cli.engine.photos import Pixels
 from cmirnet_cli.engine.watch import most_held_mib
-from cmirnet_cli.model.segmenter import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle
 
 PLAIN, EXACT = "plain", "fp32"
@@ -30,15 +29,18 @@ class Way:
 
     Attributes:
         name: as the table has it.
-        inference: number format and rewrites; None: as published, with every head and one image and one sentence a forward.
+        prepare: makes of a bundle the model to be asked in this way; it may take the bundle's over.
+        every_head: whether every head is computed, and one image and one sentence a forward, as published.
     """
 
     name: str
-    inference: Inference | None = field(default=None)
+    prepare: Callable[[Bundle, torch.device], Judged]
+    every_head: bool = False
 
-    def ready(self, bundle: Bundle, device: torch.device) -> Judged:
-        """The model to be asked in this way; it takes the bundle's over."""
-        return (self.inference or AS_PUBLISHED).prepare(bundle, device).model
+    @classmethod
+    def of(cls, name: str, inference: Inference, *, every_head: bool = False) -> Way:
+        """In a number format, with rewrites."""
+        return cls(name, lambda bundle, device: inference.prepare(bundle, device).model, every_head)
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,8 @@ def asked(bundle: Bundle, questions: Sequence[tuple[Pixels, Sequence[str]]], dev
     """Photos, uint8 (S, S, 3), with their expressions, as a model takes them."""
     made = []
     for pixels, expressions in questions:
-        tokens = tokenise(bundle.tokenizer, expressions, bundle.config.tokens)
-        image = torch.from_numpy(pixels).unsqueeze(0).to(device)
-        made.append(Asked(image, Tokens(tokens.ids.to(device), tokens.keep.to(device))))
+        tokens = tokenise(bundle.tokenizer, expressions, bundle.config.tokens).to(device)
+        made.append(Asked(torch.from_numpy(pixels).unsqueeze(0).to(device), tokens))
     return made
 
 
@@ -64,17 +65,22 @@ def answer(way: Way, model: Judged, asked: Asked) -> Tensor:
     """Logits (n, 2, S, S) of the n expressions about one image."""
     ids, keep = asked.tokens.ids, asked.tokens.keep
     image = normalise(asked.image)
-    if way.inference is None and isinstance(model, ReferringModel):
-        return torch.cat([model(image, ids[row : row + 1], keep[row : row + 1]).main for row in range(len(ids))])
-    words = model.encode(ids, keep)
-    return model.network.locate(model.network.look(image).repeat(len(ids)), words, keep, words[:, 0], auxiliary=False).main
+    if way.every_head:
+        rows = [Tokens(ids[row : row + 1], keep[row : row + 1]) for row in range(len(ids))]
+        return torch.cat([_logits(model, image, row, auxiliary=True) for row in rows])
+    return _logits(model, image, asked.tokens, auxiliary=False)
+
+
+def _logits(model: Judged, image: Tensor, tokens: Tokens, *, auxiliary: bool) -> Tensor:
+    words = model.encode(tokens.ids, tokens.keep)
+    return model.locate(model.look(image).repeat(len(words)), words, tokens.keep, auxiliary=auxiliary).main
 
 
 def answer_all(way: Way, model: Judged, questions: Sequence[Asked]) -> list[Tensor]:
     """`answer` for every image, computed to the end."""
     logits = [answer(way, model, each) for each in questions]
-    if logits[0].is_cuda:
-        torch.cuda.synchronize()
+    if (device := logits[0].device).type != "cpu":
+        torch.accelerator.synchronize(device)
     return logits
 
 
@@ -113,11 +119,11 @@ def disagreement(agreements: Mapping[str, Agreement]) -> str | None:
 
 def own_copies(bundle: Bundle, ways: Sequence[Way], device: torch.device) -> Mapping[str, Judged]:
     """A model for each way; the bundle's own serves none of them."""
-    return {way.name: way.ready(Bundle(deepcopy(bundle.model), bundle.tokenizer, bundle.config), device) for way in ways}
+    return {way.name: way.prepare(Bundle(deepcopy(bundle.model), bundle.tokenizer, bundle.config), device) for way in ways}
 
 
 def memory_of(way: Way, bundle: Bundle, questions: Sequence[Asked], device: torch.device) -> float:
     """Peak memory in MiB of asking in one way: of the GPU where there is one, else of this process, which should be a fresh one."""
-    model = way.ready(bundle, device)
+    model = way.prepare(bundle, device)
     answer_all(way, model, questions)
     return most_held_mib(device)

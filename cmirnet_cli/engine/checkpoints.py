@@ -103,8 +103,11 @@ def read_state(checkpoint: Path) -> TrainingState:
 
 
 def _write_state(state: TrainingState, path: Path) -> None:
+    content = {"schema_version": SCHEMA_VERSION} | vars(state) | {"progress": asdict(state.progress)}
     try:
         with path.open("xb") as file:
-            torch.save({"schema_version": SCHEMA_VERSION} | asdict(state), file)
+            torch.save(content, file)
     except RuntimeError as error:  # torch's own, on top of what the file said
-        raise OSError(str(error.__context__ or error)) from error
+        if isinstance(error.__context__, OSError):
+            raise OSError(str(error.__context__)) from error
+        raise

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import random
+from typing import TypeVar
 
 import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import gather_object, is_bf16_available
 
 from cmirnet_cli.errors import UsageError
+
+Value = TypeVar("Value")
 
 
 def pick_device(name: str) -> torch.device:
@@ -39,6 +43,8 @@ def make_accelerator(device: torch.device, precision: str = "fp32") -> Accelerat
     """
     if precision == "fp16" and device.type != "cuda":
         raise UsageError(f"fp16 needs a CUDA device, not {device}", hint="use --set loop.precision=bf16 or fp32")
+    if precision == "bf16" and device.type != "cpu" and not is_bf16_available(ignore_tpu=True):
+        raise UsageError(f"{device} has no bf16 here", hint="use --set loop.precision=fp32")
     AcceleratorState._reset_state(reset_partial_state=True)
     if device.index is not None and device.type == "cuda":
         torch.cuda.set_device(device)  # accelerate takes the current one
@@ -48,6 +54,12 @@ def make_accelerator(device: torch.device, precision: str = "fp32") -> Accelerat
             f"{accelerator.num_processes} processes cannot share {device}", hint="leave --device out: each process takes its own"
         )
     return accelerator
+
+
+def said_by_main(own: Value) -> Value:
+    """What the main process gives, in each of those that `make_accelerator` joined; all must come here."""
+    said: Value = gather_object([own])[0]
+    return said
 
 
 def seed_everything(seed: int) -> None:

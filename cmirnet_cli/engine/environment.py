@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Any
 
-LIBRARIES = ("torch", "torchvision", "timm", "transformers", "accelerate", "h5py", "numpy", "pillow")
+LIBRARIES = ("torch", "torchvision", "timm", "transformers", "accelerate", "h5py", "numpy", "pillow", "pycocotools")
 
 
 def environment() -> dict[str, Any]:
@@ -23,12 +23,17 @@ def environment() -> dict[str, Any]:
         "command": sys.argv,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": library_versions(),
         "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())],
         "git": _git_state(),
     }
+
+
+def library_versions() -> dict[str, str]:
+    """Of the libraries that numbers depend on."""
+    return {name: version(name) for name in LIBRARIES}
 
 
 def _git_state() -> dict[str, str] | None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from operator import itemgetter
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +24,7 @@ from cmirnet_cli.batches.sets import EvaluationSet, ImageQuestions, Question, ev
 from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.cache.features_reader import TextFeatures
-from cmirnet_cli.cache.pixels import encode_mask
+from cmirnet_cli.cache.pixels import coco_rle
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.engine.controls import control_set
 from cmirnet_cli.engine.facts import referent_facts
@@ -59,11 +58,10 @@ class Judge:
 
     def read(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Words float (n, T, D) and keep bool (n, T) of n expressions, on the device."""
-        tokens = tokenise(self.tokenizer, texts, self.tokens)
-        keep = tokens.keep.to(self.device)
+        tokens = tokenise(self.tokenizer, texts, self.tokens).to(self.device)
         if self.features is not None:
-            return torch.from_numpy(self.features.words(texts)).to(self.device), keep
-        return self.model.encode(tokens.ids.to(self.device), keep), keep
+            return torch.from_numpy(self.features.words(texts)).to(self.device), tokens.keep
+        return self.model.encode(tokens.ids, tokens.keep), tokens.keep
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ def _questions(judge: Judge, images: Iterable[ImageQuestions]) -> Iterator[Asked
 def _look(judge: Judge, images: Sequence[NDArray[np.uint8]]) -> list[Seen]:
     """What the text-free part of the network sees of images (S, S, 3), and of the last one again where they are few."""
     stacked = torch.from_numpy(np.stack(filled(images, judge.batch_size))).to(judge.device)
-    return judge.model.network.look(normalise(stacked)).rows()
+    return judge.model.look(normalise(stacked)).rows()
 
 
 @torch.inference_mode()
@@ -143,7 +141,7 @@ def _judge(judge: Judge, asked: Sequence[Asked], protocols: Sequence[str]) -> li
     rows = filled(asked, judge.batch_size)
     words, keep = judge.read([each.question.text for each in rows])
     seen = Seen.together([each.seen for each in rows])
-    logits = judge.model.network.locate(seen, words, keep, words[:, 0], auxiliary=False).main
+    logits = judge.model.locate(seen, words, keep, auxiliary=False).main
     return [
         (each.place, _judge_sentence(each.question, each.image_id, row, protocols, judge.keep_masks))
         for each, row in zip(asked, logits, strict=False)
@@ -154,7 +152,7 @@ def _judge_sentence(question: Question, image_id: str, logits: Tensor, protocols
     targets = {protocol: _target(question, protocol) for protocol in protocols}
     masks = {protocol: _mask(logits, target) for protocol, target in targets.items()}
     overlaps = {protocol: _overlap(masks[protocol], target) for protocol, target in targets.items()}
-    rle = _rle(masks["original"]) if keep_mask else None
+    rle = coco_rle(masks["original"].numpy(force=True)) if keep_mask else None
     return SentenceScore(question.ref_id, question.sent_id, image_id, question.text, overlaps, rle)
 
 
@@ -173,8 +171,3 @@ def _overlap(mask: Tensor, target: Tensor) -> Overlap:
     """Compare a bool mask (H, W) with a target (H, W)."""
     counts = count(mask, target.to(mask.device) > 0)
     return Overlap(int(counts.intersection), int(counts.union), int(mask.sum()))
-
-
-def _rle(mask: Tensor) -> dict[str, Any]:
-    """COCO's RLE of a bool mask (H, W): `size` [H, W] and `counts` as text."""
-    return {"size": list(mask.shape), "counts": encode_mask(mask.cpu().numpy().astype(np.uint8)).decode("ascii")}

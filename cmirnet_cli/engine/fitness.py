@@ -52,7 +52,7 @@ def _torch() -> ModuleType:
 
 def _processor(threads: int) -> Finding:
     features = processor_features()
-    bf16 = f"bf16 ({', '.join(sorted(features & BF16))})" if features & BF16 else "no bf16 of its own: stay with fp32"
+    bf16 = f"bf16 ({', '.join(sorted(features & BF16))})" if features & BF16 else "no native bf16: use fp32"
     return Finding("ok", "cpu", f"{machine_in_words()}; torch uses {threads} threads" + (f"; {bf16}" if features else ""))
 
 
@@ -83,6 +83,6 @@ def room_findings(folder: Path, needed: float, what: str) -> Iterator[Finding]:
     if not os.access(place, os.W_OK):
         yield Finding("warning", f"disk for {folder}", f"{place} cannot be written", "choose another folder, or change its permissions")
     elif free < needed:
-        yield Finding("warning", f"disk for {folder}", f"{said}; {what} takes {needed:.0f}", "free some space, or use another disk")
+        yield Finding("warning", f"disk for {folder}", f"{said}; {what} takes {needed:.0f} GiB", "free some space, or use another disk")
     else:
         yield Finding("ok", f"disk for {folder}", said)

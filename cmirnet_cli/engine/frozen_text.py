@@ -32,12 +32,12 @@ def features_to_begin_with(
         return None
     if settings.data.flip:
         if all_features(cache.folder):
-            notice("the text features are left aside: data.flip changes sentences, and they are of the sentences as written")
+            notice("text features are not used: data.flip changes sentences, and they are of the sentences as written")
         return None
     reader = TextReader(bundle.model.text, bundle.tokenizer, settings.text.tokens)
     features = matching_features(cache, reader, f"make them with: {_command(settings, cache)}")
     if features is not None:
-        notice(f"in place of the frozen text encoder: {describe_features(features)}")
+        notice(f"using stored text features instead of the text encoder: {describe_features(features)}")
     return features
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -41,7 +41,7 @@ class Axis:
     """
 
     name: str
-    loads: Sequence[Load] = field(repr=False)
+    loads: Sequence[Load]
 
     @property
     def values(self) -> list[int]:
@@ -71,8 +71,7 @@ def burden(backbone: str, load: Load, rounds: int, device: str) -> Burden:
     """Measure a load with random weights, in the forms that `predict` computes in; to be called in a fresh process."""
     place = pick_device(device)
     bundle = Inference().prepare(random_bundle(backbone, load.size, [EXPRESSION]), place)
-    tokens = tokenise(bundle.tokenizer, [EXPRESSION] * load.batch * load.expressions, bundle.config.tokens)
-    asked = Tokens(tokens.ids.to(place), tokens.keep.to(place))
+    asked = tokenise(bundle.tokenizer, [EXPRESSION] * load.batch * load.expressions, bundle.config.tokens).to(place)
     pictures = torch.randint(256, (load.batch, load.size, load.size, 3), dtype=torch.uint8, device=place)
 
     def ask() -> None:
@@ -87,7 +86,7 @@ def burden(backbone: str, load: Load, rounds: int, device: str) -> Burden:
 def _answer(model: ReferringModel, pictures: Tensor, asked: Tokens) -> Tensor:
     """Masks bool (n, S, S) of n expressions about uint8 images (B, S, S, 3): one about each, or all about the only one."""
     words = model.encode(asked.ids, asked.keep)
-    seen = model.network.look(normalise(pictures))
+    seen = model.look(normalise(pictures))
     rows = seen.repeat(len(words)) if len(pictures) == 1 else seen
-    logits = model.network.locate(rows, words, asked.keep, words[:, 0], auxiliary=False).main
+    logits = model.locate(rows, words, asked.keep, auxiliary=False).main
     return logits[:, 1] > logits[:, 0]

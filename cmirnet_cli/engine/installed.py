@@ -30,7 +30,7 @@ def library_findings() -> Iterator[Finding]:
     yield _needed(needed)
     if clashes := _clashes(needed):
         again = "install them again together, in a fresh virtual environment"
-        yield Finding("warning", "libraries of each other", ", ".join(clashes), again)
+        yield Finding("warning", "library versions", ", ".join(clashes), again)
     for extra in metadata(PACKAGE).get_all("Provides-Extra") or []:
         if extra != FOR_DEVELOPERS:
             yield _optional(extra, _requirements(PACKAGE, extra))
@@ -76,7 +76,7 @@ def _optional(extra: str, wanted: list[Requirement]) -> Finding:
     lacking = [reason for one in wanted if (reason := _reason(one))]
     subject, names = f"extra [{extra}]", ", ".join(one.name for one in wanted)
     if lacking:
-        return Finding("note", subject, ", ".join(lacking), f"where you want it: pip install '{PACKAGE}[{extra}]'")
+        return Finding("note", subject, ", ".join(lacking), f"to use it: pip install '{PACKAGE}[{extra}]'")
     return Finding("ok", subject, f"installed: {names}")
 
 

@@ -9,25 +9,17 @@ from torch import Tensor
 from cmirnet_cli.model.features import Logits, Seen
 
 
-class Locating(Protocol):
-    """The steps of `CMIRNet`: what sees no text, and what follows it."""
-
-    def look(self, image: Tensor) -> Seen:
-        """As `CMIRNet.look`."""
-
-    def locate(self, seen: Seen, words: Tensor, keep: Tensor, sentence: Tensor, *, auxiliary: bool) -> Logits:
-        """As `CMIRNet.locate`."""
-
-
 class Judged(Protocol):
     """As much of `ReferringModel` as scoring needs."""
 
-    @property
-    def network(self) -> Locating:
-        """What looks and locates."""
-
     def encode(self, ids: Tensor, keep: Tensor) -> Tensor:
         """As `ReferringModel.encode`."""
+
+    def look(self, image: Tensor) -> Seen:
+        """As `ReferringModel.look`."""
+
+    def locate(self, seen: Seen, words: Tensor, keep: Tensor, *, auxiliary: bool) -> Logits:
+        """As `ReferringModel.locate`."""
 
     def eval(self) -> object:
         """Make it ready to be scored."""

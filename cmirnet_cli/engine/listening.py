@@ -15,8 +15,8 @@ class StepReport:
         step: counted from 1 over the whole run.
         loss: of the whole batch, over all processes.
         lr: of the next step.
-        samples_per_second: of this process.
-        data_wait: share of the time spent waiting for data.
+        samples_per_second: of all processes together.
+        data_wait: share of the step's time that this process waited for data.
         memory_gib: at its peak so far: of the GPU where there is one, else of this process.
     """
 
@@ -31,7 +31,18 @@ class StepReport:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One epoch, counted from 1. The scores (percent, protocol `paper`) are None where the epoch was not validated."""
+    """One epoch.
+
+    Attributes:
+        epoch: counted from 1.
+        step: the last one of the epoch, counted from 1 over the whole run.
+        loss: mean over its steps.
+        lr: of the next step.
+        seconds: that its steps and its validation took, without what was written and shown meanwhile.
+        overall_iou: percent, protocol `paper`; None where the epoch was not validated.
+        mean_iou: as `overall_iou`.
+        best: whether the score by which weights are selected is the highest so far.
+    """
 
     epoch: int
     step: int

@@ -99,8 +99,7 @@ def choose_collate(tokenizer: str | None, cache: Cache, split: str, tokens: int)
     """Collation with a pretrained tokenizer, or with one whose vocabulary is the words of the split. Raises as `load_tokenizer` does."""
     if tokenizer is not None:
         return Collate(load_tokenizer(tokenizer), tokens)
-    rows = cache.referents(split).tolist()
-    return Collate(word_tokenizer(sentence.text for row in rows for sentence in cache.referent(row).sentences), tokens)
+    return Collate(word_tokenizer(cache.split_sentences(split)), tokens)
 
 
 def require_identical(ways: Mapping[str, Way], advance: Callable[[int], object] = lambda batches: None) -> None:

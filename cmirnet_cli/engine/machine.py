@@ -12,14 +12,18 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
 
-LIBRARIES = ("torch", "transformers", "h5py", "numpy", "pillow", "pycocotools")
+import psutil
+
+from cmirnet_cli.engine.environment import library_versions
+
 MIB, GIB = 1 << 20, 1 << 30
 STANDARD_ERROR = 2
 Result = TypeVar("Result")
+
+_CPU = "cpuinfo"
 
 
 def machine() -> dict[str, object]:
@@ -27,10 +31,10 @@ def machine() -> dict[str, object]:
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB, 1),
+        "memory_gib": round(psutil.virtual_memory().total / GIB, 1),
         "system": platform.platform(),
         "python": platform.python_version(),
-        "libraries": {name: version(name) for name in LIBRARIES},
+        "libraries": library_versions(),
     }
 
 
@@ -42,31 +46,21 @@ def machine_in_words() -> str:
 
 def processor_features() -> frozenset[str]:
     """Names of the instructions that the processor has, as Linux spells them; empty where the system does not tell."""
-    return frozenset(_cpuinfo("flags", "").split()) or frozenset(_cpuinfo("Features", "").split())
+    return frozenset((_proc_value(_CPU, "flags") or _proc_value(_CPU, "Features")).split())
 
 
 def memory_gib() -> tuple[float, float]:
     """Memory that this process may use, and what of the machine's is free now, in GiB; a container's limit counts."""
-    page, limit = os.sysconf("SC_PAGE_SIZE") / GIB, Path("/sys/fs/cgroup/memory.max")
-    total = page * os.sysconf("SC_PHYS_PAGES")
+    memory, limit = psutil.virtual_memory(), Path("/sys/fs/cgroup/memory.max")
     text = limit.read_text(encoding="utf-8").strip() if limit.is_file() else "max"
-    usable = min(total, int(text) / GIB) if text.isdigit() else total
-    return usable, min(usable, _available_gib(page))
-
-
-def _available_gib(page: float) -> float:
-    table = Path("/proc/meminfo")
-    lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
-    kibibytes = (int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    return next((value / (1 << 20) for value in kibibytes), page * os.sysconf("SC_PHYS_PAGES"))
+    usable = min(memory.total, int(text)) if text.isdigit() else memory.total
+    return usable / GIB, min(usable, memory.available) / GIB
 
 
 def peak_memory_mib() -> float:
     """The most memory that this process held so far."""
-    status = Path("/proc/self/status")
-    lines = status.read_text(encoding="utf-8").splitlines() if status.is_file() else []
-    kibibytes = (int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))  # getrusage counts what the parent held, too
-    return next((value / 1024 for value in kibibytes), _used_mib(resource.getrusage(resource.RUSAGE_SELF)))
+    peak = _proc_value("self/status", "VmHWM")  # getrusage counts what the parent held, too
+    return int(peak.split()[0]) / 1024 if peak else _used_mib(resource.getrusage(resource.RUSAGE_SELF))
 
 
 def children_memory_mib() -> float:
@@ -113,11 +107,11 @@ def _used_mib(usage: resource.struct_rusage) -> float:
 
 def _processor() -> str:
     """The model's name, where the system tells it."""
-    return _cpuinfo("model name", platform.processor() or platform.machine())
+    return _proc_value(_CPU, "model name") or platform.processor() or platform.machine()
 
 
-def _cpuinfo(wanted: str, otherwise: str) -> str:
-    """What Linux says of the first processor."""
-    table = Path("/proc/cpuinfo")
-    lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else []
-    return next((value.strip() for key, _, value in (line.partition(":") for line in lines) if key.strip() == wanted), otherwise)
+def _proc_value(table: str, key: str) -> str:
+    """The first value of a key in a table that Linux keeps below /proc; empty where there is none."""
+    path = Path("/proc", table)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return next((value.strip() for name, _, value in (line.partition(":") for line in lines) if name.strip() == key), "")

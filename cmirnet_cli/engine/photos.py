@@ -39,7 +39,7 @@ def find_photos(inputs: Sequence[str], *, recursive: bool = False, but: Path | N
         but: a folder that is not searched: the one that results go to, where it lies inside an input.
 
     Raises:
-        DataError: an input names nothing.
+        DataError: an input names nothing, or a folder below it cannot be read.
     """
     return [photo for entry in inputs for photo in _photos_of(entry, recursive, but.resolve() if but else None)]
 
@@ -52,30 +52,39 @@ def listed_photo(path: Path, written: Path) -> Photo:
 def _photos_of(entry: str, recursive: bool, but: Path | None) -> list[Photo]:
     path = Path(entry).expanduser()
     if path.is_dir():
-        photos = [Photo(file, file.relative_to(path)) for file in _images_in(path, recursive, but)]
-    elif path.exists():
-        photos = [Photo(path, Path(path.name))]
-    elif has_magic(entry):
-        photos = list(_matching(path))
-    else:
-        raise DataError(f"{entry} does not exist", hint="give image files, folders or a quoted pattern such as 'photos/*.jpg'")
+        return _in_folder(path, recursive, but)
+    if path.exists():
+        return [Photo(path, Path(path.name))]
+    if has_magic(entry):
+        return _matching(path, but)
+    raise DataError(f"{entry} does not exist", hint="give image files, folders or a quoted pattern such as 'photos/*.jpg'")
+
+
+def _in_folder(folder: Path, recursive: bool, but: Path | None) -> list[Photo]:
+    photos = [Photo(file, file.relative_to(folder)) for file in _images_in(folder, recursive, but)]
     if not photos:
-        raise DataError(f"{entry} holds no images ({', '.join(sorted(SUFFIXES))})", hint="--recursive also looks into folders below")
+        raise DataError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))})", hint="--recursive also looks into folders below")
     return photos
 
 
-def _matching(pattern: Path) -> Iterator[Photo]:
-    parts = takewhile(lambda part: not has_magic(part), pattern.parts)
-    fixed = Path(*parts)
-    for file in map(Path, sorted(glob(str(pattern), recursive=True))):
-        if file.is_file():
-            yield Photo(file, file.relative_to(fixed))
-
-
 def _images_in(folder: Path, recursive: bool, but: Path | None) -> Iterator[Path]:
-    for directory, folders, files in os.walk(folder):
+    for directory, folders, files in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(name for name in folders if Path(directory, name).resolve() != but) if recursive else []
         yield from (Path(directory, name) for name in sorted(files) if Path(name).suffix.lower() in SUFFIXES)
+
+
+def _refuse(problem: OSError) -> None:
+    raise DataError(f"{problem.filename} cannot be read: {problem.strerror}", hint="change its permissions, or move it away") from problem
+
+
+def _matching(pattern: Path, but: Path | None) -> list[Photo]:
+    fixed = Path(*takewhile(lambda part: not has_magic(part), pattern.parts))
+    files = [file for file in map(Path, sorted(glob(str(pattern), recursive=True))) if file.is_file()]
+    if but and fixed.resolve() in but.parents:
+        files = [file for file in files if not file.parent.resolve().is_relative_to(but)]
+    if not files:
+        raise DataError(f"no file matches {pattern}", hint="** stands for any folders below, * for anything in a name")
+    return [Photo(file, file.relative_to(fixed)) for file in files]
 
 
 def read_photo(path: Path) -> Pixels:
@@ -85,7 +94,7 @@ def read_photo(path: Path) -> Pixels:
         ImageError: the file is missing, broken, or enormous once unpacked.
     """
     if _is_no_file(path):
-        raise ImageError(f"{path} is no file", hint="give an image file")
+        raise ImageError(f"{path} is not a regular file", hint="give an image file")
     return decoded(source_bytes(path), str(path))
 
 

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco
 
+from cmirnet_cli.cache.pixels import coco_rle
 from cmirnet_cli.engine.components import largest_component
 from cmirnet_cli.errors import UsageError
 
@@ -55,8 +55,7 @@ class Prediction:
 
     def rle(self) -> dict[str, Any]:
         """The mask as COCO run-length encoding: `size` [H, W] and `counts` as text."""
-        encoded = coco.encode(np.asfortranarray(self.mask.astype(np.uint8)))
-        return {"size": list(encoded["size"]), "counts": encoded["counts"].decode("ascii")}
+        return coco_rle(self.mask)
 
 
 def decide(expression: str, probability: Probabilities, rule: MaskRule) -> Prediction:

@@ -68,9 +68,9 @@ def require_same_settings(begun: Settings, now: Settings) -> None:
     before, after = _flat(begun), _flat(now)
     changed = [name for name in before if before[name] != after[name] and name not in FREE_TO_CHANGE and not _grew(name, before, after)]
     if changed:
-        listed = ", ".join(f"{name} was {before[name]} and is now {after[name]}" for name in changed)
+        listed = ", ".join(f"{name} was {before[name]}, now {after[name]}" for name in changed)
         raise ConfigError(
-            f"a run goes on with the settings it was begun with: {listed}",
+            f"cannot resume with changed settings: {listed}",
             hint="leave them as they were (--epochs may grow), or start a new run with --init-from",
         )
 
@@ -85,7 +85,7 @@ def require_same_data(begun: str, cache: Cache) -> None:
     if begun != now:
         raise DataError(
             f"the run was begun with data of fingerprint {begun[:12]}, {cache.folder} has {now[:12]}",
-            hint="prepare the data as they were, or start a new run with --init-from",
+            hint="prepare the same data again, or start a new run with --init-from",
         )
 
 
@@ -96,7 +96,7 @@ def require_same_processes(begun: int, now: int) -> None:
         ConfigError: the numbers differ.
     """
     if begun != now:
-        hint = f"torchrun --nproc-per-node {begun} (on each of the machines) starts as many, or start a new run with --init-from"
+        hint = f"start {begun} processes in all, e.g. torchrun --nproc-per-node {begun} on one machine; or a new run with --init-from"
         raise ConfigError(f"the run was begun with {begun} processes and cannot go on with {now}", hint=hint)
 
 
@@ -121,7 +121,7 @@ def require_same_features(begun: str, now: str | None, cache: Cache) -> None:
         there = "has none of its text encoder" if now is None else f"has {now[:12]}"
         raise DataError(
             f"the run was begun with text features of sha256 {begun[:12]}, {cache.folder} {there}",
-            hint="put those back that it was begun with, or start a new run with --init-from",
+            hint="restore the text features the run started with, or start a new run with --init-from",
         )
 
 

@@ -41,7 +41,7 @@ def resumed_trainer(
     if device.type == "cpu" and directory.threads != torch.get_num_threads():
         now = torch.get_num_threads()
         notice(f"the run was begun with {directory.threads} threads on the CPU and goes on with {now}: numbers agree up to rounding")
-    notice(f"going on after step {trainer.stepper.taken} of {settings.schedule.epochs * trainer.steps_per_epoch}")
+    notice(f"going on after step {trainer.steps_taken} of {trainer.steps_total}")
     return trainer
 
 

@@ -26,6 +26,7 @@ BAD_BATCH = "bad-batch.json"
 Entry = TypeVar("Entry")
 
 _EPOCH = TypeAdapter(EpochReport)
+_DIGEST: TypeAdapter[str | None] = TypeAdapter(str | None)
 
 
 class RunDirectory:
@@ -85,8 +86,7 @@ class RunDirectory:
     @property
     def text_features(self) -> str | None:
         """The sha256 of the text features that the run was begun with, if it was."""
-        features: str | None = self._environment().get("text_features")
-        return features
+        return self._recorded("text_features", _DIGEST.validate_python)
 
     @property
     def threads(self) -> int:
@@ -120,23 +120,22 @@ class RunDirectory:
         """Append a line to train.log, with the time."""
         self._append("train.log", f"{datetime.now(timezone.utc).isoformat(timespec='seconds')} {line}")
 
-    def keep_bad_batch(self, step: int, problem: DivergedError) -> Path:
-        """Write down which batch the run ended on; returns the file."""
-        path = self.folder / BAD_BATCH
-        write_text(path, _json({"step": step, "problem": problem.message, "sent_ids": problem.sent_ids}))
-        return path
+    def keep_bad_batch(self, step: int, problem: DivergedError) -> None:
+        """Write down which batch the run ended on."""
+        write_text(self.folder / BAD_BATCH, _json({"step": step, "problem": problem.message, "sent_ids": problem.sent_ids}))
 
     def rewind(self, step: int, epochs: int, settings: Settings) -> None:
         """Forget what was reported after `step` and after so many epochs, so that it can happen again; record the resumption."""
         for folder in (self.folder, self.weights, *self.weights.glob("*")):
             sweep(folder)
-        last = {"step": step, "epoch": epochs}
-        kept = [(kind, line) for kind, line in self._lines() if line[kind] <= last[kind]]
+        resumed, last = self._recorded("resumed", list), {"step": step, "epoch": epochs}
+        with self._damage_named(METRICS):
+            kept = [(kind, line) for kind, line in self._lines() if line[kind] <= last[kind]]
+        (self.folder / BAD_BATCH).unlink(missing_ok=True)
         write_text(self.folder / METRICS, "".join(json.dumps({"kind": kind} | line) + "\n" for kind, line in kept))
         write_text(self.folder / TABLE, _table(self.epochs(), header=True) + "\n")
         write_text(self.folder / CONFIG, to_yaml(settings))
-        known = self._environment()
-        write_text(self.folder / ENVIRONMENT, _json(known | {"resumed": [*known["resumed"], environment() | {"step": step}]}))
+        write_text(self.folder / ENVIRONMENT, _json(self._environment() | {"resumed": [*resumed, environment() | {"step": step}]}))
         self.log(f"resumed after step {step}")
 
     def _recorded(self, name: str, kind: Callable[[Any], Entry]) -> Entry:
@@ -170,6 +169,13 @@ class RunDirectory:
     def _append(self, name: str, text: str) -> None:
         with (self.folder / name).open("a", encoding="utf-8", newline="") as handle:
             handle.write(text + "\n")
+
+
+def after_divergence(settings: Settings, run: Path | str = "RUN") -> str:
+    """What helps once the loss of a run is no number: going on with it would end on the same batch again."""
+    wider = "" if settings.loop.precision == "fp32" else " or --precision fp32"
+    command = f"cmirnet train --init-from {run}/weights/last --lr {settings.optimizer.lr / 10:g}"
+    return f"start a new run from the last good weights with a lower learning rate{wider}: {command}"
 
 
 def new_run_folder(root: Path, name: str) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cmirnet_cli.engine.checkpoint_folders import STATE_FILE, newest_checkpoint
 from cmirnet_cli.engine.listening import EpochReport
-from cmirnet_cli.engine.run_directory import BAD_BATCH, CONFIG, METRICS, RunDirectory
+from cmirnet_cli.engine.run_directory import BAD_BATCH, CONFIG, METRICS, RunDirectory, after_divergence
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.findings import Finding, examined
 from cmirnet_cli.weights.folder import require_plausible
@@ -34,14 +34,15 @@ def _how_far(folder: Path) -> Iterator[Finding]:
         CmirnetError: a file that a resumption needs is missing or damaged.
     """
     run = RunDirectory.open(folder)
-    wanted, epochs = run.settings().schedule.epochs, run.epochs()
+    settings, epochs = run.settings(), run.epochs()
+    wanted = settings.schedule.epochs
     begun = f"begun with data of fingerprint {run.data[:12]} and {run.threads} threads"
     done = f"{len(epochs)} of {wanted} epochs done{_best(epochs)}"
     if len(epochs) >= wanted:
         yield Finding("ok", str(folder), done)
     elif (folder / BAD_BATCH).is_file():
-        advice = f"see {folder / BAD_BATCH}; lower the learning rate in a new run, or go on with: cmirnet train --resume {folder}"
-        yield Finding("warning", str(folder), f"{done}; its loss stopped being a number", advice)
+        advice = f"see {folder / BAD_BATCH}; {after_divergence(settings, folder)}"
+        yield Finding("warning", str(folder), f"{done}; training diverged: the loss is NaN or infinite", advice)
     else:
         advice = f"unless it is still running, go on with: cmirnet train --resume {folder}"
         yield Finding("note", str(folder), f"{done}; {begun}; {_last_sign(folder)}", advice)

@@ -205,16 +205,15 @@ class Segmenter:
 
     def _tokens(self, expressions: Sequence[str]) -> Tokens:
         with self._tokenising:
-            return tokenise(self.tokenizer, expressions, self.tokens)
+            return tokenise(self.tokenizer, expressions, self.tokens).to(self._device)
 
     @torch.inference_mode()
     def _look(self, pixels: Pixels) -> Seen:
         image = torch.from_numpy(resized(pixels, self._config.image_size)).unsqueeze(0).to(self._device)
-        return self.network.look(normalise(image))
+        return self._model.look(normalise(image))
 
     @torch.inference_mode()
     def _locate(self, seen: Seen, tokens: Tokens) -> Tensor:
         """Logits (n, 2, S, S) of n expressions about one image."""
-        keep = tokens.keep.to(self._device)
-        words = self._model.encode(tokens.ids.to(self._device), keep)
-        return self.network.locate(seen.repeat(len(keep)), words, keep, words[:, 0], auxiliary=False).main
+        words = self._model.encode(tokens.ids, tokens.keep)
+        return self._model.locate(seen.repeat(len(words)), words, tokens.keep, auxiliary=False).main

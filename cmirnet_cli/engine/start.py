@@ -152,9 +152,7 @@ def _in_words(report: TrunkReport) -> str:
 
 def _text_encoder(settings: Settings, cache: Cache) -> tuple[TextEncoder, PreTrainedTokenizerBase]:
     if settings.text.source == SCRATCH:
-        tokenizer: PreTrainedTokenizerBase = word_tokenizer(
-            sentence.text for row in cache.referents(TRAIN_SPLIT).tolist() for sentence in cache.referent(row).sentences
-        )
+        tokenizer: PreTrainedTokenizerBase = word_tokenizer(cache.split_sentences(TRAIN_SPLIT))
         encoder = scratch_encoder(settings.text, settings.model.text_width, tokenizer)
     else:
         encoder, tokenizer = load_encoder(settings.text.source), load_tokenizer(settings.text.source)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, cast
 
@@ -35,8 +35,8 @@ class Stepper:
 
     def __init__(self, model: ReferringModel, settings: Settings, steps_per_epoch: int, accelerator: Accelerator) -> None:
         self.taken = 0
-        self.module = model
-        self.averaged: AveragedModel | None = None
+        self._module = model
+        self._averaged: AveragedModel | None = None
         self._settings, self._steps_per_epoch, self._accelerator = settings, steps_per_epoch, accelerator
         self._loss = SegmentationLoss(settings.loss.class_weights).to(accelerator.device)
         self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -44,7 +44,7 @@ class Stepper:
         self._model, self._optimizer = accelerator.prepare(model, optimizer)
         self._schedule = make_schedule(optimizer, settings.schedule, steps_per_epoch)
         if settings.loop.ema_decay is not None:
-            self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.loop.ema_decay))  # type: ignore[no-untyped-call]
+            self._averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.loop.ema_decay))  # type: ignore[no-untyped-call]
 
     @property
     def lr(self) -> float:
@@ -54,7 +54,7 @@ class Stepper:
     @property
     def result(self) -> ReferringModel:
         """The model that is validated and kept: the average where there is one, else the trained one."""
-        return self.module if self.averaged is None else cast(ReferringModel, self.averaged.module)
+        return self._module if self._averaged is None else cast(ReferringModel, self._averaged.module)
 
     def train(self) -> None:
         """Switch to training."""
@@ -80,8 +80,8 @@ class Stepper:
         self._optimizer.zero_grad()
         self._schedule.step()
         self.taken += 1
-        if self.averaged is not None:
-            self.averaged.update_parameters(self.module)
+        if self._averaged is not None:
+            self._averaged.update_parameters(self._module)
 
     def share_statistics(self) -> None:
         """Give every process the batch norms' running statistics of the first, whose weights are the ones that are kept."""
@@ -96,7 +96,7 @@ class Stepper:
             "step": self.taken,
             "optimizer": self._optimizer.state_dict(),
             "scaler": None if scaler is None else scaler.state_dict(),
-            "averaged": None if self.averaged is None else self.averaged.state_dict(),
+            "averaged": None if self._averaged is None else self._averaged.state_dict(),
         }
 
     def restore(self, state: TrainingState) -> None:
@@ -104,13 +104,13 @@ class Stepper:
         self.taken = state.step
         self._optimizer.load_state_dict(state.optimizer)
         self._schedule = make_schedule(self._optimizer.optimizer, self._settings.schedule, self._steps_per_epoch, taken=state.step)
-        if self._accelerator.scaler is not None and state.scaler is not None:
+        if self._accelerator.scaler is not None:
             self._accelerator.scaler.load_state_dict(state.scaler)
-        if self.averaged is not None and state.averaged is not None:
-            self.averaged.load_state_dict(state.averaged)
+        if self._averaged is not None:
+            self._averaged.load_state_dict(cast(Mapping[str, Any], state.averaged))
 
     def _logits(self, piece: Batch) -> Any:
         device = self._accelerator.device
         image = normalise(piece.image.to(device, non_blocking=True))
-        words = None if piece.words is None else piece.words.to(device)
-        return self._model(image, piece.tokens.ids.to(device), piece.tokens.keep.to(device), words)
+        tokens, words = piece.tokens.to(device), None if piece.words is None else piece.words.to(device)
+        return self._model(image, tokens.ids, tokens.keep, words)

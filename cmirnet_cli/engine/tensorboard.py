@@ -32,16 +32,22 @@ class EventLog:
                 self._writer.add_scalar(f"val/{name}", score, report.step)
 
 
-@contextmanager
-def event_log(folder: Path, taken: int) -> Iterator[EventLog]:
-    """Events in `folder`; those after `taken` steps, which a resumed run takes again, are hidden.
+def require_tensorboard() -> None:
+    """Refuse a run that could not write its events.
 
     Raises:
         UsageError: TensorBoard is not installed.
     """
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        from torch.utils.tensorboard import SummaryWriter  # noqa: F401
     except ImportError as error:
         raise UsageError("loop.tensorboard needs the package tensorboard", hint="pip install 'cmirnet[logging]'") from error
+
+
+@contextmanager
+def event_log(folder: Path, taken: int) -> Iterator[EventLog]:
+    """Events in `folder`; those after `taken` steps, which a resumed run takes again, are hidden."""
+    from torch.utils.tensorboard import SummaryWriter
+
     with SummaryWriter(str(folder), purge_step=taken + 1) as writer:
         yield EventLog(writer)

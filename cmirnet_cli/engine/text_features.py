@@ -45,8 +45,8 @@ class TextReader:
         """The last hidden states float32 (b, T, D) of sentences, in their order, at most `batch_size` at a time."""
         text = self.text.to(device).eval()
         for start in range(0, len(texts), batch_size):
-            tokens = tokenise(self.tokenizer, texts[start : start + batch_size], self.tokens)
-            yield text(tokens.ids.to(device), tokens.keep.to(device)).cpu().numpy()
+            tokens = tokenise(self.tokenizer, texts[start : start + batch_size], self.tokens).to(device)
+            yield text(tokens.ids, tokens.keep).cpu().numpy()
 
 
 def matching_features(cache: Cache, reader: TextReader, remedy: str) -> TextFeatures | None:

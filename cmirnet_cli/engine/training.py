@@ -35,11 +35,11 @@ from cmirnet_cli.engine.requirements import (
     require_sizes,
     require_splits,
 )
-from cmirnet_cli.engine.run_directory import RunDirectory
+from cmirnet_cli.engine.run_directory import RunDirectory, after_divergence
 from cmirnet_cli.engine.steps import Stepper
 from cmirnet_cli.engine.stopping import StopRequest, stop_requests
-from cmirnet_cli.engine.tensorboard import event_log
-from cmirnet_cli.engine.watch import Stopwatch, most_held_mib
+from cmirnet_cli.engine.tensorboard import event_log, require_tensorboard
+from cmirnet_cli.engine.watch import most_held_mib
 from cmirnet_cli.errors import ConfigError, DivergedError
 from cmirnet_cli.metrics.scored import SentenceScore, summarise
 from cmirnet_cli.metrics.scores import Scores
@@ -61,7 +61,7 @@ class Trainer:
     Raises:
         DataError: a split is missing, holds less than one batch, or was not prepared at the sizes the recipe needs.
         ConfigError: a batch cannot be shared by the processes, or batch norm cannot be synchronised here.
-        UsageError: the precision is not to be had on the device.
+        UsageError: the precision is not to be had on the device, or TensorBoard is asked for and missing.
     """
 
     def __init__(
@@ -69,6 +69,8 @@ class Trainer:
     ) -> None:
         require_splits(cache)
         require_sizes(cache, settings)
+        if settings.loop.tensorboard:
+            require_tensorboard()
         self.bundle, self.settings, self.cache, self.features = bundle, settings, cache, features
         self.accelerator = make_accelerator(device, settings.loop.precision)
         self.share = Share(self.accelerator.process_index, self.accelerator.num_processes, settings.loop.accumulate)
@@ -86,6 +88,16 @@ class Trainer:
     def is_main(self) -> bool:
         """Whether this process is the one that reports and writes."""
         return self.share.process == 0
+
+    @property
+    def steps_taken(self) -> int:
+        """Optimiser steps of the whole run that are done."""
+        return self.stepper.taken
+
+    @property
+    def steps_total(self) -> int:
+        """Optimiser steps of the whole run."""
+        return self.settings.schedule.epochs * self.steps_per_epoch
 
     def resume(self, state: TrainingState) -> None:
         """Go on from a checkpoint, whose weights `bundle` already has.
@@ -105,7 +117,8 @@ class Trainer:
         """Train all epochs that are left.
 
         Writes a checkpoint every so many steps and after every epoch, `weights/last` after every epoch, and `weights/best`
-        whenever validation improves. The listeners of the main process hear of a step or epoch before it is saved.
+        whenever validation improves. The listeners of the main process hear of a step before its checkpoint is written, and of an
+        epoch after its weights are.
 
         Raises:
             DivergedError: the loss is no longer a number; the batch is named in bad-batch.json, the last checkpoint stays.
@@ -116,7 +129,7 @@ class Trainer:
                 self._run_epoch(directory, everybody)
         if self._stopping:
             hint = f"go on with: cmirnet train --resume {directory.folder}"
-            raise self._stop.answer(f"stopped after step {self.stepper.taken}; the state is saved", hint)
+            raise self._stop.answer(f"stopped after step {self.steps_taken}; the state is saved", hint)
 
     def steps(self) -> Iterator[StepReport]:
         """Take the steps that are left of the epoch under way; ends early where a stop was asked for.
@@ -125,23 +138,24 @@ class Trainer:
             DivergedError: the loss is no longer a number.
         """
         self.stepper.train()
-        watch = Stopwatch()
+        asked = time.perf_counter()
         batches = iter(self._batches())
         while pieces := list(islice(batches, self.share.pieces)):
-            watch.data_arrived()
+            arrived = time.perf_counter()
             loss = self._step(pieces)
-            seconds, waited = watch.lap()
+            seconds = time.perf_counter() - asked
             self.progress.losses.append(loss)
             self.progress.seconds += seconds
-            yield self._step_report(loss, seconds, waited)
+            yield self._step_report(loss, seconds, (arrived - asked) / seconds)
             if self._anybody_stops():
                 return
+            asked = time.perf_counter()
 
     @contextmanager
     def _heard_by(self, directory: RunDirectory, listeners: Sequence[Listener]) -> Iterator[list[Listener]]:
         """Who hears of this process's steps and epochs: everybody of the main one's, nobody of the others'."""
         if self.is_main and self.settings.loop.tensorboard:
-            with event_log(directory.folder / "tensorboard", self.stepper.taken) as events:
+            with event_log(directory.folder / "tensorboard", self.steps_taken) as events:
                 yield [directory, *listeners, events]
         else:
             yield [directory, *listeners] if self.is_main else []
@@ -164,7 +178,7 @@ class Trainer:
                     self._save_checkpoint(directory)
         except DivergedError as problem:
             if self.is_main:
-                directory.keep_bad_batch(self.stepper.taken + 1, problem)
+                directory.keep_bad_batch(self.steps_taken + 1, problem)
             raise
 
     def _step(self, pieces: Sequence[Batch]) -> float:
@@ -184,7 +198,7 @@ class Trainer:
     def _diverged(self, loss: float, pieces: Sequence[Batch]) -> DivergedError:
         sent_ids = tuple(gather_object([sent_id for piece in pieces for sent_id in piece.sent_ids]))
         message = f"the loss is {loss} on the batch with the sentences {', '.join(map(str, sent_ids))}"
-        return DivergedError(message, "lower --lr, or use a wider precision (fp32, bf16)", sent_ids)
+        return DivergedError(message, after_divergence(self.settings), sent_ids)
 
     def _validates(self) -> bool:
         epoch = self.progress.epoch + 1
@@ -194,7 +208,8 @@ class Trainer:
         """The scores of val, each process judging its part of the images; None where a stop was asked for."""
         self.stepper.share_statistics()
         tokens, device = self.settings.text.tokens, self.accelerator.device
-        judge = Judge(self.stepper.result, self.bundle.tokenizer, tokens, device, features=self.features)
+        workers = self.settings.data.workers
+        judge = Judge(self.stepper.result, self.bundle.tokenizer, tokens, device, workers=workers, features=self.features)
         samples = EvaluationSet(self.cache, VALIDATION_SPLIT, self.settings.data.image_size)
         mine = Subset(samples, range(self.share.process, len(samples), self.share.processes))
         found: list[SentenceScore] = []
@@ -219,13 +234,13 @@ class Trainer:
     def _step_report(self, loss: float, seconds: float, waited: float) -> StepReport:
         rate = self.settings.loop.batch_size / seconds
         memory = most_held_mib(self.accelerator.device) / 1024
-        return StepReport(self.progress.epoch + 1, self.stepper.taken, loss, self.stepper.lr, rate, waited, memory)
+        return StepReport(self.progress.epoch + 1, self.steps_taken, loss, self.stepper.lr, rate, waited, memory)
 
     def _epoch_report(self, scores: Scores | None, validated: float) -> EpochReport:
         selected = self._selected(scores)
         return EpochReport(
             epoch=self.progress.epoch + 1,
-            step=self.stepper.taken,
+            step=self.steps_taken,
             loss=math.fsum(self.progress.losses) / len(self.progress.losses),
             lr=self.stepper.lr,
             seconds=self.progress.seconds + validated,

@@ -19,11 +19,6 @@ class ExportedReferring:
     def __init__(self, exported: ExportedModel) -> None:
         self._exported = exported
 
-    @property
-    def network(self) -> ExportedReferring:
-        """What looks and locates."""
-        return self
-
     def eval(self) -> ExportedReferring:
         """It is never anything else."""
         return self
@@ -37,8 +32,8 @@ class ExportedReferring:
         """Image float (B, 3, H, W), normalised."""
         return Seen((image,), (image.shape[2], image.shape[3]))
 
-    def locate(self, seen: Seen, words: Tensor, keep: Tensor, sentence: Tensor, *, auxiliary: bool) -> Logits:
-        """What `look` and `encode` gave to logits (B, 2, H, W); a graph has no auxiliary heads, and takes the sentence from its words."""
+    def locate(self, seen: Seen, words: Tensor, keep: Tensor, *, auxiliary: bool) -> Logits:
+        """What `look` and `encode` gave to logits (B, 2, H, W); a graph has no auxiliary heads."""
         (image,) = seen.maps
         read = words if self._exported.spec.split else words.squeeze(-1)
         logits = self._exported.locate(image.numpy(force=True), read.numpy(force=True), keep.long().numpy(force=True))

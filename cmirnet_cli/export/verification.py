@@ -84,7 +84,7 @@ def reference_logits(reference: Bundle, images: Pixels, sentences: Sequence[str]
     image = normalise(torch.from_numpy(images))
     tokens = tokenise(reference.tokenizer, sentences, reference.config.tokens)
     words = model.encode(tokens.ids, tokens.keep)
-    logits = model.network(image, words, tokens.keep, words[:, 0], auxiliary=False).main
+    logits = model.locate(model.look(image), words, tokens.keep, auxiliary=False).main
     return image.numpy(), Sentences(tokens.ids.numpy(), tokens.keep.long().numpy()), logits.numpy()
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cmirnet_cli.model.cmirnet import CMIRNet
-from cmirnet_cli.model.features import Logits
+from cmirnet_cli.model.features import Logits, Seen
 from cmirnet_cli.model.text import TextEncoder
 
 
@@ -24,11 +24,18 @@ class ReferringModel(nn.Module):
         `words` (B, T, D) is what `encode` gives, where somebody has it already.
         """
         words = self.encode(ids, keep) if words is None else words
-        logits: Logits = self.network(image, words, keep, words[:, 0])
-        return logits
+        return self.locate(self.look(image), words, keep, auxiliary=True)
 
     def encode(self, ids: Tensor, keep: Tensor) -> Tensor:
-        """The words of each expression in full precision: (B, T, D); the sentence is the first of them."""
+        """The words of each expression in full precision: (B, T, D)."""
         with torch.autocast(ids.device.type, enabled=False):
             words: Tensor = self.text(ids, keep)
         return words
+
+    def look(self, image: Tensor) -> Seen:
+        """As `CMIRNet.look`."""
+        return self.network.look(image)
+
+    def locate(self, seen: Seen, words: Tensor, keep: Tensor, *, auxiliary: bool) -> Logits:
+        """As `CMIRNet.locate`, for the words (B, T, D) that `encode` gave; the sentence is the first of them."""
+        return self.network.locate(seen, words, keep, words[:, 0], auxiliary=auxiliary)

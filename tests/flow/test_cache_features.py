@@ -56,7 +56,7 @@ def test_scores_and_masks_are_the_same_with_and_without_features(cmirnet, cache:
     made = cmirnet("cache-features", cache, "--weights", weights, "--device", "cpu", "--json").data
     done = cmirnet(*asked, tmp_path / "with")
     assert done.data["settings"]["text_features"] == "fp32"
-    assert f"in place of the text encoder: {made['features']} (fp32, made with {weights})" in done.err
+    assert f"using stored text features instead of the text encoder: {made['features']} (fp32, made with {weights})" in done.err
     assert scored(tmp_path / "with") == scored(tmp_path / "without")
 
 
@@ -66,7 +66,7 @@ def test_frozen_run_has_the_same_losses_with_and_without_features(cmirnet, cache
     made = cmirnet("cache-features", cache, *RECIPE, "--device", "cpu", "--json").data
     done = cmirnet(*words, tmp_path / "with")
     assert done.code == 0
-    assert f"in place of the frozen text encoder: {made['features']} (fp32, made with scratch)" in done.err
+    assert f"using stored text features instead of the text encoder: {made['features']} (fp32, made with scratch)" in done.err
     assert steps(tmp_path / "with") == steps(tmp_path / "without")
     assert [json.loads((tmp_path / name / "env.json").read_text())["text_features"] is None for name in ("with", "without")] == [
         False,
@@ -87,7 +87,7 @@ def test_two_processes_read_the_features_that_one_reads(cmirnet, cache: Path, tm
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run([*launcher, *words, str(tmp_path / "two")], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stderr.count("in place of the frozen text encoder") == 1
+    assert done.stderr.count("using stored text features instead of the text encoder") == 1
     assert steps(tmp_path / "two") == pytest.approx(steps(tmp_path / "one"), rel=1e-5)
 
 

@@ -98,6 +98,30 @@ def test_only_the_first_process_speaks_and_writes(two: tuple[Path, subprocess.Co
     assert len(losses(folder)) == len({line["step"] for line in lines(folder) if line["kind"] == "step"})
 
 
+def test_all_processes_go_by_the_folder_that_the_main_one_chose(tmp_path: Path):
+    (tmp_path / "script.py").write_text(CHOOSING)
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "script.py"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run(launcher, env=environment, cwd=tmp_path, check=True)
+    assert [(tmp_path / rank).read_text() for rank in "01"] == ["runs/name", "runs/name"]
+
+
+CHOOSING = """
+import os
+from pathlib import Path
+
+import torch
+
+from cmirnet_cli.engine.devices import make_accelerator, said_by_main
+from cmirnet_cli.engine.run_directory import new_run_folder
+
+accelerator, rank = make_accelerator(torch.device("cpu")), os.environ["RANK"]
+if rank == "1":
+    Path("runs/name").mkdir(parents=True)  # it comes late
+Path(rank).write_text(str(said_by_main(new_run_folder(Path("runs"), "name") if rank == "1" else Path("runs/name"))))
+"""
+
+
 def test_batch_that_two_processes_cannot_share_is_refused(cache: Path, tmp_path: Path):
     done = torchrun(words(cache, tmp_path / "run", "--set", "loop.batch_size=3"))
     assert done.returncode != 0

@@ -79,8 +79,8 @@ def test_epochs_may_grow_from_the_command_line(finished: Path):
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--lr", "0.5"], "optimizer.lr was 0.001 and is now 0.5"),
-        (["--set", "model.fusion_width=64"], "model.fusion_width was 32 and is now 64"),
+        (["--lr", "0.5"], "optimizer.lr was 0.001, now 0.5"),
+        (["--set", "model.fusion_width=64"], "model.fusion_width was 32, now 64"),
         (["--preset", "demo"], "--preset cannot be given with --resume"),
         (["--run-dir", "elsewhere"], "--run-dir cannot be given with --resume"),
     ],
@@ -96,6 +96,8 @@ def test_what_a_resumed_run_cannot_have_ends_with_2_and_is_named(
 def test_resuming_what_is_no_run_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert run(["train", "--resume", str(tmp_path)]) == 2
     assert "config.yaml" in capsys.readouterr().err
+    assert run(["train", "--resume", str(tmp_path / "nosuch")]) == 2
+    assert "nosuch is no run directory" in capsys.readouterr().err
 
 
 def test_dry_run_of_a_resumption_changes_nothing(finished: Path):

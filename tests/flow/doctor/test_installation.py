@@ -128,7 +128,7 @@ def test_libraries_that_are_missing_or_too_old_are_an_error_with_the_command_tha
 
 
 def test_libraries_that_do_not_fit_together_are_a_warning_that_names_both(odd_libraries):
-    found = odd_libraries[1]["libraries of each other"]
+    found = odd_libraries[1]["library versions"]
     assert found["severity"] == "warning"
     assert found["message"].startswith("torchvision 0.99 asks for numpy==1.0: numpy is ")
     assert "nowhere" not in found["message"]

@@ -155,7 +155,10 @@ def test_a_run_whose_loss_was_no_number_is_a_warning(home, findings):
     (home.run / "bad-batch.json").write_text("{}")
     code, (found,) = findings(home, "runs/first")
     assert (code, found["severity"]) == (0, "warning")
+    assert found["message"].endswith("training diverged: the loss is NaN or infinite")
     assert "bad-batch.json" in found["advice"]
+    assert f"cmirnet train --init-from {home.run}/weights/last --lr " in found["advice"]
+    assert "--resume" not in found["advice"]
 
 
 @pytest.mark.parametrize("part", ["weights/best", "weights/last", "checkpoints"])

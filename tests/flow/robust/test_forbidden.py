@@ -33,6 +33,7 @@ def imported(call: Call, own_data: Callable[[int], Path]) -> None:
     assert call("prepare-data", lines, "--out", lines.parent, "--size", 16).code == 0
     assert call("cache", "show", lines.parent, "--split", "train", "--out", lines.parent / "page.html").code == 0
     assert call("cache", "verify", lines.parent).code == 0
+    assert call("predict", "nowhere", lines.parent / "cache", "-e", "it").code == 3
 
 
 @pytest.fixture
@@ -65,6 +66,11 @@ def test_a_photograph_in_a_folder_that_may_not_be_entered_is_named_and_can_be_le
     refused = prepare(start, home, lines)
     assert (refused.code, "secret/two.png: " in refused.err) == (3, True), refused.err
     assert prepare(start, home, lines, "--skip-bad").code == 0
+
+
+def test_a_folder_below_that_may_not_be_entered_is_named_and_not_left_out(start: Start, home: Path):
+    refused = start("predict", "nowhere", home, "-e", "it", "--recursive", before=become_nobody).ended()
+    assert (refused.code, "secret cannot be read: Permission denied" in refused.err) == (3, True), refused.err
 
 
 def test_refers_photographs_are_looked_for_beyond_a_folder_that_may_not_be_entered(start: Start, home: Path):

@@ -20,8 +20,7 @@ def judge(small_cache: Cache) -> Judge:
     """A model of random weights on the CPU, made to listen to every word and to find both classes in noise."""
     torch.manual_seed(0)
     config = ModelConfig(backbone="resnet-nano", fusion_width=128, text_width=24)
-    rows = small_cache.referents("val").tolist()
-    tokenizer = word_tokenizer(sentence.text for row in rows for sentence in small_cache.referent(row).sentences)
+    tokenizer = word_tokenizer(small_cache.split_sentences("val"))
     encoder = scratch_encoder(TextConfig(source="scratch"), config.text_width, tokenizer)
     model = ReferringModel(build_network(config), TextEncoder(encoder))
     _sharpen(model)

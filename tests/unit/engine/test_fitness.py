@@ -22,7 +22,7 @@ def test_a_folder_yet_to_be_made_is_judged_by_the_disk_it_will_lie_on(tmp_path: 
 
 def test_too_little_room_is_a_warning_that_says_how_much_is_needed(tmp_path: Path):
     (found,) = room_findings(tmp_path, 1e6, "everything")
-    assert (found.severity, found.message.partition("; ")[2]) == ("warning", "everything takes 1000000")
+    assert (found.severity, found.message.partition("; ")[2]) == ("warning", "everything takes 1000000 GiB")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -58,7 +58,7 @@ def test_without_rewrites_the_model_stays_the_very_same(bundle: Bundle):
 def test_every_way_answers_every_expression_and_the_exact_one_like_the_plain_one(bundle: Bundle):
     photo = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
     (question,) = asked(bundle, [(photo, SAID)], CPU)
-    ways = [Way("plain"), Way("fp32", Inference()), Way("bf16", Inference("bf16"))]
+    ways = [Way.of("plain", AS_PUBLISHED, every_head=True), Way.of("fp32", Inference()), Way.of("bf16", Inference("bf16"))]
     models = own_copies(bundle, ways, CPU)
     plain, exact, rounded = (answer(way, models[way.name], question) for way in ways)
     assert plain.shape == exact.shape == rounded.shape == (len(SAID), 2, 96, 96)

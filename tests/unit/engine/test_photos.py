@@ -52,12 +52,18 @@ def test_the_folder_of_the_results_is_not_searched(tree: Path):
     save(tree / "predictions" / "masks" / "a.png")
     assert "predictions/masks/a.png" in names(find_photos([str(tree)], recursive=True))
     assert "predictions/masks/a.png" not in names(find_photos([str(tree)], recursive=True, but=tree / "predictions"))
+    assert names(find_photos([f"{tree}/**/*.png"], but=tree / "predictions")) == ["b.png"]
+    assert names(find_photos([f"{tree}/*.png"], but=tree)) == ["b.png"]
+    with pytest.raises(DataError, match="no file matches"):
+        find_photos([f"{tree}/predictions*/**/*.png"], but=tree / "predictions")
 
 
 def test_inputs_that_name_nothing_are_errors(tree: Path):
     with pytest.raises(DataError, match="does not exist"):
         find_photos([str(tree / "missing.jpg")])
     with pytest.raises(DataError, match="holds no images"):
+        find_photos([str(tree.parent)])
+    with pytest.raises(DataError, match=r"no file matches .*\*\.bmp"):
         find_photos([str(tree / "*.bmp")])
 
 

@@ -23,7 +23,7 @@ import torch
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.checkpoint_folders import newest_checkpoint
-from cmirnet_cli.engine.checkpoints import TrainingState, read_state
+from cmirnet_cli.engine.checkpoints import Progress, TrainingState, read_state, save_checkpoint
 from cmirnet_cli.engine.listening import EpochReport, Listener, StepReport
 from cmirnet_cli.engine.resume import resumed_trainer
 from cmirnet_cli.engine.run_directory import RunDirectory
@@ -76,7 +76,7 @@ def begin(folder: Path, cache: Cache, chosen: Settings, *listeners: Listener) ->
 def go_on(folder: Path, cache: Cache, chosen: Settings, *listeners: Listener) -> RunDirectory:
     directory = RunDirectory.open(folder)
     trainer = resumed_trainer(directory, chosen, cache, CPU)
-    directory.rewind(trainer.stepper.taken, trainer.progress.epoch, chosen)
+    directory.rewind(trainer.steps_taken, trainer.progress.epoch, chosen)
     trainer.run(directory, listeners)
     return directory
 
@@ -197,13 +197,13 @@ def test_run_may_grow(small_cache: Cache, tmp_path: Path, undisturbed: Path):
 
 
 def test_run_may_not_shrink(undisturbed: Path, small_cache: Cache):
-    with pytest.raises(ConfigError, match=r"schedule\.epochs was 2 and is now 1"):
+    with pytest.raises(ConfigError, match=r"schedule\.epochs was 2, now 1"):
         resumed_trainer(RunDirectory.open(undisturbed), settings(schedule={"epochs": 1}), small_cache, CPU)
 
 
 def test_changed_settings_are_refused_by_name_with_both_values(undisturbed: Path, small_cache: Cache):
     changed = settings(optimizer={"lr": 2e-3}, data={"flip": True})
-    with pytest.raises(ConfigError, match=r"data\.flip was False and is now True, optimizer\.lr was 0\.001 and is now 0\.002") as caught:
+    with pytest.raises(ConfigError, match=r"data\.flip was False, now True, optimizer\.lr was 0\.001, now 0\.002") as caught:
         resumed_trainer(RunDirectory.open(undisturbed), changed, small_cache, CPU)
     assert "--init-from" in caught.value.hint
 
@@ -211,7 +211,7 @@ def test_changed_settings_are_refused_by_name_with_both_values(undisturbed: Path
 def test_settings_changed_in_the_runs_own_file_are_refused_too(small_cache: Cache, tmp_path: Path):
     run = stopped(tmp_path / "run", small_cache, settings(), 1)
     (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("lr: 0.001", "lr: 0.002"))
-    with pytest.raises(ConfigError, match=r"optimizer\.lr was 0\.001 and is now 0\.002"):
+    with pytest.raises(ConfigError, match=r"optimizer\.lr was 0\.001, now 0\.002"):
         resumed_trainer(RunDirectory.open(run), RunDirectory.open(run).settings(), small_cache, CPU)
 
 
@@ -253,6 +253,15 @@ def test_run_that_finds_no_room_for_a_checkpoint_says_so_and_keeps_the_older_one
     assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["epoch-0000-step-00000001"]
     go_on(tmp_path / "run", small_cache, chosen)
     assert_same_run(tmp_path / "run", undisturbed)
+
+
+def test_a_checkpoint_is_written_without_a_copy_of_its_tensors_in_memory(undisturbed: Path, tmp_path: Path):
+    moment = torch.ones(3, requires_grad=True) * 2  # torch refuses to copy a tensor that was computed with gradients
+    state = TrainingState(1, Progress(losses=[0.5]), {}, "abc", {"state": {0: {"exp_avg": moment}}}, None, None, [])
+    save_checkpoint(tmp_path, load_bundle(undisturbed / "weights" / "last"), state)
+    read = read_state(tmp_path / "epoch-0000-step-00000001")
+    assert torch.equal(read.optimizer["state"][0]["exp_avg"], torch.full((3,), 2.0))
+    assert read.progress == Progress(losses=[0.5])
 
 
 @contextmanager
@@ -357,8 +366,9 @@ def test_two_processes_that_are_stopped_and_resumed_are_two_that_were_left_alone
 
 def test_other_number_of_processes_is_refused(start: Callable[..., list[BaseProcess]], small_cache: Cache, tmp_path: Path):
     ended(start(tmp_path / "run", small_cache, settings(), processes=2, stop_after=1))
-    with pytest.raises(ConfigError, match="begun with 2 processes and cannot go on with 1"):
+    with pytest.raises(ConfigError, match="begun with 2 processes and cannot go on with 1") as caught:
         resumed_trainer(RunDirectory.open(tmp_path / "run"), settings(), small_cache, CPU)
+    assert caught.value.hint.startswith("start 2 processes in all, e.g. torchrun --nproc-per-node 2 on one machine")
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ import torch
 from cmirnet_cli.config import Settings, resolve
 from cmirnet_cli.engine.listening import EpochReport, StepReport
 from cmirnet_cli.engine.run_directory import RunDirectory, new_run_folder
-from cmirnet_cli.errors import UsageError
+from cmirnet_cli.errors import CmirnetError, DivergedError, UsageError
 
 STEP = StepReport(epoch=1, step=3, loss=0.5, lr=1e-4, samples_per_second=12.5, data_wait=0.25, memory_gib=1.5)
 VALIDATED = EpochReport(epoch=1, step=3, loss=0.5, lr=1e-4, seconds=61.4, overall_iou=33.333, mean_iou=30.0, best=True)
@@ -78,6 +78,31 @@ def test_log_has_one_line_an_epoch_in_words(run: RunDirectory):
     first, second = (run.folder / "train.log").read_text().splitlines()
     assert first.endswith("epoch 1: loss 0.5000, lr 1.00e-04, 61 s, overall IoU 33.33, mean IoU 30.00, best so far")
     assert second.endswith("epoch 2: loss 0.2500, lr 5.00e-05, 60 s")
+
+
+def test_a_run_that_goes_on_has_no_bad_batch_any_more(run: RunDirectory):
+    run.keep_bad_batch(3, DivergedError("the loss is nan", "lower it", (7, 8)))
+    run.rewind(0, 0, Settings())
+    assert not (run.folder / "bad-batch.json").exists()
+
+
+@pytest.mark.parametrize(
+    "line", ['{"kind": "step", "epoch": 1}', '{"kind": "step", "step": "two"}', '{"kind": "pause", "step": 1}', '{"step": 1}', "[]"]
+)
+def test_a_line_that_was_changed_is_named_and_nothing_is_forgotten(run: RunDirectory, line: str):
+    (run.folder / "metrics.jsonl").write_text(line + "\n")
+    with pytest.raises(CmirnetError, match=r"metrics\.jsonl is damaged"):
+        run.rewind(0, 0, Settings())
+    assert (run.folder / "metrics.jsonl").read_text() == line + "\n"
+
+
+@pytest.mark.parametrize("entry", ["data", "threads", "text_features", "resumed"])
+def test_an_entry_of_the_environment_that_is_gone_is_named(run: RunDirectory, entry: str):
+    known = json.loads((run.folder / "env.json").read_text())
+    del known[entry]
+    (run.folder / "env.json").write_text(json.dumps(known))
+    with pytest.raises(CmirnetError, match=rf"env\.json is damaged: KeyError: '{entry}'"):
+        run.rewind(0, 0, Settings()) if entry == "resumed" else getattr(run, entry)
 
 
 def test_new_run_takes_the_first_name_that_is_free(tmp_path: Path):

@@ -158,7 +158,9 @@ def test_features_made_from_the_recipe_serve_the_run_and_the_weights_that_come_o
     begun = features_to_begin_with(starting_bundle(chosen, cache), chosen, cache, said.append)
     assert begun is not None
     assert begun.manifest == features.manifest
-    assert said == [f"in place of the frozen text encoder: {cache.folder / features.manifest.name} (fp32, made with the test)"]
+    assert said == [
+        f"using stored text features instead of the text encoder: {cache.folder / features.manifest.name} (fp32, made with the test)"
+    ]
     trained(tmp_path / "run", cache, chosen, begun)
     assert matching_features(cache, reader_of(load_bundle(tmp_path / "run" / "weights" / "best")), "") is not None
 
@@ -225,7 +227,7 @@ def test_flips_leave_features_aside_and_say_so(cache: Cache):
     store(cache, reader_of(starting_bundle(settings(), cache)))
     chosen, said = settings(data={"flip": True}), []
     assert features_to_begin_with(starting_bundle(chosen, cache), chosen, cache, said.append) is None
-    assert said == ["the text features are left aside: data.flip changes sentences, and they are of the sentences as written"]
+    assert said == ["text features are not used: data.flip changes sentences, and they are of the sentences as written"]
 
 
 def test_frozen_encoder_with_dropout_is_refused(cache: Cache):
@@ -245,7 +247,7 @@ def begun(folder: Path, cache: Cache, features: TextFeatures | None) -> RunDirec
 
 def gone_on(directory: RunDirectory, cache: Cache) -> tuple[Notes, Trainer]:
     trainer, notes = resumed_trainer(directory, settings(), cache, CPU), Notes()
-    directory.rewind(trainer.stepper.taken, trainer.progress.epoch, settings())
+    directory.rewind(trainer.steps_taken, trainer.progress.epoch, settings())
     trainer.run(directory, [notes])
     return notes, trainer
 

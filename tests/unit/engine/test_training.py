@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,8 +17,8 @@ from cmirnet_cli.engine.listening import EpochReport, StepReport
 from cmirnet_cli.engine.run_directory import RunDirectory
 from cmirnet_cli.engine.start import starting_bundle
 from cmirnet_cli.engine.training import Trainer
-from cmirnet_cli.engine.trial import try_one_step
-from cmirnet_cli.errors import ConfigError, DataError, DivergedError, UsageError
+from cmirnet_cli.engine.trial import try_steps
+from cmirnet_cli.errors import CmirnetError, ConfigError, DataError, DivergedError, UsageError
 from cmirnet_cli.model.segmenter import ReferringModel
 from cmirnet_cli.weights.bundle import load_bundle
 
@@ -36,6 +38,10 @@ def settings(**changes: dict[str, object]) -> Settings:
 
 def trainer(cache: Cache, chosen: Settings) -> Trainer:
     return Trainer(starting_bundle(chosen, cache), chosen, cache, torch.device("cpu"))
+
+
+def first_step(trainer: Trainer) -> StepReport:
+    return next(trainer.steps())
 
 
 class Notes:
@@ -78,14 +84,14 @@ def test_last_weights_are_the_trained_model(small_cache: Cache, tmp_path: Path):
 
 
 def test_same_seed_trains_the_same_model_and_another_seed_another(small_cache: Cache):
-    losses = [try_one_step(trainer(small_cache, settings(loop={"seed": seed}))).loss for seed in (3, 3, 4)]
+    losses = [first_step(trainer(small_cache, settings(loop={"seed": seed}))).loss for seed in (3, 3, 4)]
     assert losses[0] == losses[1] != losses[2]
 
 
 def test_step_trains_the_whole_network_with_its_batch_norms_and_the_published_part_of_the_text_encoder(small_cache: Cache):
     trained = trainer(small_cache, settings())
     before = weights_of(trained.bundle.model)
-    try_one_step(trained)
+    first_step(trained)
     after = weights_of(trained.bundle.model)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     text = {name for name in changed if name.startswith("text.")}
@@ -103,6 +109,20 @@ def test_loss_that_is_no_number_stops_the_run_and_names_the_sentences(small_cach
     kept = json.loads((directory.folder / "bad-batch.json").read_text())
     assert kept == {"step": 3, "problem": caught.value.message, "sent_ids": list(caught.value.sent_ids)}
     assert [path.name for path in directory.checkpoints.iterdir()] == ["epoch-0000-step-00000002"]
+
+
+@pytest.mark.parametrize(("precision", "wider"), [("fp32", ""), ("bf16", " or --precision fp32")])
+def test_after_a_divergence_a_new_run_is_advised_and_a_precision_only_where_it_is_not_the_widest(
+    small_cache: Cache, precision: str, wider: str
+):
+    broken = trainer(small_cache, settings(loop={"precision": precision}))
+    torch.nn.init.constant_(broken.bundle.model.network.heads[-1].bias, math.nan)
+    with pytest.raises(DivergedError) as caught:
+        first_step(broken)
+    assert caught.value.hint == (
+        f"start a new run from the last good weights with a lower learning rate{wider}: "
+        "cmirnet train --init-from RUN/weights/last --lr 0.0001"
+    )
 
 
 class BreakAfter(Notes):
@@ -134,7 +154,7 @@ def test_batch_computed_in_pieces_has_the_loss_and_the_gradients_of_the_whole(sm
 
 def test_gradients_are_clipped_to_the_norm_that_was_asked_for(small_cache: Cache):
     clipped = trainer(small_cache, settings(loop={"clip_norm": 1e-3}))
-    try_one_step(clipped)
+    first_step(clipped)
     states = clipped.stepper.state()["optimizer"]["state"].values()
     first_moments = torch.cat([state["exp_avg"].flatten() for state in states])
     assert first_moments.norm().item() == pytest.approx((1 - 0.9) * 1e-3, rel=1e-3)
@@ -186,6 +206,61 @@ def test_events_for_tensorboard_hold_every_step_and_epoch(small_cache: Cache, tm
     assert [event.value for event in events.Scalars("val/overall_iou")] == pytest.approx([epoch.overall_iou for epoch in notes.epochs])
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_events_are_refused_before_the_run_where_tensorboard_is_missing(
+    small_cache: Cache, monkeypatch: pytest.MonkeyPatch, installed: bool
+):
+    chosen = settings(loop={"tensorboard": True})
+    if installed:
+        pytest.importorskip("tensorboard")
+        trainer(small_cache, chosen)
+    else:
+        monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+        with pytest.raises(UsageError, match=r"loop\.tensorboard needs the package tensorboard"):
+            trainer(small_cache, chosen)
+
+
+def test_what_listeners_do_is_no_waiting_for_data_and_no_part_of_a_step(small_cache: Cache, tmp_path: Path):
+    chosen, slow = settings(schedule={"epochs": 1}), Dawdling()
+    trainer(small_cache, chosen).run(RunDirectory.create(tmp_path / "run", chosen, "abc"), [slow])
+    assert max(step.data_wait for step in slow.steps) < 0.5
+    assert min(step.samples_per_second for step in slow.steps) > 2 / Dawdling.SECONDS
+    assert slow.epochs[0].seconds < 3 * Dawdling.SECONDS
+
+
+class Dawdling(Notes):
+    """Takes its time over every step."""
+
+    SECONDS = 1.5
+
+    def step(self, report: StepReport) -> None:
+        super().step(report)
+        time.sleep(self.SECONDS)
+
+
+def test_a_trial_times_the_second_step_where_an_epoch_has_one(small_cache: Cache):
+    trial = try_steps(trainer(small_cache, settings()))
+    assert (trial.timed_step, trial.steps_per_epoch) == (2, 3)
+    assert trial.total_hours == pytest.approx(trial.seconds_per_step * 3 * 2 / 3600)
+    assert try_steps(trainer(small_cache, settings(loop={"batch_size": 6}))).timed_step == 1
+
+
+def test_a_trial_of_an_epoch_that_has_all_its_steps_says_that_only_validation_is_left(small_cache: Cache):
+    tried = trainer(small_cache, settings())
+    assert len(list(tried.steps())) == 3
+    with pytest.raises(CmirnetError, match="all 3 steps of epoch 1 are taken, only its validation is left"):
+        try_steps(tried)
+
+
+def test_validation_is_loaded_by_the_processes_that_were_asked_for(small_cache: Cache, tmp_path: Path):
+    scores = []
+    for workers in (0, 2):
+        chosen, notes = settings(schedule={"epochs": 1}, data={"workers": workers}), Notes()
+        trainer(small_cache, chosen).run(RunDirectory.create(tmp_path / str(workers), chosen, "abc"), [notes])
+        scores.append((notes.epochs[0].overall_iou, notes.epochs[0].mean_iou))
+    assert scores[0] == scores[1]
+
+
 def test_epoch_by_sentence_has_a_step_for_every_batch_of_sentences(small_cache: Cache):
     sentences = sum(len(small_cache.referent(row).sentences) for row in small_cache.referents("train").tolist())
     assert sentences == 12
@@ -209,8 +284,8 @@ def test_half_precision_without_a_gpu_is_refused(small_cache: Cache):
 
 
 def test_bfloat16_trains_on_a_cpu(small_cache: Cache):
-    exact = try_one_step(trainer(small_cache, settings())).loss
-    assert try_one_step(trainer(small_cache, settings(loop={"precision": "bf16"}))).loss == pytest.approx(exact, rel=0.05)
+    exact = first_step(trainer(small_cache, settings())).loss
+    assert first_step(trainer(small_cache, settings(loop={"precision": "bf16"}))).loss == pytest.approx(exact, rel=0.05)
 
 
 def test_split_smaller_than_a_batch_is_refused_with_both_numbers(small_cache: Cache):

@@ -28,7 +28,7 @@ def train(folder: Path, cache: Path, settings: dict[str, Any], resume: bool, sto
         directory = RunDirectory.open(folder)
         trainer = resumed_trainer(directory, chosen, data, device)
         if trainer.is_main:
-            directory.rewind(trainer.stepper.taken, trainer.progress.epoch, chosen)
+            directory.rewind(trainer.steps_taken, trainer.progress.epoch, chosen)
     else:
         trainer = Trainer(starting_bundle(chosen, data), chosen, data, device)
         directory = RunDirectory(folder)
