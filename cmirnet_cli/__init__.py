@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cmirnet_cli.config import ModelConfig
     from cmirnet_cli.engine.inference import Inference
-    from cmirnet_cli.engine.prediction import MaskRule, Prediction
-    from cmirnet_cli.engine.segmenter import Segmenter
+    from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction
+    from cmirnet_cli.engine.prediction.segmenter import Segmenter
     from cmirnet_cli.model.build import build_network
     from cmirnet_cli.weights.official import convert_official
 
@@ -22,10 +22,10 @@ __all__ = ["Inference", "MaskRule", "ModelConfig", "Prediction", "Segmenter", "_
 
 _HOMES = {
     "Inference": "cmirnet_cli.engine.inference",
-    "MaskRule": "cmirnet_cli.engine.prediction",
+    "MaskRule": "cmirnet_cli.engine.prediction.masks",
     "ModelConfig": "cmirnet_cli.config",
-    "Prediction": "cmirnet_cli.engine.prediction",
-    "Segmenter": "cmirnet_cli.engine.segmenter",
+    "Prediction": "cmirnet_cli.engine.prediction.masks",
+    "Segmenter": "cmirnet_cli.engine.prediction.segmenter",
     "build_network": "cmirnet_cli.model.build",
     "convert_official": "cmirnet_cli.weights.official",
 }

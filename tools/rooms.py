@@ -19,6 +19,7 @@ ALLOWED: Mapping[str, set[str]] = {
     "weights": {"errors", "durable", "findings", "config", "model"},
     "engine": {"errors", "durable", "findings", "config", "cache", "batches", "model", "weights", "metrics"},
     "export": {"errors", "durable", "config", "model", "weights", "batches"},
+    "benchmarks": {"errors", "config", "refer", "cache", "batches", "model", "weights", "engine", "export", "metrics"},
     "reports": {"errors", "durable", "metrics"},
     "web": {"errors", "engine", "reports"},
     "commands": {
@@ -32,6 +33,7 @@ ALLOWED: Mapping[str, set[str]] = {
         "weights",
         "engine",
         "export",
+        "benchmarks",
         "reports",
         "web",
         "console",

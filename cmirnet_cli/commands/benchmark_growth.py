@@ -13,7 +13,7 @@ from cmirnet_cli.console import console
 from cmirnet_cli.options import Device, Overwrite, network_size
 
 if TYPE_CHECKING:
-    from cmirnet_cli.engine.growth import Axis, Burden
+    from cmirnet_cli.benchmarks.growth import Axis, Burden
 
 Grown = tuple["Axis", list["Burden"]]
 SIZES, COUNTS = [224, 320, 480, 640, 960], [1, 2, 4, 8]
@@ -37,8 +37,8 @@ def growth(
 
     Example: cmirnet benchmark growth --backbone swin-t --plot growth.png
     """
+    from cmirnet_cli.benchmarks.growth import Load, axes, burden
     from cmirnet_cli.engine.devices import pick_device
-    from cmirnet_cli.engine.growth import Load, axes, burden
     from cmirnet_cli.engine.machine import in_fresh_process
 
     if plot:
@@ -66,8 +66,8 @@ def _require_place(plot: Path, *, overwrite: bool) -> None:
 
 
 def _draw(grown: Sequence[Grown], target: Path) -> None:
-    from cmirnet_cli.reports.curves import growth_chart
     from cmirnet_cli.reports.files import write_image
+    from cmirnet_cli.reports.pictures.curves import growth_chart
 
     series = {
         axis.name: (axis.values, [each.milliseconds.median / 1000 for each in burdens], [each.memory_mib / 1024 for each in burdens])

@@ -18,9 +18,9 @@ from cmirnet_cli.options import Device, network_size
 if TYPE_CHECKING:
     import torch
 
-    from cmirnet_cli.engine.asking import Agreement, Asked, Way
-    from cmirnet_cli.engine.photos import Pixels
-    from cmirnet_cli.engine.side_by_side import Timing
+    from cmirnet_cli.benchmarks.infer import Agreement, Asked, Way
+    from cmirnet_cli.benchmarks.timing import Timing
+    from cmirnet_cli.engine.prediction.photos import Pixels
     from cmirnet_cli.export.spec import Precision
     from cmirnet_cli.weights.bundle import Bundle
 
@@ -80,7 +80,7 @@ def infer(
 
 
 def _given(subject: _Subject, folders: Sequence[Path]) -> Iterator[tuple[str, Path]]:
-    from cmirnet_cli.commands.exported_way import require_made_from
+    from cmirnet_cli.benchmarks.exported import require_made_from
 
     for folder in folders:
         require_made_from(folder, subject.weights)
@@ -88,7 +88,7 @@ def _given(subject: _Subject, folders: Sequence[Path]) -> Iterator[tuple[str, Pa
 
 
 def _made(subject: _Subject, precision: Precision | None, folder: Path) -> Iterator[tuple[str, Path]]:
-    from cmirnet_cli.commands.exported_way import export_random
+    from cmirnet_cli.benchmarks.exported import export_random
 
     if precision is None:
         return
@@ -101,7 +101,7 @@ def _made(subject: _Subject, precision: Precision | None, folder: Path) -> Itera
 
 def _compare(subject: _Subject, rounds: int) -> int:
     """Measure and report; 1 if the exact way turned out to be none."""
-    from cmirnet_cli.engine.asking import disagreement
+    from cmirnet_cli.benchmarks.infer import disagreement
     from cmirnet_cli.engine.machine import in_fresh_process
 
     bundle, questions, place = prepared(subject)
@@ -122,7 +122,7 @@ def _compare(subject: _Subject, rounds: int) -> int:
 
 def memory_in_a_fresh_process(subject: _Subject, name: str) -> float:
     """Peak memory of one way in MiB; public so that another process can find it."""
-    from cmirnet_cli.engine.asking import memory_of
+    from cmirnet_cli.benchmarks.infer import memory_of
 
     bundle, questions, place = prepared(subject)
     (way,) = (way for way in _ways(subject, place) if way.name == name)
@@ -131,7 +131,7 @@ def memory_in_a_fresh_process(subject: _Subject, name: str) -> float:
 
 def prepared(subject: _Subject) -> tuple[Bundle, Sequence[Asked], torch.device]:
     """The model, the questions and the device; the same each time."""
-    from cmirnet_cli.engine.asking import asked
+    from cmirnet_cli.benchmarks.infer import asked
     from cmirnet_cli.engine.devices import pick_device
 
     place, bundle = pick_device(subject.device), _loaded(subject)
@@ -140,15 +140,15 @@ def prepared(subject: _Subject) -> tuple[Bundle, Sequence[Asked], torch.device]:
 
 
 def _loaded(subject: _Subject) -> Bundle:
-    from cmirnet_cli.engine.start import random_bundle
+    from cmirnet_cli.benchmarks.random_weights import random_bundle
     from cmirnet_cli.weights.source import load_weights
 
     return load_weights(subject.weights) if subject.weights else random_bundle(subject.backbone, subject.size, subject.expressions)
 
 
 def _photos(subject: _Subject, size: int) -> Sequence[Pixels]:
-    from cmirnet_cli.engine.photos import find_photos, read_photo
-    from cmirnet_cli.engine.pixels import resized
+    from cmirnet_cli.engine.prediction.photos import find_photos, read_photo
+    from cmirnet_cli.engine.prediction.pixels import resized
     from cmirnet_cli.refer.scenes import drawn_questions
 
     if subject.images:
@@ -159,8 +159,8 @@ def _photos(subject: _Subject, size: int) -> Sequence[Pixels]:
 
 
 def _ways(subject: _Subject, place: torch.device) -> list[Way]:
-    from cmirnet_cli.commands.exported_way import exported_way
-    from cmirnet_cli.engine.asking import EXACT, PLAIN, Way
+    from cmirnet_cli.benchmarks.exported import exported_way
+    from cmirnet_cli.benchmarks.infer import EXACT, PLAIN, Way
     from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
 
     usual = Inference()
@@ -173,8 +173,8 @@ def _ways(subject: _Subject, place: torch.device) -> list[Way]:
 def _measure(
     ways: Sequence[Way], bundle: Bundle, questions: Sequence[Asked], place: torch.device, rounds: int
 ) -> tuple[Mapping[str, Timing], Mapping[str, Agreement]]:
-    from cmirnet_cli.engine.asking import PLAIN, Agreement, answer_all, own_copies
-    from cmirnet_cli.engine.side_by_side import side_by_side
+    from cmirnet_cli.benchmarks.infer import PLAIN, Agreement, answer_all, own_copies
+    from cmirnet_cli.benchmarks.timing import side_by_side
 
     models = own_copies(bundle, ways, place)
     runs = {way.name: partial(answer_all, way, models[way.name], questions) for way in ways}
@@ -224,7 +224,7 @@ def _show(
 
 
 def _row(name: str, timings: Mapping[str, Timing], agreements: Mapping[str, Agreement], memory: Mapping[str, float]) -> list[str]:
-    from cmirnet_cli.engine.asking import PLAIN
+    from cmirnet_cli.benchmarks.infer import PLAIN
 
     timing, agreement = timings[name], agreements[name]
     faster = timing.times_faster_than(timings[PLAIN])
@@ -234,7 +234,7 @@ def _row(name: str, timings: Mapping[str, Timing], agreements: Mapping[str, Agre
 
 
 def _measured(name: str, timings: Mapping[str, Timing], agreements: Mapping[str, Agreement], memory: Mapping[str, float]) -> dict[str, Any]:
-    from cmirnet_cli.engine.asking import PLAIN
+    from cmirnet_cli.benchmarks.infer import PLAIN
 
     timing = timings[name]
     return {

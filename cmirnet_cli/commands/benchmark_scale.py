@@ -16,8 +16,8 @@ from cmirnet_cli.console import console
 from cmirnet_cli.options import Workers, network_size
 
 if TYPE_CHECKING:
+    from cmirnet_cli.benchmarks.scale import Pass
     from cmirnet_cli.engine.machine import Finished
-    from cmirnet_cli.engine.passes import Pass
     from cmirnet_cli.refer.registry import PublishedCounts
     from cmirnet_cli.refer.scenes import Amount
 
@@ -124,9 +124,9 @@ def _prepare_command(folder: Path, size: int, workers: int) -> list[str]:
 
 
 def _measure_pass(cache: Path, size: int, workers: int, shuffled: bool) -> Pass:
+    from cmirnet_cli.benchmarks.scale import measure_pass
     from cmirnet_cli.config import resolve
     from cmirnet_cli.engine.machine import in_fresh_process
-    from cmirnet_cli.engine.passes import measure_pass
 
     console.notice(f"loading every sample of {SPLIT} once, {_order(shuffled)}, {workers} workers")
     settings = resolve(flags={"data.image_size": size, "data.resize": size, "data.workers": workers})

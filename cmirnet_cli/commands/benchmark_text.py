@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cmirnet_cli.commands.benchmark_drawn import drawn_cache, recipe
 from cmirnet_cli.console import console
 from cmirnet_cli.options import network_size
 
 if TYPE_CHECKING:
+    from cmirnet_cli.benchmarks.timing import Spread, Timing
     from cmirnet_cli.config import Settings
-    from cmirnet_cli.engine.side_by_side import Spread, Timing
 
 REFERENTS = 3
 """Of the image that is evaluated, where there are as many sentences."""
@@ -38,9 +37,11 @@ def text(
     """
     from tempfile import TemporaryDirectory
 
-    from cmirnet_cli.engine.side_by_side import side_by_side
-    from cmirnet_cli.engine.start import starting_bundle
-    from cmirnet_cli.engine.text_share import shares, ways_to_read
+    from cmirnet_cli.benchmarks.drawn import drawn_cache
+    from cmirnet_cli.benchmarks.random_weights import recipe
+    from cmirnet_cli.benchmarks.text import shares, ways_to_read
+    from cmirnet_cli.benchmarks.timing import side_by_side
+    from cmirnet_cli.engine.training.start import starting_bundle
     from cmirnet_cli.refer.scenes import Amount
 
     settings = recipe(backbone, size, sentences, **{"text.train": "none"})

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cmirnet_cli.commands.benchmark_drawn import drawn_cache, recipe
 from cmirnet_cli.console import console
 from cmirnet_cli.options import Device, network_size
 
 if TYPE_CHECKING:
+    from cmirnet_cli.benchmarks.train import Steps
     from cmirnet_cli.config import Settings
-    from cmirnet_cli.engine.first_steps import Steps
 
 
 def train(
@@ -34,8 +33,10 @@ def train(
     """
     from tempfile import TemporaryDirectory
 
+    from cmirnet_cli.benchmarks.drawn import drawn_cache
+    from cmirnet_cli.benchmarks.random_weights import recipe
+    from cmirnet_cli.benchmarks.train import WAYS, first_steps
     from cmirnet_cli.engine.devices import pick_device
-    from cmirnet_cli.engine.first_steps import WAYS, first_steps
     from cmirnet_cli.engine.machine import in_fresh_process
     from cmirnet_cli.refer.scenes import Amount
 
@@ -76,7 +77,7 @@ def _row(name: str, found: Mapping[str, Steps]) -> list[str]:
 
 
 def _measured(name: str, found: Mapping[str, Steps]) -> dict[str, Any]:
-    from cmirnet_cli.engine.first_steps import PLAIN
+    from cmirnet_cli.benchmarks.train import PLAIN
 
     steps, plain = found[name], found[PLAIN]
     return {

@@ -69,8 +69,8 @@ def _of_settings(cache: Cache, preset: str | None, overrides: Sequence[str] | No
     import os
 
     from cmirnet_cli.config import resolve
-    from cmirnet_cli.engine.start import starting_text
     from cmirnet_cli.engine.text_features import TextReader
+    from cmirnet_cli.engine.training.start import starting_text
 
     settings = resolve(preset, os.environ, {}, overrides or [])
     text, tokenizer = starting_text(settings, cache)

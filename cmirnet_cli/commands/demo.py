@@ -20,7 +20,7 @@ from cmirnet_cli.errors import UsageError
 from cmirnet_cli.options import Device, Overwrite
 
 if TYPE_CHECKING:
-    from cmirnet_cli.reports.sheet import SheetCard
+    from cmirnet_cli.reports.pictures.sheet import SheetCard
 
 SCENES = {"train": 1200, "val": 40, "test": 150}
 SHOWN = 12
@@ -99,7 +99,7 @@ def _run(words: Sequence[str]) -> None:
 def _draw_gallery(out: Path, device: str) -> Path:
     """A picture of what the new weights find in scenes they have not seen, beside the truth."""
     from cmirnet_cli.reports.files import write_image
-    from cmirnet_cli.reports.sheet import contact_sheet
+    from cmirnet_cli.reports.pictures.sheet import contact_sheet
 
     picture = out / "gallery.png"
     write_image(picture, contact_sheet(list(_cells(out, device)), COLUMNS, "Held-out scenes: what the words point at"))
@@ -109,9 +109,9 @@ def _draw_gallery(out: Path, device: str) -> Path:
 def _cells(out: Path, device: str) -> Iterator[SheetCard]:
     from cmirnet_cli.cache.find import find_cache
     from cmirnet_cli.cache.reader import Cache
-    from cmirnet_cli.engine.photos import read_photo
-    from cmirnet_cli.engine.segmenter import Segmenter
-    from cmirnet_cli.reports.sheet import SheetCard
+    from cmirnet_cli.engine.prediction.photos import read_photo
+    from cmirnet_cli.engine.prediction.segmenter import Segmenter
+    from cmirnet_cli.reports.pictures.sheet import SheetCard
 
     segmenter = Segmenter.from_pretrained(out / "run", device)
     cache = Cache.open(find_cache(out / "cache"))

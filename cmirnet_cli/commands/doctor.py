@@ -36,8 +36,8 @@ def doctor(
 
 
 def _installation() -> Iterator[Finding]:
-    from cmirnet_cli.engine.fitness import device_findings, memory_findings
-    from cmirnet_cli.engine.installed import library_findings
+    from cmirnet_cli.engine.health.fitness import device_findings, memory_findings
+    from cmirnet_cli.engine.health.installed import library_findings
     from cmirnet_cli.weights.reach import hub_findings
 
     for subject, check in {"libraries": library_findings, "torch": device_findings, "memory": memory_findings, "hub": hub_findings}.items():
@@ -46,7 +46,7 @@ def _installation() -> Iterator[Finding]:
 
 def _room(cache: Path, runs: Path) -> Iterator[Finding]:
     from cmirnet_cli.cache.health import room_for_refcoco
-    from cmirnet_cli.engine.fitness import ROOM_FOR_A_RUN, room_findings
+    from cmirnet_cli.engine.health.fitness import ROOM_FOR_A_RUN, room_findings
 
     yield from examined(str(cache), room_findings, cache, room_for_refcoco(), "RefCOCO prepared at 480 px")
     yield from examined(str(runs), room_findings, runs, ROOM_FOR_A_RUN, "a run with Swin-B")
@@ -54,8 +54,8 @@ def _room(cache: Path, runs: Path) -> Iterator[Finding]:
 
 def _places(data: Path, cache: Path, runs: Path) -> Iterator[Finding]:
     from cmirnet_cli.cache.health import cache_findings
-    from cmirnet_cli.engine.run_health import run_findings
-    from cmirnet_cli.refer.present import data_findings
+    from cmirnet_cli.engine.health.runs import run_findings
+    from cmirnet_cli.refer.health import data_findings
 
     for place, check in ((data, data_findings), (cache, cache_findings), (runs, run_findings)):
         yield from examined(str(place), check, place)

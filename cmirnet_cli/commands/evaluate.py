@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cmirnet_cli.commands.evaluate_written import Wanted
-from cmirnet_cli.commands.judging import Computing, Outcome, Task, compared_with, examine
+from cmirnet_cli.commands.evaluate_outputs import Wanted
+from cmirnet_cli.commands.evaluate_task import Computing, Outcome, Task, compared_with, examine
 from cmirnet_cli.console import console
 from cmirnet_cli.options import CacheDir, Dataset, Device, Overwrite, Precision, Rewrites, Split, SplitBy, Weights
 
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
-    from cmirnet_cli.metrics.splits import Rules
+    from cmirnet_cli.metrics.split_report import Rules
 
 CHOICES = {"paper": ("paper",), "original": ("original",), "both": ("paper", "original")}
 
@@ -92,7 +92,7 @@ def evaluate(
 
 def _rules(seed: int | None, empty_below: int | None) -> Rules:
     from cmirnet_cli.metrics.bootstrap import Resampling
-    from cmirnet_cli.metrics.splits import Rules
+    from cmirnet_cli.metrics.split_report import Rules
 
     usual = Rules()
     drawn = usual.resampling if seed is None else Resampling(seed=seed)
@@ -114,7 +114,7 @@ def _splits(cache: Cache, split: str) -> Sequence[str]:
 
 
 def _show(outcome: Outcome, task: Task, rules: Rules, groups: bool, report: Path | None) -> None:
-    from cmirnet_cli.reports.evaluation import printed
+    from cmirnet_cli.reports.evaluation.printed import printed
 
     data = {**outcome.data, **({"report": report} if report else {})}
     console.result(data, *printed(outcome.reports, outcome.comparisons, rules, title=task.title, groups=groups))

@@ -88,8 +88,8 @@ def _of_cache(root: Path, split: str, size: int) -> tuple[str, Sequence[Callable
 def _of_images(images: Sequence[str], expressions: Sequence[str]) -> tuple[str, Sequence[Callable[[], Sample]]]:
     from functools import partial
 
-    from cmirnet_cli.engine.photos import find_photos, read_photo
-    from cmirnet_cli.engine.questions import make_questions
+    from cmirnet_cli.engine.prediction.photos import find_photos, read_photo
+    from cmirnet_cli.engine.prediction.questions import make_questions
     from cmirnet_cli.export.samples import Sample
 
     questions = make_questions(find_photos(images), expressions)

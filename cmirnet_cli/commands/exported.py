@@ -30,7 +30,7 @@ def bundle_device(device: str, shard: Shard) -> str:
         ExportError: onnxruntime is not installed.
         UsageError: it has no such device.
     """
-    from cmirnet_cli.export.exported import CPU, pick_provider
+    from cmirnet_cli.export.runtime import CPU, pick_provider
 
     provider, options = pick_provider(device)
     if provider == CPU:

@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmirnet_cli.commands import predict_options as options
-from cmirnet_cli.commands.predict_asked import Asked, questions_of
-from cmirnet_cli.commands.predict_written import Chosen, Outcome, Wanted, begin, finish, kinds_of
+from cmirnet_cli.commands.predict_inputs import Asked, questions_of
+from cmirnet_cli.commands.predict_outputs import Chosen, Outcome, Wanted, begin, finish, kinds_of
 from cmirnet_cli.console import console
 from cmirnet_cli.errors import ImageError, UsageError
 from cmirnet_cli.options import Device, Overwrite, Precision, Rewrites, Weights
 
 if TYPE_CHECKING:
-    from cmirnet_cli.engine.finding import Finder
-    from cmirnet_cli.engine.prediction import MaskRule, Prediction
-    from cmirnet_cli.engine.questions import Question
+    from cmirnet_cli.engine.prediction.finder import Finder
+    from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction
+    from cmirnet_cli.engine.prediction.questions import Question
     from cmirnet_cli.engine.shards import Shard
-    from cmirnet_cli.reports.predictions import MaskToWrite, PredictionFolder
+    from cmirnet_cli.reports.predictions.folder import MaskToWrite, PredictionFolder
 
 SHOWN_LETTERS = 60
 
@@ -49,7 +49,7 @@ def predict(
 
     Example: cmirnet predict weights/ photos/ -e "the red cup"
     """
-    from cmirnet_cli.engine.prediction import MaskRule
+    from cmirnet_cli.engine.prediction.masks import MaskRule
     from cmirnet_cli.engine.shards import joined
 
     chosen = Chosen(weights, device, precision, rewrites)
@@ -88,8 +88,8 @@ def _tell_cut(finder: Finder, questions: Sequence[Question]) -> None:
 def _answer(finder: Finder, questions: Sequence[Question], rule: MaskRule, wanted: Wanted, shard: Shard) -> Outcome:
     """Answer this process's part of the questions, as far as that was not done before."""
     from cmirnet_cli.reports.files import SMALLEST_FILE, require_room
-    from cmirnet_cli.reports.prediction_index import mend, part_file
-    from cmirnet_cli.reports.predictions import PredictionFolder
+    from cmirnet_cli.reports.predictions.folder import PredictionFolder
+    from cmirnet_cli.reports.predictions.index import mend, part_file
 
     folder = PredictionFolder(wanted.out, wanted.kinds)
     own = shard.part(questions)
@@ -101,7 +101,7 @@ def _answer(finder: Finder, questions: Sequence[Question], rule: MaskRule, wante
 
 
 def _unanswered(questions: Sequence[Question], folder: PredictionFolder) -> Sequence[Question]:
-    from cmirnet_cli.reports.prediction_index import Index
+    from cmirnet_cli.reports.predictions.index import Index
 
     index = Index.read(folder.folder)
     return [each for each in questions if not folder.holds(index, each.photo.name, each.expressions)]
@@ -111,8 +111,8 @@ def _write_all(
     finder: Finder, questions: Sequence[Question], rule: MaskRule, folder: PredictionFolder, part: Path, *, fail_fast: bool
 ) -> Sequence[tuple[str, str]]:
     """Write every answer as it comes; the photos that cannot be read, with the reason."""
-    from cmirnet_cli.engine.answers import answer_all
-    from cmirnet_cli.reports.predictions import Source
+    from cmirnet_cli.engine.prediction.answers import answer_all
+    from cmirnet_cli.reports.predictions.folder import Source
 
     problems = []
     with console.progress("predict", len(questions)) as advance:
@@ -128,6 +128,6 @@ def _write_all(
 
 
 def _found(prediction: Prediction) -> MaskToWrite:
-    from cmirnet_cli.reports.predictions import MaskToWrite
+    from cmirnet_cli.reports.predictions.folder import MaskToWrite
 
     return MaskToWrite(prediction.expression, prediction.mask, prediction.score, prediction.rle(), prediction.probability)

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from cmirnet_cli.commands.presets_shown import header, preset_table, show_costs
+from cmirnet_cli.commands.presets_tables import header, preset_table, show_costs
 from cmirnet_cli.console import console
 from cmirnet_cli.options import Overwrite
 

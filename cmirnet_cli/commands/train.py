@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.config import Settings
     from cmirnet_cli.console import Advance
-    from cmirnet_cli.engine.listening import EpochReport, StepReport
-    from cmirnet_cli.engine.run_directory import RunDirectory
-    from cmirnet_cli.engine.training import Trainer
+    from cmirnet_cli.engine.training.listening import EpochReport, StepReport
+    from cmirnet_cli.engine.training.loop import Trainer
+    from cmirnet_cli.engine.training.run_directory import RunDirectory
 
 InitFrom: TypeAlias = Annotated[
     str | None, typer.Option("--init-from", metavar="WEIGHTS", help="Start anew from these: folder, run, hub id or official .pth.")
@@ -92,7 +92,7 @@ def _resolve(preset: str | Path | None, flags: Mapping[str, object], overrides: 
 
 def _open(folder: Path, refused: Mapping[str, object]) -> RunDirectory:
     """A run that was begun, beside which no other options may be given."""
-    from cmirnet_cli.engine.run_directory import RunDirectory
+    from cmirnet_cli.engine.training.run_directory import RunDirectory
 
     if given := [name for name, value in refused.items() if value is not None]:
         raise typer.BadParameter(f"{given[0]} cannot be given with --resume: a run goes on as it was begun")
@@ -108,9 +108,9 @@ def _print_settings(settings: Settings) -> None:
 def _prepared(settings: Settings, device: str) -> Trainer:
     """Everything a new run needs, from the settings."""
     from cmirnet_cli.engine.devices import pick_device
-    from cmirnet_cli.engine.frozen_text import features_to_begin_with
-    from cmirnet_cli.engine.start import starting_bundle
-    from cmirnet_cli.engine.training import Trainer
+    from cmirnet_cli.engine.training.frozen_text import features_to_begin_with
+    from cmirnet_cli.engine.training.loop import Trainer
+    from cmirnet_cli.engine.training.start import starting_bundle
 
     cache = _cache(settings)
     target = pick_device(device)
@@ -128,7 +128,7 @@ def _cache(settings: Settings) -> Cache:
 def _try_steps(trainer: Trainer) -> None:
     from dataclasses import asdict
 
-    from cmirnet_cli.engine.trial import try_steps
+    from cmirnet_cli.engine.training.trial import try_steps
 
     trial = asdict(try_steps(trainer))
     if trial["timed_step"] == 1:
@@ -140,7 +140,7 @@ def _try_steps(trainer: Trainer) -> None:
 def _begin(trainer: Trainer, folder: Path | None) -> None:
     """A new run, in a new folder."""
     from cmirnet_cli.engine.devices import said_by_main
-    from cmirnet_cli.engine.run_directory import RunDirectory, new_run_folder
+    from cmirnet_cli.engine.training.run_directory import RunDirectory, new_run_folder
 
     settings, manifest = trainer.settings, trainer.cache.manifest
     name = f"{manifest.dataset}-{manifest.split_by}-{settings.model.backbone}"
@@ -155,7 +155,7 @@ def _begin(trainer: Trainer, folder: Path | None) -> None:
 
 def _resumed(directory: RunDirectory, settings: Settings, device: str) -> Trainer:
     from cmirnet_cli.engine.devices import pick_device
-    from cmirnet_cli.engine.resume import resumed_trainer
+    from cmirnet_cli.engine.training.resume import resumed_trainer
 
     return resumed_trainer(directory, settings, _cache(settings), pick_device(device), console.notice)
 
@@ -193,15 +193,15 @@ class _Display:
 
     def epoch(self, report: EpochReport) -> None:
         """Say how the epoch went."""
-        from cmirnet_cli.engine.listening import describe
+        from cmirnet_cli.engine.training.listening import describe
 
         console.notice(describe(report))
 
 
 def _show(directory: RunDirectory) -> None:
     """The result of a run: its best epoch, where the weights lie, the curves as a picture."""
-    from cmirnet_cli.reports.curves import CurvePoint, training_curves
     from cmirnet_cli.reports.files import write_image
+    from cmirnet_cli.reports.pictures.curves import CurvePoint, training_curves
 
     picture, history = directory.folder / "curves.png", directory.epochs()
     points = [CurvePoint(each.epoch, each.loss, each.overall_iou, each.mean_iou, each.lr) for each in history]

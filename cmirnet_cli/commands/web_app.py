@@ -13,7 +13,7 @@ from cmirnet_cli.options import Device, Precision, Rewrites, Weights
 
 if TYPE_CHECKING:
     from cmirnet_cli.engine.inference import Inference
-    from cmirnet_cli.engine.segmenter import Segmenter
+    from cmirnet_cli.engine.prediction.segmenter import Segmenter
 
 Host: TypeAlias = Annotated[str, typer.Option("--host", metavar="NAME", help="Address to listen on; 0.0.0.0 lets the network in.")]
 Port: TypeAlias = Annotated[int, typer.Option("--port", min=0, max=65535, metavar="N", help="Port to listen on; 0: any free one.")]
@@ -55,7 +55,7 @@ def open_page(
 
 def _segmenter(weights: str, device: str, inference: Inference) -> Segmenter:
     from cmirnet_cli.engine.devices import pick_device
-    from cmirnet_cli.engine.segmenter import Segmenter
+    from cmirnet_cli.engine.prediction.segmenter import Segmenter
     from cmirnet_cli.weights.source import load_weights
 
     place = pick_device(device)

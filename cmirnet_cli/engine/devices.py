@@ -11,6 +11,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object, is_bf16_available
 
+from cmirnet_cli.engine.machine import peak_memory_mib
 from cmirnet_cli.errors import UsageError
 
 Value = TypeVar("Value")
@@ -67,3 +68,8 @@ def seed_everything(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
+
+
+def most_held_mib(device: torch.device) -> float:
+    """The most memory that was held so far, in MiB: of the GPU where there is one, else of this process."""
+    return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else peak_memory_mib()

@@ -9,7 +9,7 @@ import torch
 
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.model.fast.rewrites import REWRITES, Precision, accelerate, measured_to_help
-from cmirnet_cli.model.segmenter import ReferringModel
+from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle
 
 

@@ -24,7 +24,7 @@ from cmirnet_cli.durable import replaced_folder, sha256_of
 from cmirnet_cli.errors import ExportError, UsageError
 from cmirnet_cli.export.formats import require_libraries, write_model
 from cmirnet_cli.export.parity import PARITY_FILE, Parity
-from cmirnet_cli.export.preparing import resized
+from cmirnet_cli.export.preprocessing import resized
 from cmirnet_cli.export.readme import readme
 from cmirnet_cli.export.samples import Sample, Samples
 from cmirnet_cli.export.spec import SPEC_FILE, TOKENIZER_FILE, ExportSpec, Input, Origin, Wanted, holds_export

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cmirnet_cli.export.exported import CPU, IDS, IMAGE, MASK, TEXT, WORDS, open_session
 from cmirnet_cli.export.parts import Part
-from cmirnet_cli.export.precision import Feed, to_int8
-from cmirnet_cli.export.preparing import SentenceReader, normalised, resized
+from cmirnet_cli.export.preprocessing import SentenceReader, normalised, resized
+from cmirnet_cli.export.quantization import Feed, to_int8
+from cmirnet_cli.export.runtime import CPU, IDS, IMAGE, MASK, TEXT, WORDS, open_session
 from cmirnet_cli.export.samples import Sample
 from cmirnet_cli.export.spec import Input
 

@@ -9,11 +9,11 @@ import torch
 
 from cmirnet_cli.errors import ExportError
 from cmirnet_cli.export.calibration import calibrate
-from cmirnet_cli.export.exported import MISSING
 from cmirnet_cli.export.graph import write_graph
 from cmirnet_cli.export.parts import parts_of
-from cmirnet_cli.export.precision import to_fp16
 from cmirnet_cli.export.program import PROGRAM_FILE, trace
+from cmirnet_cli.export.quantization import to_fp16
+from cmirnet_cli.export.runtime import MISSING
 from cmirnet_cli.export.samples import Sample
 from cmirnet_cli.export.spec import Format, Input, Wanted
 from cmirnet_cli.weights.bundle import Bundle, write_bundle

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmirnet_cli.errors import ExportError
-from cmirnet_cli.export.preparing import Floats
+from cmirnet_cli.export.preprocessing import Floats
 from cmirnet_cli.export.spec import Precision
 
 PARITY_FILE = "parity.json"

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cmirnet_cli.export.exported import IDS, IMAGE, LOGITS, MASK, MODEL, TEXT, VISION, WORDS
+from cmirnet_cli.export.runtime import IDS, IMAGE, LOGITS, MASK, MODEL, TEXT, VISION, WORDS
 from cmirnet_cli.model.cmirnet import CMIRNet
-from cmirnet_cli.model.segmenter import ReferringModel
+from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle
 
 

@@ -8,8 +8,8 @@ import torch
 from torch.export import Dim, ExportedProgram
 
 from cmirnet_cli.errors import UsageError
-from cmirnet_cli.export.exported import IMAGE
 from cmirnet_cli.export.parts import Part
+from cmirnet_cli.export.runtime import IMAGE
 from cmirnet_cli.model.cmirnet import STRIDE
 from cmirnet_cli.model.vision import WindowBlock
 

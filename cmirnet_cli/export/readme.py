@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from cmirnet_cli.export.exported import MODEL, TEXT, VISION
 from cmirnet_cli.export.parity import Parity
+from cmirnet_cli.export.runtime import MODEL, TEXT, VISION
 from cmirnet_cli.export.spec import ExportSpec, Format
 
 _TEMPLATE = """# {backbone} as {format}, {precision}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from cmirnet_cli.export.preparing import Pixels
+from cmirnet_cli.export.preprocessing import Pixels
 
 Item = TypeVar("Item")
 

@@ -16,11 +16,11 @@ import torch
 from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.errors import ExportError, WeightsError
-from cmirnet_cli.export.exported import CPU, ExportedModel
 from cmirnet_cli.export.graph import require_standard
 from cmirnet_cli.export.parity import TOLERANCES, Compared, Parity, compare
-from cmirnet_cli.export.preparing import Floats, Pixels, SentenceReader, Sentences, normalised, resized
+from cmirnet_cli.export.preprocessing import Floats, Pixels, SentenceReader, Sentences, normalised, resized
 from cmirnet_cli.export.program import PROGRAM_FILE
+from cmirnet_cli.export.runtime import CPU, ExportedModel
 from cmirnet_cli.export.samples import Sample
 from cmirnet_cli.export.spec import ExportSpec, read_spec, require_whole
 from cmirnet_cli.model.cmirnet import STRIDE

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from cmirnet_cli.metrics.scored import Facts, SentenceScore
+from cmirnet_cli.metrics.sentences import Facts, SentenceScore
 
 SMALL, MEDIUM = 32**2, 96**2
 """Where COCO's small objects end and its large ones begin, in pixels of the image's own size."""

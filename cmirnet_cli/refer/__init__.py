@@ -12,7 +12,7 @@ How a REFER data set becomes referents:
     jsonl       one's own data, one line a sentence                         → ReferDataset
     combined    refcoco, refcoco+ and refcocog as one to train on           → ReferDataset
     sources     the data set that a user names, be it published, their own or a JSONL   → ReferDataset
-    present     which data sets are there, for the doctor
+    health      which data sets are there, for the doctor
     masks       the outlines of a referent as pixels
     records     one record of a file, read field by field with errors that name file, record and field
     referent    what comes out

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cmirnet_cli.reports.cards import Card, Layer
-from cmirnet_cli.reports.gallery import PHOTOGRAPHS, Gallery, Order
-from cmirnet_cli.reports.layer import mask_layer
-from cmirnet_cli.reports.markup import definitions, table, text
-from cmirnet_cli.reports.overlay import Mask, Photo
-from cmirnet_cli.reports.scaled import card_size, scaled_mask, unsquared
+from cmirnet_cli.reports.pages.cards import Card, Layer
+from cmirnet_cli.reports.pages.gallery import PHOTOGRAPHS, Gallery, Order
+from cmirnet_cli.reports.pages.markup import definitions, table, text
+from cmirnet_cli.reports.pictures.layer import mask_layer
+from cmirnet_cli.reports.pictures.overlay import Mask, Photo
+from cmirnet_cli.reports.pictures.scaled import card_size, scaled_mask, unsquared
 from cmirnet_cli.reports.tables import CountCell, CountRow, count_grid
 
 LAYER = "mask"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cmirnet_cli.metrics.breakdown import NO_TARGET
-from cmirnet_cli.reports.overlay import Mask
+from cmirnet_cli.reports.pictures.overlay import Mask
 from cmirnet_cli.reports.spread import evenly, filled
 
 EMPTY = "empty mask"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from nicegui import events, ui
 
-from cmirnet_cli.engine.segmenter import Segmenter
+from cmirnet_cli.engine.prediction.segmenter import Segmenter
 from cmirnet_cli.errors import CmirnetError, UsageError
 from cmirnet_cli.web import parts
 from cmirnet_cli.web.answers import Answer, Photo, answers, expressions_in

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cmirnet_cli.reports.page_style import COLOURS
+from cmirnet_cli.reports.pages.style import COLOURS
 
 ACCENT = "#00714f"
 

@@ -24,7 +24,7 @@ from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.durable import new_file, replaced_folder
 from cmirnet_cli.errors import UsageError, WeightsError
 from cmirnet_cli.model.build import build_network
-from cmirnet_cli.model.segmenter import ReferringModel
+from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.model.text import TextEncoder
 from cmirnet_cli.weights.encoder import encoder_from_config, load_tokenizer
 from cmirnet_cli.weights.folder import CONFIG_FILE, DAMAGED, MODEL_FILE, UNREADABLE, BundleConfig, find_weights, read_config
@@ -107,7 +107,7 @@ def _write_tensors(model: ReferringModel, path: Path) -> None:
     try:
         save_file(tensors, path, metadata={"format": "pt"})
     except SafetensorError as error:
-        raise OSError(str(error)) from error
+        raise OSError(None, str(error), str(path)) from error
     path.chmod(mode)  # safetensors lets nobody but the owner read
 
 

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.config import ModelConfig, Settings, TextConfig
 from cmirnet_cli.errors import WeightsError, listed
-from cmirnet_cli.model.segmenter import ReferringModel
+from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle, filled_model
 from cmirnet_cli.weights.checkpoint import read_checkpoint, state_dict
 from cmirnet_cli.weights.encoder import load_tokenizer

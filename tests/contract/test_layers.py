@@ -105,8 +105,8 @@ def test_options_need_nothing_beyond_typer():
 @pytest.mark.parametrize(
     "source",
     [
-        "import cmirnet_cli.engine.training",
-        "from cmirnet_cli.engine.training import train",
+        "import cmirnet_cli.engine.training.loop",
+        "from cmirnet_cli.engine.training.loop import train",
         "from cmirnet_cli import engine",
         "from ..engine import training",
         "from .. import engine",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from cmirnet_cli.engine.asking import EXACT, Agreement, disagreement
+from cmirnet_cli.benchmarks.infer import EXACT, Agreement, disagreement
 from cmirnet_cli.model.fast.rewrites import REWRITES
 
 from .conftest import Outcome

@@ -145,4 +145,4 @@ def test_features_are_listed_and_verified(cmirnet, cache: Path):
 def test_weights_and_settings_cannot_both_name_the_encoder(cmirnet, cache: Path, weights: Path):
     refused = cmirnet("cache-features", cache, "--weights", weights, "--preset", "smoke")
     assert refused.code == 2
-    assert "--preset and --set cannot be given as well" in refused.err
+    assert "--weights bring their own text encoder" in refused.err

@@ -113,7 +113,7 @@ from pathlib import Path
 import torch
 
 from cmirnet_cli.engine.devices import make_accelerator, said_by_main
-from cmirnet_cli.engine.run_directory import new_run_folder
+from cmirnet_cli.engine.training.run_directory import new_run_folder
 
 accelerator, rank = make_accelerator(torch.device("cpu")), os.environ["RANK"]
 if rank == "1":

@@ -24,7 +24,7 @@ import pytest
 from PIL import Image
 
 from cmirnet_cli.engine.inference import Inference
-from cmirnet_cli.engine.segmenter import Segmenter
+from cmirnet_cli.engine.prediction.segmenter import Segmenter
 
 pytest.importorskip("nicegui", reason="the package nicegui is not installed; it is the extra [app]")
 

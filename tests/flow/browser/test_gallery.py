@@ -5,8 +5,8 @@ import json
 import pytest
 from PIL import Image
 
-from cmirnet_cli.reports.cards import Card, Layer
-from cmirnet_cli.reports.gallery import Gallery, Order
+from cmirnet_cli.reports.pages.cards import Card, Layer
+from cmirnet_cli.reports.pages.gallery import Gallery, Order
 
 ORDERS = [Order("as found"), Order("largest first", "area", falling=True), Order("by name", "name")]
 SHOWN = "[...document.querySelectorAll('.card')].filter((card) => card.getClientRects().length).map((card) => card.dataset.name)"

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from cmirnet_cli.metrics.bootstrap import Resampling
-from cmirnet_cli.metrics.scored import Facts, Overlap, SentenceScore, SplitScores
-from cmirnet_cli.metrics.splits import Rules, report
-from cmirnet_cli.reports.evaluation_cards import Shot
-from cmirnet_cli.reports.evaluation_page import Evaluation, evaluation_page
-from cmirnet_cli.reports.scores_file import describe
+from cmirnet_cli.metrics.sentences import Facts, Overlap, SentenceScore, SplitScores
+from cmirnet_cli.metrics.split_report import Rules, report
+from cmirnet_cli.reports.evaluation.cards import SentencePictures
+from cmirnet_cli.reports.evaluation.page import Evaluation, evaluation_page
+from cmirnet_cli.reports.evaluation.scores_file import describe
 
 RULES = Rules(Resampling(resamples=20))
 RUN = {
@@ -54,7 +54,7 @@ def page_of(*scored):
     half = np.zeros((30, 40), bool)
     half[:, 20:] = True
     count = sum(len(each.chosen) for each in evaluation.examples().values())
-    return evaluation_page(evaluation, [Shot(np.full((16, 16, 3), 90, np.uint8), half, ~half)] * count)
+    return evaluation_page(evaluation, [SentencePictures(np.full((16, 16, 3), 90, np.uint8), half, ~half)] * count)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from pycocotools import mask as coco
 
 from cmirnet_cli.commands.evaluate import ControlName
-from cmirnet_cli.metrics.scored import CONTROLS
+from cmirnet_cli.metrics.sentences import CONTROLS
 
 SPLITS = ("train", "val", "testA", "testB")
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "evaluation.md"

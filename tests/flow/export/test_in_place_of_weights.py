@@ -18,7 +18,7 @@ from PIL import Image
 from cmirnet_cli.commands.exported import bundle_device
 from cmirnet_cli.engine.shards import ALONE, Shard
 from cmirnet_cli.errors import UsageError
-from cmirnet_cli.export.exported import CUDA, runtime
+from cmirnet_cli.export.runtime import CUDA, runtime
 
 Call = Callable[..., Any]
 ASKED = ("-e", "the red cup", "-e", "left person")

@@ -20,7 +20,7 @@ from PIL import Image
 from cmirnet_cli.durable import sha256_of
 from cmirnet_cli.errors import ExportError
 from cmirnet_cli.export.bundle import Source, export
-from cmirnet_cli.export.preparing import resized
+from cmirnet_cli.export.preprocessing import resized
 from cmirnet_cli.export.samples import Sample, Samples
 from cmirnet_cli.export.spec import Wanted
 from cmirnet_cli.export.verification import verify

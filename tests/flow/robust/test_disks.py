@@ -183,4 +183,4 @@ def test_a_disk_that_is_read_only_is_refused_before_anything_is_scored(
 def test_a_disk_that_is_too_small_for_a_page_is_refused_before_anything_is_scored(mount: Mount, alone: Path, weights: Path, call: Call):
     disk = mount("-t", "tmpfs", "-o", f"size={64 * KIB}", "tmpfs")
     outcome = call("eval", weights, "--cache", alone, "--split", "train", "--device", "cpu", "--report", disk / "page.html")
-    assert (outcome.code, "at the very least" in outcome.err, "score " in outcome.err) == (1, True, False), outcome.err
+    assert (outcome.code, "MB are needed" in outcome.err, "score " in outcome.err) == (1, True, False), outcome.err

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from cmirnet_cli.cache.reader import Cache
-from cmirnet_cli.engine.photos import read_photo
+from cmirnet_cli.engine.prediction.photos import read_photo
 from cmirnet_cli.errors import ImageError
 
 Judged = Callable[..., Any]

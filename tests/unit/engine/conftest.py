@@ -8,9 +8,9 @@ import torch
 from cmirnet_cli.batches.tokens import word_tokenizer
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import ModelConfig, TextConfig
-from cmirnet_cli.engine.evaluation import Judge
+from cmirnet_cli.engine.evaluation.loop import Judge
 from cmirnet_cli.model.build import build_network
-from cmirnet_cli.model.segmenter import ReferringModel
+from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.model.text import TextEncoder
 from cmirnet_cli.weights.encoder import scratch_encoder
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from cmirnet_cli.engine.asking import Agreement, Way, answer, asked, own_copies
+from cmirnet_cli.benchmarks.infer import Agreement, Way, answer, asked, own_copies
+from cmirnet_cli.benchmarks.random_weights import random_bundle
 from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference, rewrites_named
-from cmirnet_cli.engine.prediction import MaskRule
-from cmirnet_cli.engine.segmenter import Segmenter
-from cmirnet_cli.engine.start import random_bundle
+from cmirnet_cli.engine.prediction.masks import MaskRule
+from cmirnet_cli.engine.prediction.segmenter import Segmenter
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.model.fast.rewrites import REWRITES, FastNetwork
 from cmirnet_cli.weights.bundle import Bundle, save_bundle

@@ -18,14 +18,14 @@ from cmirnet_cli.cache.features_reader import TextFeatures
 from cmirnet_cli.cache.features_writer import write_features
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
-from cmirnet_cli.engine.evaluation import Judge, evaluate_split
-from cmirnet_cli.engine.frozen_text import features_to_begin_with
-from cmirnet_cli.engine.listening import EpochReport, StepReport
-from cmirnet_cli.engine.resume import resumed_trainer
-from cmirnet_cli.engine.run_directory import RunDirectory
-from cmirnet_cli.engine.start import starting_bundle, starting_text
+from cmirnet_cli.engine.evaluation.loop import Judge, evaluate_split
 from cmirnet_cli.engine.text_features import TextReader, matching_features
-from cmirnet_cli.engine.training import Trainer
+from cmirnet_cli.engine.training.frozen_text import features_to_begin_with
+from cmirnet_cli.engine.training.listening import EpochReport, StepReport
+from cmirnet_cli.engine.training.loop import Trainer
+from cmirnet_cli.engine.training.resume import resumed_trainer
+from cmirnet_cli.engine.training.run_directory import RunDirectory
+from cmirnet_cli.engine.training.start import starting_bundle, starting_text
 from cmirnet_cli.errors import CacheError, ConfigError, DataError
 from cmirnet_cli.weights.bundle import Bundle, load_bundle, save_bundle
 
@@ -185,7 +185,7 @@ def test_cache_without_features_asks_the_encoder_and_says_nothing(cache: Cache):
 
 def test_trained_encoder_has_no_use_for_features(cache: Cache):
     store(cache, reader_of(starting_bundle(settings(), cache)))
-    chosen = settings(text={"train": "published"})
+    chosen = settings(text={"train": "all"})
     assert features_to_begin_with(starting_bundle(chosen, cache), chosen, cache) is None
 
 

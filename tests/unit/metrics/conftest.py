@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from cmirnet_cli.metrics.scored import Overlap, SentenceScore
+from cmirnet_cli.metrics.sentences import Overlap, SentenceScore
 
 Maker = Callable[..., list[SentenceScore]]
 

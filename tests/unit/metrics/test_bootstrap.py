@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from cmirnet_cli.metrics.bootstrap import Interval, Resampling, interval_of, multiplicities, resampled_sums, sums_by_image
-from cmirnet_cli.metrics.measured import differences, measure
-from cmirnet_cli.metrics.scored import SentenceScore, summarise
+from cmirnet_cli.metrics.intervals import differences, measure
 from cmirnet_cli.metrics.scores import SCORES
+from cmirnet_cli.metrics.sentences import SentenceScore, summarise
 
 FEW = Resampling(resamples=200, seed=3)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cmirnet_cli.metrics.breakdown import ATTRIBUTES, groups, groups_of
-from cmirnet_cli.metrics.scored import Facts, Overlap, SentenceScore
+from cmirnet_cli.metrics.sentences import Facts, Overlap, SentenceScore
 
 CUP = Facts(area=2000, category="cup", distractors=1)
 

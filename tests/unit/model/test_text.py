@@ -9,7 +9,7 @@ from transformers import BertConfig, BertModel
 from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.errors import ConfigError
 from cmirnet_cli.model.build import build_network
-from cmirnet_cli.model.segmenter import ReferringModel
+from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.model.text import TextEncoder
 
 IDS = torch.tensor([[2, 7, 9, 3, 0, 0], [2, 8, 3, 0, 0, 0]])

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cmirnet_cli.reports.cache_page import CacheSummary, ShownReferent, cache_page, percentage
-from cmirnet_cli.reports.palette import ORANGE
+from cmirnet_cli.reports.pictures.palette import ORANGE
 from cmirnet_cli.reports.tables import Counted, CountRow
 
 COUNTS = [CountRow("train", Counted(132, 71, 262), Counted(132, 70, None)), CountRow("val", Counted(4100, 24, 82))]

@@ -10,7 +10,7 @@ import torch
 from cmirnet_cli.batches.tokens import tokenise, word_tokenizer
 from cmirnet_cli.config import ModelConfig, TextConfig
 from cmirnet_cli.model.build import build_network
-from cmirnet_cli.model.segmenter import ReferringModel
+from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.model.text import TextEncoder
 from cmirnet_cli.weights.bundle import Bundle, BundleConfig
 from cmirnet_cli.weights.encoder import scratch_encoder

@@ -14,7 +14,7 @@ import torch
 from huggingface_hub import HfApi
 from PIL import Image
 
-from cmirnet_cli.engine.segmenter import Segmenter
+from cmirnet_cli.engine.prediction.segmenter import Segmenter
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.weights.bundle import Bundle, load_bundle, save_bundle
 from cmirnet_cli.weights.hub import upload

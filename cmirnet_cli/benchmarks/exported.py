@@ -1,0 +1,51 @@
+"""Exported bundles as ways that `cmirnet benchmark infer` compares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from cmirnet_cli.benchmarks.infer import Way
+from cmirnet_cli.errors import UsageError
+from cmirnet_cli.export.bundle import Source, export
+from cmirnet_cli.export.runtime import ExportedModel
+from cmirnet_cli.export.samples import COMPARED, Sample, Samples
+from cmirnet_cli.export.scoring import ExportedReferring
+from cmirnet_cli.export.spec import Precision, Wanted, read_spec
+from cmirnet_cli.refer.scenes import drawn_questions
+from cmirnet_cli.weights.bundle import Bundle
+from cmirnet_cli.weights.source import fingerprint
+
+CALIBRATING = 8
+"""Drawn scenes from which int8 takes the ranges of activations: random weights have no ranges worth more."""
+
+
+def exported_way(name: str, folder: Path) -> Way:
+    """A bundle under a name for the table, through ONNX Runtime on the CPU; the weights are not used."""
+    return Way(name, lambda bundle, device: ExportedReferring(ExportedModel.open(folder, "cpu")))
+
+
+def require_made_from(folder: Path, weights: str | None) -> None:
+    """Refuse a bundle of other weights.
+
+    Raises:
+        UsageError: it was made from others.
+        ExportError: it is damaged.
+    """
+    if weights is None or read_spec(folder).origin.sha256 != fingerprint(weights):
+        raise UsageError(f"{folder} was not exported from {weights or 'random weights'}", hint="give its own weights as WEIGHTS")
+
+
+def export_random(
+    load: Callable[[], Bundle], expressions: Sequence[str], precision: Precision, folder: Path, advance: Callable[[int], object]
+) -> None:
+    """Export random weights as one ONNX graph; int8 is calibrated on drawn scenes, with the expressions asked about them.
+
+    Raises:
+        ExportError: it cannot be written, or needs packages that are not installed.
+    """
+    size = load().config.image_size
+    scenes = [pixels for pixels, _ in drawn_questions(COMPARED + CALIBRATING, size)]
+    asked = tuple(Sample(pixels, expressions[number % len(expressions)]) for number, pixels in enumerate(scenes))
+    samples = Samples("drawn scenes", asked[:COMPARED], asked[COMPARED:])
+    export(Source("random weights", "", load), folder, Wanted("onnx", precision), samples, advance)

@@ -1,0 +1,45 @@
+"""Models and settings of the published sizes that need nothing from the hub: random weights compute as long as trained ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cmirnet_cli.batches.tokens import word_tokenizer
+from cmirnet_cli.config import SCRATCH, DataConfig, Settings, resolve
+from cmirnet_cli.engine.devices import seed_everything
+from cmirnet_cli.model.build import build_network
+from cmirnet_cli.model.referring import ReferringModel
+from cmirnet_cli.model.text import TextEncoder
+from cmirnet_cli.weights.bundle import Bundle
+from cmirnet_cli.weights.encoder import scratch_encoder
+from cmirnet_cli.weights.folder import BundleConfig
+
+BERT_BASE = {"text.source": SCRATCH, "text.scratch_layers": 12, "text.scratch_heads": 12, "model.text_width": 768}
+"""A text encoder of BERT base's size, from scratch."""
+
+
+def random_bundle(backbone: str, size: int | None, sentences: Sequence[str]) -> Bundle:
+    """A model of the published widths with random weights, in eval mode: of no use, but it computes as long as a trained one.
+
+    Args:
+        backbone: the trunk.
+        size: of its images in pixels; the published one by default.
+        sentences: whose words its tokenizer knows.
+
+    Raises:
+        ConfigError: there is no such trunk, or the size is none that it can take.
+    """
+    settings = resolve(flags={"model.backbone": backbone, "data.image_size": size, **BERT_BASE})
+    seed_everything(settings.loop.seed)
+    tokenizer = word_tokenizer(sentences)
+    text = TextEncoder(scratch_encoder(settings.text, settings.model.text_width, tokenizer))
+    encoder = text.encoder.config.to_dict()
+    config = BundleConfig(model=settings.model, encoder=encoder, tokens=settings.text.tokens, image_size=settings.data.image_size)
+    return Bundle(ReferringModel(build_network(settings.model), text).eval(), tokenizer, config)
+
+
+def recipe(backbone: str | None, size: int | None, batch_size: int, **more: object) -> Settings:
+    """The published recipe on random weights, at one size, without a crop and without workers."""
+    side = size or DataConfig().image_size
+    given = {"model.backbone": backbone, "data.image_size": side, "data.resize": side, "data.workers": 0, "loop.batch_size": batch_size}
+    return resolve(flags={**given, **BERT_BASE, "loop.backbone_weights": "none", **more})

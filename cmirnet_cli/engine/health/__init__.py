@@ -1,0 +1,1 @@
+"""What `doctor` finds out about libraries, machine and runs. Light: imports no torch."""

@@ -1,0 +1,1 @@
+"""Masks for photographs of one's own: what is asked, in which forms, and the Python API."""

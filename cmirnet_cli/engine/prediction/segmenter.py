@@ -1,0 +1,219 @@
+"""The Python API: weights in, masks out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock
+from typing import Any, overload
+
+import torch
+from huggingface_hub import HfApi
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import PreTrainedTokenizerBase
+
+from cmirnet_cli.batches.batch import Tokens
+from cmirnet_cli.batches.tokens import tokenise
+from cmirnet_cli.batches.transforms import normalise
+from cmirnet_cli.engine.devices import pick_device
+from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
+from cmirnet_cli.engine.prediction.finder import find
+from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction, Probabilities
+from cmirnet_cli.engine.prediction.photos import Pixels
+from cmirnet_cli.engine.prediction.pixels import ImageLike, as_pixels, resized
+from cmirnet_cli.errors import UsageError
+from cmirnet_cli.model.cmirnet import CMIRNet
+from cmirnet_cli.model.fast.rewrites import FastNetwork
+from cmirnet_cli.model.features import Seen
+from cmirnet_cli.model.text import TextEncoder
+from cmirnet_cli.weights.bundle import Bundle, require_replaceable, save_bundle
+from cmirnet_cli.weights.card import model_card, read_scores
+from cmirnet_cli.weights.hub import upload
+from cmirnet_cli.weights.source import load_weights_or_checkpoint
+
+
+class Segmenter:
+    """A trained model, ready to be asked. `predict` keeps no state, so threads may share one.
+
+    Args:
+        bundle: the model with its tokenizer and settings.
+        device: where it runs; the model is moved there and put in eval mode.
+        batch_size: expressions that go through the network at once.
+    """
+
+    def __init__(self, bundle: Bundle, device: torch.device, batch_size: int = 8) -> None:
+        self._model = bundle.model.to(device).eval()
+        self._config = bundle.config
+        self._device = device
+        self._batch_size = batch_size
+        self._tokenising = Lock()  # tokenizers refuse to be used by two threads at once
+        self.tokenizer: PreTrainedTokenizerBase = bundle.tokenizer
+
+    @classmethod
+    def from_pretrained(
+        cls, source: str | Path, device: str = "cpu", *, tokenizer: str | None = None, inference: Inference = AS_PUBLISHED
+    ) -> Segmenter:
+        """Load weights from a folder, a run directory, a hub id or an authors' `.pth` file.
+
+        Args:
+            source: where the weights are; a `.pth` file is read as data, nothing in it is run.
+            device: auto, cpu, cuda, cuda:N or mps.
+            tokenizer: local folder or hub id, for a `.pth` file, which holds none; by default that of the published text encoder.
+            inference: how the network is computed. As published by default; `Inference()` makes all rewrites that were measured to help,
+                and then the segmenter can be asked but not saved.
+
+        Raises:
+            WeightsError: nothing usable is there.
+            UsageError: there is no such device.
+        """
+        place = pick_device(device)
+        return cls(inference.prepare(load_weights_or_checkpoint(source, tokenizer), place), place)
+
+    def save_pretrained(
+        self, folder: str | Path, *, scores: str | Path | None = None, license: str | None = None, overwrite: bool = False
+    ) -> None:
+        """Write a self-contained weights folder with a model card (README.md).
+
+        Args:
+            folder: where to; it appears whole or not at all.
+            scores: a `scores.json` of `cmirnet eval`, for the card.
+            license: the hub's identifier of a licence, such as `mit`, for the card.
+            overwrite: whether weights that are there already are replaced.
+
+        Raises:
+            UsageError: something stands there that may not be replaced.
+            WeightsError: `scores` is no such file.
+        """
+        target = Path(folder)
+        require_replaceable(target, overwrite=overwrite)
+        self._save(target, str(folder), scores, license)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        scores: str | Path | None = None,
+        license: str | None = None,
+        private: bool = False,
+        message: str = "Add weights",
+        api: HfApi | None = None,
+    ) -> str:
+        """Put the weights on the Hugging Face hub, with a model card; the commit's address.
+
+        Args:
+            repo_id: `organisation/name`; made where it is missing.
+            scores: as for `save_pretrained`.
+            license: as for `save_pretrained`.
+            private: whether a repository that is made can be seen by its owners only.
+            message: of the commit.
+            api: the hub's client, for another address or token than the configured ones.
+
+        Raises:
+            WeightsError: the hub cannot be reached or refuses, or `scores` is no such file.
+        """
+        with TemporaryDirectory() as made:
+            folder = Path(made) / "weights"
+            self._save(folder, repo_id, scores, license)
+            return upload(folder, repo_id, private=private, message=message, api=api)
+
+    def _save(self, folder: Path, name: str, scores: str | Path | None, license: str | None) -> None:
+        if isinstance(self.network, FastNetwork):
+            raise UsageError("a rewritten network cannot be saved", hint="load the weights again without `inference`, and save those")
+        measured = read_scores(Path(scores)) if scores else None
+        parameters = sum(parameter.numel() for parameter in self._model.parameters())
+        card = model_card(name, self._config, parameters, measured, license)
+        save_bundle(Bundle(self._model, self.tokenizer, self._config), folder, card)
+
+    @property
+    def network(self) -> CMIRNet:
+        """The network behind the text encoder."""
+        return self._model.network
+
+    @property
+    def text(self) -> TextEncoder:
+        """The text encoder: (ids, keep) to words (B, T, D)."""
+        return self._model.text
+
+    @overload
+    def predict(
+        self, image: ImageLike, expressions: str | Sequence[str], *, threshold: float = ..., largest_component: bool = ..., soft: bool = ...
+    ) -> list[Prediction]: ...
+
+    @overload
+    def predict(
+        self,
+        image: list[Any] | tuple[ImageLike, ...],
+        expressions: str | Sequence[str],
+        *,
+        threshold: float = ...,
+        largest_component: bool = ...,
+        soft: bool = ...,
+    ) -> list[list[Prediction]]: ...
+
+    def predict(
+        self,
+        image: ImageLike | list[Any] | tuple[ImageLike, ...],
+        expressions: str | Sequence[str],
+        *,
+        threshold: float = 0.5,
+        largest_component: bool = False,
+        soft: bool = False,
+    ) -> list[Prediction] | list[list[Prediction]]:
+        """One mask for each expression; the work that sees no text is done once for each image. Threads may share a segmenter.
+
+        Args:
+            image: a path (EXIF orientation is applied), a PIL image, a NumPy array uint8 (H, W, 3) or a tensor (3, H, W), uint8 or
+                floating from 0 to 1, all RGB; or a list of them, which is answered by a list of lists.
+            expressions: one or many.
+            threshold: a pixel is in the mask if its probability is higher; 0.5 takes the likelier class.
+            largest_component: whether only the largest connected part of each mask is kept.
+            soft: whether `Prediction.probability` is kept, four bytes a pixel.
+
+        Raises:
+            ImageError: an image cannot be read, or is an array of another kind.
+            UsageError: an expression is empty.
+        """
+        rule = MaskRule(threshold, largest_component, soft)
+        if isinstance(image, (list, tuple)):
+            return [list(self.find(as_pixels(one), expressions, rule)) for one in image]
+        return list(self.find(as_pixels(image), expressions, rule))
+
+    def find(self, pixels: Pixels, expressions: str | Sequence[str], rule: MaskRule) -> Iterator[Prediction]:
+        """As `predict` of RGB pixels, uint8 (H, W, 3), one mask after the other: no more than a batch is in memory."""
+        return find(self, pixels, expressions, rule)
+
+    def too_long(self, expressions: Sequence[str]) -> list[str]:
+        """Those expressions of which the network reads only the beginning, as they have more than `tokens` tokens."""
+        with self._tokenising:
+            lengths = [len(self.tokenizer.encode(text, add_special_tokens=True, verbose=False)) for text in expressions]
+        return [text for text, length in zip(expressions, lengths, strict=True) if length > self.tokens]
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens of an expression the network reads, its start and end marks included."""
+        return self._config.tokens
+
+    def probabilities(self, pixels: Pixels, expressions: Sequence[str]) -> Iterator[Probabilities]:
+        """The referent's probability at every pixel, float32 (H, W), one expression after the other."""
+        seen = self._look(pixels)
+        for start in range(0, len(expressions), self._batch_size):
+            for logits in self._locate(seen, self._tokens(expressions[start : start + self._batch_size])):
+                enlarged = F.interpolate(logits.unsqueeze(0), size=pixels.shape[:2], mode="bilinear", align_corners=False)[0]
+                yield torch.softmax(enlarged, dim=0)[1].cpu().numpy()
+
+    def _tokens(self, expressions: Sequence[str]) -> Tokens:
+        with self._tokenising:
+            return tokenise(self.tokenizer, expressions, self.tokens).to(self._device)
+
+    @torch.inference_mode()
+    def _look(self, pixels: Pixels) -> Seen:
+        image = torch.from_numpy(resized(pixels, self._config.image_size)).unsqueeze(0).to(self._device)
+        return self._model.look(normalise(image))
+
+    @torch.inference_mode()
+    def _locate(self, seen: Seen, tokens: Tokens) -> Tensor:
+        """Logits (n, 2, S, S) of n expressions about one image."""
+        words = self._model.encode(tokens.ids, tokens.keep)
+        return self._model.locate(seen.repeat(len(words)), words, tokens.keep, auxiliary=False).main

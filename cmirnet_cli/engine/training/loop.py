@@ -1,0 +1,278 @@
+"""The training loop: epochs of optimiser steps over a cache, validated on every sentence of val, resumable at every step."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+
+import torch
+from accelerate.utils import gather_object
+from torch import nn
+from torch.utils.data import Subset
+
+from cmirnet_cli.batches.batch import Batch
+from cmirnet_cli.batches.sampler import Share
+from cmirnet_cli.batches.sets import Collate, EvaluationSet, TrainingSet, training_batches
+from cmirnet_cli.cache.features_reader import TextFeatures
+from cmirnet_cli.cache.reader import Cache
+from cmirnet_cli.config import Settings
+from cmirnet_cli.engine.devices import make_accelerator, most_held_mib, seed_everything
+from cmirnet_cli.engine.evaluation.loop import Judge, judged_batches
+from cmirnet_cli.engine.training import random_state
+from cmirnet_cli.engine.training.checkpoints import Progress, TrainingState, save_checkpoint
+from cmirnet_cli.engine.training.listening import EpochReport, Listener, StepReport
+from cmirnet_cli.engine.training.requirements import (
+    TRAIN_SPLIT,
+    VALIDATION_SPLIT,
+    require_batches,
+    require_same_data,
+    require_same_processes,
+    require_same_settings,
+    require_sizes,
+    require_splits,
+)
+from cmirnet_cli.engine.training.run_directory import RunDirectory, after_divergence
+from cmirnet_cli.engine.training.steps import Stepper
+from cmirnet_cli.engine.training.stopping import StopRequest, stop_requests
+from cmirnet_cli.engine.training.tensorboard import event_log, require_tensorboard
+from cmirnet_cli.errors import ConfigError, DivergedError
+from cmirnet_cli.metrics.scores import Scores
+from cmirnet_cli.metrics.sentences import SentenceScore, summarise
+from cmirnet_cli.model.recompute import recompute_activations
+from cmirnet_cli.model.referring import ReferringModel
+from cmirnet_cli.weights.bundle import Bundle, update_tensors
+
+
+class Trainer:
+    """One training run, in as many processes as a launcher started.
+
+    Args:
+        bundle: the model to train, its tokenizer and what describes them.
+        settings: the whole recipe; `loop.batch_size` sentences make a step, however many processes share them.
+        cache: prepared data with the splits `train` and `val`.
+        device: where to run; with several GPU processes each takes its own.
+        features: what the text encoder, which then must be frozen, makes of every sentence; None: it is asked.
+
+    Raises:
+        DataError: a split is missing, holds less than one batch, or was not prepared at the sizes the recipe needs.
+        ConfigError: a batch cannot be shared by the processes, or batch norm cannot be synchronised here.
+        UsageError: the precision is not to be had on the device, or TensorBoard is asked for and missing.
+    """
+
+    def __init__(
+        self, bundle: Bundle, settings: Settings, cache: Cache, device: torch.device, features: TextFeatures | None = None
+    ) -> None:
+        require_splits(cache)
+        require_sizes(cache, settings)
+        if settings.loop.tensorboard:
+            require_tensorboard()
+        self.bundle, self.settings, self.cache, self.features = bundle, settings, cache, features
+        self.accelerator = make_accelerator(device, settings.loop.precision)
+        self.share = Share(self.accelerator.process_index, self.accelerator.num_processes, settings.loop.accumulate)
+        items = len(self._samples(epoch=0))
+        require_batches(items, settings, self.share.processes)
+        self.steps_per_epoch = items // settings.loop.batch_size
+        self.collate = Collate(bundle.tokenizer, settings.text.tokens, features)
+        self._adapt(bundle.model)
+        self.stepper = Stepper(bundle.model, settings, self.steps_per_epoch, self.accelerator)
+        self.progress = Progress()
+        self._stop, self._stopping = StopRequest(), False
+        seed_everything(settings.loop.seed + self.share.process)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process is the one that reports and writes."""
+        return self.share.process == 0
+
+    @property
+    def steps_taken(self) -> int:
+        """Optimiser steps of the whole run that are done."""
+        return self.stepper.taken
+
+    @property
+    def steps_total(self) -> int:
+        """Optimiser steps of the whole run."""
+        return self.settings.schedule.epochs * self.steps_per_epoch
+
+    def resume(self, state: TrainingState) -> None:
+        """Go on from a checkpoint, whose weights `bundle` already has.
+
+        Raises:
+            ConfigError: a setting or the number of processes differs.
+            DataError: the data differ.
+        """
+        require_same_settings(Settings.model_validate(state.settings), self.settings)
+        require_same_data(state.data, self.cache)
+        require_same_processes(len(state.random), self.share.processes)
+        self.stepper.restore(state)
+        self.progress = state.progress
+        random_state.restore(state.random[self.share.process], self.accelerator.device)
+
+    def run(self, directory: RunDirectory, listeners: Sequence[Listener]) -> None:
+        """Train all epochs that are left.
+
+        Writes a checkpoint every so many steps and after every epoch, `weights/last` after every epoch, and `weights/best`
+        whenever validation improves. The listeners of the main process hear of a step before its checkpoint is written, and of an
+        epoch after its weights are.
+
+        Raises:
+            DivergedError: the loss is no longer a number; the batch is named in bad-batch.json, the last checkpoint stays.
+            StoppedError: Ctrl-C or SIGTERM was received; the state is saved.
+        """
+        with stop_requests() as self._stop, self._heard_by(directory, listeners) as everybody:
+            while not self._stopping and self.progress.epoch < self.settings.schedule.epochs:
+                self._run_epoch(directory, everybody)
+        if self._stopping:
+            hint = f"go on with: cmirnet train --resume {directory.folder}"
+            raise self._stop.answer(f"stopped after step {self.steps_taken}; the state is saved", hint)
+
+    def steps(self) -> Iterator[StepReport]:
+        """Take the steps that are left of the epoch under way; ends early where a stop was asked for.
+
+        Raises:
+            DivergedError: the loss is no longer a number.
+        """
+        self.stepper.train()
+        asked = time.perf_counter()
+        batches = iter(self._batches())
+        while pieces := list(islice(batches, self.share.pieces)):
+            arrived = time.perf_counter()
+            loss = self._step(pieces)
+            seconds = time.perf_counter() - asked
+            self.progress.losses.append(loss)
+            self.progress.seconds += seconds
+            yield self._step_report(loss, seconds, (arrived - asked) / seconds)
+            if self._anybody_stops():
+                return
+            asked = time.perf_counter()
+
+    @contextmanager
+    def _heard_by(self, directory: RunDirectory, listeners: Sequence[Listener]) -> Iterator[list[Listener]]:
+        """Who hears of this process's steps and epochs: everybody of the main one's, nobody of the others'."""
+        if self.is_main and self.settings.loop.tensorboard:
+            with event_log(directory.folder / "tensorboard", self.steps_taken) as events:
+                yield [directory, *listeners, events]
+        else:
+            yield [directory, *listeners] if self.is_main else []
+
+    def _run_epoch(self, directory: RunDirectory, listeners: Sequence[Listener]) -> None:
+        """What is left of an epoch; where a stop is asked for, all but the rest of it."""
+        self._take_steps(directory, listeners)
+        started = time.perf_counter()
+        scores = self._validate() if self._validates() and not self._stopping else None
+        if not self._stopping:
+            self._end_epoch(directory, listeners, scores, time.perf_counter() - started)
+        self._save_checkpoint(directory)
+
+    def _take_steps(self, directory: RunDirectory, listeners: Sequence[Listener]) -> None:
+        try:
+            for report in self.steps():
+                for listener in listeners:
+                    listener.step(report)
+                if report.step % self.settings.loop.checkpoint_every == 0:
+                    self._save_checkpoint(directory)
+        except DivergedError as problem:
+            if self.is_main:
+                directory.keep_bad_batch(self.steps_taken + 1, problem)
+            raise
+
+    def _step(self, pieces: Sequence[Batch]) -> float:
+        """One optimiser step; the batch's loss over all processes."""
+        loss = float(self.accelerator.reduce(self.stepper.gradients(pieces), reduction="sum"))
+        if not math.isfinite(loss):
+            raise self._diverged(loss, pieces)
+        self.stepper.update()
+        return loss
+
+    def _anybody_stops(self) -> bool:
+        """Whether any of the processes was asked to stop: all of them then stop at the same place."""
+        asked = torch.tensor(float(bool(self._stop)), device=self.accelerator.device)
+        self._stopping = bool(self.accelerator.reduce(asked, reduction="sum") > 0)
+        return self._stopping
+
+    def _diverged(self, loss: float, pieces: Sequence[Batch]) -> DivergedError:
+        sent_ids = tuple(gather_object([sent_id for piece in pieces for sent_id in piece.sent_ids]))
+        message = f"the loss is {loss} on the batch with the sentences {', '.join(map(str, sent_ids))}"
+        return DivergedError(message, after_divergence(self.settings), sent_ids)
+
+    def _validates(self) -> bool:
+        epoch = self.progress.epoch + 1
+        return epoch % self.settings.loop.validate_every == 0 or epoch == self.settings.schedule.epochs
+
+    def _validate(self) -> Scores | None:
+        """The scores of val, each process judging its part of the images; None where a stop was asked for."""
+        self.stepper.share_statistics()
+        tokens, device = self.settings.text.tokens, self.accelerator.device
+        workers = self.settings.data.workers
+        judge = Judge(self.stepper.result, self.bundle.tokenizer, tokens, device, workers=workers, features=self.features)
+        samples = EvaluationSet(self.cache, VALIDATION_SPLIT, self.settings.data.image_size)
+        mine = Subset(samples, range(self.share.process, len(samples), self.share.processes))
+        found: list[SentenceScore] = []
+        for scores in judged_batches(judge, mine, ["paper"]):
+            found += [score for _, score in scores]
+            if self._stop:
+                break
+        everything = gather_object(found)
+        return None if self._anybody_stops() else summarise(everything, "paper")
+
+    def _end_epoch(self, directory: RunDirectory, listeners: Sequence[Listener], scores: Scores | None, validated: float) -> None:
+        report = self._epoch_report(scores, validated)
+        if self.is_main:
+            kept = replace(self.bundle, model=self.stepper.result)
+            for name in ("last", "best") if report.best else ("last",):
+                update_tensors(kept, directory.weights / name)
+        for listener in listeners:
+            listener.epoch(report)
+        best = self._selected(scores) if report.best else self.progress.best
+        self.progress = Progress(epoch=self.progress.epoch + 1, best=best)
+
+    def _step_report(self, loss: float, seconds: float, waited: float) -> StepReport:
+        rate = self.settings.loop.batch_size / seconds
+        memory = most_held_mib(self.accelerator.device) / 1024
+        return StepReport(self.progress.epoch + 1, self.steps_taken, loss, self.stepper.lr, rate, waited, memory)
+
+    def _epoch_report(self, scores: Scores | None, validated: float) -> EpochReport:
+        selected = self._selected(scores)
+        return EpochReport(
+            epoch=self.progress.epoch + 1,
+            step=self.steps_taken,
+            loss=math.fsum(self.progress.losses) / len(self.progress.losses),
+            lr=self.stepper.lr,
+            seconds=self.progress.seconds + validated,
+            overall_iou=scores.overall_iou if scores else None,
+            mean_iou=scores.mean_iou if scores else None,
+            best=selected is not None and (self.progress.best is None or selected > self.progress.best),
+        )
+
+    def _selected(self, scores: Scores | None) -> float | None:
+        return None if scores is None else float(getattr(scores, self.settings.loop.select))
+
+    def _save_checkpoint(self, directory: RunDirectory) -> None:
+        random = gather_object([random_state.capture(self.accelerator.device)])
+        if self.is_main:
+            settings = self.settings.model_dump(mode="json")
+            data = self.cache.manifest.fingerprint.key
+            state = TrainingState(progress=self.progress, settings=settings, data=data, random=random, **self.stepper.state())
+            save_checkpoint(directory.checkpoints, self.bundle, state)
+        self.accelerator.wait_for_everyone()
+
+    def _samples(self, epoch: int) -> TrainingSet:
+        return TrainingSet(self.cache, TRAIN_SPLIT, self.settings.data, seed=self.settings.loop.seed, epoch=epoch)
+
+    def _batches(self) -> Iterable[Batch]:
+        """This process's pieces of the batches that are left of the epoch under way."""
+        samples, taken = self._samples(self.progress.epoch), len(self.progress.losses)
+        return training_batches(samples, self.collate, self.settings.loop.batch_size, offset=taken, share=self.share)
+
+    def _adapt(self, model: ReferringModel) -> None:
+        """Make the model save memory, or see all processes' statistics, where that is asked for."""
+        if self.settings.loop.gradient_checkpointing:
+            recompute_activations(model.network)
+        if self.settings.loop.sync_batch_norm:
+            if self.accelerator.device.type != "cuda":
+                raise ConfigError("loop.sync_batch_norm needs GPUs", hint="leave it out: each process then sees its own part of a batch")
+            nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]

@@ -1,0 +1,142 @@
+"""What a training run starts from: the network with its trunk's weights, the text encoder, the tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerBase
+
+from cmirnet_cli.batches.tokens import word_tokenizer
+from cmirnet_cli.cache.reader import Cache
+from cmirnet_cli.cache.schema import cache_name
+from cmirnet_cli.config import SCRATCH, ModelConfig, Settings
+from cmirnet_cli.engine.devices import seed_everything
+from cmirnet_cli.engine.training.requirements import TRAIN_SPLIT
+from cmirnet_cli.errors import ConfigError
+from cmirnet_cli.model.build import build_network
+from cmirnet_cli.model.cmirnet import CMIRNet
+from cmirnet_cli.model.referring import ReferringModel
+from cmirnet_cli.model.text import TextEncoder
+from cmirnet_cli.weights.bundle import Bundle, load_bundle
+from cmirnet_cli.weights.encoder import load_encoder, load_tokenizer, scratch_encoder
+from cmirnet_cli.weights.folder import BundleConfig
+from cmirnet_cli.weights.imagenet import TrunkReport, load_start
+from cmirnet_cli.weights.source import load_weights_or_checkpoint
+
+FREE_TO_DIFFER = {"drop_path"}
+"""Settings of the model that say how it is trained rather than what it computes."""
+
+Parts = tuple[CMIRNet, TextEncoder, PreTrainedTokenizerBase]
+
+
+def starting_bundle(settings: Settings, cache: Cache, notice: Callable[[str], None] = lambda line: None) -> Bundle:
+    """The model a run starts from, ready to be trained; seeds everything first.
+
+    Args:
+        settings: `loop.init_from` brings everything; without it the text encoder and the trunk have starting points of their own.
+        cache: whose training sentences give a scratch text encoder its vocabulary.
+        notice: told what was loaded from where.
+
+    Raises:
+        WeightsError: pretrained weights cannot be had.
+        ConfigError: the settings contradict the weights: another trunk, other widths.
+    """
+    seed_everything(settings.loop.seed)
+    network, text, tokenizer = _from_weights(settings, notice) if settings.loop.init_from else _from_parts(settings, cache, notice)
+    text.choose_trained(settings.text.train)
+    manifest = cache.manifest
+    config = BundleConfig(
+        model=settings.model,
+        encoder=text.encoder.config.to_dict(),
+        tokens=settings.text.tokens,
+        image_size=settings.data.image_size,
+        dataset=cache_name(manifest.dataset, manifest.split_by),
+    )
+    return Bundle(ReferringModel(network, text), tokenizer, config)
+
+
+def starting_text(settings: Settings, cache: Cache) -> tuple[TextEncoder, PreTrainedTokenizerBase]:
+    """The text encoder and the tokenizer of `starting_bundle`, without a network. Seeds everything and raises as that does."""
+    seed_everything(settings.loop.seed)
+    if settings.loop.init_from is None:
+        return _text_encoder(settings, cache)
+    given = _given(settings)
+    _require_room(settings.loop.init_from, settings.text.tokens, given)
+    return given.model.text, given.tokenizer
+
+
+def resumed_bundle(settings: Settings, checkpoint: Path) -> Bundle:
+    """The model of a checkpoint, ready to be trained on.
+
+    Raises:
+        WeightsError: the checkpoint is damaged.
+    """
+    bundle = load_bundle(checkpoint)
+    bundle.model.text.dropout = settings.text.dropout
+    bundle.model.text.choose_trained(settings.text.train)
+    return bundle
+
+
+def _from_weights(settings: Settings, notice: Callable[[str], None]) -> Parts:
+    """Everything from whole weights."""
+    source, given = str(settings.loop.init_from), _given(settings)
+    _require_same_model(source, settings.model, given.config.model)
+    _require_room(source, settings.text.tokens, given)
+    network = build_network(settings.model)
+    network.load_state_dict(given.model.network.state_dict(), assign=True)
+    notice(f"starting from {source}" + (f", trained on {given.config.dataset}" if given.config.dataset else ""))
+    return network, TextEncoder(given.model.text.encoder, dropout=settings.text.dropout), given.tokenizer
+
+
+def _given(settings: Settings) -> Bundle:
+    """The whole weights to start from; an official file names no tokenizer, so `text.source` gives it."""
+    tokenizer = None if settings.text.source == SCRATCH else settings.text.source
+    return load_weights_or_checkpoint(str(settings.loop.init_from), tokenizer)
+
+
+def _require_same_model(source: str, wanted: ModelConfig, given: ModelConfig) -> None:
+    theirs = given.model_dump(exclude=FREE_TO_DIFFER)
+    ours = wanted.model_dump(exclude=FREE_TO_DIFFER)
+    differ = [name for name in theirs if theirs[name] != ours[name]]
+    if differ:
+        listed = ", ".join(f"model.{name} is {theirs[name]} there and {ours[name]} here" for name in differ)
+        agree = " ".join(f"--set model.{name}={theirs[name]}" for name in differ)
+        raise ConfigError(f"the weights at {source} are of another model: {listed}", hint=f"use {agree}, or other weights")
+
+
+def _require_room(source: str, tokens: int, given: Bundle) -> None:
+    positions = given.model.text.encoder.config.max_position_embeddings
+    if tokens > positions:
+        wrong = f"text.tokens is {tokens}, the text encoder of the weights at {source} reads at most {positions}"
+        raise ConfigError(wrong, hint=f"use --set text.tokens={given.config.tokens}")
+
+
+def _from_parts(settings: Settings, cache: Cache, notice: Callable[[str], None]) -> Parts:
+    text, tokenizer = _text_encoder(settings, cache)
+    network = build_network(settings.model)
+    report = load_start(network, settings.model, settings.loop.backbone_weights)
+    if report:
+        notice(f"trunk from {settings.loop.backbone_weights}: {_in_words(report)}")
+    return network, text, tokenizer
+
+
+def _in_words(report: TrunkReport) -> str:
+    parts = [f"{len(report.used)} entries used"]
+    for what, names in (("ignored", report.ignored), ("missing", report.missing)):
+        shown = ", ".join(names[:2]) + (", …" if len(names) > 2 else "")
+        parts.append(f"{len(names)} {what}" + (f" ({shown})" if names else ""))
+    return ", ".join(parts)
+
+
+def _text_encoder(settings: Settings, cache: Cache) -> tuple[TextEncoder, PreTrainedTokenizerBase]:
+    if settings.text.source == SCRATCH:
+        tokenizer: PreTrainedTokenizerBase = word_tokenizer(cache.split_sentences(TRAIN_SPLIT))
+        encoder = scratch_encoder(settings.text, settings.model.text_width, tokenizer)
+    else:
+        encoder, tokenizer = load_encoder(settings.text.source), load_tokenizer(settings.text.source)
+    width = encoder.config.hidden_size
+    if width != settings.model.text_width:
+        wrong = f"the text encoder {settings.text.source} gives {width} channels, model.text_width is {settings.model.text_width}"
+        raise ConfigError(wrong, hint=f"use --set model.text_width={width}")
+    return TextEncoder(encoder, dropout=settings.text.dropout), tokenizer

@@ -1,0 +1,116 @@
+"""One optimiser step: the published loss on a batch that may be cut into pieces and spread over processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from cmirnet_cli.batches.batch import Batch
+from cmirnet_cli.batches.transforms import normalise
+from cmirnet_cli.config import Settings
+from cmirnet_cli.engine.training.checkpoints import TrainingState
+from cmirnet_cli.engine.training.recipe import make_optimizer, make_schedule
+from cmirnet_cli.model.loss import SegmentationLoss
+from cmirnet_cli.model.referring import ReferringModel
+
+
+class Stepper:
+    """Model, loss, optimiser and schedule, driven one step at a time.
+
+    However a batch is cut, its gradient is that of the whole: the pieces share one divisor. What differs is batch norm, which
+    sees one piece at a time.
+
+    Args:
+        model: what is trained, on its device after construction.
+        settings: the recipe.
+        steps_per_epoch: optimiser steps of one epoch, for the schedule.
+        accelerator: devices, precision, processes.
+    """
+
+    def __init__(self, model: ReferringModel, settings: Settings, steps_per_epoch: int, accelerator: Accelerator) -> None:
+        self.taken = 0
+        self._module = model
+        self._averaged: AveragedModel | None = None
+        self._settings, self._steps_per_epoch, self._accelerator = settings, steps_per_epoch, accelerator
+        self._loss = SegmentationLoss(settings.loss.class_weights).to(accelerator.device)
+        self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        optimizer = make_optimizer(model, settings.optimizer)
+        self._model, self._optimizer = accelerator.prepare(model, optimizer)
+        self._schedule = make_schedule(optimizer, settings.schedule, steps_per_epoch)
+        if settings.loop.ema_decay is not None:
+            self._averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.loop.ema_decay))  # type: ignore[no-untyped-call]
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return float(self._schedule.get_last_lr()[0])
+
+    @property
+    def result(self) -> ReferringModel:
+        """The model that is validated and kept: the average where there is one, else the trained one."""
+        return self._module if self._averaged is None else cast(ReferringModel, self._averaged.module)
+
+    def train(self) -> None:
+        """Switch to training."""
+        self._model.train()
+
+    def gradients(self, pieces: Sequence[Batch]) -> Tensor:
+        """Compute the gradients of a batch from this process's pieces of it; its share of the batch's loss, a scalar."""
+        targets = [piece.target.to(self._accelerator.device).long() for piece in pieces]
+        weight = self._accelerator.reduce(torch.stack([self._loss.weight(target) for target in targets]).sum(), reduction="sum")
+        losses = []
+        for piece, target in zip(pieces, targets, strict=True):
+            with nullcontext() if target is targets[-1] else self._accelerator.no_sync(self._model):
+                loss = self._loss(self._logits(piece), target, weight)
+                self._accelerator.backward(loss * self._accelerator.num_processes)
+            losses.append(loss.detach())
+        return torch.stack(losses).sum()
+
+    def update(self) -> None:
+        """Take the step that the gradients ask for."""
+        if self._settings.loop.clip_norm is not None:
+            self._accelerator.clip_grad_norm_(self._trained, self._settings.loop.clip_norm)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        self._schedule.step()
+        self.taken += 1
+        if self._averaged is not None:
+            self._averaged.update_parameters(self._module)
+
+    def share_statistics(self) -> None:
+        """Give every process the batch norms' running statistics of the first, whose weights are the ones that are kept."""
+        if self._accelerator.num_processes > 1:
+            for buffer in self.result.buffers():
+                torch.distributed.broadcast(buffer, 0)
+
+    def state(self) -> dict[str, Any]:
+        """The part of a `TrainingState` that belongs here."""
+        scaler = self._accelerator.scaler
+        return {
+            "step": self.taken,
+            "optimizer": self._optimizer.state_dict(),
+            "scaler": None if scaler is None else scaler.state_dict(),
+            "averaged": None if self._averaged is None else self._averaged.state_dict(),
+        }
+
+    def restore(self, state: TrainingState) -> None:
+        """Go on from a checkpoint. The schedule is a pure function of the step, so it follows a run that grows."""
+        self.taken = state.step
+        self._optimizer.load_state_dict(state.optimizer)
+        self._schedule = make_schedule(self._optimizer.optimizer, self._settings.schedule, self._steps_per_epoch, taken=state.step)
+        if self._accelerator.scaler is not None:
+            self._accelerator.scaler.load_state_dict(state.scaler)
+        if self._averaged is not None:
+            self._averaged.load_state_dict(cast(Mapping[str, Any], state.averaged))
+
+    def _logits(self, piece: Batch) -> Any:
+        device = self._accelerator.device
+        image = normalise(piece.image.to(device, non_blocking=True))
+        tokens, words = piece.tokens.to(device), None if piece.words is None else piece.words.to(device)
+        return self._model(image, tokens.ids, tokens.keep, words)

@@ -1,0 +1,162 @@
+"""An ONNX bundle behind ONNX Runtime. Nothing here imports torch.
+
+Legend: B batch, T tokens, D text width, S image side, H × W a photo.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cmirnet_cli.errors import ExportError, UsageError, first_line
+from cmirnet_cli.export.preprocessing import Floats, Pixels, SentenceReader, Sentences, normalised, resized
+from cmirnet_cli.export.spec import AGAIN, ExportSpec, read_spec, require_whole
+from cmirnet_cli.export.upsampling import enlarged, referent_probability
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+MODEL, TEXT, VISION = "model.onnx", "text.onnx", "vision.onnx"
+IMAGE, IDS, MASK, WORDS, LOGITS = "image", "input_ids", "attention_mask", "words", "logits"
+"""The names of graph inputs and outputs."""
+
+MISSING = "pip install 'cmirnet[export]', or in a clone of the repository: pip install -e '.[export]'"
+
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+
+class ExportedModel:
+    """A bundle ready to be asked. It keeps no state, so threads may share one.
+
+    Args:
+        spec: what the bundle says of itself.
+        sessions: graph file → its session.
+        reader: the bundle's tokenizer.
+        batch_size: expressions that go through the graph at once.
+    """
+
+    def __init__(self, spec: ExportSpec, sessions: Mapping[str, InferenceSession], reader: SentenceReader, batch_size: int = 8) -> None:
+        self.spec = spec
+        self.reader = reader
+        self._sessions = sessions
+        self._batch_size = batch_size
+
+    @classmethod
+    def open(cls, folder: Path, device: str = "auto") -> ExportedModel:
+        """Load a bundle.
+
+        Args:
+            folder: the bundle.
+            device: auto, cpu, cuda or cuda:N; auto takes a GPU where ONNX Runtime has one.
+
+        Raises:
+            ExportError: the bundle is damaged, holds no ONNX, or onnxruntime is missing or cannot run it there.
+            UsageError: ONNX Runtime has no such device.
+        """
+        spec = read_spec(folder)
+        if spec.format != "onnx":
+            hint = "give the weights themselves, or export them with --format onnx"
+            raise ExportError(f"{folder} holds the format {spec.format}; only ONNX is run from a bundle", hint=hint)
+        require_whole(folder, spec)
+        provider, options = pick_provider(device)
+        sessions = {name: open_session(folder / name, provider, options) for name in spec.files}
+        return cls(spec, sessions, SentenceReader.of(folder, spec.input))
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens of an expression the graph reads, its start and end marks included."""
+        return self.spec.input.tokens
+
+    def too_long(self, expressions: Sequence[str]) -> list[str]:
+        """Those expressions of which the graph reads only the beginning, as they have more than `tokens` tokens."""
+        return self.reader.too_long(expressions)
+
+    def probabilities(self, pixels: Pixels, expressions: Sequence[str]) -> Iterator[Floats]:
+        """The referent's probability at every pixel of a photo uint8 (H, W, 3), float32 (H, W), one expression after the other."""
+        size = self.spec.input.image_size
+        image = normalised(resized(pixels, size, size)[None], self.spec.input)
+        for start in range(0, len(expressions), self._batch_size):
+            sentences = self.reader.read(expressions[start : start + self._batch_size])
+            for logits in self.logits(np.repeat(image, len(sentences.ids), axis=0), sentences):
+                yield referent_probability(enlarged(logits, *pixels.shape[:2]))
+
+    def logits(self, image: Floats, sentences: Sentences) -> Floats:
+        """Images float32 (B, 3, H, W), normalised, and a sentence for each, to logits float32 (B, 2, H, W)."""
+        return self.locate(image, self.read(sentences), sentences.mask)
+
+    def read(self, sentences: Sentences) -> NDArray[Any]:
+        """What `locate` takes of sentences: their words float32 (B, T, D), or their ids where text is part of the one graph."""
+        if not self.spec.split:
+            return sentences.ids
+        return self._run(TEXT, {IDS: sentences.ids, MASK: sentences.mask})
+
+    def locate(self, image: Floats, words: NDArray[Any], mask: NDArray[np.int64]) -> Floats:
+        """Images float32 (B, 3, H, W), what `read` gave and the mask (B, T) to logits float32 (B, 2, H, W)."""
+        graph, name = (VISION, WORDS) if self.spec.split else (MODEL, IDS)
+        return self._run(graph, {IMAGE: image, name: words, MASK: mask})
+
+    def _run(self, graph: str, inputs: Mapping[str, NDArray[Any]]) -> Floats:
+        try:
+            (output,) = self._sessions[graph].run(None, dict(inputs))
+        except _refusals() as error:
+            raise ExportError(f"ONNX Runtime cannot run {graph}: {first_line(error)}", hint=AGAIN) from error
+        made: Floats = output
+        return made
+
+
+def pick_provider(device: str) -> tuple[str, dict[str, str]]:
+    """ONNX Runtime's name for a device, and its options.
+
+    Raises:
+        ExportError: onnxruntime is not installed.
+        UsageError: it has no such device.
+    """
+    present = runtime().get_available_providers()
+    if device == "cpu" or (device == "auto" and CUDA not in present):
+        return CPU, {}
+    if CUDA in present and (found := re.fullmatch(r"auto|cuda(?::(\d+))?", device)):
+        return CUDA, {"device_id": found[1] or "0"}
+    hint = "use --device cpu; the package onnxruntime-gpu, in place of onnxruntime, runs on CUDA"
+    raise UsageError(f"ONNX Runtime has no device {device!r} here, it has {', '.join(present)}", hint=hint)
+
+
+def open_session(path: Path, provider: str, options: Mapping[str, str] | None = None) -> InferenceSession:
+    """A graph file on the named execution provider and no other (but for what ONNX Runtime itself gives to the CPU).
+
+    Raises:
+        ExportError: the graph cannot be loaded, or the provider does not take it.
+    """
+    ort = runtime()
+    try:
+        session: InferenceSession = ort.InferenceSession(path, providers=[(provider, dict(options or {}))])
+    except _refusals() as error:
+        raise ExportError(f"ONNX Runtime cannot load {path}: {first_line(error)}", hint=AGAIN) from error
+    if session.get_providers()[0] != provider:
+        raise ExportError(f"ONNX Runtime runs {path} on {session.get_providers()[0]} instead of {provider}", hint="use --device cpu")
+    return session
+
+
+def runtime() -> Any:
+    """The module onnxruntime.
+
+    Raises:
+        ExportError: it is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ExportError(f"running an exported bundle needs onnxruntime: {error}", hint=MISSING) from error
+    onnxruntime.set_default_logger_severity(3)
+    return onnxruntime
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
+    return tuple(getattr(state, name) for name in names)

@@ -1,0 +1,134 @@
+"""Two evaluations of the same sentences: what differs, pair by pair, and which sentences changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cmirnet_cli.errors import DataError
+from cmirnet_cli.metrics.bootstrap import Resampling
+from cmirnet_cli.metrics.intervals import Difference, Measured, differences, measure
+from cmirnet_cli.metrics.sentences import SentenceScore
+from cmirnet_cli.reports.evaluation.results import SENTENCES, Origin, Results, require_comparable
+from cmirnet_cli.reports.evaluation.scores_file import described_differences, described_measure
+
+EXAMPLES = 10
+"""How many of the sentences that got better, and of those that got worse, are named."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One sentence judged twice; IoU from 0 to 1."""
+
+    sentence: SentenceScore
+    before: float
+    after: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A split under one protocol, judged twice.
+
+    Attributes:
+        ours, theirs: both measurements.
+        differences: ours less theirs, by score.
+        better, worse, same: how many sentences have a higher, a lower, the same IoU with ours.
+        improved, worsened: the sentences whose IoU changed most, the largest change first.
+    """
+
+    split: str
+    protocol: str
+    ours: Measured
+    theirs: Measured
+    differences: Mapping[str, Difference]
+    better: int
+    worse: int
+    same: int
+    improved: tuple[Change, ...]
+    worsened: tuple[Change, ...]
+
+
+def compare(ours: Results, theirs: Results, resampling: Resampling) -> list[Comparison]:
+    """Compare every split of ours under each of its protocols.
+
+    Raises:
+        DataError: as for `require_comparable`, or a sentence is missing from one of the two.
+    """
+    require_comparable(ours.origin, theirs.origin)
+    found = []
+    for split, sentences in ours.sentences.items():
+        others = _matched(split, sentences, theirs)
+        found += [_compared(split, protocol, sentences, others, resampling) for protocol in ours.origin.protocols]
+    return found
+
+
+def describe_comparison(comparisons: Sequence[Comparison], theirs: Origin) -> dict[str, Any]:
+    """As plain data: whom we are compared with; split → protocol → what differs."""
+    splits: dict[str, dict[str, Any]] = {}
+    for each in comparisons:
+        splits.setdefault(each.split, {})[each.protocol] = _described(each)
+    return {"with": {"source": theirs.source, "sha256": theirs.sha256}, "splits": splits}
+
+
+def change_lines(each: Comparison) -> list[str]:
+    """What became of the sentences, in words: how many changed, and those that changed most."""
+    counts = f"better {each.better:,}, worse {each.worse:,}, the same {each.same:,}"
+    lines = [f"{each.split} {each.protocol}, sentences: {counts}"]
+    for title, changes in (("better", each.improved), ("worse", each.worsened)):
+        lines += [f"  {title} {one.before:.3f} → {one.after:.3f}  {_named(one.sentence)}" for one in changes]
+    return lines
+
+
+def _matched(split: str, sentences: Sequence[SentenceScore], theirs: Results) -> list[SentenceScore]:
+    """Their judgement of each of our sentences, in our order."""
+    known = {(other.ref_id, other.sent_id): other for other in theirs.sentences[split]}
+    missing = [each for each in sentences if (each.ref_id, each.sent_id) not in known]
+    if missing or len(known) != len(sentences):
+        which = f"lacks {_named(missing[0])}" if missing else f"has {len(known):,} sentences, not {len(sentences):,}"
+        raise DataError(f"{split} of {theirs.origin.source} {which}", hint=f"its {SENTENCES} was cut or edited: score it again")
+    return [known[each.ref_id, each.sent_id] for each in sentences]
+
+
+def _compared(
+    split: str, protocol: str, ours: Sequence[SentenceScore], theirs: Sequence[SentenceScore], resampling: Resampling
+) -> Comparison:
+    changes = [Change(a, b.overlaps[protocol].iou, a.overlaps[protocol].iou) for a, b in zip(ours, theirs, strict=True)]
+    improved, worsened = ([one for one in changes if sign * (one.after - one.before) > 0] for sign in (1, -1))
+    return Comparison(
+        split,
+        protocol,
+        measure(ours, protocol, resampling),
+        measure(theirs, protocol, resampling),
+        differences(ours, theirs, protocol, resampling),
+        better=len(improved),
+        worse=len(worsened),
+        same=len(changes) - len(improved) - len(worsened),
+        improved=_largest(improved),
+        worsened=_largest(worsened),
+    )
+
+
+def _largest(changes: Sequence[Change]) -> tuple[Change, ...]:
+    return tuple(sorted(changes, key=lambda one: -abs(one.after - one.before))[:EXAMPLES])
+
+
+def _described(each: Comparison) -> dict[str, Any]:
+    return {
+        "ours": described_measure(each.ours),
+        "theirs": described_measure(each.theirs),
+        "difference": described_differences(each.differences),
+        "sentences": {"better": each.better, "worse": each.worse, "same": each.same},
+        "improved": [_described_change(one) for one in each.improved],
+        "worsened": [_described_change(one) for one in each.worsened],
+    }
+
+
+def _described_change(one: Change) -> dict[str, Any]:
+    ids = {"image_id": one.sentence.image_id, "ref_id": one.sentence.ref_id, "sent_id": one.sentence.sent_id}
+    return ids | {"sentence": one.sentence.text, "before": one.before, "after": one.after}
+
+
+def _named(sentence: SentenceScore) -> str:
+    return f"{json.dumps(sentence.text, ensure_ascii=False)} (sentence {sentence.sent_id}, image {sentence.image_id})"

@@ -1,0 +1,65 @@
+"""Which sentences of a split a page shows, where it cannot show all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from cmirnet_cli.metrics.histogram import BINS, iou_bins
+from cmirnet_cli.metrics.scores import sentence_iou
+from cmirnet_cli.metrics.sentences import SplitScores, counts_of
+from cmirnet_cli.reports.spread import evenly, filled
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Some sentences of a split.
+
+    Attributes:
+        chosen: their places among all, the worst under the first protocol first.
+        total: how many there are.
+        rule: how they were chosen, in words; empty where all were.
+    """
+
+    chosen: Sequence[int]
+    total: int
+    rule: str = ""
+
+    @property
+    def in_words(self) -> str:
+        """How many of how many, and which."""
+        return f"{len(self.chosen):,} of {self.total:,} sentences: {self.rule}" if self.rule else f"all {self.total:,} sentences"
+
+
+def choose(scored: SplitScores, limit: int) -> Examples:
+    """At most `limit` sentences: under each protocol the worst, the best and some of each step of the histogram; the rest spread evenly.
+
+    Every step that has a sentence has an example, if there is room for twice the steps under each protocol.
+    """
+    total = len(scored.sentences)
+    if total <= limit:
+        return Examples(_worst_first(scored, range(total)), total)
+    share = limit // len(scored.protocols)
+    worst, best = share // 3, share // 6
+    each = max(1, (share - worst - best) // BINS)
+    first = [place for protocol in scored.protocols for place in _extremes(scored, protocol, worst, best, each)]
+    rule = (
+        f"under each protocol the {worst} worst, the {best} best and {each} of every bar of the histogram;"
+        " the others are spread evenly over the annotations"
+    )
+    return Examples(_worst_first(scored, filled(first, total, limit)), total, rule)
+
+
+def _extremes(scored: SplitScores, protocol: str, worst: int, best: int, each: int) -> list[int]:
+    """Places of the worst, of the best, and of some of each step of the histogram."""
+    counts = counts_of(scored.sentences, protocol)
+    rising = np.argsort(sentence_iou(*counts), kind="stable")
+    steps = iou_bins(*counts)[rising]
+    spread = [place for step in range(BINS) for place in evenly(rising[steps == step].tolist(), each)]
+    return [*rising[:worst].tolist(), *rising[len(rising) - best :].tolist(), *spread]
+
+
+def _worst_first(scored: SplitScores, places: Sequence[int]) -> list[int]:
+    return sorted(places, key=lambda place: scored.sentences[place].overlaps[scored.protocols[0]].iou)

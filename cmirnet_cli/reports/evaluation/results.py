@@ -1,0 +1,172 @@
+"""The files of an evaluation: written; read again to be compared with, and refused where they are about something else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+from cmirnet_cli.durable import write_text
+from cmirnet_cli.errors import DataError, first_line
+from cmirnet_cli.metrics.sentences import Overlap, SentenceScore, SplitScores
+from cmirnet_cli.reports.evaluation.scores_file import sentence_lines
+from cmirnet_cli.reports.files import require_free
+
+SCORES, SENTENCES, COMPARISON = "scores.json", "sentences.jsonl", "comparison.json"
+SCHEMA_VERSION = 1
+"""Of `scores.json` and `comparison.json`; grows when a field changes its meaning or goes away."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What was scored, and how; two evaluations can be compared if all but the weights agree.
+
+    Attributes:
+        source: of the weights, as it was named.
+        sha256: of the weights.
+        data: fingerprint of the prepared cache.
+        image_size: side of the network's input in pixels, at which the protocol `paper` compares.
+        splits: that were scored.
+        protocols: under which they were.
+    """
+
+    source: str
+    sha256: str
+    data: str
+    image_size: int
+    splits: tuple[str, ...]
+    protocols: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Results:
+    """An evaluation: split → every sentence with its counts."""
+
+    origin: Origin
+    sentences: Mapping[str, Sequence[SentenceScore]]
+
+
+def require_place(folder: Path, *, overwrite: bool) -> None:
+    """Refuse to write where an evaluation has written.
+
+    Raises:
+        UsageError: one of its files exists and may not be replaced.
+    """
+    require_free([folder / name for name in (SCORES, SENTENCES, COMPARISON)], overwrite=overwrite)
+
+
+def write_results(folder: Path, data: Mapping[str, Any], scored: Sequence[SplitScores]) -> list[Path]:
+    """Write what an evaluation found; the files.
+
+    What `data` holds under `comparison` goes to a file of its own; where it holds nothing there, an earlier evaluation's is removed.
+
+    Raises:
+        CmirnetError: as for `durable.new_file`.
+    """
+    (folder / SCORES).unlink(missing_ok=True)  # so that old scores never stand beside new sentences
+    content = {"schema_version": SCHEMA_VERSION, **data}
+    comparison = content.pop("comparison", None)
+    texts = {SENTENCES: "".join(sentence_lines(scored)), SCORES: _text(content)}
+    if comparison is not None:
+        texts[COMPARISON] = _text({"schema_version": SCHEMA_VERSION, "comparison": comparison})
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    if COMPARISON not in texts:
+        (folder / COMPARISON).unlink(missing_ok=True)
+    return [folder / name for name in texts]
+
+
+def holds_results(path: Path) -> bool:
+    """Whether this is a `scores.json` or a folder that holds one."""
+    return path.name == SCORES or (path / SCORES).is_file()
+
+
+def read_results(path: Path) -> Results:
+    """Read what `cmirnet eval --out` wrote.
+
+    Args:
+        path: a `scores.json`, or its folder; `sentences.jsonl` lies beside it.
+
+    Raises:
+        DataError: a file is missing, damaged, or of an older program.
+    """
+    folder = path.parent if path.name == SCORES else path
+    try:
+        described = _ScoresFile.model_validate_json((folder / SCORES).read_text(encoding="utf-8"))
+        lines = [_SentenceLine.model_validate_json(line) for line in (folder / SENTENCES).read_text(encoding="utf-8").split("\n") if line]
+        scored = [(line.split, line.score(described.protocols)) for line in lines]
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        hint = "score those weights again with `cmirnet eval … --out DIR`, or name the weights themselves"
+        raise DataError(f"{folder} does not hold the results of an evaluation: {first_line(error)}", hint=hint) from error
+    by_split: dict[str, list[SentenceScore]] = {split: [] for split in described.splits}
+    for split, sentence in scored:
+        by_split.setdefault(split, []).append(sentence)
+    return Results(described.origin(), by_split)
+
+
+def require_comparable(ours: Origin, theirs: Origin) -> None:
+    """Refuse to compare numbers that are not about the same thing.
+
+    Raises:
+        DataError: the data, the splits, the protocols or the protocol's size differ; says which, and both values.
+    """
+    if theirs.data != ours.data:
+        wrong = f"{theirs.source} was scored on other data: fingerprint {theirs.data[:12]}…, not {ours.data[:12]}…"
+        raise DataError(wrong, hint="score both on the same prepared cache")
+    for what, wanted, given in (("split", ours.splits, theirs.splits), ("protocol", ours.protocols, theirs.protocols)):
+        if missing := [name for name in wanted if name not in given]:
+            found = f"{theirs.source} was not scored on {what} {' and '.join(missing)}, only on {' and '.join(given)}"
+            raise DataError(found, hint=f"choose with --{what}, or score it again")
+    if "paper" in ours.protocols and theirs.image_size != ours.image_size:
+        sizes = f"scored at {theirs.image_size} px there and {ours.image_size} px here"
+        raise DataError(f"protocol paper: {sizes}", hint="use --protocol original, which does not depend on that size")
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+
+
+class _Weights(BaseModel):
+    source: str
+    sha256: str
+
+
+class _Data(BaseModel):
+    fingerprint: str
+
+
+class _Settings(BaseModel):
+    image_size: int
+
+
+class _ScoresFile(BaseModel):
+    schema_version: int = Field(ge=SCHEMA_VERSION, le=SCHEMA_VERSION)
+    weights: _Weights
+    data: _Data
+    settings: _Settings
+    protocols: dict[str, str]
+    splits: dict[str, dict[str, Any]]
+
+    def origin(self) -> Origin:
+        known = self.weights.source, self.weights.sha256, self.data.fingerprint, self.settings.image_size
+        return Origin(*known, splits=tuple(self.splits), protocols=tuple(self.protocols))
+
+
+_OVERLAPS = TypeAdapter(dict[str, Overlap])
+
+
+class _SentenceLine(BaseModel, extra="allow"):
+    split: str
+    image_id: str
+    ref_id: int
+    sent_id: int
+    sentence: str
+
+    def score(self, protocols: Iterable[str]) -> SentenceScore:
+        """Its counts; a ValidationError if it has none under one of the protocols."""
+        overlaps = _OVERLAPS.validate_python({protocol: (self.model_extra or {}).get(protocol) for protocol in protocols})
+        return SentenceScore(self.ref_id, self.sent_id, self.image_id, self.sentence, overlaps)

@@ -1,0 +1,1 @@
+"""Drawings: masks on photographs, contact sheets, charts."""

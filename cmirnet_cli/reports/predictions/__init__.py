@@ -1,0 +1,1 @@
+"""The folder of predictions: masks, index, pictures, COCO, gallery."""

@@ -1,0 +1,27 @@
+"""Groups of items, and groups that are filled up."""
+
+from __future__ import annotations
+
+import pytest
+
+from cmirnet_cli.engine.evaluation.rows import filled, grouped
+
+
+@pytest.mark.parametrize(("size", "groups"), [(1, ["a", "b", "c"]), (2, ["ab", "c"]), (3, ["abc"]), (9, ["abc"])])
+def test_groups_are_whole_but_for_the_last(size: int, groups: list[str]):
+    assert list(map("".join, grouped("abc", size))) == groups
+
+
+def test_nothing_has_no_groups():
+    assert list(grouped([], 3)) == []
+
+
+def test_items_are_taken_as_groups_are():
+    left = iter(range(9))
+    assert next(grouped(left, 2)) == [0, 1]
+    assert next(left) == 2
+
+
+@pytest.mark.parametrize(("size", "full"), [(2, "ab"), (5, "abbbb")])
+def test_the_last_item_fills_a_group_up(size: int, full: str):
+    assert "".join(filled("ab", size)) == full

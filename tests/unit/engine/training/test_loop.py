@@ -1,0 +1,299 @@
+"""Short training runs on a small cache: what they write, what they change, what they refuse."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from cmirnet_cli.cache.reader import Cache
+from cmirnet_cli.config import Settings
+from cmirnet_cli.engine.training.listening import EpochReport, StepReport
+from cmirnet_cli.engine.training.loop import Trainer
+from cmirnet_cli.engine.training.run_directory import RunDirectory
+from cmirnet_cli.engine.training.start import starting_bundle
+from cmirnet_cli.engine.training.trial import try_steps
+from cmirnet_cli.errors import CmirnetError, ConfigError, DataError, DivergedError, UsageError
+from cmirnet_cli.model.referring import ReferringModel
+from cmirnet_cli.weights.bundle import load_bundle
+
+RECIPE = {
+    "model": {"backbone": "resnet-nano", "fusion_width": 32, "text_width": 24},
+    "text": {"source": "scratch", "scratch_layers": 3},
+    "data": {"image_size": 64, "resize": 72, "workers": 0},
+    "optimizer": {"lr": 1e-3},
+    "schedule": {"epochs": 2},
+    "loop": {"batch_size": 2, "backbone_weights": "none", "precision": "fp32"},
+}
+
+
+def settings(**changes: dict[str, object]) -> Settings:
+    return Settings.model_validate(RECIPE | {name: RECIPE.get(name, {}) | values for name, values in changes.items()})
+
+
+def trainer(cache: Cache, chosen: Settings) -> Trainer:
+    return Trainer(starting_bundle(chosen, cache), chosen, cache, torch.device("cpu"))
+
+
+def first_step(trainer: Trainer) -> StepReport:
+    return next(trainer.steps())
+
+
+class Notes:
+    """Listens and remembers."""
+
+    def __init__(self) -> None:
+        self.steps: list[StepReport] = []
+        self.epochs: list[EpochReport] = []
+
+    def step(self, report: StepReport) -> None:
+        self.steps.append(report)
+
+    def epoch(self, report: EpochReport) -> None:
+        self.epochs.append(report)
+
+
+def weights_of(model: ReferringModel) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def test_run_writes_one_line_for_each_step_and_epoch_and_tells_its_listener_the_same(small_cache: Cache, tmp_path: Path):
+    chosen, notes = settings(), Notes()
+    directory = RunDirectory.create(tmp_path / "run", chosen, "abc")
+    trainer(small_cache, chosen).run(directory, [notes])
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    steps = [StepReport(**{k: v for k, v in line.items() if k != "kind"}) for line in lines if line["kind"] == "step"]
+    assert steps == notes.steps
+    assert [(step.epoch, step.step) for step in steps] == [(1, 1), (1, 2), (1, 3), (2, 4), (2, 5), (2, 6)]
+    assert directory.epochs() == notes.epochs
+    assert [epoch.loss for epoch in notes.epochs] == [pytest.approx(math.fsum(s.loss for s in steps if s.epoch == e) / 3) for e in (1, 2)]
+
+
+def test_last_weights_are_the_trained_model(small_cache: Cache, tmp_path: Path):
+    chosen = settings(schedule={"epochs": 1})
+    trained = trainer(small_cache, chosen)
+    trained.run(RunDirectory.create(tmp_path / "run", chosen, "abc"), [])
+    saved = weights_of(load_bundle(tmp_path / "run" / "weights" / "last").model)
+    assert all(torch.equal(value, saved[name]) for name, value in weights_of(trained.bundle.model).items())
+    assert (tmp_path / "run" / "weights" / "best" / "model.safetensors").is_file()
+
+
+def test_same_seed_trains_the_same_model_and_another_seed_another(small_cache: Cache):
+    losses = [first_step(trainer(small_cache, settings(loop={"seed": seed}))).loss for seed in (3, 3, 4)]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_step_trains_the_whole_network_with_its_batch_norms_and_the_published_part_of_the_text_encoder(small_cache: Cache):
+    trained = trainer(small_cache, settings())
+    before = weights_of(trained.bundle.model)
+    first_step(trained)
+    after = weights_of(trained.bundle.model)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    text = {name for name in changed if name.startswith("text.")}
+    assert {name.split("layer.")[1][0] for name in text} == {"0"}
+    kernels = {name for name, value in before.items() if name.startswith("network.") and value.ndim > 1}
+    assert kernels | {name for name in before if name.endswith("running_mean")} <= changed
+
+
+def test_loss_that_is_no_number_stops_the_run_and_names_the_sentences(small_cache: Cache, tmp_path: Path):
+    chosen = settings(loop={"checkpoint_every": 1})
+    broken = trainer(small_cache, chosen)
+    directory = RunDirectory.create(tmp_path / "run", chosen, "abc")
+    with pytest.raises(DivergedError, match=r"the loss is nan on the batch with the sentences \d+, \d+$") as caught:
+        broken.run(directory, [BreakAfter(2, broken.bundle.model)])
+    kept = json.loads((directory.folder / "bad-batch.json").read_text())
+    assert kept == {"step": 3, "problem": caught.value.message, "sent_ids": list(caught.value.sent_ids)}
+    assert [path.name for path in directory.checkpoints.iterdir()] == ["epoch-0000-step-00000002"]
+
+
+@pytest.mark.parametrize(("precision", "wider"), [("fp32", ""), ("bf16", " or --precision fp32")])
+def test_after_a_divergence_a_new_run_is_advised_and_a_precision_only_where_it_is_not_the_widest(
+    small_cache: Cache, precision: str, wider: str
+):
+    broken = trainer(small_cache, settings(loop={"precision": precision}))
+    torch.nn.init.constant_(broken.bundle.model.network.heads[-1].bias, math.nan)
+    with pytest.raises(DivergedError) as caught:
+        first_step(broken)
+    assert caught.value.hint == (
+        f"start a new run from the last good weights with a lower learning rate{wider}: "
+        "cmirnet train --init-from RUN/weights/last --lr 0.0001"
+    )
+
+
+class BreakAfter(Notes):
+    """Ruins the weights after so many steps."""
+
+    def __init__(self, steps: int, model: ReferringModel) -> None:
+        super().__init__()
+        self.after, self.model = steps, model
+
+    def step(self, report: StepReport) -> None:
+        if report.step == self.after:
+            torch.nn.init.constant_(self.model.network.heads[-1].bias, math.nan)
+
+
+def test_batch_computed_in_pieces_has_the_loss_and_the_gradients_of_the_whole(small_cache: Cache):
+    whole = trainer(small_cache, settings(loop={"batch_size": 6}))
+    pieces = trainer(small_cache, settings(loop={"batch_size": 6, "accumulate": 3}))
+    losses = []
+    for each, expected in ((whole, 1), (pieces, 3)):
+        batches = list(each._batches())
+        assert len(batches) == expected
+        each.bundle.model.eval()  # batch norm is the one thing that sees the pieces
+        losses.append(each.stepper.gradients(batches).item())
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+    for (name, ours), theirs in zip(pieces.bundle.model.named_parameters(), whole.bundle.model.parameters(), strict=True):
+        if theirs.grad is not None:
+            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_gradients_are_clipped_to_the_norm_that_was_asked_for(small_cache: Cache):
+    clipped = trainer(small_cache, settings(loop={"clip_norm": 1e-3}))
+    first_step(clipped)
+    states = clipped.stepper.state()["optimizer"]["state"].values()
+    first_moments = torch.cat([state["exp_avg"].flatten() for state in states])
+    assert first_moments.norm().item() == pytest.approx((1 - 0.9) * 1e-3, rel=1e-3)
+
+
+def test_gradient_checkpointing_does_not_change_a_run(small_cache: Cache, tmp_path: Path):
+    notes = [Notes(), Notes()]
+    for heard, on in zip(notes, (False, True), strict=True):
+        chosen = settings(schedule={"epochs": 1}, loop={"gradient_checkpointing": on})
+        trainer(small_cache, chosen).run(RunDirectory.create(tmp_path / str(on), chosen, "abc"), [heard])
+    assert [step.loss for step in notes[0].steps] == [step.loss for step in notes[1].steps]
+    assert notes[0].epochs[0].overall_iou == notes[1].epochs[0].overall_iou
+
+
+def test_moving_average_is_the_formula_s_and_is_what_is_kept(small_cache: Cache, tmp_path: Path):
+    chosen = settings(schedule={"epochs": 1}, loop={"ema_decay": 0.7})
+    averaging = trainer(small_cache, chosen)
+    seen = Snapshots(averaging.bundle.model)
+    directory = RunDirectory.create(tmp_path / "run", chosen, "abc")
+    averaging.run(directory, [seen])
+    expected = seen.weights[0]
+    for weights in seen.weights[1:]:
+        expected = {name: 0.7 * value + 0.3 * weights[name] for name, value in expected.items()}
+    kept = load_bundle(directory.weights / "last").model
+    for name, value in kept.named_parameters():
+        torch.testing.assert_close(value, expected[name], rtol=1e-5, atol=1e-7, msg=name)
+    assert not torch.equal(expected["network.heads.0.weight"], seen.weights[-1]["network.heads.0.weight"])
+
+
+class Snapshots(Notes):
+    """Remembers the trained weights after every step."""
+
+    def __init__(self, model: ReferringModel) -> None:
+        super().__init__()
+        self.model = model
+        self.weights: list[dict[str, torch.Tensor]] = []
+
+    def step(self, report: StepReport) -> None:
+        self.weights.append(weights_of(self.model))
+
+
+def test_events_for_tensorboard_hold_every_step_and_epoch(small_cache: Cache, tmp_path: Path):
+    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    chosen, notes = settings(loop={"tensorboard": True}), Notes()
+    directory = RunDirectory.create(tmp_path / "run", chosen, "abc")
+    trainer(small_cache, chosen).run(directory, [notes])
+    events = accumulator.EventAccumulator(str(directory.folder / "tensorboard")).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(step.step, step.loss) for step in notes.steps]
+    assert [event.value for event in events.Scalars("val/overall_iou")] == pytest.approx([epoch.overall_iou for epoch in notes.epochs])
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_events_are_refused_before_the_run_where_tensorboard_is_missing(
+    small_cache: Cache, monkeypatch: pytest.MonkeyPatch, installed: bool
+):
+    chosen = settings(loop={"tensorboard": True})
+    if installed:
+        pytest.importorskip("tensorboard")
+        trainer(small_cache, chosen)
+    else:
+        monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+        with pytest.raises(UsageError, match=r"loop\.tensorboard needs the package tensorboard"):
+            trainer(small_cache, chosen)
+
+
+def test_what_listeners_do_is_no_waiting_for_data_and_no_part_of_a_step(small_cache: Cache, tmp_path: Path):
+    chosen, slow = settings(schedule={"epochs": 1}), Dawdling()
+    trainer(small_cache, chosen).run(RunDirectory.create(tmp_path / "run", chosen, "abc"), [slow])
+    assert max(step.data_wait for step in slow.steps) < 0.5
+    assert min(step.samples_per_second for step in slow.steps) > 2 / Dawdling.SECONDS
+    assert slow.epochs[0].seconds < 3 * Dawdling.SECONDS
+
+
+class Dawdling(Notes):
+    """Takes its time over every step."""
+
+    SECONDS = 1.5
+
+    def step(self, report: StepReport) -> None:
+        super().step(report)
+        time.sleep(self.SECONDS)
+
+
+def test_a_trial_times_the_second_step_where_an_epoch_has_one(small_cache: Cache):
+    trial = try_steps(trainer(small_cache, settings()))
+    assert (trial.timed_step, trial.steps_per_epoch) == (2, 3)
+    assert trial.total_hours == pytest.approx(trial.seconds_per_step * 3 * 2 / 3600)
+    assert try_steps(trainer(small_cache, settings(loop={"batch_size": 6}))).timed_step == 1
+
+
+def test_a_trial_of_an_epoch_that_has_all_its_steps_says_that_only_validation_is_left(small_cache: Cache):
+    tried = trainer(small_cache, settings())
+    assert len(list(tried.steps())) == 3
+    with pytest.raises(CmirnetError, match="all 3 steps of epoch 1 are taken, only its validation is left"):
+        try_steps(tried)
+
+
+def test_validation_is_loaded_by_the_processes_that_were_asked_for(small_cache: Cache, tmp_path: Path):
+    scores = []
+    for workers in (0, 2):
+        chosen, notes = settings(schedule={"epochs": 1}, data={"workers": workers}), Notes()
+        trainer(small_cache, chosen).run(RunDirectory.create(tmp_path / str(workers), chosen, "abc"), [notes])
+        scores.append((notes.epochs[0].overall_iou, notes.epochs[0].mean_iou))
+    assert scores[0] == scores[1]
+
+
+def test_epoch_by_sentence_has_a_step_for_every_batch_of_sentences(small_cache: Cache):
+    sentences = sum(len(small_cache.referent(row).sentences) for row in small_cache.referents("train").tolist())
+    assert sentences == 12
+    assert trainer(small_cache, settings(data={"sample": "sentence"})).steps_per_epoch == 6
+
+
+def test_batch_norm_over_processes_without_gpus_is_refused(small_cache: Cache):
+    with pytest.raises(ConfigError, match="sync_batch_norm needs GPUs"):
+        trainer(small_cache, settings(loop={"sync_batch_norm": True}))
+
+
+def test_batch_that_cannot_be_cut_into_the_pieces_asked_for_is_refused(small_cache: Cache):
+    with pytest.raises(ConfigError, match=r"batch_size \(2\) cannot be shared evenly by 1 processes with loop.accumulate 3") as caught:
+        trainer(small_cache, settings(loop={"accumulate": 3}))
+    assert caught.value.hint == "use a multiple of 3"
+
+
+def test_half_precision_without_a_gpu_is_refused(small_cache: Cache):
+    with pytest.raises(UsageError, match="fp16 needs a CUDA device, not cpu"):
+        trainer(small_cache, settings(loop={"precision": "fp16"}))
+
+
+def test_bfloat16_trains_on_a_cpu(small_cache: Cache):
+    exact = first_step(trainer(small_cache, settings())).loss
+    assert first_step(trainer(small_cache, settings(loop={"precision": "bf16"}))).loss == pytest.approx(exact, rel=0.05)
+
+
+def test_split_smaller_than_a_batch_is_refused_with_both_numbers(small_cache: Cache):
+    with pytest.raises(DataError, match="6 referents, fewer than one batch of 7"):
+        trainer(small_cache, settings(loop={"batch_size": 7}))
+
+
+def test_size_the_cache_was_not_prepared_for_is_refused_with_the_command_that_prepares_it(small_cache: Cache):
+    with pytest.raises(DataError, match="holds 64, 72 px; the recipe also needs 96 px") as caught:
+        trainer(small_cache, settings(data={"image_size": 64, "resize": 96}))
+    assert "--size 64 --size 96" in caught.value.hint

@@ -1,0 +1,49 @@
+"""All that is said of a split hangs together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cmirnet_cli.metrics.bootstrap import Resampling
+from cmirnet_cli.metrics.intervals import measure
+from cmirnet_cli.metrics.sentences import Facts, Overlap, SplitScores
+from cmirnet_cli.metrics.split_report import Rules, report
+
+RULES = Rules(Resampling(resamples=100))
+
+
+def test_groups_of_an_attribute_hold_all_sentences_and_their_own_scores(drawn) -> None:
+    sentences = tuple(drawn(20, 0))
+    facts = {ref_id: Facts(1 + 2000 * (ref_id % 2), "cup", ref_id % 4) for ref_id in range(20)}
+    under = report(SplitScores("val", ("paper",), sentences, {}, facts), RULES).protocols["paper"]
+    for attribute in ("size", "length", "category", "distractors"):
+        assert sum(one.scores.sentences for one in under.groups[attribute].values()) == len(sentences)
+    small = [sentence for sentence in sentences if sentence.ref_id % 2 == 0]
+    assert under.groups["size"]["small"] == measure(small, "paper", RULES.resampling)
+    assert under.generalised is None
+
+
+def test_a_control_says_what_the_splits_own_questions_score_more(drawn) -> None:
+    sentences = tuple(drawn(20, 1))
+    blind = tuple(replace(one, overlaps={"paper": Overlap(0, one.overlaps["paper"].union, 0)}) for one in sentences)
+    under = report(SplitScores("val", ("paper",), sentences, {"no-image": blind}), RULES).protocols["paper"]
+    control = under.controls["no-image"]
+    assert control.measured.scores.mean_iou == 0
+    assert control.owed["mean_iou"].value == under.measured.scores.mean_iou
+    assert control.owed["mean_iou"].interval == under.measured.intervals["mean_iou"]
+
+
+def test_sentences_that_refer_to_nothing_bring_the_generalised_scores(drawn) -> None:
+    sentences = tuple(drawn(20, 2))
+    nothing = tuple(replace(one, overlaps={"paper": Overlap(0, 30, 30)}) if one.ref_id < 5 else one for one in sentences)
+    facts = {ref_id: Facts(0 if ref_id < 5 else 9, "", 0) for ref_id in range(20)}
+    split = SplitScores("val", ("paper",), nothing, {}, facts)
+    usual, strict = (report(split, rules).protocols["paper"].generalised for rules in (RULES, replace(RULES, empty_below=1)))
+    assert usual is not None
+    assert strict is not None
+    assert usual.no_targets == sum(one.ref_id < 5 for one in sentences)
+    assert (usual.scores["N-acc"], strict.scores["N-acc"]) == (100, 0)
+    assert strict.scores["gIoU"] < usual.scores["gIoU"]
+    assert strict.scores["cIoU"] == pytest.approx(measure(nothing, "paper", RULES.resampling).scores.overall_iou)
