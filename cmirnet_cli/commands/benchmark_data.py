@@ -15,8 +15,8 @@ from cmirnet_cli.errors import UsageError
 from cmirnet_cli.options import BatchSize, CacheDir, Dataset, SplitBy, Workers, network_size
 
 if TYPE_CHECKING:
-    from cmirnet_cli.benchmarks.loading import Course
-    from cmirnet_cli.benchmarks.plain import Original
+    from cmirnet_cli.benchmarks.data import Course
+    from cmirnet_cli.benchmarks.plain_loading import Original
     from cmirnet_cli.benchmarks.timing import Timing
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.cache.schema import Store
@@ -70,7 +70,7 @@ def data(
 
     Example: cmirnet benchmark data
     """
-    from cmirnet_cli.benchmarks.loading import require_identical, time_loading, ways_to_load
+    from cmirnet_cli.benchmarks.data import require_identical, time_loading, ways_to_load
 
     own = cache is None and dataset is None
     if own and any((split_by, data_root, annotations, images)):
@@ -145,7 +145,7 @@ def _settings(cache: Cache, size: int | None, batch_size: int | None, workers: i
 
 
 def _courses(sources: _Sources, split: str, settings: Settings, tokenizer: str | None, samples: int) -> dict[str, Course]:
-    from cmirnet_cli.benchmarks.loading import Course, choose_collate
+    from cmirnet_cli.benchmarks.data import Course, choose_collate
 
     collate = choose_collate(tokenizer, sources.cache, split, settings.text.tokens)
     return {store: Course.of(cache, split, settings, collate, samples) for store, cache in sources.caches.items()}
@@ -159,7 +159,7 @@ def _originals(sources: _Sources) -> dict[tuple[int, int], Original]:
 
 
 def _original(referent: Referent, sentence: Sentence, united: bool) -> Original:
-    from cmirnet_cli.benchmarks.plain import Original
+    from cmirnet_cli.benchmarks.plain_loading import Original
 
     image = referent.image
     return Original(sentence.sent_id, sentence.text, image.path, image.upright, image.height, image.width, referent.objects, united)
@@ -197,7 +197,7 @@ def _show(facts: Mapping[str, object], timings: Mapping[str, Timing]) -> None:
 
 
 def _row(name: str, timings: Mapping[str, Timing]) -> list[str]:
-    from cmirnet_cli.benchmarks.loading import NORMALISED, PLAIN
+    from cmirnet_cli.benchmarks.data import NORMALISED, PLAIN
 
     timing = timings[name]
     took, faster, published = timing.milliseconds, timing.times_faster_than(timings[PLAIN]), timing.times_faster_than(timings[NORMALISED])
@@ -206,7 +206,7 @@ def _row(name: str, timings: Mapping[str, Timing]) -> list[str]:
 
 
 def _measured(timing: Timing, timings: Mapping[str, Timing]) -> dict[str, object]:
-    from cmirnet_cli.benchmarks.loading import NORMALISED, PLAIN
+    from cmirnet_cli.benchmarks.data import NORMALISED, PLAIN
 
     return {
         "ms_per_sample": asdict(timing.milliseconds),

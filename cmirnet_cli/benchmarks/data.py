@@ -15,7 +15,7 @@ from cmirnet_cli.batches.batch import Batch
 from cmirnet_cli.batches.sets import Collate, TrainingSet, training_batches
 from cmirnet_cli.batches.tokens import word_tokenizer
 from cmirnet_cli.batches.transforms import normalise
-from cmirnet_cli.benchmarks.plain import Original, PlainSet, plain_batches
+from cmirnet_cli.benchmarks.plain_loading import Original, PlainSet, plain_batches
 from cmirnet_cli.benchmarks.timing import SHORTEST, Timing, side_by_side
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings

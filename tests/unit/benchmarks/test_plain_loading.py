@@ -13,7 +13,7 @@ from torchvision.transforms import functional as F
 
 from cmirnet_cli.batches.tokens import tokenise, word_tokenizer
 from cmirnet_cli.batches.transforms import IMAGENET_MEAN, IMAGENET_STD
-from cmirnet_cli.benchmarks.plain import Original, PlainSet, plain_batches
+from cmirnet_cli.benchmarks.plain_loading import Original, PlainSet, plain_batches
 from cmirnet_cli.refer.masks import rasterise
 
 TEXT = "the red cup left of the door"

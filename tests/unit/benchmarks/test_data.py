@@ -10,8 +10,8 @@ import torch
 
 from cmirnet_cli.batches.batch import Batch, Tokens
 from cmirnet_cli.batches.transforms import normalise
-from cmirnet_cli.benchmarks.loading import Course, choose_collate, require_identical, time_loading
-from cmirnet_cli.benchmarks.plain import Original
+from cmirnet_cli.benchmarks.data import Course, choose_collate, require_identical, time_loading
+from cmirnet_cli.benchmarks.plain_loading import Original
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import resolve
 from cmirnet_cli.errors import CmirnetError, DataError
