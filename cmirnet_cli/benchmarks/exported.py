@@ -7,9 +7,10 @@ from pathlib import Path
 
 from cmirnet_cli.benchmarks.infer import Way
 from cmirnet_cli.errors import UsageError
-from cmirnet_cli.export.bundle import Source, export
+from cmirnet_cli.export.bundle import Source, write_bundle
+from cmirnet_cli.export.formats import require_libraries
 from cmirnet_cli.export.runtime import ExportedModel
-from cmirnet_cli.export.samples import COMPARED, Sample, Samples
+from cmirnet_cli.export.samples import Sample, Samples
 from cmirnet_cli.export.scoring import ExportedReferring
 from cmirnet_cli.export.spec import Precision, Wanted, read_spec
 from cmirnet_cli.refer.scenes import drawn_questions
@@ -36,16 +37,18 @@ def require_made_from(folder: Path, weights: str | None) -> None:
         raise UsageError(f"{folder} was not exported from {weights or 'random weights'}", hint="give its own weights as WEIGHTS")
 
 
-def export_random(
-    load: Callable[[], Bundle], expressions: Sequence[str], precision: Precision, folder: Path, advance: Callable[[int], object]
-) -> None:
+def export_random(load: Callable[[], Bundle], expressions: Sequence[str], precision: Precision, folder: Path) -> None:
     """Export random weights as one ONNX graph; int8 is calibrated on drawn scenes, with the expressions asked about them.
+
+    The graph is not held to any agreement: masks of random weights lie on the border between both classes, and the benchmark says how many
+    pixels are the same.
 
     Raises:
         ExportError: it cannot be written, or needs packages that are not installed.
     """
-    size = load().config.image_size
-    scenes = [pixels for pixels, _ in drawn_questions(COMPARED + CALIBRATING, size)]
-    asked = tuple(Sample(pixels, expressions[number % len(expressions)]) for number, pixels in enumerate(scenes))
-    samples = Samples("drawn scenes", asked[:COMPARED], asked[COMPARED:])
-    export(Source("random weights", "", load), folder, Wanted("onnx", precision), samples, advance)
+    scenes = drawn_questions(CALIBRATING, load().config.image_size)
+    asked = tuple(Sample(pixels, expressions[number % len(expressions)]) for number, (pixels, _) in enumerate(scenes))
+    wanted = Wanted("onnx", precision)
+    require_libraries(wanted.format)
+    folder.mkdir()
+    write_bundle(Source("random weights", "", load), folder, wanted, Samples("drawn scenes", (), asked))

@@ -94,8 +94,9 @@ def _made(subject: _Subject, precision: Precision | None, folder: Path) -> Itera
         return
     if subject.weights:
         raise UsageError("--onnx is for random weights", hint="export yours with `cmirnet export`, and name the bundle with --exported")
-    with console.progress("export", None) as advance:
-        export_random(partial(_loaded, subject), subject.expressions, precision, folder / precision, advance)
+    with console.progress("export", 1) as advance:
+        export_random(partial(_loaded, subject), subject.expressions, precision, folder / precision)
+        advance(1)
     yield f"ONNX {precision}", folder / precision
 
 
