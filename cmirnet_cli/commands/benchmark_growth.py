@@ -20,7 +20,7 @@ SIZES, COUNTS = [224, 320, 480, 640, 960], [1, 2, 4, 8]
 
 
 def growth(
-    backbone: Annotated[str, typer.Option("--backbone", metavar="NAME", help="Trunk of the random weights.")] = "swin-b",
+    backbone: Annotated[str, typer.Option("--backbone", metavar="NAME", help="Backbone of the random weights.")] = "swin-b",
     sizes: Annotated[list[int], network_size("--size", "Image sizes to measure; can be repeated.")] = SIZES,
     counts: Annotated[
         list[int], typer.Option("--count", min=1, metavar="N", help="Batch sizes, expressions and images to measure; can be repeated.")

@@ -30,7 +30,7 @@ SCENE = 640
 
 @dataclass(frozen=True)
 class _Subject:
-    """What is asked about what, and in which ways: weights or a trunk with random weights, photos or drawn scenes, bundles by name."""
+    """What is asked about what, and in which ways: weights or a backbone with random weights, photos or drawn scenes, bundles by name."""
 
     weights: str | None
     backbone: str
@@ -45,7 +45,7 @@ class _Subject:
 
 def infer(
     weights: Annotated[str | None, typer.Argument(metavar="[WEIGHTS]", help="Left out: random ones, which take as long.")] = None,
-    backbone: Annotated[str | None, typer.Option("--backbone", metavar="NAME", help="Trunk of the random weights; swin-b.")] = None,
+    backbone: Annotated[str | None, typer.Option("--backbone", metavar="NAME", help="Backbone of the random weights; swin-b.")] = None,
     size: Annotated[int | None, network_size("--size", "Image size of the random weights.")] = None,
     images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="Photographs; left out: scenes that are drawn.")] = None,
     expression: Annotated[

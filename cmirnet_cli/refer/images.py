@@ -45,7 +45,7 @@ class UnreadableImageError(ValueError):
 
 @contextmanager
 def pil_at_work() -> Iterator[None]:
-    """Makes an UnreadableImageError of whatever PIL, and the system below it, raise in the block: call nothing of ours there."""
+    """Makes an UnreadableImageError of whatever PIL, and the system below it, raise in the block: compute nothing of ours there."""
     try:
         yield
     except _RAISED_BY_PIL as error:
@@ -87,38 +87,40 @@ def open_image(source: Path | IO[bytes]) -> Image.Image:
     Raises:
         UnreadableImageError: there is no regular file (a pipe could be waited for without end), or it is no image.
     """
-    with pil_at_work():
-        if isinstance(source, Path) and not source.is_file():
-            raise FileNotFoundError("there is no such file")
-        picture = _identified(source)
-        if picture.info.get("progressive"):
-            _refuse_many_scans(_content(source))
-        if picture.format == "TIFF":
+    picture = _identified(source)
+    if picture.info.get("progressive"):
+        _refuse_many_scans(_content(source))
+    if picture.format == "TIFF":
+        with pil_at_work():
             picture.load()
     return picture
 
 
 def _identified(source: Path | IO[bytes]) -> Image.Image:
-    try:
-        return Image.open(source, formats=_formats())
-    except UnidentifiedImageError:
-        raise UnreadableImageError("it is in no image format that is read here") from None
+    with pil_at_work():
+        if isinstance(source, Path) and not source.is_file():
+            raise FileNotFoundError("there is no such file")
+        try:
+            return Image.open(source, formats=_formats())
+        except UnidentifiedImageError:
+            raise UnreadableImageError("it is in no image format that is read here") from None
 
 
 def _refuse_many_scans(jpeg: bytes) -> None:
     """A scan of 200 bytes can say "no change" of every pixel, and takes as long to decode as a whole photograph."""
     if (scans := jpeg.count(_START_OF_SCAN)) > _MOST_SCANS:
-        raise ValueError(f"it has {scans} scans, where a photograph has about ten")
+        raise UnreadableImageError(f"it has {scans} scans, where a photograph has about ten")
 
 
 def _content(source: Path | IO[bytes]) -> bytes:
-    if isinstance(source, Path):
-        return source.read_bytes()
-    place = source.tell()
-    source.seek(0)
-    content = source.read()
-    source.seek(place)
-    return content
+    with pil_at_work():
+        if isinstance(source, Path):
+            return source.read_bytes()
+        place = source.tell()
+        source.seek(0)
+        content = source.read()
+        source.seek(place)
+        return content
 
 
 @cache
