@@ -76,10 +76,7 @@ def train(
     settings = _resolve(directory.folder / "config.yaml" if directory else preset, flags, set_ or [])
     if print_config:
         return _print_settings(settings)
-    trainer = _resumed(directory, settings, device) if directory else _prepared(settings, device)
-    if dry_run:
-        return _try_steps(trainer)
-    return _go_on(trainer, directory) if directory else _begin(trainer, run_dir)
+    return _train(directory, settings, device, run_dir, dry_run)
 
 
 def _resolve(preset: str | Path | None, flags: Mapping[str, object], overrides: list[str]) -> Settings:
@@ -103,6 +100,20 @@ def _print_settings(settings: Settings) -> None:
     from cmirnet_cli.config import to_yaml
 
     console.result({"settings": settings.model_dump(mode="json")}, to_yaml(settings).rstrip())
+
+
+def _train(directory: RunDirectory | None, settings: Settings, device: str, run_dir: Path | None, dry_run: bool) -> None:
+    """Go on in the directory of a run; without one, begin a run; or only try its first steps."""
+    from cmirnet_cli.engine.devices import leaving_in_order
+
+    with leaving_in_order():
+        trainer = _resumed(directory, settings, device) if directory else _prepared(settings, device)
+        if dry_run:
+            _try_steps(trainer)
+        elif directory:
+            _go_on(trainer, directory)
+        else:
+            _begin(trainer, run_dir)
 
 
 def _prepared(settings: Settings, device: str) -> Trainer:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object, is_bf16_available
+from torch import distributed
 
 from cmirnet_cli.engine.machine import peak_memory_mib
 from cmirnet_cli.errors import UsageError
@@ -55,6 +58,21 @@ def make_accelerator(device: torch.device, precision: str = "fp32") -> Accelerat
             f"{accelerator.num_processes} processes cannot share {device}", hint="leave --device out: each process takes its own"
         )
     return accelerator
+
+
+@contextmanager
+def leaving_in_order() -> Iterator[None]:
+    """At the end, the processes that `make_accelerator` joined within leave each other: gloo aborts, now and then, those that do not.
+
+    After an error GPU processes just end, for NCCL would wait for the others to come here too; the launcher then ends those.
+    """
+    failed = True
+    try:
+        yield
+        failed = False
+    finally:
+        if distributed.is_initialized() and not (failed and distributed.get_backend() == "nccl"):
+            distributed.destroy_process_group()
 
 
 def said_by_main(own: Value) -> Value:

@@ -98,11 +98,16 @@ def test_only_the_first_process_speaks_and_writes(two: tuple[Path, subprocess.Co
     assert len(losses(folder)) == len({line["step"] for line in lines(folder) if line["kind"] == "step"})
 
 
-def test_all_processes_go_by_the_folder_that_the_main_one_chose(tmp_path: Path):
-    (tmp_path / "script.py").write_text(CHOOSING)
+def run_script(folder: Path, script: str, *arguments: str) -> None:
+    """Run a script in two processes whose working directory is the folder."""
+    (folder / "script.py").write_text(script)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "script.py"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
-    subprocess.run(launcher, env=environment, cwd=tmp_path, check=True)
+    subprocess.run([*launcher, *arguments], env=environment, cwd=folder, check=True)
+
+
+def test_all_processes_go_by_the_folder_that_the_main_one_chose(tmp_path: Path):
+    run_script(tmp_path, CHOOSING)
     assert [(tmp_path / rank).read_text() for rank in "01"] == ["runs/name", "runs/name"]
 
 
@@ -112,13 +117,36 @@ from pathlib import Path
 
 import torch
 
-from cmirnet_cli.engine.devices import make_accelerator, said_by_main
+from cmirnet_cli.engine.devices import leaving_in_order, make_accelerator, said_by_main
 from cmirnet_cli.engine.training.run_directory import new_run_folder
 
-accelerator, rank = make_accelerator(torch.device("cpu")), os.environ["RANK"]
-if rank == "1":
-    Path("runs/name").mkdir(parents=True)  # it comes late
-Path(rank).write_text(str(said_by_main(new_run_folder(Path("runs"), "name") if rank == "1" else Path("runs/name"))))
+with leaving_in_order():
+    accelerator, rank = make_accelerator(torch.device("cpu")), os.environ["RANK"]
+    if rank == "1":
+        Path("runs/name").mkdir(parents=True)  # it comes late
+    Path(rank).write_text(str(said_by_main(new_run_folder(Path("runs"), "name") if rank == "1" else Path("runs/name"))))
+"""
+
+
+@pytest.mark.parametrize(("batch_size", "expected"), [("4", "0"), ("3", "2")], ids=["done", "refused"])
+def test_processes_have_left_each_other_when_the_command_ends(cache: Path, tmp_path: Path, batch_size: str, expected: str):
+    run_script(tmp_path, LEAVING, *words(cache, tmp_path / "run", "--dry-run", "--set", f"loop.batch_size={batch_size}"))
+    assert [(tmp_path / rank).read_text() for rank in "01"] == [f"{expected} False"] * 2
+
+
+LEAVING = """
+import os
+import sys
+from pathlib import Path
+
+from torch import distributed
+
+from cmirnet_cli.app import run
+
+code = run(sys.argv[1:])
+Path(os.environ["RANK"]).write_text(f"{code} {distributed.is_initialized()}")
+if distributed.is_initialized():
+    distributed.destroy_process_group()
 """
 
 
