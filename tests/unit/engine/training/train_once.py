@@ -17,6 +17,7 @@ def train(folder: Path, cache: Path, settings: dict[str, Any], resume: bool, sto
 
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.config import Settings
+    from cmirnet_cli.engine.devices import leaving_in_order
     from cmirnet_cli.engine.training.loop import Trainer
     from cmirnet_cli.engine.training.resume import resumed_trainer
     from cmirnet_cli.engine.training.run_directory import RunDirectory
@@ -34,7 +35,8 @@ def train(folder: Path, cache: Path, settings: dict[str, Any], resume: bool, sto
         directory = RunDirectory(folder)
         if trainer.is_main:
             RunDirectory.create(folder, chosen, data.manifest.fingerprint.key)
-    trainer.run(directory, [StopAfter(stop_after)])
+    with leaving_in_order():
+        trainer.run(directory, [StopAfter(stop_after)])
 
 
 class StopAfter:
