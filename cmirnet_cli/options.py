@@ -51,7 +51,11 @@ Precision: TypeAlias = Annotated[
 ]
 Rewrites: TypeAlias = Annotated[
     str,
-    typer.Option("--rewrites", metavar="auto|none|NAME,…", help="Faster forms of parts of the network; auto: those measured to help here."),
+    typer.Option(
+        "--rewrites",
+        metavar="auto|none|NAME,…",
+        help="Faster forms of parts of the network; auto: those measured to help here; auto,compile: compiled, too.",
+    ),
 ]
 Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace what exists already.")]
 Workers: TypeAlias = Annotated[

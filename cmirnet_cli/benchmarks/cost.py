@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel, BertConfig, PreTrainedModel
 
+from cmirnet_cli.benchmarks.arithmetic import gflops_of
 from cmirnet_cli.benchmarks.timing import Spread, side_by_side
 from cmirnet_cli.config import SCRATCH, ModelConfig, Settings, TextConfig
 from cmirnet_cli.model.build import build_network
@@ -17,7 +16,6 @@ from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.weights.encoder import scratch_config
 
 ROUNDS = 5
-GIGA = 1e9
 
 
 @dataclass(frozen=True)
@@ -68,8 +66,8 @@ def cost_of(subject: Subject) -> Cost:
     with torch.device("meta"), torch.inference_mode():
         network, encoder = _network(subject), _encoder(subject)
         image, ids, words = _input(subject)
-        seen = PartCost(_parameters(network), _gflops(lambda: _locate(network, image, words)))
-        return Cost(seen, PartCost(_parameters(encoder), _gflops(lambda: encoder(input_ids=ids))))
+        seen = PartCost(_parameters(network), gflops_of(lambda: _locate(network, image, words)))
+        return Cost(seen, PartCost(_parameters(encoder), gflops_of(lambda: encoder(input_ids=ids))))
 
 
 @torch.inference_mode()
@@ -112,9 +110,3 @@ def _locate(network: CMIRNet, image: Tensor, words: Tensor) -> None:
 
 def _parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _gflops(forward: Callable[[], object]) -> float:
-    with FlopCounterMode(display=False) as counter:
-        forward()
-    return float(counter.get_total_flops()) / GIGA

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from cmirnet_cli.batches.batch import Tokens
 from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
-from cmirnet_cli.engine.devices import most_held_mib
+from cmirnet_cli.benchmarks.timing import Timing
+from cmirnet_cli.engine.devices import finish_on, most_held_mib
 from cmirnet_cli.engine.evaluation.scorable import Judged
 from cmirnet_cli.engine.inference import Inference
 from cmirnet_cli.engine.prediction.photos import Pixels
+from cmirnet_cli.model.features import Seen
 from cmirnet_cli.weights.bundle import Bundle
 
-PLAIN, EXACT = "plain", "fp32"
+PLAIN, ONE_HEAD, EXACT = "plain", "one head", "fp32"
 SAME_MASKS = 0.9995
 """Share of pixels on which the exact way must agree with the plain one."""
 
@@ -45,42 +48,48 @@ class Way:
 
 @dataclass(frozen=True)
 class Asked:
-    """An image, uint8 (1, S, S, 3), and its expressions, all on the device."""
+    """Images, uint8 (b, S, S, 3), and the n expressions that each of them is asked about, all on the device."""
 
-    image: Tensor
+    images: Tensor
     tokens: Tokens
 
+    def __len__(self) -> int:
+        return len(self.images) * len(self.tokens.ids)
 
-def asked(bundle: Bundle, questions: Sequence[tuple[Pixels, Sequence[str]]], device: torch.device) -> list[Asked]:
-    """Photos, uint8 (S, S, 3), with their expressions, as a model takes them."""
-    made = []
-    for pixels, expressions in questions:
-        tokens = tokenise(bundle.tokenizer, expressions, bundle.config.tokens).to(device)
-        made.append(Asked(torch.from_numpy(pixels).unsqueeze(0).to(device), tokens))
-    return made
+    def one_by_one(self) -> Iterator[Asked]:
+        """Every image with every expression."""
+        for image in self.images:
+            for ids, keep in zip(self.tokens.ids, self.tokens.keep, strict=True):
+                yield Asked(image.unsqueeze(0), Tokens(ids.unsqueeze(0), keep.unsqueeze(0)))
+
+
+def asked(bundle: Bundle, photos: Sequence[Pixels], expressions: Sequence[str], device: torch.device, together: int = 1) -> list[Asked]:
+    """Photos, uint8 (S, S, 3), so many at once, and what is asked about each, as a model takes them."""
+    tokens = tokenise(bundle.tokenizer, expressions, bundle.config.tokens).to(device)
+    batches = [np.stack(photos[first : first + together]) for first in range(0, len(photos), together)]
+    return [Asked(torch.from_numpy(batch).to(device), tokens) for batch in batches]
 
 
 @torch.inference_mode()
 def answer(way: Way, model: Judged, asked: Asked) -> Tensor:
-    """Logits (n, 2, S, S) of the n expressions about one image."""
-    ids, keep = asked.tokens.ids, asked.tokens.keep
-    image = normalise(asked.image)
+    """Logits (b·n, 2, S, S) of the n expressions about the first image, about the second and so on."""
     if way.every_head:
-        rows = [Tokens(ids[row : row + 1], keep[row : row + 1]) for row in range(len(ids))]
-        return torch.cat([_logits(model, image, row, auxiliary=True) for row in rows])
-    return _logits(model, image, asked.tokens, auxiliary=False)
+        return torch.cat([_logits(model, one, auxiliary=True) for one in asked.one_by_one()])
+    return _logits(model, asked, auxiliary=False)
 
 
-def _logits(model: Judged, image: Tensor, tokens: Tokens, *, auxiliary: bool) -> Tensor:
-    words = model.encode(tokens.ids, tokens.keep)
-    return model.locate(model.look(image).repeat(len(words)), words, tokens.keep, auxiliary=auxiliary).main
+def _logits(model: Judged, asked: Asked, *, auxiliary: bool) -> Tensor:
+    images, expressions = len(asked.images), len(asked.tokens.ids)
+    ids, keep = asked.tokens.ids.repeat(images, 1), asked.tokens.keep.repeat(images, 1)
+    rows = [row.repeat(expressions) for row in model.look(normalise(asked.images)).rows()]
+    seen = rows[0] if images == 1 else Seen.together(rows)
+    return model.locate(seen, model.encode(ids, keep), keep, auxiliary=auxiliary).main
 
 
 def answer_all(way: Way, model: Judged, questions: Sequence[Asked]) -> list[Tensor]:
-    """`answer` for every image, computed to the end."""
+    """`answer` for all images, computed to the end."""
     logits = [answer(way, model, each) for each in questions]
-    if (device := logits[0].device).type != "cpu":
-        torch.accelerator.synchronize(device)
+    finish_on(logits[0].device)
     return logits
 
 
@@ -100,12 +109,35 @@ class Agreement:
 
     @classmethod
     def of(cls, found: Sequence[Tensor], plain: Sequence[Tensor]) -> Agreement:
-        """Of logits (n, 2, S, S) image by image."""
+        """Of logits (n, 2, S, S) batch by batch."""
         ours, theirs = torch.cat(list(found)).float(), torch.cat(list(plain)).float()
         mine, yours = ours[:, 1] > ours[:, 0], theirs[:, 1] > theirs[:, 0]
         union = int((mine | yours).sum())
         iou = int((mine & yours).sum()) / union if union else 1.0
         return cls(float((mine == yours).float().mean()), iou, float((ours - theirs).abs().max() / theirs.std()))
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What came of asking in several ways, by the ways' names.
+
+    Attributes:
+        timings: of all expressions.
+        agreements: with the plain way.
+        memory_mib: at its peak, each way in a fresh process.
+        gflops: 10⁹ operations that one expression takes, when no head but the finest is computed.
+        peak_gflops: 10⁹ operations a second of a large matrix product on the same device, by number format.
+    """
+
+    timings: Mapping[str, Timing]
+    agreements: Mapping[str, Agreement]
+    memory_mib: Mapping[str, float]
+    gflops: float
+    peak_gflops: Mapping[str, float]
+
+    def gflops_per_second(self, name: str) -> float:
+        """10⁹ operations a second that one way comes to, counted as the plain network with one head needs them."""
+        return self.gflops * self.timings[name].per_second
 
 
 def disagreement(agreements: Mapping[str, Agreement]) -> str | None:

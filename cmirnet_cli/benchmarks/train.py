@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from types import MappingProxyType
+from typing import TypeAlias
+
+import torch
 
 from cmirnet_cli.benchmarks.timing import Timing
 from cmirnet_cli.cache.reader import Cache
@@ -16,15 +18,21 @@ from cmirnet_cli.engine.training.loop import Trainer
 from cmirnet_cli.engine.training.start import starting_bundle
 
 PLAIN = "plain"
-WAYS: Mapping[str, Mapping[str, object]] = MappingProxyType(
-    {
-        PLAIN: {"loop.precision": "fp32"},
-        "bf16": {"loop.precision": "bf16"},
-        "recomputing": {"loop.precision": "fp32", "loop.gradient_checkpointing": True},
-        "frozen text": {"loop.precision": "fp32", "text.train": "none"},
+Changes: TypeAlias = Mapping[str, object]
+
+
+def ways_on(device: torch.device) -> Mapping[str, Changes]:
+    """Name → settings; plain is the published step: fp16 around the network, which a CPU cannot do and takes fp32 for."""
+    plain: Changes = {"loop.precision": "fp16" if device.type == "cuda" else "fp32"}
+    bf16: Changes = {"loop.precision": "bf16"}
+    compiled = {"bf16, compiled": {**bf16, "loop.compile": True}} if device.type == "cuda" else {}
+    return {
+        PLAIN: plain,
+        "bf16": bf16,
+        **compiled,
+        "recomputing": {**plain, "loop.gradient_checkpointing": True},
+        "frozen text": {**plain, "text.train": "none"},
     }
-)
-"""Name → settings; plain is the published step."""
 
 
 @dataclass(frozen=True)

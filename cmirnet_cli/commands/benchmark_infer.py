@@ -18,14 +18,15 @@ from cmirnet_cli.options import Device, network_size
 if TYPE_CHECKING:
     import torch
 
-    from cmirnet_cli.benchmarks.infer import Agreement, Asked, Way
-    from cmirnet_cli.benchmarks.timing import Timing
+    from cmirnet_cli.benchmarks.infer import Asked, Measured, Way
     from cmirnet_cli.engine.prediction.photos import Pixels
     from cmirnet_cli.export.spec import Precision
     from cmirnet_cli.weights.bundle import Bundle
 
 SCENE = 640
 """Side of a drawn scene, in pixels."""
+LONG = 100
+"""Milliseconds from which on fractions of one are not shown."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class _Subject:
     expressions: tuple[str, ...]
     count: int
     device: str
+    together: int
     each: bool
+    compiled: bool
     exported: tuple[tuple[str, Path], ...] = ()
 
 
@@ -52,7 +55,9 @@ def infer(
         list[str] | None, typer.Option("--expression", "-e", metavar="TEXT", help="Asked about every image; can be repeated.")
     ] = None,
     count: Annotated[int, typer.Option("--count", min=1, metavar="N", help="Images.")] = 2,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Images at once, but in the plain way.")] = 1,
     each: Annotated[bool, typer.Option("--each", help="Also time every rewrite alone.")] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="Also compiled by torch.compile, in bf16.")] = False,
     exported: Annotated[
         list[Path] | None, typer.Option("--exported", metavar="BUNDLE", help="Also these weights as exported; can be repeated.")
     ] = None,
@@ -65,15 +70,15 @@ def infer(
     """Ask the same questions in the plain way and in ours: time, memory, ratio, and whether the masks are the same.
 
     Plain is the published network as written: fp32, every head computed, one image and one sentence a forward. Ours computes no
-    auxiliary head, shares what sees no text among the sentences of an image, and makes the rewrites; `--each` also times each
-    of them alone.
+    auxiliary head, shares what sees no text among the sentences of an image, takes `--batch-size` images at once, and makes the
+    rewrites; `--each` also times each of them alone.
 
     Example: cmirnet benchmark infer --backbone resnet101 --onnx int8
     """
     expressions = tuple(expression or ("the large red circle",))
     if weights and (backbone or size):
         raise UsageError("--backbone and --size are for random weights", hint="leave them out, or leave WEIGHTS out")
-    asked = _Subject(weights, backbone or "swin-b", size, images, expressions, count, device, each)
+    asked = _Subject(weights, backbone or "swin-b", size, images, expressions, count, device, batch_size, each, compiled)
     with TemporaryDirectory(prefix="cmirnet-benchmark-") as folder:
         bundles = [*_given(asked, exported or ()), *_made(asked, onnx, Path(folder))]
         return _compare(replace(asked, exported=tuple(bundles)), rounds)
@@ -103,19 +108,12 @@ def _made(subject: _Subject, precision: Precision | None, folder: Path) -> Itera
 def _compare(subject: _Subject, rounds: int) -> int:
     """Measure and report; 1 if the exact way turned out to be none."""
     from cmirnet_cli.benchmarks.infer import disagreement
-    from cmirnet_cli.engine.machine import in_fresh_process
 
     bundle, questions, place = prepared(subject)
-    ways = _ways(subject, place)
-    timings, agreements = _measure(ways, bundle, questions, place, rounds)
-    del bundle
-    with console.progress("memory", len(ways)) as advance:
-        memory = {}
-        for way in ways:
-            memory[way.name] = in_fresh_process(memory_in_a_fresh_process, subject, way.name)
-            advance(1)
-    wrong = disagreement(agreements)
-    _show(replace(subject, count=len(questions)), ways, timings, agreements, memory, place, agrees=wrong is None)
+    ways = _ways(subject)
+    measured = _measure(subject, ways, bundle, questions, place, rounds)
+    wrong = disagreement(measured.agreements)
+    _show(replace(subject, count=sum(len(each.images) for each in questions)), measured, place, agrees=wrong is None)
     if wrong:
         console.warn(wrong)
     return 1 if wrong else 0
@@ -126,7 +124,7 @@ def memory_in_a_fresh_process(subject: _Subject, name: str) -> float:
     from cmirnet_cli.benchmarks.infer import memory_of
 
     bundle, questions, place = prepared(subject)
-    (way,) = (way for way in _ways(subject, place) if way.name == name)
+    (way,) = (way for way in _ways(subject) if way.name == name)
     return memory_of(way, bundle, questions, place)
 
 
@@ -137,7 +135,7 @@ def prepared(subject: _Subject) -> tuple[Bundle, Sequence[Asked], torch.device]:
 
     place, bundle = pick_device(subject.device), _loaded(subject)
     photos = _photos(subject, bundle.config.image_size)
-    return bundle, asked(bundle, [(pixels, subject.expressions) for pixels in photos], place), place
+    return bundle, asked(bundle, photos, subject.expressions, place, subject.together), place
 
 
 def _loaded(subject: _Subject) -> Bundle:
@@ -159,22 +157,25 @@ def _photos(subject: _Subject, size: int) -> Sequence[Pixels]:
     return [resized(pixels, size) for pixels in photos]
 
 
-def _ways(subject: _Subject, place: torch.device) -> list[Way]:
+def _ways(subject: _Subject) -> list[Way]:
     from cmirnet_cli.benchmarks.exported import exported_way
-    from cmirnet_cli.benchmarks.infer import EXACT, PLAIN, Way
-    from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
+    from cmirnet_cli.benchmarks.infer import EXACT, ONE_HEAD, PLAIN, Way
+    from cmirnet_cli.engine.inference import AS_PUBLISHED, AUTO, Inference
+    from cmirnet_cli.model.fast.rewrites import COMPILE, REWRITES
 
     usual = Inference()
-    alone = [Way.of(name, Inference(rewrites=(name,))) for name in usual.on(place)] if subject.each else []
+    alone = [Way.of(name, Inference(rewrites=(name,))) for name in REWRITES if name != COMPILE] if subject.each else []
     others = [exported_way(*bundle) for bundle in subject.exported]
-    plain = [Way.of(PLAIN, AS_PUBLISHED, every_head=True), Way.of("one head", AS_PUBLISHED)]
-    return [*plain, *alone, Way.of(EXACT, usual), Way.of("bf16", Inference("bf16")), *others]
+    plain = [Way.of(PLAIN, AS_PUBLISHED, every_head=True), Way.of(ONE_HEAD, AS_PUBLISHED)]
+    compiled = [Way.of("bf16, compiled", Inference("bf16", (AUTO, COMPILE)))] if subject.compiled else []
+    return [*plain, *alone, Way.of(EXACT, usual), Way.of("bf16", Inference("bf16")), *compiled, *others]
 
 
 def _measure(
-    ways: Sequence[Way], bundle: Bundle, questions: Sequence[Asked], place: torch.device, rounds: int
-) -> tuple[Mapping[str, Timing], Mapping[str, Agreement]]:
-    from cmirnet_cli.benchmarks.infer import PLAIN, Agreement, answer_all, own_copies
+    subject: _Subject, ways: Sequence[Way], bundle: Bundle, questions: Sequence[Asked], place: torch.device, rounds: int
+) -> Measured:
+    from cmirnet_cli.benchmarks.arithmetic import NUMBER_FORMATS, gflops_of, matrix_product_gflops
+    from cmirnet_cli.benchmarks.infer import ONE_HEAD, PLAIN, Agreement, Measured, answer_all, own_copies
     from cmirnet_cli.benchmarks.timing import side_by_side
 
     models = own_copies(bundle, ways, place)
@@ -185,28 +186,36 @@ def _measure(
             answers[name] = run()
             advance(1)
     agreements = {name: Agreement.of(found, answers[PLAIN]) for name, found in answers.items()}
-    items = sum(len(each.tokens.ids) for each in questions)
+    items = sum(map(len, questions))
     with console.progress("time", rounds * len(ways)) as advance:
-        return side_by_side(runs, items, rounds, advance=advance), agreements
+        timings = side_by_side(runs, items, rounds, advance=advance)
+    gflops = gflops_of(runs[ONE_HEAD]) / items
+    peaks = {name: matrix_product_gflops(place, dtype) for name, dtype in NUMBER_FORMATS.items()}
+    del models, runs, answers
+    return Measured(timings, agreements, _memory(subject, ways), gflops, peaks)
 
 
-def _show(
-    subject: _Subject,
-    ways: Sequence[Way],
-    timings: Mapping[str, Timing],
-    agreements: Mapping[str, Agreement],
-    memory: Mapping[str, float],
-    place: torch.device,
-    *,
-    agrees: bool,
-) -> None:
+def _memory(subject: _Subject, ways: Sequence[Way]) -> Mapping[str, float]:
+    """Peak memory in MiB of each way, in a process of its own."""
+    from cmirnet_cli.engine.machine import in_fresh_process
+
+    memory = {}
+    with console.progress("memory", len(ways)) as advance:
+        for way in ways:
+            memory[way.name] = in_fresh_process(memory_in_a_fresh_process, subject, way.name)
+            advance(1)
+    return memory
+
+
+def _show(subject: _Subject, measured: Measured, place: torch.device, *, agrees: bool) -> None:
     from cmirnet_cli.engine.inference import Inference
     from cmirnet_cli.engine.machine import machine, machine_in_words
 
     rewrites = Inference().described_on(place)
     title = subject.weights or f"{subject.backbone}, random weights"
-    columns = ["way", "ms", "expressions/s", "× plain", "from", "to", "peak MiB", "same pixels", "IoU with plain"]
-    facts = {"images": subject.count, "expressions": len(subject.expressions), "device": str(place)}
+    columns = ["way", "ms", "expressions/s", "× plain", "from", "to", "TFLOP/s", "peak MiB", "same pixels", "IoU with plain"]
+    facts = {"images": subject.count, "expressions": len(subject.expressions), "batch_size": subject.together, "device": str(place)}
+    peaks = ", ".join(f"{peak / 1000:.3g} in {name}" for name, peak in measured.peak_gflops.items())
     console.result(
         {
             **facts,
@@ -215,33 +224,36 @@ def _show(
             "rewrites": rewrites,
             "machine": machine(),
             "agrees": agrees,
-            "ways": {way.name: _measured(way.name, timings, agreements, memory) for way in ways},
+            "gflops_per_expression": measured.gflops,
+            "matrix_product_gflops_per_second": dict(measured.peak_gflops),
+            "ways": {name: _told(name, measured) for name in measured.timings},
         },
-        console.table(title, columns, [_row(way.name, timings, agreements, memory) for way in ways]),
+        console.table(title, columns, [_row(name, measured) for name in measured.timings]),
         f"{subject.count} × {len(subject.expressions)} images × expressions on {place}; ms of one expression, its text encoder included",
+        f"{measured.gflops:,.0f} GFLOP an expression, one head; a large matrix product reaches {peaks} TFLOP/s here",
         *(f"{name}: {what}" for name, what in rewrites.items()),
         machine_in_words(),
     )
 
 
-def _row(name: str, timings: Mapping[str, Timing], agreements: Mapping[str, Agreement], memory: Mapping[str, float]) -> list[str]:
+def _row(name: str, measured: Measured) -> list[str]:
+    told, agreement = _told(name, measured), measured.agreements[name]
+    ratios = [f"{told['times_faster_than_plain'][key]:.2f}" for key in ("median", "lowest", "highest")]
+    took = told["ms"]["median"]
+    speed = [f"{took:,.0f}" if took >= LONG else f"{took:.3g}", f"{told['expressions_per_second']:.3g}"]
+    held = [f"{told['gflops_per_second'] / 1000:.3g}", f"{told['peak_memory_mib']:,.0f}"]
+    return [name, *speed, *ratios, *held, f"{agreement.pixels:.3%}", f"{agreement.iou:.3%}"]
+
+
+def _told(name: str, measured: Measured) -> dict[str, Any]:
     from cmirnet_cli.benchmarks.infer import PLAIN
 
-    timing, agreement = timings[name], agreements[name]
-    faster = timing.times_faster_than(timings[PLAIN])
-    ratios = [f"{value:.2f}" for value in (faster.median, faster.lowest, faster.highest)]
-    speed = [f"{timing.milliseconds.median:,.0f}", f"{timing.per_second:.3g}"]
-    return [name, *speed, *ratios, f"{memory[name]:,.0f}", f"{agreement.pixels:.3%}", f"{agreement.iou:.3%}"]
-
-
-def _measured(name: str, timings: Mapping[str, Timing], agreements: Mapping[str, Agreement], memory: Mapping[str, float]) -> dict[str, Any]:
-    from cmirnet_cli.benchmarks.infer import PLAIN
-
-    timing = timings[name]
+    timing = measured.timings[name]
     return {
         "ms": asdict(timing.milliseconds),
         "expressions_per_second": timing.per_second,
-        "times_faster_than_plain": asdict(timing.times_faster_than(timings[PLAIN])),
-        "peak_memory_mib": memory[name],
-        "agreement": asdict(agreements[name]),
+        "times_faster_than_plain": asdict(timing.times_faster_than(measured.timings[PLAIN])),
+        "gflops_per_second": measured.gflops_per_second(name),
+        "peak_memory_mib": measured.memory_mib[name],
+        "agreement": asdict(measured.agreements[name]),
     }

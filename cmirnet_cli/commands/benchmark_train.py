@@ -24,10 +24,11 @@ def train(
     steps: Annotated[int, typer.Option("--steps", min=2, metavar="N", help="Of the optimiser, in each way; the first is not timed.")] = 4,
     device: Device = "auto",
 ) -> None:
-    """Take the first steps of training in the plain way and three others: time, memory, ratio, how far the losses are apart.
+    """Take the first steps of training in the plain way and in others: time, memory, ratio, how far the losses are apart.
 
-    Plain is the published step in fp32. The others: bf16, activations computed twice (loop.gradient_checkpointing), and a text encoder that
-    is not trained. Each way trains the same random weights on the same drawn scenes, in a process of its own.
+    Plain is the published step, in fp16 on a GPU and in fp32 on a CPU. The others: bf16, on a GPU also compiled (loop.compile),
+    activations computed twice (loop.gradient_checkpointing), and a text encoder that is not trained. Each way trains the same random
+    weights on the same drawn scenes, in a process of its own.
 
     Example: cmirnet benchmark train --backbone resnet50 --size 320
     """
@@ -35,21 +36,21 @@ def train(
 
     from cmirnet_cli.benchmarks.drawn import drawn_cache
     from cmirnet_cli.benchmarks.random_weights import recipe
-    from cmirnet_cli.benchmarks.train import WAYS, first_steps
+    from cmirnet_cli.benchmarks.train import first_steps, ways_on
     from cmirnet_cli.engine.devices import pick_device
     from cmirnet_cli.engine.machine import in_fresh_process
     from cmirnet_cli.refer.scenes import Amount
 
-    place = str(pick_device(device))
-    recipes = {name: recipe(backbone, size, batch_size, **changes) for name, changes in WAYS.items()}
+    place = pick_device(device)
+    recipes = {name: recipe(backbone, size, batch_size, **changes) for name, changes in ways_on(place).items()}
     amount, one = Amount(*[steps * batch_size] * 3), Amount(1, 1, 1)
     with TemporaryDirectory(prefix="cmirnet-benchmark-") as folder, console.progress("train", len(recipes)) as advance:
         cache = drawn_cache(Path(folder), next(iter(recipes.values())).data.image_size, {"train": amount, "val": one})
         found = {}
         for name, settings in recipes.items():
-            found[name] = in_fresh_process(first_steps, settings, cache.folder, steps, place)
+            found[name] = in_fresh_process(first_steps, settings, cache.folder, steps, str(place))
             advance(1)
-    _show(next(iter(recipes.values())), found, place)
+    _show(next(iter(recipes.values())), found, str(place))
 
 
 def _show(settings: Settings, found: Mapping[str, Steps], place: str) -> None:

@@ -123,6 +123,7 @@ class TrainConfig(_Section):
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         default="fp32", description="number format of the network; published: fp16, which only a GPU can do"
     )
+    compile: bool = Field(default=False, description="compile the network's parts with torch.compile: a slow first step, faster later ones")
     ema_decay: float | None = Field(
         default=None, gt=0, lt=1, description="decay per step of the moving average of weights that is validated and saved; null: none"
     )
@@ -137,6 +138,12 @@ class TrainConfig(_Section):
     init_from: str | None = Field(
         default=None, min_length=1, description="weights that the whole model starts from: folder, run, hub id or official .pth"
     )
+
+    @model_validator(mode="after")
+    def _compiled_or_recomputed(self) -> TrainConfig:
+        if self.compile and self.gradient_checkpointing:
+            raise ValueError("loop.compile and loop.gradient_checkpointing cannot be on together: one saves time, the other memory")
+        return self
 
 
 class Settings(_Section):

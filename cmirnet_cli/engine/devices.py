@@ -88,6 +88,12 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
+def finish_on(device: torch.device) -> None:
+    """Wait until everything that a device was told to compute is computed; a CPU is never ahead."""
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+
+
 def most_held_mib(device: torch.device) -> float:
     """The most memory that was held so far, in MiB: of the GPU where there is one, else of this process."""
     return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else peak_memory_mib()

@@ -8,9 +8,12 @@ from typing import get_args
 import torch
 
 from cmirnet_cli.errors import UsageError
-from cmirnet_cli.model.fast.rewrites import REWRITES, Precision, accelerate, measured_to_help
+from cmirnet_cli.model.compiled import require_compiler
+from cmirnet_cli.model.fast.rewrites import COMPILE, REWRITES, Precision, accelerate, measured_to_help
 from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle
+
+AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -19,24 +22,25 @@ class Inference:
 
     Attributes:
         precision: of the network's convolutions and matrix products; the text encoder always runs in fp32.
-        rewrites: names of `REWRITES`; None: those that were measured to help on the device.
+        rewrites: names of `REWRITES`; `auto` stands for those that were measured to help on the device.
 
     Raises:
         UsageError: there is no such precision or rewrite.
     """
 
     precision: Precision = "fp32"
-    rewrites: tuple[str, ...] | None = None
+    rewrites: tuple[str, ...] = (AUTO,)
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
             raise UsageError(f"there is no precision {self.precision!r}", hint=f"choose {' or '.join(get_args(Precision))}")
-        if unknown := [name for name in self.rewrites or () if name not in REWRITES]:
-            raise UsageError(f"there is no rewrite {unknown[0]!r}", hint=f"choose among {', '.join(REWRITES)}")
+        if unknown := [name for name in self.rewrites if name not in (AUTO, *REWRITES)]:
+            raise UsageError(f"there is no rewrite {unknown[0]!r}", hint=f"choose among {', '.join((AUTO, *REWRITES))}")
 
     def on(self, device: torch.device) -> tuple[str, ...]:
         """The rewrites that are made there."""
-        return measured_to_help(device) if self.rewrites is None else self.rewrites
+        named = {*self.rewrites, *(measured_to_help(device) if AUTO in self.rewrites else ())}
+        return tuple(name for name in REWRITES if name in named)
 
     def described_on(self, device: torch.device) -> dict[str, str]:
         """The same, with what each of them does."""
@@ -46,8 +50,13 @@ class Inference:
         """The model on the device, in eval mode, ready to be asked; that of the given bundle is taken over.
 
         Where nothing is rewritten and nothing rounded, it is the very network that was given.
+
+        Raises:
+            UsageError: it is to be compiled, and this machine cannot.
         """
         model, rewrites = bundle.model.to(device).eval(), self.on(device)
+        if COMPILE in rewrites:
+            require_compiler(device)
         if rewrites or self.precision != "fp32":
             network = accelerate(model.network, bundle.config.image_size, rewrites, self.precision)
             model = ReferringModel(network, model.text).eval()
@@ -58,6 +67,6 @@ AS_PUBLISHED = Inference(rewrites=())
 """In fp32, nothing rewritten."""
 
 
-def rewrites_named(text: str) -> tuple[str, ...] | None:
-    """`auto`, `none`, or names with commas between them, as typed."""
-    return {"auto": None, "none": ()}.get(text, tuple(name.strip() for name in text.split(",")))
+def rewrites_named(text: str) -> tuple[str, ...]:
+    """`none`, or names with commas between them, as typed; `auto` is one."""
+    return () if text == "none" else tuple(name.strip() for name in text.split(","))

@@ -9,11 +9,30 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 import torch
-from timm.layers import DropPath, Mlp, PatchEmbed
+from timm.layers import Mlp, PatchEmbed
 from timm.models.resnet import ResNet
 from timm.models.swin_transformer import PatchMerging, WindowAttention, window_partition, window_reverse
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+
+class StochasticDepth(nn.Module):
+    """Leaves out, while training, what a block adds to some of the samples, and enlarges it for the others to make up for that.
+
+    The rate is a tensor: were it a number, as timm's is, `torch.compile` would compile every block anew for its own rate.
+    """
+
+    kept: Tensor
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.register_buffer("kept", torch.tensor(1 - rate), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, H, W, C) to the same."""
+        if not self.training:
+            return x
+        return x * (torch.bernoulli(self.kept.expand(len(x), 1, 1, 1)) / self.kept).to(x.dtype)
 
 
 class WindowBlock(nn.Module):
@@ -29,7 +48,7 @@ class WindowBlock(nn.Module):
         self.shift = window // 2 if shifted else 0
         self.norm1 = nn.LayerNorm(width)
         self.attn = WindowAttention(width, num_heads=heads, window_size=window)
-        self.drop_path = DropPath(drop_path)
+        self.drop_path = StochasticDepth(drop_path)
         self.norm2 = nn.LayerNorm(width)
         self.mlp = Mlp(width, 4 * width)
 

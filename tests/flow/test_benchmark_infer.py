@@ -21,7 +21,7 @@ def test_the_same_questions_are_asked_in_every_way(cmirnet: Callable[..., Outcom
     found = cmirnet("benchmark", "infer", weights, *words.split()).data
     assert list(found["ways"]) == ["plain", "one head", "fp32", "bf16"]
     assert (found["images"], found["expressions"], found["agrees"]) == (1, 2, True)
-    assert list(found["rewrites"]) == list(REWRITES)
+    assert list(found["rewrites"]) == [name for name in REWRITES if name != "compile"]
     for way in found["ways"].values():
         assert way["peak_memory_mib"] > 0
         assert way["expressions_per_second"] > 0

@@ -42,6 +42,7 @@ from cmirnet_cli.engine.training.tensorboard import event_log, require_tensorboa
 from cmirnet_cli.errors import ConfigError, DivergedError
 from cmirnet_cli.metrics.scores import Scores
 from cmirnet_cli.metrics.sentences import SentenceScore, summarise
+from cmirnet_cli.model.compiled import compile_parts, require_compiler
 from cmirnet_cli.model.recompute import recompute_activations
 from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle, update_tensors
@@ -269,10 +270,13 @@ class Trainer:
         return training_batches(samples, self.collate, self.settings.loop.batch_size, offset=taken, share=self.share)
 
     def _adapt(self, model: ReferringModel) -> None:
-        """Make the model save memory, or see all processes' statistics, where that is asked for."""
+        """Make the model save memory or time, or see all processes' statistics, where that is asked for."""
         if self.settings.loop.gradient_checkpointing:
             recompute_activations(model.network)
         if self.settings.loop.sync_batch_norm:
             if self.accelerator.device.type != "cuda":
                 raise ConfigError("loop.sync_batch_norm needs GPUs", hint="leave it out: each process then sees its own part of a batch")
             nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
+        if self.settings.loop.compile:
+            require_compiler(self.accelerator.device)
+            compile_parts(model.network)

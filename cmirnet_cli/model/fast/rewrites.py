@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from cmirnet_cli.model.cmirnet import STRIDE, CMIRNet
+from cmirnet_cli.model.compiled import compile_parts
 from cmirnet_cli.model.decoder import DoubleConv
 from cmirnet_cli.model.fast.folding import by_taps, fold_batch_norms
 from cmirnet_cli.model.fast.linear import LinearAsConv
@@ -22,6 +23,7 @@ from cmirnet_cli.model.vision import WindowBlock
 Precision: TypeAlias = Literal["fp32", "bf16"]
 """Number format of the network's convolutions and matrix products."""
 
+COMPILE = "compile"
 REWRITES = MappingProxyType(
     {
         "batch-norm": "batch norms folded into the convolutions before them, activations in place",
@@ -30,6 +32,7 @@ REWRITES = MappingProxyType(
         "linear": "Swin's linear layers as 1×1 convolutions",
         "winograd": "large 3×3 convolutions by Winograd's F(4×4, 3×3): a quarter of the multiplications",
         "channels-last": "maps whose channels lie together in memory",
+        COMPILE: "parts compiled by torch.compile when they are first asked, which takes a minute for every new number of rows",
     }
 )
 """Every rewrite and what it does, in the order in which they are made. Up to rounding none of them changes a mask."""
@@ -73,8 +76,8 @@ class FastNetwork(CMIRNet):
 
 
 def measured_to_help(device: torch.device) -> tuple[str, ...]:
-    """The rewrites that are made unless others are named: all on a CPU; none elsewhere, where we have not measured them."""
-    return tuple(REWRITES) if device.type == "cpu" else ()
+    """The rewrites that are made unless others are named: all on a CPU, but for compiling; none elsewhere, where we have not timed them."""
+    return tuple(name for name in REWRITES if name != COMPILE) if device.type == "cpu" else ()
 
 
 def accelerate(network: CMIRNet, size: int, rewrites: Collection[str], precision: Precision = "fp32") -> FastNetwork:
@@ -101,7 +104,10 @@ def accelerate(network: CMIRNet, size: int, rewrites: Collection[str], precision
             _replace(level, _starts_with_winograd, JoiningDoubleConv)
     if precision == "bf16":
         _halve(network)
-    return FastNetwork(network.eval(), precision, channels_last="channels-last" in rewrites)
+    fast = FastNetwork(network.eval(), precision, channels_last="channels-last" in rewrites)
+    if COMPILE in rewrites:
+        compile_parts(fast)
+    return fast
 
 
 def _replace(network: nn.Module, fits: Callable[[nn.Module], bool], make: Callable[..., nn.Module]) -> None:

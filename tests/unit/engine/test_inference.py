@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmirnet_cli.benchmarks.infer import Agreement, Way, answer, asked, own_copies
+from cmirnet_cli.benchmarks.infer import Agreement, Way, answer, answer_all, asked, own_copies
 from cmirnet_cli.benchmarks.random_weights import random_bundle
 from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference, rewrites_named
 from cmirnet_cli.engine.prediction.masks import MaskRule
@@ -27,7 +27,8 @@ def bundle() -> Bundle:
 
 
 def test_names_as_typed_become_rewrites():
-    assert rewrites_named("auto") is None
+    assert rewrites_named("auto") == ("auto",)
+    assert rewrites_named("auto, compile") == ("auto", "compile")
     assert rewrites_named("none") == ()
     assert rewrites_named("heads, winograd") == ("heads", "winograd")
 
@@ -52,18 +53,30 @@ def test_threshold_that_is_no_probability_is_refused(threshold: float):
 
 def test_without_rewrites_the_model_stays_the_very_same(bundle: Bundle):
     assert Inference(rewrites=()).prepare(bundle, CPU).model is bundle.model
-    assert Inference().on(CPU) == tuple(REWRITES)
+    assert Inference().on(CPU) == tuple(name for name in REWRITES if name != "compile")
+    assert Inference(rewrites=("compile", "auto")).on(CPU) == tuple(REWRITES)
 
 
 def test_every_way_answers_every_expression_and_the_exact_one_like_the_plain_one(bundle: Bundle):
     photo = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
-    (question,) = asked(bundle, [(photo, SAID)], CPU)
+    (question,) = asked(bundle, [photo], SAID, CPU)
     ways = [Way.of("plain", AS_PUBLISHED, every_head=True), Way.of("fp32", Inference()), Way.of("bf16", Inference("bf16"))]
     models = own_copies(bundle, ways, CPU)
     plain, exact, rounded = (answer(way, models[way.name], question) for way in ways)
     assert plain.shape == exact.shape == rounded.shape == (len(SAID), 2, 96, 96)
     assert isinstance(models["fp32"].network, FastNetwork)
     assert Agreement.of([exact], [plain]).error < 1e-3 < Agreement.of([rounded], [plain]).error
+
+
+def test_images_that_go_through_at_once_are_answered_like_one_by_one(bundle: Bundle):
+    photos = list(np.random.default_rng(1).integers(0, 256, (3, 96, 96, 3), dtype=np.uint8))
+    plain, ours = Way.of("plain", AS_PUBLISHED, every_head=True), Way.of("one head", AS_PUBLISHED)
+    together = asked(bundle, photos, SAID, CPU, together=2)
+    assert [len(each) for each in together] == [4, 2]
+    expected = [answer(plain, bundle.model, one) for each in together for one in each.one_by_one()]
+    assert len({float(each.sum()) for each in expected}) == 6
+    for found, row in zip(torch.cat(answer_all(ours, bundle.model, together)), expected, strict=True):
+        torch.testing.assert_close(found, row[0], atol=1e-4, rtol=1e-4)
 
 
 def test_agreement_is_counted_as_by_hand():

@@ -13,7 +13,7 @@ from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.fast.folding import by_taps
 from cmirnet_cli.model.fast.linear import LinearAsConv
-from cmirnet_cli.model.fast.rewrites import REWRITES, accelerate, measured_to_help
+from cmirnet_cli.model.fast.rewrites import COMPILE, REWRITES, accelerate, measured_to_help
 from cmirnet_cli.model.fast.windows import GatheringBlock
 from cmirnet_cli.model.fast.winograd import WinogradConv
 from cmirnet_cli.model.vision import WindowBlock
@@ -21,6 +21,8 @@ from cmirnet_cli.model.vision import WindowBlock
 SIZE = 256
 """What the networks are rewritten for; they are asked about smaller images, which is quicker."""
 WIDTH = 128
+FORMS = tuple(name for name in REWRITES if name != COMPILE)
+"""Compiling takes long and is tested by itself."""
 
 
 def lived_in(network: nn.Module) -> None:
@@ -56,7 +58,7 @@ def differs(found: Tensor, expected: Tensor) -> tuple[float, float]:
     return float((found - expected).abs().max() / expected.std()), float(changed)
 
 
-@pytest.mark.parametrize("rewrites", [(name,) for name in REWRITES] + [tuple(REWRITES)], ids="+".join)
+@pytest.mark.parametrize("rewrites", [(name,) for name in FORMS] + [FORMS], ids="+".join)
 @torch.inference_mode()
 def test_every_rewrite_keeps_every_head_and_every_mask(network: CMIRNet, asked: tuple[Tensor, ...], rewrites: tuple[str, ...]):
     expected, found = network(*asked), accelerate(deepcopy(network), SIZE, rewrites)(*asked)
@@ -68,7 +70,7 @@ def test_every_rewrite_keeps_every_head_and_every_mask(network: CMIRNet, asked: 
 
 @torch.inference_mode()
 def test_image_and_text_may_be_asked_apart_and_images_are_not_painted_over(network: CMIRNet, asked: tuple[Tensor, ...]):
-    fast = accelerate(deepcopy(network), SIZE, tuple(REWRITES))
+    fast = accelerate(deepcopy(network), SIZE, FORMS)
     image, *text = asked
     seen = fast.look(image)
     first, second = (fast.locate(seen, *text, auxiliary=False).main for _ in range(2))
@@ -78,7 +80,7 @@ def test_image_and_text_may_be_asked_apart_and_images_are_not_painted_over(netwo
 
 @torch.inference_mode()
 def test_bf16_rounds_but_finds_nearly_the_same_masks(network: CMIRNet, asked: tuple[Tensor, ...]):
-    found = accelerate(deepcopy(network), SIZE, tuple(REWRITES), "bf16")(*asked).main
+    found = accelerate(deepcopy(network), SIZE, FORMS, "bf16")(*asked).main
     assert found.dtype == torch.float32
     error, changed = differs(found, network(*asked).main)
     assert error > 1e-4
@@ -87,7 +89,7 @@ def test_bf16_rounds_but_finds_nearly_the_same_masks(network: CMIRNet, asked: tu
 
 @pytest.mark.parametrize("size", [SIZE, 60 * 32])
 def test_rewritten_parts_stand_where_they_should(network: CMIRNet, size: int):
-    fast = accelerate(deepcopy(network), size, tuple(REWRITES))
+    fast = accelerate(deepcopy(network), size, FORMS)
     assert WindowBlock not in map(type, fast.modules())
     assert nn.BatchNorm2d not in map(type, fast.decoder.modules())
     assert nn.Linear not in map(type, fast.stages.modules())
@@ -131,5 +133,12 @@ def test_linear_layer_as_a_convolution_is_the_linear_layer(shape: tuple[int, ...
 
 
 def test_rewrites_are_made_where_they_were_measured():
-    assert measured_to_help(torch.device("cpu")) == tuple(REWRITES)
+    assert measured_to_help(torch.device("cpu")) == FORMS
     assert measured_to_help(torch.device("cuda")) == ()
+
+
+def test_a_network_is_compiled_after_its_parts_were_replaced(network: CMIRNet):
+    fast = accelerate(deepcopy(network), SIZE, (*FORMS, COMPILE))
+    compiled = [type(module) for module in fast.modules() if module._compiled_call_impl is not None]
+    assert (GatheringBlock in compiled) == any(type(module) is WindowBlock for module in network.modules())
+    assert fast.decoder._compiled_call_impl is not None

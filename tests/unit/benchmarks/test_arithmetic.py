@@ -1,0 +1,18 @@
+"""Arithmetic is counted as by hand."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from cmirnet_cli.benchmarks.arithmetic import gflops_of, matrix_product_gflops
+
+
+def test_a_convolution_and_a_product_are_counted_as_by_hand():
+    convolution, image = nn.Conv2d(3, 8, 3, padding=1), torch.randn(2, 3, 10, 12)
+    assert gflops_of(lambda: convolution(image)) == 2 * (3 * 9) * 8 * (2 * 10 * 12) / 1e9
+    assert gflops_of(lambda: torch.randn(5, 7) @ torch.randn(7, 11)) == 2 * 5 * 7 * 11 / 1e9
+
+
+def test_a_processor_multiplies_more_than_a_thousand_million_numbers_a_second():
+    assert 1 < matrix_product_gflops(torch.device("cpu"), torch.float32) < 1e6
