@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from cmirnet_cli.durable import new_file, sha256_of, sync
+from cmirnet_cli.durable import exchange, new_file, sha256_of, sync
 from cmirnet_cli.errors import CacheError
 
 _PARTIAL, _KEY = ".partial-", 12
@@ -87,14 +87,13 @@ def install(staging: Path, folder: Path, overwrite: bool) -> None:
     """Give the finished `staging` its final name; with `overwrite`, a cache that has the name already makes way.
 
     Raises:
-        CacheError: the name is taken.
+        CacheError: it cannot have the name, which may be taken; what has it keeps it.
     """
-    replaced = _replaced(folder)
     try:
-        if overwrite and folder.exists():
-            shutil.rmtree(replaced, ignore_errors=True)
-            folder.rename(replaced)
-        staging.rename(folder)
+        if overwrite:
+            exchange(staging, folder, old=_replaced(folder))
+        else:
+            staging.rename(folder)
     except OSError as error:
         hint = "another run may have finished first; look at it with: cmirnet cache info"
         raise CacheError(f"cannot give {staging} its name {folder}: {error.strerror}", hint=hint) from error
