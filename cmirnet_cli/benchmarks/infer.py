@@ -15,9 +15,10 @@ from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.benchmarks.timing import Timing
 from cmirnet_cli.engine.devices import finish_on, most_held_mib
-from cmirnet_cli.engine.evaluation.scorable import Judged
-from cmirnet_cli.engine.inference import Inference
+from cmirnet_cli.engine.evaluation.scorable import Scorable
+from cmirnet_cli.engine.inference import AS_PUBLISHED, AUTO, Inference
 from cmirnet_cli.engine.prediction.photos import Pixels
+from cmirnet_cli.model.fast.rewrites import COMPILE, REWRITES
 from cmirnet_cli.model.features import Seen
 from cmirnet_cli.weights.bundle import Bundle
 
@@ -37,13 +38,29 @@ class Way:
     """
 
     name: str
-    prepare: Callable[[Bundle, torch.device], Judged]
+    prepare: Callable[[Bundle, torch.device], Scorable]
     every_head: bool = False
 
     @classmethod
     def of(cls, name: str, inference: Inference, *, every_head: bool = False) -> Way:
         """In a number format, with rewrites."""
         return cls(name, lambda bundle, device: inference.prepare(bundle, device).model, every_head)
+
+
+def ways(*, each: bool, compiled: bool) -> list[Way]:
+    """The plain way and ours.
+
+    Args:
+        each: whether every rewrite is made alone, too.
+        compiled: whether the network is compiled, too, in bf16.
+    """
+    made = [Way.of(PLAIN, AS_PUBLISHED, every_head=True), Way.of(ONE_HEAD, AS_PUBLISHED)]
+    if each:
+        made += [Way.of(name, Inference(rewrites=(name,))) for name in REWRITES if name != COMPILE]
+    made += [Way.of(EXACT, Inference()), Way.of("bf16", Inference("bf16"))]
+    if compiled:
+        made.append(Way.of("bf16, compiled", Inference("bf16", (AUTO, COMPILE))))
+    return made
 
 
 @dataclass(frozen=True)
@@ -71,14 +88,14 @@ def asked(bundle: Bundle, photos: Sequence[Pixels], expressions: Sequence[str], 
 
 
 @torch.inference_mode()
-def answer(way: Way, model: Judged, asked: Asked) -> Tensor:
+def answer(way: Way, model: Scorable, asked: Asked) -> Tensor:
     """Logits (b·n, 2, S, S) of the n expressions about the first image, about the second and so on."""
     if way.every_head:
         return torch.cat([_logits(model, one, auxiliary=True) for one in asked.one_by_one()])
     return _logits(model, asked, auxiliary=False)
 
 
-def _logits(model: Judged, asked: Asked, *, auxiliary: bool) -> Tensor:
+def _logits(model: Scorable, asked: Asked, *, auxiliary: bool) -> Tensor:
     images, expressions = len(asked.images), len(asked.tokens.ids)
     ids, keep = asked.tokens.ids.repeat(images, 1), asked.tokens.keep.repeat(images, 1)
     rows = [row.repeat(expressions) for row in model.look(normalise(asked.images)).rows()]
@@ -86,7 +103,7 @@ def _logits(model: Judged, asked: Asked, *, auxiliary: bool) -> Tensor:
     return model.locate(seen, model.encode(ids, keep), keep, auxiliary=auxiliary).main
 
 
-def answer_all(way: Way, model: Judged, questions: Sequence[Asked]) -> list[Tensor]:
+def answer_all(way: Way, model: Scorable, questions: Sequence[Asked]) -> list[Tensor]:
     """`answer` for all images, computed to the end."""
     logits = [answer(way, model, each) for each in questions]
     finish_on(logits[0].device)
@@ -149,7 +166,7 @@ def disagreement(agreements: Mapping[str, Agreement]) -> str | None:
     return f"{told}: measure the rewrites one by one with --each, and report it with the machine"
 
 
-def own_copies(bundle: Bundle, ways: Sequence[Way], device: torch.device) -> Mapping[str, Judged]:
+def own_copies(bundle: Bundle, ways: Sequence[Way], device: torch.device) -> Mapping[str, Scorable]:
     """A model for each way; the bundle's own serves none of them."""
     return {way.name: way.prepare(Bundle(deepcopy(bundle.model), bundle.tokenizer, bundle.config), device) for way in ways}
 

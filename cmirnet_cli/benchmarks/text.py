@@ -16,7 +16,7 @@ from cmirnet_cli.cache.features_writer import write_features
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.devices import make_accelerator
-from cmirnet_cli.engine.evaluation.loop import Judge, evaluate
+from cmirnet_cli.engine.evaluation.loop import Evaluator, evaluate
 from cmirnet_cli.engine.text_features import TextReader
 from cmirnet_cli.engine.training.requirements import TRAIN_SPLIT, VALIDATION_SPLIT
 from cmirnet_cli.engine.training.steps import Stepper
@@ -44,11 +44,11 @@ def ways_to_read(bundle: Bundle, settings: Settings, cache: Cache) -> dict[str, 
     asked = [samples[item] for item in range(len(samples))]
     texts = [question.text for each in asked for question in each.questions]
     images = [torch.from_numpy(each.image).unsqueeze(0) for each in asked]
-    judge = Judge(bundle.model, bundle.tokenizer, settings.text.tokens, _CPU, len(texts))
+    evaluator = Evaluator(bundle.model, bundle.tokenizer, settings.text.tokens, _CPU, len(texts))
     reader = TextReader(bundle.model.text, bundle.tokenizer, settings.text.tokens)
     features = _features(cache, reader)
     return {
-        EVALUATION: lambda: evaluate(judge, samples, tuple(PROTOCOLS)),
+        EVALUATION: lambda: evaluate(evaluator, samples, tuple(PROTOCOLS)),
         STEP: _step(bundle, settings, cache),
         ENCODER: lambda: list(reader.read(texts, _CPU, len(texts))),
         FEATURES: lambda: features.words(texts),

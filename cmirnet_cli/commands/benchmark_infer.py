@@ -159,16 +159,9 @@ def _photos(subject: _Subject, size: int) -> Sequence[Pixels]:
 
 def _ways(subject: _Subject) -> list[Way]:
     from cmirnet_cli.benchmarks.exported import exported_way
-    from cmirnet_cli.benchmarks.infer import EXACT, ONE_HEAD, PLAIN, Way
-    from cmirnet_cli.engine.inference import AS_PUBLISHED, AUTO, Inference
-    from cmirnet_cli.model.fast.rewrites import COMPILE, REWRITES
+    from cmirnet_cli.benchmarks.infer import ways
 
-    usual = Inference()
-    alone = [Way.of(name, Inference(rewrites=(name,))) for name in REWRITES if name != COMPILE] if subject.each else []
-    others = [exported_way(*bundle) for bundle in subject.exported]
-    plain = [Way.of(PLAIN, AS_PUBLISHED, every_head=True), Way.of(ONE_HEAD, AS_PUBLISHED)]
-    compiled = [Way.of("bf16, compiled", Inference("bf16", (AUTO, COMPILE)))] if subject.compiled else []
-    return [*plain, *alone, Way.of(EXACT, usual), Way.of("bf16", Inference("bf16")), *compiled, *others]
+    return [*ways(each=subject.each, compiled=subject.compiled), *(exported_way(*bundle) for bundle in subject.exported)]
 
 
 def _measure(

@@ -14,7 +14,7 @@ from cmirnet_cli.console import console
 
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
-    from cmirnet_cli.engine.evaluation.loop import Judge
+    from cmirnet_cli.engine.evaluation.loop import Evaluator
     from cmirnet_cli.engine.inference import Inference
     from cmirnet_cli.engine.shards import Shard
     from cmirnet_cli.engine.text_features import TextReader
@@ -51,7 +51,7 @@ class Examined:
     Attributes:
         source: as named on the command line.
         sha256: names them in results.
-        judge: loaded, ready to be scored.
+        evaluator: loaded, ready to be scored.
         image_size: of their input.
         dataset: what they were trained on; empty where that is not known.
         computing: as it was asked for.
@@ -61,7 +61,7 @@ class Examined:
 
     source: str
     sha256: str
-    judge: Judge
+    evaluator: Evaluator
     image_size: int
     dataset: str
     computing: Computing
@@ -107,7 +107,7 @@ class Task:
         features = matching_features(self.cache, examined.text, f"make them with: {make}; or score without any: --no-text-features")
         if features is not None:
             console.notice(f"using stored text features instead of the text encoder: {describe_features(features)}")
-        return replace(examined, judge=replace(examined.judge, features=features))
+        return replace(examined, evaluator=replace(examined.evaluator, features=features))
 
     def score(self, examined: Examined, controls: Sequence[str] = (), keep_masks: bool = False) -> list[SplitScores]:
         """Score every split, with a display of progress."""
@@ -143,7 +143,7 @@ def examine(weights: str, computing: Computing) -> Examined:
     """Load weights or an exported bundle, and put them where they are to run."""
     if bundle := exported_bundle(weights):
         return _examine_exported(weights, bundle, computing)
-    from cmirnet_cli.engine.evaluation.loop import Judge
+    from cmirnet_cli.engine.evaluation.loop import Evaluator
     from cmirnet_cli.engine.text_features import TextReader
     from cmirnet_cli.weights.source import fingerprint, load_weights
 
@@ -151,14 +151,14 @@ def examine(weights: str, computing: Computing) -> Examined:
     loaded = inference.prepare(load_weights(weights), device)
     config, arithmetic = loaded.config, Arithmetic(str(device), inference.precision, inference.on(device))
     text = TextReader(loaded.model.text, loaded.tokenizer, config.tokens)
-    judge = Judge(loaded.model, loaded.tokenizer, config.tokens, device, computing.batch_size, computing.workers)
-    return Examined(weights, fingerprint(weights), judge, config.image_size, config.dataset, computing, arithmetic, text)
+    evaluator = Evaluator(loaded.model, loaded.tokenizer, config.tokens, device, computing.batch_size, computing.workers)
+    return Examined(weights, fingerprint(weights), evaluator, config.image_size, config.dataset, computing, arithmetic, text)
 
 
 def _examine_exported(source: str, folder: Path, computing: Computing) -> Examined:
     import torch
 
-    from cmirnet_cli.engine.evaluation.loop import Judge
+    from cmirnet_cli.engine.evaluation.loop import Evaluator
     from cmirnet_cli.engine.inference import Inference
     from cmirnet_cli.export.runtime import ExportedModel
     from cmirnet_cli.export.scoring import ExportedReferring
@@ -169,9 +169,9 @@ def _examine_exported(source: str, folder: Path, computing: Computing) -> Examin
     device = bundle_device(computing.device, computing.shard)
     exported = ExportedModel.open(folder, device)
     spec, loop = exported.spec, (torch.device("cpu"), computing.batch_size, computing.workers)
-    judge = Judge(ExportedReferring(exported), load_tokenizer(str(folder), AGAIN), exported.tokens, *loop)
+    evaluator = Evaluator(ExportedReferring(exported), load_tokenizer(str(folder), AGAIN), exported.tokens, *loop)
     arithmetic = Arithmetic(device, spec.precision, ())
-    return Examined(source, fingerprint(folder), judge, spec.input.image_size, spec.origin.dataset, computing, arithmetic, None)
+    return Examined(source, fingerprint(folder), evaluator, spec.input.image_size, spec.origin.dataset, computing, arithmetic, None)
 
 
 def compared_with(source: str, task: Task, ours: Examined) -> Results:
@@ -191,9 +191,9 @@ def compared_with(source: str, task: Task, ours: Examined) -> Results:
 def _score(examined: Examined, task: Task, split: str, controls: Sequence[str], keep_masks: bool) -> SplitScores:
     from cmirnet_cli.engine.evaluation.loop import evaluate_split
 
-    judge, size = replace(examined.judge, keep_masks=keep_masks), examined.image_size
+    evaluator, size = replace(examined.evaluator, keep_masks=keep_masks), examined.image_size
     progress = partial(console.progress, f"score {examined.source} on {split}")
-    return evaluate_split(judge, task.cache, split, size, task.protocols, controls=controls, progress=progress, shard=task.shard)
+    return evaluate_split(evaluator, task.cache, split, size, task.protocols, controls=controls, progress=progress, shard=task.shard)
 
 
 def _described_run(task: Task, examined: Examined, origin: Origin) -> dict[str, object]:
@@ -201,7 +201,7 @@ def _described_run(task: Task, examined: Examined, origin: Origin) -> dict[str, 
     from cmirnet_cli import __version__
     from cmirnet_cli.engine.environment import library_versions
 
-    manifest, judge = task.cache.manifest, examined.judge
+    manifest, evaluator = task.cache.manifest, examined.evaluator
     return {
         "program": __version__,
         "libraries": library_versions(),
@@ -209,11 +209,11 @@ def _described_run(task: Task, examined: Examined, origin: Origin) -> dict[str, 
         "data": {"dataset": manifest.dataset, "split_by": manifest.split_by, "fingerprint": origin.data},
         "settings": {
             "image_size": examined.image_size,
-            "tokens": judge.tokens,
-            "batch_size": judge.batch_size,
+            "tokens": evaluator.tokens,
+            "batch_size": evaluator.batch_size,
             "device": examined.arithmetic.device,
             "precision": examined.arithmetic.precision,
             "rewrites": list(examined.arithmetic.rewrites),
-            "text_features": judge.features.manifest.facts.dtype if judge.features else None,
+            "text_features": evaluator.features.manifest.facts.dtype if evaluator.features else None,
         },
     }

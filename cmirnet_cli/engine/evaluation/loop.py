@@ -29,7 +29,7 @@ from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.engine.evaluation.controls import control_set
 from cmirnet_cli.engine.evaluation.facts import referent_facts
 from cmirnet_cli.engine.evaluation.rows import filled, grouped
-from cmirnet_cli.engine.evaluation.scorable import Judged
+from cmirnet_cli.engine.evaluation.scorable import Scorable
 from cmirnet_cli.engine.shards import ALONE, Shard
 from cmirnet_cli.metrics.counts import count
 from cmirnet_cli.metrics.sentences import Overlap, SentenceScore, SplitScores
@@ -40,14 +40,14 @@ Advance = Callable[[int], object]
 
 
 @dataclass(frozen=True)
-class Judge:
+class Evaluator:
     """A model ready to be scored: where it runs, how it reads text, how many images or sentences go through it at once.
 
     With `keep_masks` each sentence's score holds its mask; the protocol `original` must then be among those asked for.
     `features` are what its text encoder makes of every sentence of the cache; None: it is asked.
     """
 
-    model: Judged
+    model: Scorable
     tokenizer: PreTrainedTokenizerBase
     tokens: int
     device: torch.device
@@ -75,22 +75,24 @@ class Asked:
 
 
 def evaluate(
-    judge: Judge, samples: EvaluationSet, protocols: Sequence[str], advance: Advance = lambda done: None, shard: Shard = ALONE
+    evaluator: Evaluator, samples: EvaluationSet, protocols: Sequence[str], advance: Advance = lambda done: None, shard: Shard = ALONE
 ) -> list[SentenceScore]:
-    """Score every sentence of the set, in its order; each of several processes judges its part of the images and has all scores."""
+    """Score every sentence of the set, in its order; each of several processes scores its part of the images and has all scores."""
     mine = shard.part(range(len(samples)))
     found: list[tuple[int, SentenceScore]] = []
-    for scores in judged_batches(judge, Subset(samples, mine), protocols):
+    for scores in scored_batches(evaluator, Subset(samples, mine), protocols):
         found += [(mine[place], score) for place, score in scores]
         advance(len(scores))
     return [score for _, score in sorted(shard.gather(found), key=itemgetter(0))]
 
 
-def judged_batches(judge: Judge, samples: Dataset[ImageQuestions], protocols: Sequence[str]) -> Iterator[list[tuple[int, SentenceScore]]]:
+def scored_batches(
+    evaluator: Evaluator, samples: Dataset[ImageQuestions], protocols: Sequence[str]
+) -> Iterator[list[tuple[int, SentenceScore]]]:
     """The scores of all sentences in their order, batch by batch; with each the place of its image in the set."""
-    judge.model.eval()
-    for asked in grouped(_questions(judge, evaluation_images(samples, judge.workers)), judge.batch_size):
-        yield _judge(judge, asked, protocols)
+    evaluator.model.eval()
+    for asked in grouped(_questions(evaluator, evaluation_images(samples, evaluator.workers)), evaluator.batch_size):
+        yield _score_batch(evaluator, asked, protocols)
 
 
 @contextmanager
@@ -99,7 +101,7 @@ def _unwatched(total: int) -> Iterator[Advance]:
 
 
 def evaluate_split(
-    judge: Judge,
+    evaluator: Evaluator,
     cache: Cache,
     split: str,
     size: int,
@@ -111,44 +113,44 @@ def evaluate_split(
 ) -> SplitScores:
     """Score a split of a cache, and once more for each of `controls` (names of `metrics.scored.CONTROLS`), whose masks are not kept.
 
-    `progress` is opened with the number of sentences that this process judges.
+    `progress` is opened with the number of sentences that this process scores.
     """
-    samples, lean = EvaluationSet(cache, split, size), replace(judge, keep_masks=False)
+    samples, lean = EvaluationSet(cache, split, size), replace(evaluator, keep_masks=False)
     total = samples.sentence_count(shard.part(range(len(samples))))
     with progress(total * (1 + len(controls))) as advance:
-        sentences = evaluate(judge, samples, protocols, advance, shard)
+        sentences = evaluate(evaluator, samples, protocols, advance, shard)
         controlled = {name: tuple(evaluate(lean, control_set(name, cache, split, size), protocols, advance, shard)) for name in controls}
     return SplitScores(split, tuple(protocols), tuple(sentences), controlled, referent_facts(cache, split))
 
 
-def _questions(judge: Judge, images: Iterable[ImageQuestions]) -> Iterator[Asked]:
+def _questions(evaluator: Evaluator, images: Iterable[ImageQuestions]) -> Iterator[Asked]:
     """The questions about images, which are looked at a batch at a time; what was seen of more than two batches is never kept."""
-    for group in grouped(enumerate(images), judge.batch_size):
-        rows = _look(judge, [item.image for _, item in group])
+    for group in grouped(enumerate(images), evaluator.batch_size):
+        rows = _look(evaluator, [item.image for _, item in group])
         for (place, item), seen in zip(group, rows, strict=False):
             yield from (Asked(place, item.image_id, question, seen) for question in item.questions)
 
 
 @torch.inference_mode()
-def _look(judge: Judge, images: Sequence[NDArray[np.uint8]]) -> list[Seen]:
+def _look(evaluator: Evaluator, images: Sequence[NDArray[np.uint8]]) -> list[Seen]:
     """What the text-free part of the network sees of images (S, S, 3), and of the last one again where they are few."""
-    stacked = torch.from_numpy(np.stack(filled(images, judge.batch_size))).to(judge.device)
-    return judge.model.look(normalise(stacked)).rows()
+    stacked = torch.from_numpy(np.stack(filled(images, evaluator.batch_size))).to(evaluator.device)
+    return evaluator.model.look(normalise(stacked)).rows()
 
 
 @torch.inference_mode()
-def _judge(judge: Judge, asked: Sequence[Asked], protocols: Sequence[str]) -> list[tuple[int, SentenceScore]]:
-    rows = filled(asked, judge.batch_size)
-    words, keep = judge.read([each.question.text for each in rows])
+def _score_batch(evaluator: Evaluator, asked: Sequence[Asked], protocols: Sequence[str]) -> list[tuple[int, SentenceScore]]:
+    rows = filled(asked, evaluator.batch_size)
+    words, keep = evaluator.read([each.question.text for each in rows])
     seen = Seen.together([each.seen for each in rows])
-    logits = judge.model.locate(seen, words, keep, auxiliary=False).main
+    logits = evaluator.model.locate(seen, words, keep, auxiliary=False).main
     return [
-        (each.place, _judge_sentence(each.question, each.image_id, row, protocols, judge.keep_masks))
+        (each.place, _score_sentence(each.question, each.image_id, row, protocols, evaluator.keep_masks))
         for each, row in zip(asked, logits, strict=False)
     ]
 
 
-def _judge_sentence(question: Question, image_id: str, logits: Tensor, protocols: Sequence[str], keep_mask: bool) -> SentenceScore:
+def _score_sentence(question: Question, image_id: str, logits: Tensor, protocols: Sequence[str], keep_mask: bool) -> SentenceScore:
     targets = {protocol: _target(question, protocol) for protocol in protocols}
     masks = {protocol: _mask(logits, target) for protocol, target in targets.items()}
     overlaps = {protocol: _overlap(masks[protocol], target) for protocol, target in targets.items()}

@@ -9,7 +9,7 @@ from torch import Tensor
 from cmirnet_cli.model.features import Logits, Seen
 
 
-class Judged(Protocol):
+class Scorable(Protocol):
     """As much of `ReferringModel` as scoring needs."""
 
     def encode(self, ids: Tensor, keep: Tensor) -> Tensor:

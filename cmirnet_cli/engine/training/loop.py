@@ -21,7 +21,7 @@ from cmirnet_cli.cache.features_reader import TextFeatures
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.devices import make_accelerator, most_held_mib, seed_everything
-from cmirnet_cli.engine.evaluation.loop import Judge, judged_batches
+from cmirnet_cli.engine.evaluation.loop import Evaluator, scored_batches
 from cmirnet_cli.engine.training import random_state
 from cmirnet_cli.engine.training.checkpoints import Progress, TrainingState, save_checkpoint
 from cmirnet_cli.engine.training.listening import EpochReport, Listener, StepReport
@@ -205,15 +205,15 @@ class Trainer:
         return epoch % self.settings.loop.validate_every == 0 or epoch == self.settings.schedule.epochs
 
     def _validate(self) -> Scores | None:
-        """The scores of val, each process judging its part of the images; None where a stop was asked for."""
+        """The scores of val, each process scoring its part of the images; None where a stop was asked for."""
         self.stepper.share_statistics()
         tokens, device = self.settings.text.tokens, self.accelerator.device
         workers = self.settings.data.workers
-        judge = Judge(self.stepper.result, self.bundle.tokenizer, tokens, device, workers=workers, features=self.features)
+        evaluator = Evaluator(self.stepper.result, self.bundle.tokenizer, tokens, device, workers=workers, features=self.features)
         samples = EvaluationSet(self.cache, VALIDATION_SPLIT, self.settings.data.image_size)
         mine = Subset(samples, range(self.share.process, len(samples), self.share.processes))
         found: list[SentenceScore] = []
-        for scores in judged_batches(judge, mine, ["paper"]):
+        for scores in scored_batches(evaluator, mine, ["paper"]):
             found += [score for _, score in scores]
             if self._stop:
                 break

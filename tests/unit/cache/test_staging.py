@@ -30,7 +30,7 @@ def test_new_cache_takes_the_place_of_the_old_one(cache: Path):
 
 @pytest.mark.parametrize("overwrite", [True, False])
 def test_old_cache_keeps_its_name_if_the_new_one_cannot_have_it(cache: Path, overwrite: bool):
-    with pytest.raises(CacheError, match="^cannot give .*removed-meanwhile its name .*refcoco-unc: No such file"):
+    with pytest.raises(CacheError, match=r"^cannot give .*removed-meanwhile its name .*refcoco-unc: No such file"):
         install(cache.with_name("removed-meanwhile"), cache, overwrite=overwrite)
     assert [path.name for path in cache.parent.iterdir()] == [cache.name]
     assert (cache / "manifest.json").read_text() == "old"

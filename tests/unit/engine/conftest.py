@@ -8,7 +8,7 @@ import torch
 from cmirnet_cli.batches.tokens import word_tokenizer
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import ModelConfig, TextConfig
-from cmirnet_cli.engine.evaluation.loop import Judge
+from cmirnet_cli.engine.evaluation.loop import Evaluator
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.model.text import TextEncoder
@@ -16,7 +16,7 @@ from cmirnet_cli.weights.encoder import scratch_encoder
 
 
 @pytest.fixture(scope="session")
-def judge(small_cache: Cache) -> Judge:
+def evaluator(small_cache: Cache) -> Evaluator:
     """A model of random weights on the CPU, made to listen to every word and to find both classes in noise."""
     torch.manual_seed(0)
     config = ModelConfig(backbone="resnet-nano", fusion_width=128, text_width=24)
@@ -25,7 +25,7 @@ def judge(small_cache: Cache) -> Judge:
     model = ReferringModel(build_network(config), TextEncoder(encoder))
     _sharpen(model)
     _balance(model)
-    return Judge(model, tokenizer, 20, torch.device("cpu"))
+    return Evaluator(model, tokenizer, 20, torch.device("cpu"))
 
 
 @torch.no_grad()

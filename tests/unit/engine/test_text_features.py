@@ -18,7 +18,7 @@ from cmirnet_cli.cache.features_reader import TextFeatures
 from cmirnet_cli.cache.features_writer import write_features
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
-from cmirnet_cli.engine.evaluation.loop import Judge, evaluate_split
+from cmirnet_cli.engine.evaluation.loop import Evaluator, evaluate_split
 from cmirnet_cli.engine.text_features import TextReader, matching_features
 from cmirnet_cli.engine.training.frozen_text import features_to_begin_with
 from cmirnet_cli.engine.training.listening import EpochReport, StepReport
@@ -103,33 +103,33 @@ def test_features_are_what_the_library_s_encoder_says_of_each_sentence_alone(cac
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
-def test_features_do_not_depend_on_how_many_sentences_are_read_at_once(cache: Cache, judge: Judge, batch_size: int):
-    reader, texts = TextReader(judge.model.text, judge.tokenizer, judge.tokens), cache.sentences()
+def test_features_do_not_depend_on_how_many_sentences_are_read_at_once(cache: Cache, evaluator: Evaluator, batch_size: int):
+    reader, texts = TextReader(evaluator.model.text, evaluator.tokenizer, evaluator.tokens), cache.sentences()
     usual = np.concatenate(list(reader.read(texts, CPU, 8)))
     np.testing.assert_array_equal(np.concatenate(list(reader.read(texts, CPU, batch_size))), usual)
 
 
-def test_evaluation_with_features_gives_the_same_scores_and_masks_bit_for_bit(cache: Cache, judge: Judge):
-    keeping = replace(judge, keep_masks=True)
+def test_evaluation_with_features_gives_the_same_scores_and_masks_bit_for_bit(cache: Cache, evaluator: Evaluator):
+    keeping = replace(evaluator, keep_masks=True)
     usual = evaluate_split(keeping, cache, "val", 64, ["paper", "original"], controls=["shuffled-text"])
-    features = store(cache, TextReader(judge.model.text, judge.tokenizer, judge.tokens))
+    features = store(cache, TextReader(evaluator.model.text, evaluator.tokenizer, evaluator.tokens))
     stored = evaluate_split(replace(keeping, features=features), cache, "val", 64, ["paper", "original"], controls=["shuffled-text"])
     assert all(score.rle for score in usual.sentences)
     assert stored == usual
 
 
-def test_evaluation_reads_the_features_and_not_the_encoder(cache: Cache, judge: Judge):
-    reader = TextReader(judge.model.text, judge.tokenizer, judge.tokens)
+def test_evaluation_reads_the_features_and_not_the_encoder(cache: Cache, evaluator: Evaluator):
+    reader = TextReader(evaluator.model.text, evaluator.tokenizer, evaluator.tokens)
     facts = TextFacts(reader.origin(), "noise", "fp32", reader.width)
     noise = np.random.default_rng(0).standard_normal((len(cache.sentences()), 20, reader.width)).astype(np.float32)
     features = TextFeatures(cache, write_features(cache, facts, [noise]))
-    usual, other = (evaluate_split(each, cache, "val", 64, ["paper"]) for each in (judge, replace(judge, features=features)))
+    usual, other = (evaluate_split(each, cache, "val", 64, ["paper"]) for each in (evaluator, replace(evaluator, features=features)))
     assert usual != other
 
 
-def test_half_precision_features_move_few_pixels(cache: Cache, judge: Judge):
-    features = store(cache, TextReader(judge.model.text, judge.tokenizer, judge.tokens), "fp16")
-    pairs = [evaluate_split(each, cache, "val", 64, ["paper"]).sentences for each in (judge, replace(judge, features=features))]
+def test_half_precision_features_move_few_pixels(cache: Cache, evaluator: Evaluator):
+    features = store(cache, TextReader(evaluator.model.text, evaluator.tokenizer, evaluator.tokens), "fp16")
+    pairs = [evaluate_split(each, cache, "val", 64, ["paper"]).sentences for each in (evaluator, replace(evaluator, features=features))]
     for usual, half in zip(*pairs, strict=True):
         assert abs(usual.overlaps["paper"].union - half.overlaps["paper"].union) < 0.05 * 64 * 64
 

@@ -10,7 +10,7 @@ from cmirnet_cli.batches.sets import EvaluationSet
 from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.engine.evaluation.controls import GREY, control_set
-from cmirnet_cli.engine.evaluation.loop import Judge, evaluate_split
+from cmirnet_cli.engine.evaluation.loop import Evaluator, evaluate_split
 from cmirnet_cli.metrics.sentences import CONTROLS
 
 
@@ -37,7 +37,7 @@ def test_there_is_no_other_control(small_cache: Cache):
 
 
 @pytest.mark.parametrize("control", CONTROLS)
-def test_every_control_asks_about_every_sentence_in_the_same_order(judge: Judge, small_cache: Cache, control: str):
-    found = evaluate_split(judge, small_cache, "val", 64, ["paper"], controls=[control])
+def test_every_control_asks_about_every_sentence_in_the_same_order(evaluator: Evaluator, small_cache: Cache, control: str):
+    found = evaluate_split(evaluator, small_cache, "val", 64, ["paper"], controls=[control])
     assert [one.sent_id for one in found.controls[control]] == [one.sent_id for one in found.sentences]
     assert [one.overlaps for one in found.controls[control]] != [one.overlaps for one in found.sentences]

@@ -14,7 +14,7 @@ from torch.utils.data import Subset
 
 from cmirnet_cli.batches.sets import EvaluationSet, ImageQuestions, shuffled_texts
 from cmirnet_cli.cache.reader import Cache
-from cmirnet_cli.engine.evaluation.loop import Judge, evaluate, evaluate_split, judged_batches
+from cmirnet_cli.engine.evaluation.loop import Evaluator, evaluate, evaluate_split, scored_batches
 from cmirnet_cli.metrics.sentences import Overlap, SentenceScore
 
 PROTOCOLS = ["paper", "original"]
@@ -46,26 +46,26 @@ def enlarged(logits: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 @torch.inference_mode()
-def logits_of(judge: Judge, file: str, text: str) -> np.ndarray:
-    ids = judge.tokenizer(text, padding="max_length", max_length=judge.tokens, return_tensors="pt")
-    return judge.model(network_input(file), ids["input_ids"], ids["attention_mask"].bool()).main[0].double().numpy()
+def logits_of(evaluator: Evaluator, file: str, text: str) -> np.ndarray:
+    ids = evaluator.tokenizer(text, padding="max_length", max_length=evaluator.tokens, return_tensors="pt")
+    return evaluator.model(network_input(file), ids["input_ids"], ids["attention_mask"].bool()).main[0].double().numpy()
 
 
-def one_by_one(judge: Judge, cache: Cache) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+def one_by_one(evaluator: Evaluator, cache: Cache) -> Iterator[tuple[int, list[tuple[int, int]]]]:
     """Sentence id → (intersection, union) under both protocols."""
     for row in cache.referents("val").tolist():
         referent = cache.referent(row)
         original = cache.mask(row, None)
         paper = np.asarray(Image.fromarray(original).resize((64, 64), Image.Resampling.NEAREST))
         for sentence in referent.sentences:
-            logits = logits_of(judge, cache.image_file(referent.image_row), sentence.text)
+            logits = logits_of(evaluator, cache.image_file(referent.image_row), sentence.text)
             pairs = [(logits.argmax(0) == 1, paper == 1), (enlarged(logits, *original.shape).argmax(0) == 1, original == 1)]
             yield sentence.sent_id, [(int((p & t).sum()), int((p | t).sum())) for p, t in pairs]
 
 
-def test_evaluation_counts_what_one_sentence_at_a_time_counts(judge: Judge, small_cache: Cache):
-    expected = dict(one_by_one(judge, small_cache))
-    scores = evaluate(judge, EvaluationSet(small_cache, "val", 64), PROTOCOLS)
+def test_evaluation_counts_what_one_sentence_at_a_time_counts(evaluator: Evaluator, small_cache: Cache):
+    expected = dict(one_by_one(evaluator, small_cache))
+    scores = evaluate(evaluator, EvaluationSet(small_cache, "val", 64), PROTOCOLS)
     found = {score.sent_id: [(o.intersection, o.union) for o in map(score.overlaps.get, PROTOCOLS)] for score in scores}
     assert len(scores) == len(found) == len(expected)
     assert sum(intersection for pairs in expected.values() for intersection, _ in pairs) > 1000
@@ -73,19 +73,19 @@ def test_evaluation_counts_what_one_sentence_at_a_time_counts(judge: Judge, smal
         np.testing.assert_allclose(found[sent_id], pairs, atol=ROUNDING)
 
 
-def kept_masks(judge: Judge, cache: Cache, batch_size: int) -> dict[int, np.ndarray]:
+def kept_masks(evaluator: Evaluator, cache: Cache, batch_size: int) -> dict[int, np.ndarray]:
     """Sentence id → mask at the image's own size."""
-    found = evaluate(replace(judge, batch_size=batch_size, keep_masks=True), EvaluationSet(cache, "val", 64), ["original"])
+    found = evaluate(replace(evaluator, batch_size=batch_size, keep_masks=True), EvaluationSet(cache, "val", 64), ["original"])
     return {score.sent_id: coco.decode(dict(score.rle)) > 0 for score in found}
 
 
 @pytest.fixture(scope="module")
-def margins(judge: Judge, small_cache: Cache) -> dict[int, np.ndarray]:
+def margins(evaluator: Evaluator, small_cache: Cache) -> dict[int, np.ndarray]:
     """Sentence id → by how much the referent's logit is the larger one, asked alone, at the image's own size."""
     found = {}
     for referent in map(small_cache.referent, small_cache.referents("val").tolist()):
         for sentence in referent.sentences:
-            logits = logits_of(judge, small_cache.image_file(referent.image_row), sentence.text)
+            logits = logits_of(evaluator, small_cache.image_file(referent.image_row), sentence.text)
             background, other = enlarged(logits, referent.height, referent.width)
             found[sentence.sent_id] = other - background
     return found
@@ -93,9 +93,9 @@ def margins(judge: Judge, small_cache: Cache) -> dict[int, np.ndarray]:
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 8, 64])
 def test_batches_across_images_decide_every_pixel_that_is_no_tie_as_one_sentence_alone(
-    judge: Judge, small_cache: Cache, margins: dict[int, np.ndarray], batch_size: int
+    evaluator: Evaluator, small_cache: Cache, margins: dict[int, np.ndarray], batch_size: int
 ):
-    masks = kept_masks(judge, small_cache, batch_size)
+    masks = kept_masks(evaluator, small_cache, batch_size)
     assert list(masks) == list(margins)
     for sent_id, margin in margins.items():
         decided = np.abs(margin) > TIE * margin.std()
@@ -104,9 +104,9 @@ def test_batches_across_images_decide_every_pixel_that_is_no_tie_as_one_sentence
 
 
 @pytest.mark.parametrize("batch_size", [2, 3, 5])
-def test_batches_share_their_images_and_end_inside_one_without_a_trace(judge: Judge, small_cache: Cache, batch_size: int):
+def test_batches_share_their_images_and_end_inside_one_without_a_trace(evaluator: Evaluator, small_cache: Cache, batch_size: int):
     samples = EvaluationSet(small_cache, "val", 64)
-    usual, other = evaluate(judge, samples, PROTOCOLS), evaluate(replace(judge, batch_size=batch_size), samples, PROTOCOLS)
+    usual, other = evaluate(evaluator, samples, PROTOCOLS), evaluate(replace(evaluator, batch_size=batch_size), samples, PROTOCOLS)
     assert [(s.ref_id, s.sent_id, s.image_id, s.text) for s in other] == [(s.ref_id, s.sent_id, s.image_id, s.text) for s in usual]
     assert counted(other) == counted(usual)
 
@@ -118,21 +118,21 @@ def counted(scores: Iterable[SentenceScore]) -> dict[int, Mapping[str, Overlap]]
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
 @pytest.mark.parametrize("order", [(0,), (1,), (1, 0), (1, 0, 1, 1)])
 def test_a_sentence_is_counted_to_the_pixel_whatever_else_is_asked_and_when(
-    judge: Judge, small_cache: Cache, batch_size: int, order: tuple[int, ...]
+    evaluator: Evaluator, small_cache: Cache, batch_size: int, order: tuple[int, ...]
 ):
-    judge, samples = replace(judge, batch_size=batch_size), EvaluationSet(small_cache, "val", 64)
-    expected = counted(evaluate(judge, samples, PROTOCOLS))
-    found = [pair for batch in judged_batches(judge, Subset(samples, order), PROTOCOLS) for pair in batch]
+    evaluator, samples = replace(evaluator, batch_size=batch_size), EvaluationSet(small_cache, "val", 64)
+    expected = counted(evaluate(evaluator, samples, PROTOCOLS))
+    found = [pair for batch in scored_batches(evaluator, Subset(samples, order), PROTOCOLS) for pair in batch]
     assert [place for place, _ in found] == [place for place, item in enumerate(order) for _ in samples[item].questions]
     for _, score in found:
         assert score.overlaps == expected[score.sent_id]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
-def test_every_image_is_looked_at_once(judge: Judge, small_cache: Cache, batch_size: int):
+def test_every_image_is_looked_at_once(evaluator: Evaluator, small_cache: Cache, batch_size: int):
     rows: list[int] = []
-    hook = judge.model.network.stages[0].register_forward_pre_hook(lambda stage, given: rows.append(len(given[0])))
-    scores = evaluate(replace(judge, batch_size=batch_size), EvaluationSet(small_cache, "val", 64), ["paper"])
+    hook = evaluator.model.network.stages[0].register_forward_pre_hook(lambda stage, given: rows.append(len(given[0])))
+    scores = evaluate(replace(evaluator, batch_size=batch_size), EvaluationSet(small_cache, "val", 64), ["paper"])
     hook.remove()
     assert rows == [batch_size] * -(-2 // batch_size)
     assert len(scores) == 7
@@ -146,35 +146,35 @@ class Shown(EvaluationSet):
         return super().__getitem__(item)
 
 
-def test_no_image_is_read_before_it_is_needed(judge: Judge, small_cache: Cache):
+def test_no_image_is_read_before_it_is_needed(evaluator: Evaluator, small_cache: Cache):
     samples = Shown(small_cache, "train", 64)
-    read = [len(samples.read) for _ in judged_batches(replace(judge, batch_size=1), samples, ["paper"])]
+    read = [len(samples.read) for _ in scored_batches(replace(evaluator, batch_size=1), samples, ["paper"])]
     assert read == [place for place in (1, 2, 3) for _ in samples[place - 1].questions]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_scores_do_not_depend_on_the_workers(judge: Judge, small_cache: Cache, batch_size: int):
+def test_scores_do_not_depend_on_the_workers(evaluator: Evaluator, small_cache: Cache, batch_size: int):
     samples = EvaluationSet(small_cache, "val", 64)
-    judge = replace(judge, batch_size=batch_size)
-    assert evaluate(replace(judge, workers=2), samples, PROTOCOLS) == evaluate(judge, samples, PROTOCOLS)
+    evaluator = replace(evaluator, batch_size=batch_size)
+    assert evaluate(replace(evaluator, workers=2), samples, PROTOCOLS) == evaluate(evaluator, samples, PROTOCOLS)
 
 
-def test_model_left_in_train_mode_is_scored_in_eval_mode(judge: Judge, small_cache: Cache):
+def test_model_left_in_train_mode_is_scored_in_eval_mode(evaluator: Evaluator, small_cache: Cache):
     samples = EvaluationSet(small_cache, "val", 64)
-    expected = evaluate(judge, samples, PROTOCOLS)
-    judge.model.train()
-    assert evaluate(judge, samples, PROTOCOLS) == expected
+    expected = evaluate(evaluator, samples, PROTOCOLS)
+    evaluator.model.train()
+    assert evaluate(evaluator, samples, PROTOCOLS) == expected
 
 
-def test_progress_adds_up_to_the_number_of_sentences(judge: Judge, small_cache: Cache):
+def test_progress_adds_up_to_the_number_of_sentences(evaluator: Evaluator, small_cache: Cache):
     done: list[int] = []
-    scores = evaluate(replace(judge, batch_size=3), EvaluationSet(small_cache, "val", 64), ["paper"], done.append)
+    scores = evaluate(replace(evaluator, batch_size=3), EvaluationSet(small_cache, "val", 64), ["paper"], done.append)
     assert (sum(done), len(done)) == (len(scores), 3)
     assert all(score.overlaps.keys() == {"paper"} for score in scores)
 
 
-def test_control_asks_every_referent_for_another_ones_sentences(judge: Judge, small_cache: Cache):
-    result = evaluate_split(judge, small_cache, "val", 64, PROTOCOLS, controls=["shuffled-text"])
+def test_control_asks_every_referent_for_another_ones_sentences(evaluator: Evaluator, small_cache: Cache):
+    result = evaluate_split(evaluator, small_cache, "val", 64, PROTOCOLS, controls=["shuffled-text"])
     lent = {text for texts in shuffled_texts(small_cache, "val").values() for text in texts}
     shuffled = result.controls["shuffled-text"]
     assert [s.sent_id for s in shuffled] == [s.sent_id for s in result.sentences]
@@ -182,8 +182,8 @@ def test_control_asks_every_referent_for_another_ones_sentences(judge: Judge, sm
     assert all(asked.text != said.text for asked, said in zip(shuffled, result.sentences, strict=True))
 
 
-def test_kept_masks_are_those_that_were_counted(judge: Judge, small_cache: Cache):
-    found = evaluate_split(replace(judge, keep_masks=True), small_cache, "val", 64, PROTOCOLS, controls=["no-image"])
+def test_kept_masks_are_those_that_were_counted(evaluator: Evaluator, small_cache: Cache):
+    found = evaluate_split(replace(evaluator, keep_masks=True), small_cache, "val", 64, PROTOCOLS, controls=["no-image"])
     rows = {small_cache.referent(row).ref_id: row for row in small_cache.referents("val").tolist()}
     for sentence in found.sentences:
         assert sentence.rle is not None
@@ -194,5 +194,5 @@ def test_kept_masks_are_those_that_were_counted(judge: Judge, small_cache: Cache
     assert all(sentence.rle is None for sentence in found.controls["no-image"])
 
 
-def test_masks_are_kept_on_demand_only(judge: Judge, small_cache: Cache):
-    assert all(score.rle is None for score in evaluate(judge, EvaluationSet(small_cache, "val", 64), PROTOCOLS))
+def test_masks_are_kept_on_demand_only(evaluator: Evaluator, small_cache: Cache):
+    assert all(score.rle is None for score in evaluate(evaluator, EvaluationSet(small_cache, "val", 64), PROTOCOLS))
