@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # a worker for each core: threads of torch's own would wait for each other
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores Ctrl-C, and so would all that it starts
 
+SLOW_UNTIL = float(os.environ.get("CMIRNET_SLOW_UNTIL", "inf"))
+"""Seconds since 1970 after which no slow test is begun: .ci/run has half an hour, whatever machine it is given."""
 SHARED = Path(os.environ.get("CMIRNET_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip slow tests for which no time is left, and say so."""
+    if item.get_closest_marker("slow") and time.time() > SLOW_UNTIL:
+        pytest.skip("no time is left for slow tests; run them with: make slow")
 
 
 @pytest.fixture(scope="session")

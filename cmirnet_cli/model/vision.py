@@ -28,6 +28,11 @@ class StochasticDepth(nn.Module):
         super().__init__()
         self.register_buffer("kept", torch.tensor(1 - rate), persistent=False)
 
+    @property
+    def rate(self) -> float:
+        """Share of the samples that are left out."""
+        return float(1 - self.kept)
+
     def forward(self, x: Tensor) -> Tensor:
         """(B, H, W, C) to the same."""
         if not self.training:

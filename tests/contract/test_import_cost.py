@@ -12,6 +12,9 @@ from cmirnet_cli.app import COMMANDS
 
 HEAVY = ("torch", "torchvision", "timm", "transformers", "accelerate", "h5py", "numpy", "PIL", "pycocotools", "onnxruntime", "nicegui")
 HELP_SECONDS = 0.3
+COUNT = [sys.executable, "-c", "sum(i * i for i in range(3_000_000))"]
+COUNT_SECONDS = 0.25
+"""What counting takes where help was promised to take less than `HELP_SECONDS`; a slower machine has longer for both."""
 
 SHOW_HELP = """
 import json, sys
@@ -72,8 +75,9 @@ def test_the_package_and_its_public_names_are_listed_without_torch():
 
 def test_help_takes_under_300_milliseconds():
     """Of a processor, which is what it takes on a machine that does nothing else; the best of up to twenty tries."""
+    allowed = HELP_SECONDS * max(1, min(_processor_seconds(COUNT) for _ in range(3)) / COUNT_SECONDS)
     tries = (_processor_seconds([sys.executable, "-m", "cmirnet_cli", "--help"]) for _ in range(20))
-    assert any(seconds < HELP_SECONDS for seconds in tries)
+    assert any(seconds < allowed for seconds in tries)
 
 
 def _processor_seconds(words: list[str]) -> float:

@@ -195,18 +195,18 @@ def wait() -> None:
     '''Wait.'''
     try:
         Path({str(tmp_path / "ready")!r}).touch()
-        time.sleep(30)
+        time.sleep(300)
     finally:
         Path({str(left)!r}).touch()
 app.COMMANDS = (("wait", wait), ("other", wait))
 app.main()
 """
     with subprocess.Popen([sys.executable, "-c", code, "wait"]) as running:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while not (tmp_path / "ready").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         running.send_signal(signal.SIGTERM)
-        assert running.wait(timeout=20) == 143
+        assert running.wait(timeout=120) == 143
     assert left.exists()
 
 

@@ -151,9 +151,9 @@ def test_a_writer_says_that_it_waits_for_another(draw: Draw, tmp_path: Path):
     with ThreadPoolExecutor(1) as pool:
         with sole_writer(staging_folder(tmp_path / "second", key), print):
             waiting = pool.submit(write_cache, dataset, tmp_path / "second", SMALL, notice=said.put)
-            assert "another process is writing" in said.get(timeout=30)
+            assert "another process is writing" in said.get(timeout=120)
             assert not waiting.done()
-        assert waiting.result(timeout=30).fingerprint.key == key
+        assert waiting.result(timeout=120).fingerprint.key == key
     assert verify(tmp_path / "second") == []
 
 

@@ -66,7 +66,7 @@ def test_coarser_heads_train_only_where_they_are_asked_for(network: CMIRNet, inp
 
 def test_stochastic_depth_rises_linearly_over_all_blocks():
     network = build_network(ModelConfig(backbone="swin-s", fusion_width=16, text_width=24, drop_path=0.3))
-    rates = [1 - float(block.drop_path.kept) for stage in network.stages for block in stage.blocks]
+    rates = [block.drop_path.rate for stage in network.stages for block in stage.blocks]
     np.testing.assert_allclose(rates, np.linspace(0, 0.3, 24), atol=1e-6)
 
 

@@ -50,7 +50,7 @@ def test_what_is_trained_follows_the_settings_and_not_the_weights(small_cache: C
 
 def test_stochastic_depth_may_differ(small_cache: Cache, given: Path):
     bundle = starting_bundle(settings(model={"drop_path": 0.1}, loop={"init_from": str(given)}), small_cache)
-    assert bundle.model.network.stages[-1].blocks[-1].drop_path.drop_prob == pytest.approx(0.1)
+    assert bundle.model.network.stages[-1].blocks[-1].drop_path.rate == pytest.approx(0.1)
     assert bundle.config.model.drop_path == 0.1
 
 
