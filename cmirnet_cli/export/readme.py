@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from cmirnet_cli.export.parity import Parity
-from cmirnet_cli.export.runtime import MODEL, TEXT, VISION
-from cmirnet_cli.export.spec import ExportSpec, Format
+from cmirnet_cli.export.runtime import EXACT_INT8, MODEL, TEXT, VISION
+from cmirnet_cli.export.spec import ExportSpec
 
 _TEMPLATE = """# {backbone} as {format}, {precision}
 
@@ -52,18 +52,22 @@ image = (np.asarray(small, np.float32) / 255 - np.float32(spec["mean"])) / np.fl
 found = Tokenizer.from_file("tokenizer.json").encode("the red cup").ids[: spec["tokens"]]
 ids = np.array([found + [spec["pad"]] * (spec["tokens"] - len(found))])
 mask = (np.arange(spec["tokens"]) < len(found)).astype(np.int64)[None]
-{run}
+options = onnxruntime.SessionOptions()
+{options}{run}
 referent = logits[0, 1] > logits[0, 0]
 ```
 """
 
-_WHOLE = """session = onnxruntime.InferenceSession("{MODEL}")
+_INT8 = f"""options.add_session_config_entry("{EXACT_INT8}", "1")  # else sums saturate on processors without VNNI
+"""
+
+_WHOLE = """session = onnxruntime.InferenceSession("{MODEL}", options)
 inputs = {{"image": image.transpose(2, 0, 1)[None], "input_ids": ids, "attention_mask": mask}}
 (logits,) = session.run(None, inputs)"""
 
-_SPLIT = """(words,) = onnxruntime.InferenceSession("{TEXT}").run(None, {{"input_ids": ids, "attention_mask": mask}})
+_SPLIT = """(words,) = onnxruntime.InferenceSession("{TEXT}", options).run(None, {{"input_ids": ids, "attention_mask": mask}})
 inputs = {{"image": image.transpose(2, 0, 1)[None], "words": words, "attention_mask": mask}}
-(logits,) = onnxruntime.InferenceSession("{VISION}").run(None, inputs)"""
+(logits,) = onnxruntime.InferenceSession("{VISION}", options).run(None, inputs)"""
 
 _PROGRAM = """```python
 import torch
@@ -84,11 +88,12 @@ def readme(spec: ExportSpec, parity: Parity) -> str:
         **{"count": sum(each.batch for each in parity.batches), "equal": parity.equal_pixels, "iou": parity.mean_iou},
         **{"error": parity.logits_error, "size": given.image_size, "tokens": given.tokens, "pad": given.pad},
         **{"sides": "H, W" if spec.dynamic_size else f"{given.image_size}, {given.image_size}"},
-        **{"mean": json.dumps(given.mean), "std": json.dumps(given.std), "use": _use(spec.format, split=spec.split)},
+        **{"mean": json.dumps(given.mean), "std": json.dumps(given.std), "use": _use(spec)},
     )
 
 
-def _use(format: Format, *, split: bool) -> str:
-    if format == "onnx":
-        return f"{_COMMANDS}\n{_PYTHON.format(run=(_SPLIT if split else _WHOLE).format(MODEL=MODEL, TEXT=TEXT, VISION=VISION))}"
-    return _PROGRAM if format == "torch" else _FOLDER
+def _use(spec: ExportSpec) -> str:
+    if spec.format == "onnx":
+        run = (_SPLIT if spec.split else _WHOLE).format(MODEL=MODEL, TEXT=TEXT, VISION=VISION)
+        return f"{_COMMANDS}\n{_PYTHON.format(options=_INT8 if spec.precision == 'int8' else '', run=run)}"
+    return _PROGRAM if spec.format == "torch" else _FOLDER

@@ -27,6 +27,8 @@ IMAGE, IDS, MASK, WORDS, LOGITS = "image", "input_ids", "attention_mask", "words
 
 MISSING = "pip install 'cmirnet[export]', or in a clone of the repository: pip install -e '.[export]'"
 
+EXACT_INT8 = "session.x64quantprecision"
+"""A setting of ONNX Runtime's sessions: processors without VNNI, too, sum int8 products in numbers that are large enough."""
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
@@ -132,8 +134,10 @@ def open_session(path: Path, provider: str, options: Mapping[str, str] | None = 
         ExportError: the graph cannot be loaded, or the provider does not take it.
     """
     ort = runtime()
+    settings = ort.SessionOptions()
+    settings.add_session_config_entry(EXACT_INT8, "1")
     try:
-        session: InferenceSession = ort.InferenceSession(path, providers=[(provider, dict(options or {}))])
+        session: InferenceSession = ort.InferenceSession(path, settings, providers=[(provider, dict(options or {}))])
     except _refusals() as error:
         raise ExportError(f"ONNX Runtime cannot load {path}: {first_line(error)}", hint=AGAIN) from error
     if session.get_providers()[0] != provider:
