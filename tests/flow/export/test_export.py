@@ -101,12 +101,23 @@ def test_the_sample_runs_through_the_graph_to_the_logits_of_the_weights(weights:
 
 
 def test_the_python_of_the_readme_runs_without_this_program(onnx_bundle: Path, pictures: Path, tmp_path: Path):
-    shutil.copytree(onnx_bundle, tmp_path / "bundle")
+    assert said_by_the_python_of_the_readme(onnx_bundle, pictures, tmp_path) == "(64, 64) False"
+
+
+@pytest.mark.slow
+def test_the_python_of_the_readme_runs_two_int8_graphs(int8_bundle: Path, pictures: Path, tmp_path: Path):
+    assert "x64quantprecision" in (int8_bundle / "README.md").read_text()
+    assert said_by_the_python_of_the_readme(int8_bundle, pictures, tmp_path) == "(64, 64) False"
+
+
+def said_by_the_python_of_the_readme(bundle: Path, pictures: Path, tmp_path: Path) -> str:
+    """The shape of the mask that it finds, and whether it imported torch or this program."""
+    shutil.copytree(bundle, tmp_path / "bundle")
     shutil.copy(next(pictures.iterdir()), tmp_path / "bundle" / "photo.jpg")
     code = (tmp_path / "bundle" / "README.md").read_text().split("```python\n")[1].split("```")[0]
     ask = "\nimport sys\nprint(referent.shape, any(name in sys.modules for name in ('torch', 'cmirnet_cli')))"
     done = subprocess.run([sys.executable, "-c", code + ask], cwd=tmp_path / "bundle", capture_output=True, text=True, check=True)
-    assert done.stdout.split("\n")[0] == "(64, 64) False"
+    return done.stdout.split("\n")[0]
 
 
 @pytest.mark.slow
