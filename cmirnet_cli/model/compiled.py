@@ -9,7 +9,7 @@ from timm.models.resnet import BasicBlock, Bottleneck
 from timm.models.swin_transformer import PatchMerging
 from torch import nn
 
-from cmirnet_cli.errors import UsageError
+from cmirnet_cli.errors import UsageError, first_line
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.vision import WindowBlock
 
@@ -44,8 +44,8 @@ def require_compiler(device: torch.device) -> None:
     try:
         torch.compile(lambda x: 2 * x + 1, dynamic=False)(torch.zeros(1, device=device))
     except RuntimeError as problem:
-        (reason, *_) = str(problem).strip().splitlines() or [type(problem).__name__]
-        raise UsageError(f"torch.compile does not work here: {reason}", hint="install a C++ compiler, or do not ask for it") from problem
+        message = f"torch.compile does not work here: {first_line(problem)}"
+        raise UsageError(message, hint="install a C++ compiler, or do not ask for it") from problem
 
 
 def _parts(network: CMIRNet) -> Iterator[nn.Module]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
@@ -38,6 +39,18 @@ def settings(**changes: dict[str, object]) -> Settings:
 
 def trainer(cache: Cache, chosen: Settings) -> Trainer:
     return Trainer(starting_bundle(chosen, cache), chosen, cache, torch.device("cpu"))
+
+
+def test_network_is_compiled_where_that_is_asked_for(small_cache: Cache):
+    """Up to its first step, which is what compiles it."""
+    for asked in (False, True):
+        network = trainer(small_cache, settings(loop={"compile": asked})).bundle.model.network
+        assert any(module._compiled_call_impl is not None for module in network.modules()) is asked
+
+
+def test_compiling_and_recomputing_exclude_each_other():
+    with pytest.raises(ValidationError, match=r"loop\.compile and loop\.gradient_checkpointing cannot be on together"):
+        settings(loop={"compile": True, "gradient_checkpointing": True})
 
 
 def first_step(trainer: Trainer) -> StepReport:

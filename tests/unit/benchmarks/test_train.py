@@ -1,0 +1,24 @@
+"""Ways of training: the plain one is the published one as far as the device can do it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cmirnet_cli.benchmarks.random_weights import recipe
+from cmirnet_cli.benchmarks.train import PLAIN, ways_on
+
+
+@pytest.mark.parametrize(("device", "plain"), [("cpu", "fp32"), ("cuda", "fp16")])
+def test_plain_is_the_published_precision_where_the_device_has_it(device: str, plain: str):
+    ways = {name: recipe("swin-nano", 64, 2, **changes) for name, changes in ways_on(torch.device(device)).items()}
+    assert ways[PLAIN].loop.precision == ways["recomputing"].loop.precision == ways["frozen text"].loop.precision == plain
+    assert ways["bf16"].loop.precision == "bf16"
+
+
+def test_only_a_gpu_trains_a_compiled_network():
+    compiled = {
+        device: [name for name, changes in ways_on(torch.device(device)).items() if changes.get("loop.compile")]
+        for device in ("cpu", "cuda")
+    }
+    assert compiled == {"cpu": [], "cuda": ["bf16, compiled"]}
