@@ -98,15 +98,15 @@ def _value(recipe: SimpleNamespace, name: str, shape: list[int]) -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def run(recipe: SimpleNamespace, golden_network: Callable, shared_fixtures: Path) -> Callable[[str], Run]:
-    """Runs a golden case once, with every inner output recorded."""
+def run(recipe: SimpleNamespace, golden_network: Callable, shared_fixtures: Path) -> Callable[[str, torch.dtype], Run]:
+    """Runs a golden case once in each number format, with every inner output recorded."""
 
     @cache
-    def run_case(case: str) -> Run:
+    def run_case(case: str, dtype: torch.dtype) -> Run:
         golden = dict(np.load(shared_fixtures / f"{case}.npz"))
         backbone, size = case.rsplit("-", 1)
-        network = golden_network(case, backbone)
-        image, words, keep, sentence = map(torch.from_numpy, recipe.golden_inputs(int(size), 2))
+        network = golden_network(case, backbone).to(dtype)
+        image, words, keep, sentence = (torch.from_numpy(array).to(dtype) for array in recipe.golden_inputs(int(size), 2))
         outputs: dict[str, Output] = {}
         with torch.no_grad(), _recorded(network, backbone, golden, outputs):
             logits = network(image, words.transpose(1, 2), keep.bool(), sentence)
