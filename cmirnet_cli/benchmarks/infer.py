@@ -14,11 +14,11 @@ from cmirnet_cli.batches.batch import Tokens
 from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.benchmarks.timing import Timing
-from cmirnet_cli.engine.devices import finish_on, most_held_mib
+from cmirnet_cli.engine.devices import finish_on, has_bf16, most_held_mib
 from cmirnet_cli.engine.evaluation.scorable import Scorable
 from cmirnet_cli.engine.inference import AS_PUBLISHED, AUTO, Inference
 from cmirnet_cli.engine.prediction.photos import Pixels
-from cmirnet_cli.model.fast.rewrites import COMPILE, REWRITES
+from cmirnet_cli.model.fast.rewrites import COMPILE, REWRITES, Precision
 from cmirnet_cli.model.features import Seen
 from cmirnet_cli.weights.bundle import Bundle
 
@@ -47,19 +47,21 @@ class Way:
         return cls(name, lambda bundle, device: inference.prepare(bundle, device).model, every_head)
 
 
-def ways(*, each: bool, compiled: bool) -> list[Way]:
-    """The plain way and ours.
+def ways(device: torch.device, *, each: bool, compiled: bool) -> list[Way]:
+    """The plain way and ours; bf16 where the device has instructions for it.
 
     Args:
+        device: where they are compared.
         each: whether every rewrite is made alone, too.
-        compiled: whether the network is compiled, too, in bf16.
+        compiled: whether the network is compiled, too, in bf16 if there is bf16.
     """
     made = [Way.of(PLAIN, AS_PUBLISHED, every_head=True), Way.of(ONE_HEAD, AS_PUBLISHED)]
     if each:
         made += [Way.of(name, Inference(rewrites=(name,))) for name in REWRITES if name != COMPILE]
-    made += [Way.of(EXACT, Inference()), Way.of("bf16", Inference("bf16"))]
+    formats: list[Precision] = ["fp32", "bf16"] if has_bf16(device) else ["fp32"]
+    made += [Way.of(precision, Inference(precision)) for precision in formats]
     if compiled:
-        made.append(Way.of("bf16, compiled", Inference("bf16", (AUTO, COMPILE))))
+        made.append(Way.of(f"{formats[-1]}, compiled", Inference(formats[-1], (AUTO, COMPILE))))
     return made
 
 

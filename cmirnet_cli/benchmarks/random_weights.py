@@ -18,18 +18,19 @@ BERT_BASE = {"text.source": SCRATCH, "text.scratch_layers": 12, "text.scratch_he
 """A text encoder of BERT base's size, from scratch."""
 
 
-def random_bundle(backbone: str, size: int | None, sentences: Sequence[str]) -> Bundle:
-    """A model of the published widths with random weights, in eval mode: of no use, but it computes as long as a trained one.
+def random_bundle(backbone: str, size: int | None, sentences: Sequence[str], **more: object) -> Bundle:
+    """A model, of the published widths unless told otherwise, with random weights, in eval mode: of no use, but it computes as long as a trained one.
 
     Args:
         backbone: the trunk.
         size: of its images in pixels; the published one by default.
         sentences: whose words its tokenizer knows.
+        more: other settings, by their dotted names.
 
     Raises:
         ConfigError: there is no such trunk, or the size is none that it can take.
     """
-    settings = resolve(flags={"model.backbone": backbone, "data.image_size": size, **BERT_BASE})
+    settings = resolve(flags={"model.backbone": backbone, "data.image_size": size, **BERT_BASE, **more})
     seed_everything(settings.loop.seed)
     tokenizer = word_tokenizer(sentences)
     text = TextEncoder(scratch_encoder(settings.text, settings.model.text_width, tokenizer))

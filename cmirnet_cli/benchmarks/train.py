@@ -13,7 +13,7 @@ import torch
 from cmirnet_cli.benchmarks.timing import Timing
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
-from cmirnet_cli.engine.devices import most_held_mib, pick_device
+from cmirnet_cli.engine.devices import has_bf16, most_held_mib, pick_device
 from cmirnet_cli.engine.training.loop import Trainer
 from cmirnet_cli.engine.training.start import starting_bundle
 
@@ -22,13 +22,16 @@ Changes: TypeAlias = Mapping[str, object]
 
 
 def ways_on(device: torch.device) -> Mapping[str, Changes]:
-    """Name → settings; plain is the published step: fp16 around the network, which a CPU cannot do and takes fp32 for."""
+    """Name → settings; plain is the published step: fp16 around the network, which a CPU cannot do and takes fp32 for.
+
+    bf16 is a way where the device has instructions for it.
+    """
     plain: Changes = {"loop.precision": "fp16" if device.type == "cuda" else "fp32"}
     bf16: Changes = {"loop.precision": "bf16"}
     compiled = {"bf16, compiled": {**bf16, "loop.compile": True}} if device.type == "cuda" else {}
     return {
         PLAIN: plain,
-        "bf16": bf16,
+        **({"bf16": bf16} if has_bf16(device) else {}),
         **compiled,
         "recomputing": {**plain, "loop.gradient_checkpointing": True},
         "frozen text": {**plain, "text.train": "none"},

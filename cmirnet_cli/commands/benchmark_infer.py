@@ -57,7 +57,7 @@ def infer(
     count: Annotated[int, typer.Option("--count", min=1, metavar="N", help="Images.")] = 2,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Images at once, but in the plain way.")] = 1,
     each: Annotated[bool, typer.Option("--each", help="Also time every rewrite alone.")] = False,
-    compiled: Annotated[bool, typer.Option("--compile", help="Also compiled by torch.compile, in bf16.")] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="Also compiled by torch.compile.")] = False,
     exported: Annotated[
         list[Path] | None, typer.Option("--exported", metavar="BUNDLE", help="Also these weights as exported; can be repeated.")
     ] = None,
@@ -110,7 +110,7 @@ def _compare(subject: _Subject, rounds: int) -> int:
     from cmirnet_cli.benchmarks.infer import disagreement
 
     bundle, questions, place = prepared(subject)
-    ways = _ways(subject)
+    ways = _ways(subject, place)
     measured = _measure(subject, ways, bundle, questions, place, rounds)
     wrong = disagreement(measured.agreements)
     _show(replace(subject, count=sum(len(each.images) for each in questions)), measured, place, agrees=wrong is None)
@@ -124,7 +124,7 @@ def memory_in_a_fresh_process(subject: _Subject, name: str) -> float:
     from cmirnet_cli.benchmarks.infer import memory_of
 
     bundle, questions, place = prepared(subject)
-    (way,) = (way for way in _ways(subject) if way.name == name)
+    (way,) = (way for way in _ways(subject, place) if way.name == name)
     return memory_of(way, bundle, questions, place)
 
 
@@ -157,17 +157,17 @@ def _photos(subject: _Subject, size: int) -> Sequence[Pixels]:
     return [resized(pixels, size) for pixels in photos]
 
 
-def _ways(subject: _Subject) -> list[Way]:
+def _ways(subject: _Subject, place: torch.device) -> list[Way]:
     from cmirnet_cli.benchmarks.exported import exported_way
     from cmirnet_cli.benchmarks.infer import ways
 
-    return [*ways(each=subject.each, compiled=subject.compiled), *(exported_way(*bundle) for bundle in subject.exported)]
+    return [*ways(place, each=subject.each, compiled=subject.compiled), *(exported_way(*bundle) for bundle in subject.exported)]
 
 
 def _measure(
     subject: _Subject, ways: Sequence[Way], bundle: Bundle, questions: Sequence[Asked], place: torch.device, rounds: int
 ) -> Measured:
-    from cmirnet_cli.benchmarks.arithmetic import NUMBER_FORMATS, gflops_of, matrix_product_gflops
+    from cmirnet_cli.benchmarks.arithmetic import gflops_of, matrix_product_gflops
     from cmirnet_cli.benchmarks.infer import ONE_HEAD, PLAIN, Agreement, Measured, answer_all, own_copies
     from cmirnet_cli.benchmarks.timing import side_by_side
 
@@ -183,7 +183,7 @@ def _measure(
     with console.progress("time", rounds * len(ways)) as advance:
         timings = side_by_side(runs, items, rounds, advance=advance)
     gflops = gflops_of(runs[ONE_HEAD]) / items
-    peaks = {name: matrix_product_gflops(place, dtype) for name, dtype in NUMBER_FORMATS.items()}
+    peaks = matrix_product_gflops(place)
     del models, runs, answers
     return Measured(timings, agreements, _memory(subject, ways), gflops, peaks)
 

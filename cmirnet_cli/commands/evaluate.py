@@ -11,6 +11,7 @@ import typer
 
 from cmirnet_cli.commands.evaluate_outputs import Wanted
 from cmirnet_cli.commands.evaluate_task import Computing, Outcome, Task, compared_with, examine
+from cmirnet_cli.commands.slow_format import warn_if_slow
 from cmirnet_cli.console import console
 from cmirnet_cli.options import CacheDir, Dataset, Device, Overwrite, Precision, Rewrites, Split, SplitBy, Weights
 
@@ -76,6 +77,7 @@ def evaluate(
     rules = _rules(seed, empty_below)
     inference = Inference(precision, rewrites_named(rewrites))
     with joined() as shard:
+        warn_if_slow(precision, shard.device(device))
         examined = examine(weights, Computing(device, shard, inference, batch_size, workers))
         data = _cache(cache or Path("cache"), dataset, split_by, examined.dataset)
         task = Task(data, tuple(_splits(data, split)), CHOICES[protocol], not no_text_features, shard)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmirnet_cli.commands.exported import bundle_device, exported_bundle, require_as_exported
+from cmirnet_cli.commands.slow_format import warn_if_slow
 from cmirnet_cli.console import console
 from cmirnet_cli.errors import UsageError
 
@@ -62,6 +63,7 @@ class Chosen:
         from cmirnet_cli.weights.source import load_weights
 
         inference, device = Inference(self.precision, rewrites_named(self.rewrites)), shard.device(self.device)
+        warn_if_slow(self.precision, device)
         return Segmenter(inference.prepare(load_weights(self.weights), device), device)
 
     def described(self) -> dict[str, object]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from cmirnet_cli.commands.slow_format import warn_if_slow
 from cmirnet_cli.console import console
 from cmirnet_cli.options import BatchSize, CacheDir, Dataset, Device, Seed, SplitBy, Workers
 
@@ -108,6 +109,7 @@ def _train(directory: RunDirectory | None, settings: Settings, device: str, run_
 
     with leaving_in_order():
         trainer = _resumed(directory, settings, device) if directory else _prepared(settings, device)
+        warn_if_slow(settings.loop.precision, trainer.accelerator.device)
         if dry_run:
             _try_steps(trainer)
         elif directory:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from cmirnet_cli.commands.slow_format import warn_if_slow
 from cmirnet_cli.console import console
 from cmirnet_cli.options import Device, Precision, Rewrites, Weights
 
@@ -59,6 +60,7 @@ def _segmenter(weights: str, device: str, inference: Inference) -> Segmenter:
     from cmirnet_cli.weights.source import load_weights
 
     place = pick_device(device)
+    warn_if_slow(inference.precision, place)
     return Segmenter(inference.prepare(load_weights(weights), place), place)
 
 

@@ -14,7 +14,7 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object, is_bf16_available
 from torch import distributed
 
-from cmirnet_cli.engine.machine import peak_memory_mib
+from cmirnet_cli.engine.machine import computes_in_bf16, peak_memory_mib, processor_features
 from cmirnet_cli.errors import UsageError
 
 Value = TypeVar("Value")
@@ -37,6 +37,11 @@ def pick_device(name: str) -> torch.device:
     if (device.index or 0) >= present.get(device.type, 0):
         raise UsageError(f"this machine has no device {name!r}", hint="use --device auto to take what there is")
     return device
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for bf16. A CPU computes in bf16 without them, too, but many times slower than in fp32."""
+    return device.type != "cpu" or computes_in_bf16(processor_features())
 
 
 def make_accelerator(device: torch.device, precision: str = "fp32") -> Accelerator:

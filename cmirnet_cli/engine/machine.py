@@ -23,6 +23,9 @@ MIB, GIB = 1 << 20, 1 << 30
 STANDARD_ERROR = 2
 Result = TypeVar("Result")
 
+BF16 = frozenset({"amx_bf16", "avx512_bf16", "bf16", "svebf16"})
+"""Names of the instructions that compute in bf16, as Linux spells them."""
+
 _CPU = "cpuinfo"
 
 
@@ -47,6 +50,11 @@ def machine_in_words() -> str:
 def processor_features() -> frozenset[str]:
     """Names of the instructions that the processor has, as Linux spells them; empty where the system does not tell."""
     return frozenset((_proc_value(_CPU, "flags") or _proc_value(_CPU, "Features")).split())
+
+
+def computes_in_bf16(features: frozenset[str]) -> bool:
+    """Whether a processor with these features has instructions for bf16; where the system does not tell, that is assumed."""
+    return not features or bool(features & BF16)
 
 
 def memory_gib() -> tuple[float, float]:

@@ -5,8 +5,11 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from pycocotools import mask as coco
+
+from cmirnet_cli.engine.devices import has_bf16
 
 PHOTO = "000000000009.jpg"
 
@@ -119,11 +122,12 @@ def test_a_dry_run_takes_one_step_and_leaves_nothing(cmirnet, road, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_bf16_trains_on_the_cpu(cmirnet, road, tmp_path):
+def test_bf16_trains_on_the_cpu_with_a_warning_where_it_has_no_instructions_for_it(cmirnet, road, tmp_path):
     words = ["--preset", "smoke", "--cache", road / "cache", "--set", "loop.precision=bf16", "--device", "cpu"]
     outcome = cmirnet("train", *words, "--dry-run", "--json")
     assert outcome.code == 0
     assert 0 < outcome.data["loss"] < 2
+    assert ("no instructions for bf16" in outcome.err) == (not has_bf16(torch.device("cpu")))
 
 
 def test_fp16_on_the_cpu_is_refused_with_what_to_use_instead(cmirnet, road):

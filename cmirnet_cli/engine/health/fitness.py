@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-from cmirnet_cli.engine.machine import GIB, machine_in_words, memory_gib, processor_features
+from cmirnet_cli.engine.machine import BF16, GIB, machine_in_words, memory_gib, processor_features
 from cmirnet_cli.findings import Finding
 
 LITTLE_MEMORY = 4.0
@@ -20,7 +20,6 @@ LITTLE_SHARED_MEMORY = 0.25
 ROOM_FOR_A_RUN = 10.0
 """GiB: of Swin-B, weights twice and for a moment two checkpoints, which hold the weights and AdamW's averages."""
 
-BF16 = {"amx_bf16", "avx512_bf16", "bf16", "svebf16"}
 _LIGHTER = "a lighter model needs less: cmirnet presets ls --cost"
 
 

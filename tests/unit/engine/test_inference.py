@@ -23,7 +23,7 @@ SAID = ("the red cup", "left person on the sofa")
 
 @pytest.fixture(scope="module")
 def bundle() -> Bundle:
-    return random_bundle("resnet-nano", 96, SAID)
+    return random_bundle("resnet-nano", 96, SAID, **{"model.fusion_width": 128})
 
 
 def test_names_as_typed_become_rewrites():

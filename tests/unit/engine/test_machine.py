@@ -5,8 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import sys
+from pathlib import Path
 
-from cmirnet_cli.engine.machine import in_fresh_process, machine, peak_memory_mib, run_command
+import pytest
+
+from cmirnet_cli.engine.machine import computes_in_bf16, in_fresh_process, machine, peak_memory_mib, processor_features, run_command
 
 
 def memory_with(mebibytes: int) -> tuple[int, float]:
@@ -44,3 +47,26 @@ def test_a_command_is_measured_and_its_exit_code_kept():
     assert finished.code == 3
     assert finished.seconds > 0
     assert finished.memory_mib > 200
+
+
+@pytest.mark.parametrize(
+    ("processor", "able"),
+    [
+        ("fma avx2", False),
+        ("avx2 avx512f avx512_vnni", False),
+        ("avx2 avx512f avx512_bf16", True),
+        ("avx512f amx_bf16 amx_int8", True),
+        ("asimd fphp", False),
+        ("asimd i8mm bf16", True),
+        ("", True),  # macOS tells nothing
+    ],
+)
+def test_a_processor_without_instructions_for_bf16_is_known(processor: str, able: bool):
+    assert computes_in_bf16(frozenset(processor.split())) == able
+
+
+def test_this_processors_instructions_for_bf16_are_those_that_linux_tells_of():
+    told = Path("/proc/cpuinfo")
+    if not told.is_file():
+        pytest.skip("this system does not tell")
+    assert computes_in_bf16(processor_features()) == ("bf16" in told.read_text())
