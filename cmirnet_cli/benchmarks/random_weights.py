@@ -19,7 +19,7 @@ BERT_BASE = {"text.source": SCRATCH, "text.scratch_layers": 12, "text.scratch_he
 
 
 def random_bundle(backbone: str, size: int | None, sentences: Sequence[str], **more: object) -> Bundle:
-    """A model, of the published widths unless told otherwise, with random weights, in eval mode: of no use, but it computes as long as a trained one.
+    """A model with random weights, in eval mode, of the published widths unless told otherwise: it computes as long as a trained one.
 
     Args:
         backbone: the trunk.
