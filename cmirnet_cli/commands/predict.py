@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cmirnet_cli.commands import predict_options as options
 from cmirnet_cli.commands.predict_inputs import Asked, questions_of
@@ -44,6 +44,7 @@ def predict(
     device: Device = "auto",
     precision: Precision = "fp32",
     rewrites: Rewrites = "auto",
+    batch_size: options.PhotosAtOnce = 1,
 ) -> int:
     """Write a mask for every image and expression; what cannot be read is reported at the end.
 
@@ -52,7 +53,7 @@ def predict(
     from cmirnet_cli.engine.prediction.masks import MaskRule
     from cmirnet_cli.engine.shards import joined
 
-    chosen = Chosen(weights, device, precision, rewrites)
+    chosen = Chosen(weights, device, precision, rewrites, batch_size)
     asked = Asked(inputs or [], expression or [], expressions, pairs, recursive)
     kinds = kinds_of(overlay=overlay or gallery, cutout=cutout, soft=soft)
     wanted = Wanted(out, kinds, coco, gallery, fail_fast, skip_existing, overwrite)
@@ -77,7 +78,7 @@ def _predict(chosen: Chosen, asked: Asked, rule: MaskRule, wanted: Wanted, shard
     return ImageError.exit_code if shard.first and any(each.problems for each in ended) else 0
 
 
-def _tell_cut(finder: Finder, questions: Sequence[Question]) -> None:
+def _tell_cut(finder: Finder[Any], questions: Sequence[Question]) -> None:
     asked = list(dict.fromkeys(expression for question in questions for expression in question.expressions))
     if cut := finder.too_long(asked):
         shown = cut[0] if len(cut[0]) <= SHOWN_LETTERS else f"{cut[0][:SHOWN_LETTERS]}…"
@@ -85,7 +86,7 @@ def _tell_cut(finder: Finder, questions: Sequence[Question]) -> None:
         console.notice(f"{counted}, as the network reads no more: {shown}")
 
 
-def _answer(finder: Finder, questions: Sequence[Question], rule: MaskRule, wanted: Wanted, shard: Shard) -> Outcome:
+def _answer(finder: Finder[Any], questions: Sequence[Question], rule: MaskRule, wanted: Wanted, shard: Shard) -> Outcome:
     """Answer this process's part of the questions, as far as that was not done before."""
     from cmirnet_cli.reports.files import SMALLEST_FILE, require_room
     from cmirnet_cli.reports.predictions.folder import PredictionFolder
@@ -108,7 +109,7 @@ def _unanswered(questions: Sequence[Question], folder: PredictionFolder) -> Sequ
 
 
 def _write_all(
-    finder: Finder, questions: Sequence[Question], rule: MaskRule, folder: PredictionFolder, part: Path, *, fail_fast: bool
+    finder: Finder[Any], questions: Sequence[Question], rule: MaskRule, folder: PredictionFolder, part: Path, *, fail_fast: bool
 ) -> Sequence[tuple[str, str]]:
     """Write every answer as it comes; the photos that cannot be read, with the reason."""
     from cmirnet_cli.engine.prediction.answers import answer_all

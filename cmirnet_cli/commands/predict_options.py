@@ -44,4 +44,7 @@ GalleryPage: TypeAlias = Annotated[
 FailFast: TypeAlias = Annotated[
     bool, typer.Option("--fail-fast", help="Stop at the first image that cannot be read.", rich_help_panel=_GOING)
 ]
+PhotosAtOnce: TypeAlias = Annotated[
+    int, typer.Option("--batch-size", min=1, metavar="N", help="Photos that go through together: meant for GPUs, takes more memory.")
+]
 SkipExisting: TypeAlias = Annotated[bool, typer.Option("--skip-existing", help="Resume an interrupted run.", rich_help_panel=_GOING)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cmirnet_cli.commands.exported import bundle_device, exported_bundle, require_as_exported
 from cmirnet_cli.commands.slow_format import warn_if_slow
@@ -50,21 +50,22 @@ class Chosen:
     device: str
     precision: Precision
     rewrites: str
+    photos_at_once: int
 
-    def finder(self, shard: Shard) -> Finder:
+    def finder(self, shard: Shard) -> Finder[Any]:
         """Load them, on this process's device; an exported bundle without torch."""
         if bundle := exported_bundle(self.weights):
             from cmirnet_cli.export.runtime import ExportedModel
 
             require_as_exported(self.weights, usual=(self.precision, self.rewrites) == ("fp32", "auto"))
-            return ExportedModel.open(bundle, bundle_device(self.device, shard))
+            return ExportedModel.open(bundle, bundle_device(self.device, shard), self.photos_at_once)
         from cmirnet_cli.engine.inference import Inference, rewrites_named
         from cmirnet_cli.engine.prediction.segmenter import Segmenter
         from cmirnet_cli.weights.source import load_weights
 
         inference, device = Inference(self.precision, rewrites_named(self.rewrites)), shard.device(self.device)
         warn_if_slow(self.precision, device)
-        return Segmenter(inference.prepare(load_weights(self.weights), device), device)
+        return Segmenter(inference.prepare(load_weights(self.weights), device), device, photos_at_once=self.photos_at_once)
 
     def described(self) -> dict[str, object]:
         """What must be the same where an earlier run is continued."""

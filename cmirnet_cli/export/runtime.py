@@ -39,22 +39,32 @@ class ExportedModel:
         spec: what the bundle says of itself.
         sessions: graph file → its session.
         reader: the bundle's tokenizer.
-        batch_size: expressions that go through the graph at once.
+        batch_size: expressions about one photo that go through the graph at once.
+        photos_at_once: photos that are prepared together; of several, as many go through with an expression each.
     """
 
-    def __init__(self, spec: ExportSpec, sessions: Mapping[str, InferenceSession], reader: SentenceReader, batch_size: int = 8) -> None:
+    def __init__(
+        self,
+        spec: ExportSpec,
+        sessions: Mapping[str, InferenceSession],
+        reader: SentenceReader,
+        batch_size: int = 8,
+        photos_at_once: int = 1,
+    ) -> None:
         self.spec = spec
         self.reader = reader
         self._sessions = sessions
-        self._batch_size = batch_size
+        self.batch_size = batch_size
+        self.photos_at_once = photos_at_once
 
     @classmethod
-    def open(cls, folder: Path, device: str = "auto") -> ExportedModel:
+    def open(cls, folder: Path, device: str = "auto", photos_at_once: int = 1) -> ExportedModel:
         """Load a bundle.
 
         Args:
             folder: the bundle.
             device: auto, cpu, cuda or cuda:N; auto takes a GPU where ONNX Runtime has one.
+            photos_at_once: as for the class.
 
         Raises:
             ExportError: the bundle is damaged, holds no ONNX, or onnxruntime is missing or cannot run it there.
@@ -67,7 +77,7 @@ class ExportedModel:
         require_whole(folder, spec)
         provider, options = pick_provider(device)
         sessions = {name: open_session(folder / name, provider, options) for name in spec.files}
-        return cls(spec, sessions, SentenceReader.of(folder, spec.input))
+        return cls(spec, sessions, SentenceReader.of(folder, spec.input), photos_at_once=photos_at_once)
 
     @property
     def tokens(self) -> int:
@@ -78,14 +88,15 @@ class ExportedModel:
         """Those expressions of which the graph reads only the beginning, as they have more than `tokens` tokens."""
         return self.reader.too_long(expressions)
 
-    def probabilities(self, pixels: Pixels, expressions: Sequence[str]) -> Iterator[Floats]:
-        """The referent's probability at every pixel of a photo uint8 (H, W, 3), float32 (H, W), one expression after the other."""
+    def look(self, photos: Sequence[Pixels]) -> Sequence[Floats]:
+        """Photos uint8 (H, W, 3) as the graph takes them, float32 (3, S, S): it sees them when it is asked, for it cannot stop halfway."""
         size = self.spec.input.image_size
-        image = normalised(resized(pixels, size, size)[None], self.spec.input)
-        for start in range(0, len(expressions), self._batch_size):
-            sentences = self.reader.read(expressions[start : start + self._batch_size])
-            for logits in self.logits(np.repeat(image, len(sentences.ids), axis=0), sentences):
-                yield referent_probability(enlarged(logits, *pixels.shape[:2]))
+        return list(normalised(np.stack([resized(pixels, size, size) for pixels in photos]), self.spec.input))
+
+    def probabilities(self, views: Sequence[Floats], expressions: Sequence[str], sizes: Sequence[tuple[int, int]]) -> Iterator[Floats]:
+        """The referent's probability at every pixel, float32 (H, W), of each view with its expression; of the first ones, if sizes end."""
+        for logits, (height, width) in zip(self.logits(np.stack(views), self.reader.read(expressions)), sizes, strict=False):
+            yield referent_probability(enlarged(logits, height, width))
 
     def logits(self, image: Floats, sentences: Sentences) -> Floats:
         """Images float32 (B, 3, H, W), normalised, and a sentence for each, to logits float32 (B, 2, H, W)."""

@@ -75,9 +75,13 @@ def test_the_package_and_its_public_names_are_listed_without_torch():
 
 def test_help_takes_under_300_milliseconds():
     """Of a processor, which is what it takes on a machine that does nothing else; the best of up to twenty tries."""
-    allowed = HELP_SECONDS * max(1, min(_processor_seconds(COUNT) for _ in range(3)) / COUNT_SECONDS)
-    tries = (_processor_seconds([sys.executable, "-m", "cmirnet_cli", "--help"]) for _ in range(20))
-    assert any(seconds < allowed for seconds in tries)
+    assert any(_help_is_quick() for _ in range(20))
+
+
+def _help_is_quick() -> bool:
+    """Whether it is, on a processor as slow as this one is just now."""
+    slowness = max(1, _processor_seconds(COUNT) / COUNT_SECONDS)
+    return _processor_seconds([sys.executable, "-m", "cmirnet_cli", "--help"]) < HELP_SECONDS * slowness
 
 
 def _processor_seconds(words: list[str]) -> float:

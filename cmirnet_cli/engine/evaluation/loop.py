@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset, Subset
 from transformers import PreTrainedTokenizerBase
 
+from cmirnet_cli.batches.rows import filled, grouped
 from cmirnet_cli.batches.sets import EvaluationSet, ImageQuestions, Question, evaluation_images
 from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
@@ -28,7 +29,6 @@ from cmirnet_cli.cache.pixels import coco_rle
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.engine.evaluation.controls import control_set
 from cmirnet_cli.engine.evaluation.facts import referent_facts
-from cmirnet_cli.engine.evaluation.rows import filled, grouped
 from cmirnet_cli.engine.evaluation.scorable import Scorable
 from cmirnet_cli.engine.shards import ALONE, Shard
 from cmirnet_cli.metrics.counts import count

@@ -1,11 +1,14 @@
-"""Photos with expressions in, masks out, one photo at a time."""
+"""Photos with expressions in, masks out, as many photos at once as the finder looks at together."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 
-from cmirnet_cli.engine.prediction.finder import Finder, find
+from cmirnet_cli.batches.rows import grouped
+from cmirnet_cli.engine.prediction.finder import Asked, Finder, View, find
 from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction
 from cmirnet_cli.engine.prediction.photos import Pixels, read_photo
 from cmirnet_cli.engine.prediction.questions import Question
@@ -14,12 +17,12 @@ from cmirnet_cli.errors import ImageError
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of a question: predictions, to be taken once and in order, or the reason why there are none.
+    """What came of a question: predictions, to be taken once and before the next answer, or the reason why there are none.
 
     Attributes:
         question: as asked.
         pixels: the photo, uint8 (H, W, 3); None where it cannot be read.
-        predictions: computed as they are taken, a batch of expressions at a time, so that thousands need no more memory than a few.
+        predictions: computed as they are taken, a batch at a time, so that thousands need no more memory than a few.
         problem: why the photo cannot be read.
     """
 
@@ -29,16 +32,34 @@ class Answer:
     problem: ImageError | None = None
 
 
-def answer_all(finder: Finder, questions: Iterable[Question], rule: MaskRule, advance: Callable[[int], object]) -> Iterator[Answer]:
+def answer_all(finder: Finder[View], questions: Iterable[Question], rule: MaskRule, advance: Callable[[int], object]) -> Iterator[Answer]:
     """Ask about photo after photo; a photo that cannot be read becomes an answer with its problem and the rest goes on."""
-    for question in questions:
-        yield _answer(finder, question, rule)
-        advance(1)
+    for group in grouped(questions, finder.photos_at_once):
+        for answer in _answers(finder, [_read(question) for question in group], rule):
+            yield answer
+            advance(1)
 
 
-def _answer(finder: Finder, question: Question, rule: MaskRule) -> Answer:
+@dataclass(frozen=True)
+class _Read:
+    """A question with its photo, or with why that cannot be read."""
+
+    question: Question
+    pixels: Pixels | None = None
+    problem: ImageError | None = None
+
+
+def _read(question: Question) -> _Read:
     try:
-        pixels = read_photo(question.photo.path)
+        return _Read(question, read_photo(question.photo.path))
     except ImageError as problem:
-        return Answer(question, None, iter(()), problem)
-    return Answer(question, pixels, find(finder, pixels, question.expressions, rule))
+        return _Read(question, problem=problem)
+
+
+def _answers(finder: Finder[View], group: Iterable[_Read], rule: MaskRule) -> Iterator[Answer]:
+    asked = [Asked(each.pixels, each.question.expressions) for each in group if each.pixels is not None]
+    found = find(finder, asked, rule)
+    for each in group:
+        own = islice(found, 0 if each.pixels is None else len(each.question.expressions))
+        yield Answer(each.question, each.pixels, own, each.problem)
+        deque(own, maxlen=0)  # what was not taken must not come with the next answer

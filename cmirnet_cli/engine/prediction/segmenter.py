@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any, overload
 
+import numpy as np
 import torch
 from huggingface_hub import HfApi
 from torch import Tensor
@@ -19,10 +21,11 @@ from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.engine.devices import pick_device
 from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
-from cmirnet_cli.engine.prediction.finder import find
+from cmirnet_cli.engine.prediction.finder import Asked, find
 from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction, Probabilities
 from cmirnet_cli.engine.prediction.photos import Pixels
 from cmirnet_cli.engine.prediction.pixels import ImageLike, as_pixels, resized
+from cmirnet_cli.engine.prediction.questions import checked
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.fast.rewrites import FastNetwork
@@ -40,20 +43,28 @@ class Segmenter:
     Args:
         bundle: the model with its tokenizer and settings.
         device: where it runs; the model is moved there and put in eval mode.
-        batch_size: expressions that go through the network at once.
+        batch_size: expressions about one image that go through the network at once.
+        photos_at_once: images that are looked at together; of several, as many go through with an expression each.
     """
 
-    def __init__(self, bundle: Bundle, device: torch.device, batch_size: int = 8) -> None:
+    def __init__(self, bundle: Bundle, device: torch.device, batch_size: int = 8, photos_at_once: int = 1) -> None:
         self._model = bundle.model.to(device).eval()
         self._config = bundle.config
         self._device = device
-        self._batch_size = batch_size
+        self.batch_size = batch_size
+        self.photos_at_once = photos_at_once
         self._tokenising = Lock()  # tokenizers refuse to be used by two threads at once
         self.tokenizer: PreTrainedTokenizerBase = bundle.tokenizer
 
     @classmethod
     def from_pretrained(
-        cls, source: str | Path, device: str = "cpu", *, tokenizer: str | None = None, inference: Inference = AS_PUBLISHED
+        cls,
+        source: str | Path,
+        device: str = "cpu",
+        *,
+        tokenizer: str | None = None,
+        inference: Inference = AS_PUBLISHED,
+        photos_at_once: int = 1,
     ) -> Segmenter:
         """Load weights from a folder, a run directory, a hub id or an authors' `.pth` file.
 
@@ -63,13 +74,15 @@ class Segmenter:
             tokenizer: local folder or hub id, for a `.pth` file, which holds none; by default that of the published text encoder.
             inference: how the network is computed. As published by default; `Inference()` makes all rewrites that were measured to help,
                 and then the segmenter can be asked but not saved.
+            photos_at_once: how many images of a list are looked at together, which is faster on a GPU and takes more memory.
 
         Raises:
             WeightsError: nothing usable is there.
             UsageError: there is no such device.
         """
         place = pick_device(device)
-        return cls(inference.prepare(load_weights_or_checkpoint(source, tokenizer), place), place)
+        bundle = inference.prepare(load_weights_or_checkpoint(source, tokenizer), place)
+        return cls(bundle, place, photos_at_once=photos_at_once)
 
     def save_pretrained(
         self, folder: str | Path, *, scores: str | Path | None = None, license: str | None = None, overwrite: bool = False
@@ -177,12 +190,21 @@ class Segmenter:
         """
         rule = MaskRule(threshold, largest_component, soft)
         if isinstance(image, (list, tuple)):
-            return [list(self.find(as_pixels(one), expressions, rule)) for one in image]
+            return self._predict_all(image, expressions, rule)
         return list(self.find(as_pixels(image), expressions, rule))
 
     def find(self, pixels: Pixels, expressions: str | Sequence[str], rule: MaskRule) -> Iterator[Prediction]:
-        """As `predict` of RGB pixels, uint8 (H, W, 3), one mask after the other: no more than a batch is in memory."""
-        return find(self, pixels, expressions, rule)
+        """As `predict` of RGB pixels, uint8 (H, W, 3), one mask after the other: no more than a batch is in memory.
+
+        Raises:
+            UsageError: an expression is empty.
+        """
+        return find(self, [Asked(pixels, _all_checked(expressions))], rule)
+
+    def _predict_all(self, images: Sequence[ImageLike], expressions: str | Sequence[str], rule: MaskRule) -> list[list[Prediction]]:
+        asked = _all_checked(expressions)
+        found = find(self, (Asked(as_pixels(image), asked) for image in images), rule)
+        return [list(islice(found, len(asked))) for _ in images]
 
     def too_long(self, expressions: Sequence[str]) -> list[str]:
         """Those expressions of which the network reads only the beginning, as they have more than `tokens` tokens."""
@@ -195,25 +217,28 @@ class Segmenter:
         """How many tokens of an expression the network reads, its start and end marks included."""
         return self._config.tokens
 
-    def probabilities(self, pixels: Pixels, expressions: Sequence[str]) -> Iterator[Probabilities]:
-        """The referent's probability at every pixel, float32 (H, W), one expression after the other."""
-        seen = self._look(pixels)
-        for start in range(0, len(expressions), self._batch_size):
-            for logits in self._locate(seen, self._tokens(expressions[start : start + self._batch_size])):
-                enlarged = F.interpolate(logits.unsqueeze(0), size=pixels.shape[:2], mode="bilinear", align_corners=False)[0]
-                yield torch.softmax(enlarged, dim=0)[1].cpu().numpy()
+    @torch.inference_mode()
+    def look(self, photos: Sequence[Pixels]) -> list[Seen]:
+        """As `Finder.look`: what the text-free part of the network sees of each."""
+        images = np.stack([resized(pixels, self._config.image_size) for pixels in photos])
+        return self._model.look(normalise(torch.from_numpy(images).to(self._device))).rows()
+
+    def probabilities(self, views: Sequence[Seen], expressions: Sequence[str], sizes: Sequence[tuple[int, int]]) -> Iterator[Probabilities]:
+        """As `Finder.probabilities`."""
+        for logits, size in zip(self._locate(Seen.together(views), self._tokens(expressions)), sizes, strict=False):
+            enlarged = F.interpolate(logits.unsqueeze(0), size=size, mode="bilinear", align_corners=False)[0]
+            yield torch.softmax(enlarged, dim=0)[1].cpu().numpy()
 
     def _tokens(self, expressions: Sequence[str]) -> Tokens:
         with self._tokenising:
             return tokenise(self.tokenizer, expressions, self.tokens).to(self._device)
 
     @torch.inference_mode()
-    def _look(self, pixels: Pixels) -> Seen:
-        image = torch.from_numpy(resized(pixels, self._config.image_size)).unsqueeze(0).to(self._device)
-        return self._model.look(normalise(image))
-
-    @torch.inference_mode()
     def _locate(self, seen: Seen, tokens: Tokens) -> Tensor:
-        """Logits (n, 2, S, S) of n expressions about one image."""
+        """Logits (n, 2, S, S) of n rows."""
         words = self._model.encode(tokens.ids, tokens.keep)
-        return self._model.locate(seen.repeat(len(words)), words, tokens.keep, auxiliary=False).main
+        return self._model.locate(seen, words, tokens.keep, auxiliary=False).main
+
+
+def _all_checked(expressions: str | Sequence[str]) -> Sequence[str]:
+    return list(map(checked, [expressions] if isinstance(expressions, str) else expressions))

@@ -58,6 +58,15 @@ def test_masks_of_a_bundle_are_those_of_its_weights(cmirnet: Call, weights: Path
     assert 0.05 < np.mean([mask.mean() for mask in ours.values()]) < 0.95
 
 
+def test_photos_that_go_through_a_bundle_together_have_their_own_masks(cmirnet: Call, onnx_bundle: Path, pictures: Path, tmp_path: Path):
+    for count in (1, 5):
+        outcome = cmirnet("predict", onnx_bundle, pictures, *ASKED, "-o", tmp_path / str(count), "--batch-size", count, *CPU)
+        assert outcome.code == 0, outcome.err
+    together, alone = masks(tmp_path / "5"), masks(tmp_path / "1")
+    assert together.keys() == alone.keys()
+    assert min(np.mean(together[name] == alone[name]) for name in alone) > 0.999
+
+
 def test_soft_masks_of_a_bundle_are_those_of_its_weights(cmirnet: Call, weights: Path, onnx_bundle: Path, pictures: Path, tmp_path: Path):
     photo = next(pictures.iterdir())
     found = []

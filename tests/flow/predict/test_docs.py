@@ -24,7 +24,7 @@ def test_the_python_examples_run(weights: Path, photos: Path, tmp_path: Path, mo
     examples = re.findall(r"```python\n(.*?)```", PYTHON.read_text(encoding="utf-8"), re.DOTALL)
     for example in examples:
         exec(example, said)
-    assert len(examples) == 8
+    assert len(examples) == 9
     assert said["cup"].mask.shape == said["soft"].probability.shape == (30, 40)
     assert len(said["areas"]) == 20
     assert said["cut"] == ["the red cup " * 100]

@@ -61,6 +61,27 @@ def test_a_tree_is_predicted_whole_and_the_broken_file_is_named(cmirnet: Call, w
     assert any(0 < line["area"] < np.prod(line["size"]) for line in written)
 
 
+def test_photos_that_go_through_together_have_the_masks_of_photos_one_by_one(cmirnet: Call, weights: Path, photos: Path, tmp_path: Path):
+    for count in (1, 3):
+        words = ["-r", "-e", "the red cup", "-e", "left person", "-o", tmp_path / str(count), "--batch-size", count, *CPU]
+        assert cmirnet("predict", weights, photos, *words).code == 3
+    together, alone = lines(tmp_path / "3"), lines(tmp_path / "1")
+    assert [(line["mask"], line["size"]) for line in together] == [(line["mask"], line["size"]) for line in alone]
+    for ours, theirs in zip(together, alone, strict=True):
+        assert ours["score"] == pytest.approx(theirs["score"], abs=1e-4)
+        assert (coco.decode(ours["rle"]) != coco.decode(theirs["rle"])).mean() < 0.001
+
+
+def test_photos_that_go_through_together_are_continued_byte_for_byte(again: Call, tmp_path: Path):
+    assert again("--batch-size", 3).code == 3
+    whole = files(tmp_path / "out")
+    kept = whole["predictions.jsonl"].splitlines(keepends=True)[:4]
+    (tmp_path / "out" / "predictions.jsonl").unlink()
+    (tmp_path / "out" / "predictions-00000-of-00001.jsonl").write_bytes(b"".join(kept))
+    assert again("--batch-size", 3, "--skip-existing").data["skipped"] == 2
+    assert files(tmp_path / "out") == whole
+
+
 def test_the_first_bad_image_stops_it_on_request(cmirnet: Call, weights: Path, photos: Path, tmp_path: Path):
     outcome = cmirnet("predict", weights, photos, "-e", "cup", "-o", tmp_path, "--fail-fast", *CPU)
     assert outcome.code == 3

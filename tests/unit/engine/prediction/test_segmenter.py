@@ -15,7 +15,10 @@ from torch.nn import functional as F
 from cmirnet_cli.batches.tokens import tokenise, word_tokenizer
 from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.config import ModelConfig, TextConfig
+from cmirnet_cli.engine.prediction.answers import answer_all
 from cmirnet_cli.engine.prediction.masks import MaskRule, decide
+from cmirnet_cli.engine.prediction.photos import find_photos
+from cmirnet_cli.engine.prediction.questions import Question
 from cmirnet_cli.engine.prediction.segmenter import Segmenter
 from cmirnet_cli.errors import ImageError, UsageError
 from cmirnet_cli.model.build import build_network
@@ -52,6 +55,14 @@ def segmenter(request: pytest.FixtureRequest) -> Segmenter:
         model.network.heads[-1].bias[1] -= (referent - background).median()
     described = BundleConfig(model=config, encoder=encoder.config.to_dict(), tokens=20, image_size=SIZE, dataset="made")
     return Segmenter(Bundle(model, tokenizer, described), torch.device("cpu"), batch_size=4)
+
+
+@pytest.fixture(scope="module")
+def in_threes(segmenter: Segmenter, tmp_path_factory: pytest.TempPathFactory) -> Segmenter:
+    """The same weights, which look at three photos together."""
+    folder = tmp_path_factory.mktemp("model") / "weights"
+    segmenter.save_pretrained(folder)
+    return Segmenter.from_pretrained(folder, photos_at_once=3)
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +113,43 @@ def test_a_list_of_images_is_answered_by_a_list_of_lists(segmenter: Segmenter, p
     assert same(first, segmenter.predict(pixels, WORDS[:2]))
     assert same(second, segmenter.predict(other, WORDS[:2]))
     assert segmenter.predict([], "cup") == []
+
+
+@pytest.mark.parametrize("expressions", [WORDS[:1], WORDS[:2], WORDS])
+def test_photos_that_go_through_together_are_answered_as_one_by_one(segmenter: Segmenter, in_threes: Segmenter, expressions: list[str]):
+    photos = [np.random.default_rng(n).integers(0, 256, (40 + 3 * n, 60 - 2 * n, 3), dtype=np.uint8) for n in range(5)]
+    for photo, found in zip(photos, in_threes.predict(photos, expressions), strict=True):
+        for together, alone in zip(found, segmenter.predict(photo, expressions), strict=True):
+            assert together.expression == alone.expression
+            assert together.score == pytest.approx(alone.score, abs=1e-5)
+            assert together.mask.shape == photo.shape[:2]
+            assert (together.mask != alone.mask).mean() < 0.001
+
+
+def test_a_photos_answer_depends_on_no_photo_beside_it(in_threes: Segmenter, pixels: np.ndarray):
+    others = [np.random.default_rng(n).integers(0, 256, (30, 90, 3), dtype=np.uint8) for n in range(4)]
+    alone = in_threes.predict(pixels, WORDS[:2])
+    for images, place in (([pixels, *others], 0), ([*others, pixels], 4), ([others[0], pixels, others[1]], 1)):
+        assert same(in_threes.predict(images, WORDS[:2])[place], alone)
+
+
+def test_an_answer_that_is_not_taken_does_not_come_with_the_next(in_threes: Segmenter, tmp_path: Path):
+    for name in "abcd":
+        Image.effect_noise((40, 30 + ord(name) % 7), 90).convert("RGB").save(tmp_path / f"{name}.png")
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    questions = [Question(photo, WORDS[:2]) for photo in find_photos([str(tmp_path)])]
+    taken = {}
+    for answer in answer_all(in_threes, questions, MaskRule(), lambda done: None):
+        name = answer.question.photo.name.stem
+        assert (answer.problem is not None) == (name == "b")
+        taken[name] = list(answer.predictions) if name in "bd" else [next(answer.predictions)]
+    assert {name: [found.expression for found in answers] for name, answers in taken.items()} == {
+        "a": WORDS[:1],
+        "b": [],
+        "c": WORDS[:1],
+        "d": WORDS[:2],
+    }
+    assert same(taken["d"], in_threes.predict(tmp_path / "d.png", WORDS[:2]))
 
 
 def test_no_expression_gives_no_mask(segmenter: Segmenter, pixels: np.ndarray):
