@@ -40,7 +40,10 @@ def pick_device(name: str) -> torch.device:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether a device has instructions for bf16. A CPU computes in bf16 without them, too, but many times slower than in fp32."""
+    """Whether a device has instructions for bf16. Others compute in it, too, but slower than in fp32, a CPU many times."""
+    if device.type == "cuda" and torch.cuda.is_available():
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return device.type != "cpu" or computes_in_bf16(processor_features())
 
 
