@@ -225,7 +225,8 @@ class Segmenter:
 
     def probabilities(self, views: Sequence[Seen], expressions: Sequence[str], sizes: Sequence[tuple[int, int]]) -> Iterator[Probabilities]:
         """As `Finder.probabilities`."""
-        for logits, size in zip(self._locate(Seen.together(views), self._tokens(expressions)), sizes, strict=False):
+        seen = Seen.together(views) if self.photos_at_once > 1 else views[0].repeat(len(views))
+        for logits, size in zip(self._locate(seen, self._tokens(expressions)), sizes, strict=False):
             enlarged = F.interpolate(logits.unsqueeze(0), size=size, mode="bilinear", align_corners=False)[0]
             yield torch.softmax(enlarged, dim=0)[1].cpu().numpy()
 
