@@ -11,7 +11,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest -n auto --dist loadscope -m "not slow"
 
 slow: .venv/installed
-	$(BIN)/python -m pytest -n auto --dist loadscope -rs -m slow
+	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder -rs -m slow
 
 check: .venv/installed
 	$(BIN)/ruff check .
