@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from cmirnet_cli.engine.devices import pick_device, seed_everything
+from cmirnet_cli.engine.devices import has_bf16, pick_device, seed_everything
 from cmirnet_cli.errors import UsageError
 
 
@@ -46,3 +47,10 @@ def test_a_seed_fixes_what_every_generator_draws(seed: int):
     assert drawn() != first
     seed_everything(seed)
     assert drawn() == first
+
+
+def test_this_processors_instructions_for_bf16_are_those_that_linux_tells_of():
+    told = Path("/proc/cpuinfo")
+    if not told.is_file():
+        pytest.skip("this system does not tell")
+    assert has_bf16(torch.device("cpu")) == ("bf16" in told.read_text())
