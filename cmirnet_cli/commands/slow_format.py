@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 
 def warn_if_slow(precision: str, device: torch.device) -> None:
-    """Say that a device without instructions for bf16 is faster in fp32, where bf16 is what it is to compute in."""
+    """Say that a device only emulates bf16, where that is what it is to compute in."""
     from cmirnet_cli.engine.devices import has_bf16
 
     if precision == "bf16" and not has_bf16(device):
-        console.warn(f"{device} has no instructions for bf16 here and is slower in it than in fp32, often many times: leave bf16 out")
+        console.warn(f"{device} has no instructions for bf16 here and emulates it, a CPU many times slower than fp32: leave bf16 out")

@@ -40,7 +40,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether a device has instructions for bf16. Others compute in it, too, but slower than in fp32, a CPU many times."""
+    """Whether a device has instructions for bf16. Others emulate it, a CPU many times slower than fp32."""
     if device.type == "cuda" and torch.cuda.is_available():
         with torch.cuda.device(device):
             return bool(torch.cuda.is_bf16_supported(including_emulation=False))

@@ -74,7 +74,7 @@ class Segmenter:
             tokenizer: local folder or hub id, for a `.pth` file, which holds none; by default that of the published text encoder.
             inference: how the network is computed. As published by default; `Inference()` makes all rewrites that were measured to help,
                 and then the segmenter can be asked but not saved.
-            photos_at_once: how many images of a list are looked at together, which is faster on a GPU and takes more memory.
+            photos_at_once: how many images of a list are looked at together: meant for GPUs, takes more memory.
 
         Raises:
             WeightsError: nothing usable is there.
