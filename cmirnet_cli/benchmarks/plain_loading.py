@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from pycocotools import mask as coco
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import BatchSampler, Dataset
 from torchvision.transforms import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.batches.batch import Batch, Tokens
+from cmirnet_cli.batches.loader import Loader
 from cmirnet_cli.batches.transforms import IMAGENET_MEAN, IMAGENET_STD
+from cmirnet_cli.errors import ImageError
+from cmirnet_cli.refer.images import UnreadableImageError, pil_at_work
 
 Pixels = NDArray[np.uint8]
 
@@ -61,7 +65,11 @@ class Loaded:
 
 
 class PlainSet(Dataset[Loaded]):
-    """Sentences with their images at `size` × `size` pixels, normalised or not, and their ids cut or padded to `tokens`."""
+    """Sentences with their images at `size` × `size` pixels, normalised or not, and their ids cut or padded to `tokens`.
+
+    Raises:
+        ImageError: a sample is asked for whose photograph is gone or damaged.
+    """
 
     def __init__(
         self, originals: Sequence[Original], size: int, tokenizer: PreTrainedTokenizerBase, tokens: int, *, normalised: bool = False
@@ -86,12 +94,14 @@ class PlainSet(Dataset[Loaded]):
         return Loaded(original.sent_id, pixels, np.asarray(mask), ids + padding, [1] * len(ids) + padding)
 
 
-def plain_batches(samples: PlainSet, batch_size: int, workers: int) -> DataLoader[Loaded]:
-    """The sentences in their order, a batch at a time."""
-    return DataLoader(samples, batch_size, collate_fn=_collate, num_workers=workers, generator=torch.Generator())
+def plain_batches(samples: PlainSet, batch_size: int, workers: int) -> Loader[Batch]:
+    """The sentences in their order, a batch at a time; raises ImageError on the way if a photograph cannot be read any more."""
+    in_order = BatchSampler(range(len(samples)), batch_size, drop_last=False)
+    return Loader(partial(_batch, samples), in_order, workers)
 
 
-def _collate(rows: Sequence[Loaded]) -> Batch:
+def _batch(samples: PlainSet, items: Sequence[int]) -> Batch:
+    rows = [samples[item] for item in items]
     return Batch(
         image=torch.from_numpy(np.stack([row.image for row in rows])),
         tokens=Tokens(torch.tensor([row.ids for row in rows]), torch.tensor([row.attended for row in rows], dtype=torch.bool)),
@@ -101,8 +111,12 @@ def _collate(rows: Sequence[Loaded]) -> Batch:
 
 
 def _photograph(original: Original) -> Image.Image:
-    with Image.open(original.file) as stored:
-        return (ImageOps.exif_transpose(stored) if original.upright else stored).convert("RGB")
+    try:
+        with pil_at_work(), Image.open(original.file) as stored:
+            return (ImageOps.exif_transpose(stored) if original.upright else stored).convert("RGB")
+    except UnreadableImageError as error:
+        hint = "put back the photographs that the cache was made from"
+        raise ImageError(f"cannot load {original.file}: {error}", hint=hint) from error
 
 
 def _normalised(image: Image.Image) -> NDArray[np.float32]:

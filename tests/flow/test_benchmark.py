@@ -97,6 +97,20 @@ def test_a_photograph_that_changed_since_is_found(cmirnet: Cmirnet, drawn: Path)
     assert "prepare it again" in error["hint"]
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("left", [None, b"no photograph"], ids=["gone", "damaged"])
+def test_a_photograph_that_cannot_be_read_any_more_is_named(cmirnet: Cmirnet, drawn: Path, left: bytes | None, workers: int):
+    prepare(drawn)
+    photographs = list(drawn.rglob("*.jpg"))
+    for photograph in photographs:
+        photograph.unlink() if left is None else photograph.write_bytes(left)
+    outcome = measure(cmirnet, drawn, "--workers", workers)
+    assert outcome.code == 3
+    error = outcome.data["error"]
+    assert any(error["message"].startswith(f"cannot load {photograph}: ") for photograph in photographs)
+    assert "Traceback" not in error["message"]
+
+
 def test_an_outline_that_changed_since_is_found(cmirnet: Cmirnet, drawn: Path):
     prepare(drawn)
     file = drawn / "scenes" / "instances.json"
