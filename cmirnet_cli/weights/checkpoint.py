@@ -131,7 +131,7 @@ def _names_asked_for(path: Path, zipped: bool) -> Iterator[str]:
             entries = [name for name in archive.namelist() if name.count("/") == 1 and name.endswith("/data.pkl")]
             if len(entries) != 1:
                 raise ValueError("it is a zip archive, but not one that torch.save wrote")
-            yield from _globals(archive.open(entries[0]))
+            yield from _globals(archive.read(entries[0]))
         return
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
         for _ in range(LEGACY_PICKLES):
@@ -146,7 +146,7 @@ def _require_allowed(path: Path, name: str) -> None:
         )
 
 
-def _globals(pickle: IO[bytes]) -> Iterator[str]:
+def _globals(pickle: bytes | IO[bytes]) -> Iterator[str]:
     """The names in one pickle as `module.name`; those that its instructions put together are told apart, as torch.save writes none."""
     texts: list[str] = []
     for opcode, argument, _ in pickletools.genops(pickle):
