@@ -44,6 +44,9 @@ RUNS = {"--preset refcoco-swin-b": "runs/refcoco-unc-swin-b", "--backbone swin-b
 MADE_BY_NOBODY = {"weights", "runs/refcocog-umd-swin-l"}
 """What the README names and does not make: weights from elsewhere, and a second run to compare."""
 
+SLOW_PAGES = {"docs/export.md"}
+"""They begin with half a minute of exporting, as the README does too."""
+
 
 def lines_of(page: str) -> list[str]:
     """The command lines that stand in blocks of their own, each once, less the usage lines."""
@@ -130,7 +133,14 @@ def put_stand_ins(line: str, stand_ins: dict[str, Path]) -> Iterator[str]:
             yield word.rstrip("/")
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if page != "docs/commands.md" and run_here(page)])
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.slow if page in SLOW_PAGES else [])
+        for page in PAGES
+        if page != "docs/commands.md" and run_here(page)
+    ],
+)
 def test_the_commands_of_a_page_run_one_after_the_other(page, home, stand_ins):
     put = set()
     for line in run_here(page):

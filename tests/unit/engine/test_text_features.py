@@ -134,11 +134,8 @@ def test_half_precision_features_move_few_pixels(cache: Cache, evaluator: Evalua
         assert abs(usual.overlaps["paper"].union - half.overlaps["paper"].union) < 0.05 * 64 * 64
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_run_with_features_has_the_losses_scores_and_weights_of_one_that_asks_its_frozen_encoder(
-    cache: Cache, tmp_path: Path, workers: int
-):
-    chosen = settings(data={"workers": workers})
+def test_run_with_features_has_the_losses_scores_and_weights_of_one_that_asks_its_frozen_encoder(cache: Cache, tmp_path: Path):
+    chosen = settings(data={"workers": 2})
     usual, asked = trained(tmp_path / "asked", cache, chosen, None)
     features = store(cache, reader_of(starting_bundle(chosen, cache)))
     stored, read = trained(tmp_path / "read", cache, chosen, features, ruined=True)
