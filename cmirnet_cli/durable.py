@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
@@ -49,7 +50,7 @@ def new_file(target: Path, failure: type[CmirnetError] = CmirnetError, *, wait: 
 def new_folder(target: Path, failure: type[CmirnetError] = CmirnetError, *, wait: bool = True) -> AbstractContextManager[Path]:
     """An empty folder beside `target`; with all that the block puts into it, it becomes `target` when the block ends well.
 
-    `wait` as for `new_file`.
+    What killed writers of the same folder left beside it goes first. `wait` as for `new_file`.
 
     Raises:
         CmirnetError: of the class `failure`: it cannot be written, or `target` exists and is not empty.
@@ -59,33 +60,52 @@ def new_folder(target: Path, failure: type[CmirnetError] = CmirnetError, *, wait
 
 @contextmanager
 def replaced_folder(target: Path, failure: type[CmirnetError] = CmirnetError) -> Iterator[Path]:
-    """As `new_folder`, but what is at `target` makes way, at the last moment, when the new folder is safe."""
-    old = target.with_name(f".{target.name}.old")
-    with _folder(target, failure, True, partial(exchange, old=old)) as building:
+    """As `new_folder`, but what is at `target` makes way, at the last moment, when the new folder is safe.
+
+    Where `target` is a link, the folder that it points to is the one that is replaced, or made.
+    """
+    place = _place(target, failure)
+    old = place.with_name(f".{place.name}.old")
+    with _folder(place, failure, True, partial(exchange, old=old)) as building:
         yield building
-    shutil.rmtree(old, ignore_errors=True)
+    _discard(old)
+
+
+def _place(target: Path, failure: type[CmirnetError]) -> Path:
+    """`target`, or what it points to if it is a link; the folder above that is not made: it may be on a disk that is not there."""
+    with writing(target, failure):
+        if not target.is_symlink():
+            return target
+        place = Path(os.path.realpath(target))
+    with writing(place, failure):
+        place.parent.stat()
+    return place
 
 
 @contextmanager
 def _folder(target: Path, failure: type[CmirnetError], wait: bool, install: Callable[[Path, Path], object]) -> Iterator[Path]:
-    temporary = _unused(target)
-    with writing(target, failure, temporary):
+    unmarked, marked = _unused(target), _unused(target, _mark(target))
+    with writing(target, failure, unmarked, marked):
         try:
-            temporary.mkdir(parents=True)
-            yield temporary
-            for path in (*temporary.rglob("*"), temporary) if wait else ():
-                sync(path)
-            install(temporary, target)
+            _sweep_dead(target)
+            unmarked.mkdir(parents=True)
+            with _locked(unmarked) as locked:
+                temporary = unmarked.rename(marked) if locked else unmarked
+                yield temporary
+                for path in (*temporary.rglob("*"), temporary) if wait else ():
+                    sync(path)
+                install(temporary, target)
             if wait:
                 sync(target.parent)
         finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+            for leftover in (unmarked, marked):
+                shutil.rmtree(leftover, ignore_errors=True)
 
 
 def exchange(new: Path, target: Path, old: Path) -> None:
     """Rename `new` to `target`; what has that name becomes `old`, and has it again if this fails."""
     if target.exists():
-        shutil.rmtree(old, ignore_errors=True)
+        _discard(old)
         target.rename(old)
     try:
         new.rename(target)
@@ -136,10 +156,55 @@ def reserve(path: Path, size: int) -> None:
 def sweep(folder: Path) -> None:
     """Remove what killed writers left unfinished in `folder`."""
     for leftover in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
-        if leftover.is_dir():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink(missing_ok=True)
+        _discard(leftover)
+
+
+def _discard(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sweep_dead(target: Path) -> None:
+    """Remove the marked folders beside `target` that nobody holds: a writer holds its folder before it is marked, until it dies.
+
+    What may not be opened or removed does no harm; what is gone by now has just become the target.
+    """
+    for leftover in target.parent.glob(f"{_PREFIX}{_mark(target)}*{_SUFFIX}"):
+        with suppress(OSError), _locked(leftover) as dead:
+            if dead:
+                shutil.rmtree(leftover)
+
+
+def _mark(target: Path) -> str:
+    """The same for all writers of `target` under one running system: over a network disk, locks may not reach another computer.
+
+    Where the system does not tell which one it is, no two marks are the same.
+    """
+    try:
+        system = Path("/proc/sys/kernel/random/boot_id").read_bytes()
+    except OSError:
+        system = token_hex(8).encode("ascii")
+    return hashlib.sha256(system + os.fsencode(target.name)).hexdigest()[:8] + "-"
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[bool]:
+    """Hold a folder, under whatever name, for the block or until the process dies; False if another does, or it cannot be held."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield _lock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # another process holds it, or a network file system is without locks
+        return False
+    return True
 
 
 def sync(path: Path) -> None:
@@ -160,13 +225,13 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _unused(target: Path) -> Path:
+def _unused(target: Path, mark: str = "") -> Path:
     """Short, so that a `target` with the longest name that a file system allows can have it beside it."""
-    return target.with_name(f"{_PREFIX}{token_hex(8)}{_SUFFIX}")
+    return target.with_name(f"{_PREFIX}{mark}{token_hex(8)}{_SUFFIX}")
 
 
 @contextmanager
-def writing(target: Path, failure: type[CmirnetError] = CmirnetError, temporary: Path | None = None) -> Iterator[None]:
+def writing(target: Path, failure: type[CmirnetError] = CmirnetError, *temporary: Path) -> Iterator[None]:
     """Makes an error of the class `failure` of one that the system has while `target` is written, by way of `temporary`.
 
     Errors about other files, which the block may read, stay as they are.
@@ -174,7 +239,7 @@ def writing(target: Path, failure: type[CmirnetError] = CmirnetError, temporary:
     try:
         yield
     except OSError as error:
-        if not _about(error, target, temporary or target):
+        if not _about(error, target, *temporary):
             raise
         hint = "check the free space and the folder's permissions"
         raise failure(f"cannot write {target}: {error.strerror or error}", hint=hint) from error

@@ -23,6 +23,9 @@ from cmirnet_cli.errors import CmirnetError, DataError, listed
 from cmirnet_cli.weights.encoder import load_tokenizer
 
 PLAIN, NORMALISED = "plain", "plain, normalised"
+ELSEWHERE = (
+    "give a local folder that holds one, run once where the hub can be reached, or leave --tokenizer out to use the words of the data"
+)
 SHOWN = 3
 """Differences that an error names."""
 
@@ -98,7 +101,7 @@ def ways_to_load(courses: Mapping[str, Course], known: Mapping[tuple[int, int], 
 def choose_collate(tokenizer: str | None, cache: Cache, split: str, tokens: int) -> Collate:
     """Collation with a pretrained tokenizer, or with one whose vocabulary is the words of the split. Raises as `load_tokenizer` does."""
     if tokenizer is not None:
-        return Collate(load_tokenizer(tokenizer), tokens)
+        return Collate(load_tokenizer(tokenizer, ELSEWHERE), tokens)
     return Collate(word_tokenizer(cache.split_sentences(split)), tokens)
 
 

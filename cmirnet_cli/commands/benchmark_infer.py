@@ -79,9 +79,26 @@ def infer(
     if weights and (backbone or size):
         raise UsageError("--backbone and --size are for random weights", hint="leave them out, or leave WEIGHTS out")
     asked = _Subject(weights, backbone or "swin-b", size, images, expressions, count, device, batch_size, each, compiled)
+    _require_apart(asked, exported or ())
     with TemporaryDirectory(prefix="cmirnet-benchmark-") as folder:
         bundles = [*_given(asked, exported or ()), *_made(asked, onnx, Path(folder))]
         return _compare(replace(asked, exported=tuple(bundles)), rounds)
+
+
+def _require_apart(subject: _Subject, folders: Sequence[Path]) -> None:
+    """Refuse bundles that the table could not tell from another way, whose names are their paths, or from each other."""
+    from cmirnet_cli.engine.devices import pick_device
+
+    taken = {way.name for way in _ways(subject, pick_device(subject.device))} if folders else set()
+    places: set[Path] = set()
+    for folder in folders:
+        if str(folder) in taken:
+            raise UsageError(
+                f"--exported {folder} has the name of a way that is compared too", hint=f"give its whole path: {folder.absolute()}"
+            )
+        if folder.resolve() in places:
+            raise UsageError(f"--exported {folder} was given already", hint="give each bundle once")
+        places.add(folder.resolve())
 
 
 def _given(subject: _Subject, folders: Sequence[Path]) -> Iterator[tuple[str, Path]]:

@@ -79,10 +79,11 @@ def export(
     from cmirnet_cli.export.bundle import export as write
     from cmirnet_cli.export.bundle import require_replaceable
     from cmirnet_cli.export.spec import Wanted
+    from cmirnet_cli.weights.source import weights_folder
 
     wanted = _checked(Wanted(format, precision, split, dynamic_size))
     given = Given(images or [], expression or [], cache, cache_split, precision == "int8", calibrate)
-    require_replaceable(out, overwrite=overwrite)
+    require_replaceable(out, weights_folder(weights), overwrite=overwrite)
     source, size = _source(weights)
     samples = samples_of(given, size)
     with console.progress("export and compare", None) as advance:
@@ -131,8 +132,7 @@ def _loss(wanted: Wanted, parity: Parity) -> list[str]:
     """What a lower precision costs, in words."""
     if wanted.precision == "fp32":
         return []
-    count = sum(each.batch for each in parity.batches)
     return [
         f"{wanted.precision} costs: its masks have a mean IoU of {100 * parity.mean_iou:.2f} and an overall IoU of "
-        f"{100 * parity.overall_iou:.2f} with those of fp32, over {count} samples"
+        f"{100 * parity.overall_iou:.2f} with those of fp32, in {parity.comparisons} comparisons over {parity.distinct} samples"
     ]

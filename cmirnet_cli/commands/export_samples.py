@@ -34,6 +34,8 @@ class Given:
     def __post_init__(self) -> None:
         if self.cache and self.images:
             raise UsageError("--cache and --images cannot both be given", hint="give one of them")
+        if self.cache and self.expressions:
+            raise UsageError("-e does not go with --cache", hint="leave it out: a cache has expressions of its own")
         if bool(self.images) != bool(self.expressions):
             raise UsageError("--images and -e belong together", hint="give photographs, and what is asked about them")
         if self.int8 and not (self.cache or self.images):

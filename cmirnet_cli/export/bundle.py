@@ -54,16 +54,25 @@ class Exported:
     parity: Parity
 
 
-def require_replaceable(folder: Path, *, overwrite: bool) -> None:
+def require_replaceable(folder: Path, weights: Path, *, overwrite: bool) -> None:
     """Refuse to export to where something is: an export may be replaced with leave, anything else never.
 
+    Args:
+        folder: where the export is to go.
+        weights: the folder that its weights lie in.
+        overwrite: whether there is leave.
+
     Raises:
-        UsageError: something stands there that may not be replaced.
+        UsageError: something stands there that may not be replaced, or the place has no name of its own.
     """
+    if folder.name in ("", ".."):
+        raise UsageError(f"an export is a folder of its own, which {folder} cannot become", hint="name a new folder with --out")
+    if weights.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{folder} holds the weights that are to be exported", hint="choose another place with --out")
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    if not holds_export(folder):
-        raise UsageError(f"{folder} exists already and is no exported bundle", hint="choose another place with --out")
+    if not holds_export(folder) or any(inner.is_dir() for inner in folder.iterdir()):
+        raise UsageError(f"{folder} exists already and holds other things than an exported bundle", hint="choose another place with --out")
     if not overwrite:
         raise UsageError(f"{folder} exists already", hint="choose another place with --out, or replace it with --overwrite")
 
@@ -109,7 +118,8 @@ def write_bundle(source: Source, folder: Path, wanted: Wanted, samples: Samples)
     prepared = Input(image_size=bundle.config.image_size, mean=IMAGENET_MEAN, std=IMAGENET_STD, tokens=bundle.config.tokens)
     files = write_model(bundle, folder, wanted, prepared, samples.calibrating)
     digests = {name: sha256_of(folder / name) for name in files}
-    spec = ExportSpec(**vars(wanted), input=prepared, origin=_origin(source, bundle, wanted), files=digests)
+    tokenizer = sha256_of(folder / TOKENIZER_FILE)
+    spec = ExportSpec(**vars(wanted), input=prepared, origin=_origin(source, bundle, wanted), files=digests, tokenizer=tokenizer)
     _write_json(folder / SPEC_FILE, spec.model_dump(mode="json"))
     return spec
 

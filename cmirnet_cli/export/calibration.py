@@ -8,9 +8,9 @@ from pathlib import Path
 from cmirnet_cli.export.parts import Part
 from cmirnet_cli.export.preprocessing import SentenceReader, normalised, resized
 from cmirnet_cli.export.quantization import Feed, to_int8
-from cmirnet_cli.export.runtime import CPU, IDS, IMAGE, MASK, TEXT, WORDS, open_session
+from cmirnet_cli.export.runtime import CPU, IDS, IMAGE, MASK, WORDS, open_session
 from cmirnet_cli.export.samples import Sample
-from cmirnet_cli.export.spec import Input
+from cmirnet_cli.export.spec import TEXT, Input
 
 
 def calibrate(folder: Path, parts: Sequence[Part], prepared: Input, samples: Sequence[Sample]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -46,7 +47,9 @@ def write_model(bundle: Bundle, folder: Path, wanted: Wanted, prepared: Input, c
         write_bundle(bundle, folder)
         return [MODEL_FILE]
     if wanted.format == "torch":
-        torch.export.save(trace(parts_of(bundle, split=False)[0], dynamic_size=wanted.dynamic_size), folder / PROGRAM_FILE)
+        written = BytesIO()  # where the disk is full, torch's own writer ends the whole process
+        torch.export.save(trace(parts_of(bundle, split=False)[0], dynamic_size=wanted.dynamic_size), written)
+        (folder / PROGRAM_FILE).write_bytes(written.getbuffer())
         return [PROGRAM_FILE]
     return _write_graphs(bundle, folder, wanted, prepared, calibrating)
 

@@ -74,15 +74,22 @@ class Parity:
 
     Attributes:
         samples: where they come from, in words.
+        distinct: how many samples there were; where that is less than a batch of 1 and one of 3 need, some were taken again.
         provider: what ONNX Runtime ran on; None for other formats.
         tolerance: of the bundle's precision.
         batches: in the order in which they ran.
     """
 
     samples: str
+    distinct: int
     provider: str | None
     tolerance: Tolerance
     batches: tuple[Compared, ...]
+
+    @property
+    def comparisons(self) -> int:
+        """Of a mask each; a sample that was taken again, or at another size, counts as often."""
+        return sum(each.batch for each in self.batches)
 
     @property
     def logits_error(self) -> float:

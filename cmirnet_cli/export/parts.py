@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cmirnet_cli.export.runtime import IDS, IMAGE, LOGITS, MASK, MODEL, TEXT, VISION, WORDS
+from cmirnet_cli.export.runtime import IDS, IMAGE, LOGITS, MASK, WORDS
+from cmirnet_cli.export.spec import MODEL, TEXT, VISION
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle

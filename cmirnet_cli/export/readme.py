@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 
 from cmirnet_cli.export.parity import Parity
-from cmirnet_cli.export.runtime import EXACT_INT8, MODEL, TEXT, VISION
-from cmirnet_cli.export.spec import ExportSpec
+from cmirnet_cli.export.runtime import EXACT_INT8
+from cmirnet_cli.export.spec import MODEL, TEXT, VISION, ExportSpec
 
 _TEMPLATE = """# {backbone} as {format}, {precision}
 
 Referring image segmentation: an image and a sentence go in, the mask of what the sentence refers to comes out. Exported from
 `{weights}` (sha256 {digest}…) by cmirnet {program}.
 
-Compared with freshly loaded fp32 weights on {count} samples ({samples}): {equal:.3%} of the masks' pixels are equal, the mean IoU of the
-masks is {iou:.4f}, and logits differ by at most {error:.2g} of their standard deviation. `parity.json` has the details.
+Compared with freshly loaded fp32 weights, {count} times over {distinct} samples ({samples}): {equal:.3%} of the masks' pixels are equal,
+the mean IoU of the masks is {iou:.4f}, and logits differ by at most {error:.2g} of their standard deviation. `parity.json` has the details.
 
 ## Input and output
 
@@ -85,7 +85,7 @@ def readme(spec: ExportSpec, parity: Parity) -> str:
     return _TEMPLATE.format(
         **{"backbone": origin.backbone, "format": spec.format, "precision": spec.precision, "weights": origin.weights},
         **{"digest": origin.sha256[:12], "program": origin.program, "samples": parity.samples},
-        **{"count": sum(each.batch for each in parity.batches), "equal": parity.equal_pixels, "iou": parity.mean_iou},
+        **{"count": parity.comparisons, "distinct": parity.distinct, "equal": parity.equal_pixels, "iou": parity.mean_iou},
         **{"error": parity.logits_error, "size": given.image_size, "tokens": given.tokens, "pad": given.pad},
         **{"sides": "H, W" if spec.dynamic_size else f"{given.image_size}, {given.image_size}"},
         **{"mean": json.dumps(given.mean), "std": json.dumps(given.std), "use": _use(spec)},

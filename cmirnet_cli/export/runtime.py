@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 
 from cmirnet_cli.errors import ExportError, UsageError, first_line
 from cmirnet_cli.export.preprocessing import Floats, Pixels, SentenceReader, Sentences, normalised, resized
-from cmirnet_cli.export.spec import AGAIN, ExportSpec, read_spec, require_whole
+from cmirnet_cli.export.spec import AGAIN, MODEL, TEXT, VISION, ExportSpec, read_spec, require_whole
 from cmirnet_cli.export.upsampling import enlarged, referent_probability
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
-MODEL, TEXT, VISION = "model.onnx", "text.onnx", "vision.onnx"
 IMAGE, IDS, MASK, WORDS, LOGITS = "image", "input_ids", "attention_mask", "words", "logits"
 """The names of graph inputs and outputs."""
 
@@ -117,6 +116,8 @@ class ExportedModel:
         try:
             (output,) = self._sessions[graph].run(None, dict(inputs))
         except _refusals() as error:
+            if "allocate memory" in str(error):
+                raise MemoryError(first_line(error)) from error
             raise ExportError(f"ONNX Runtime cannot run {graph}: {first_line(error)}", hint=AGAIN) from error
         made: Floats = output
         return made
@@ -166,7 +167,7 @@ def runtime() -> Any:
         import onnxruntime
     except ImportError as error:
         raise ExportError(f"running an exported bundle needs onnxruntime: {error}", hint=MISSING) from error
-    onnxruntime.set_default_logger_severity(3)
+    onnxruntime.set_default_logger_severity(4)  # its errors are raised as well
     return onnxruntime
 
 
@@ -174,4 +175,4 @@ def _refusals() -> tuple[type[Exception], ...]:
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NotImplemented", "RuntimeException")
-    return tuple(getattr(state, name) for name in names)
+    return (ValueError, *(getattr(state, name) for name in names))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -44,6 +45,10 @@ def spread(items: Sequence[Item], count: int) -> list[Item]:
 
 
 def halves(items: Sequence[Item], count: int) -> tuple[list[Item], list[Item]]:
-    """At most `count` items for each of two purposes, evenly taken, none of them for both."""
+    """At most `count` items for each of two purposes, evenly taken, none of them for both.
+
+    They are dealt in a random order, the same each time: in their own order every second one may be about the same expression.
+    """
     taken = spread(items, 2 * count)
-    return taken[::2], taken[1::2]
+    dealt = random.Random(0).sample(taken, len(taken))
+    return dealt[::2], dealt[1::2]

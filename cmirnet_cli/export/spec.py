@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cmirnet_cli.durable import sha256_of
 from cmirnet_cli.errors import ExportError, first_line
@@ -15,10 +15,13 @@ from cmirnet_cli.errors import ExportError, first_line
 SCHEMA_VERSION = 1
 SPEC_FILE = "export.json"
 TOKENIZER_FILE = "tokenizer.json"
+MODEL, TEXT, VISION = "model.onnx", "text.onnx", "vision.onnx"
 AGAIN = "the bundle was changed or damaged; copy it anew, or export the weights again"
 
 Format = Literal["onnx", "torch", "safetensors"]
 Precision = Literal["fp32", "fp16", "int8"]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -67,12 +70,12 @@ class Input(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    image_size: int
+    image_size: int = Field(ge=32, le=32768, multiple_of=32)
     resize: Literal["bilinear"] = "bilinear"
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    tokens: int
-    pad: int = 0
+    mean: tuple[Finite, Finite, Finite]
+    std: tuple[Positive, Positive, Positive]
+    tokens: int = Field(ge=2, le=4096)
+    pad: int = Field(default=0, ge=0, lt=2**31)
 
 
 class ExportSpec(BaseModel):
@@ -87,6 +90,7 @@ class ExportSpec(BaseModel):
         input: how it is prepared.
         origin: where it comes from.
         files: graph file → sha256.
+        tokenizer: sha256 of `tokenizer.json`; None in bundles of version 0.1.0, whose tokenizer is not compared.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -99,6 +103,14 @@ class ExportSpec(BaseModel):
     input: Input
     origin: Origin
     files: dict[str, str]
+    tokenizer: str | None = None
+
+    @model_validator(mode="after")
+    def _graphs_are_those_of_its_form(self) -> ExportSpec:
+        expected = {TEXT, VISION} if self.split else {MODEL}
+        if self.format == "onnx" and set(self.files) != expected:
+            raise ValueError(f"its graphs are {sorted(self.files)} where {sorted(expected)} belong")
+        return self
 
 
 def holds_export(folder: Path) -> bool:
@@ -119,22 +131,23 @@ def read_spec(folder: Path) -> ExportSpec:
         if version != SCHEMA_VERSION:
             raise ExportError(f"{path} has schema version {version!r}, this program reads {SCHEMA_VERSION}", hint=AGAIN)
         return ExportSpec.model_validate(data)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, ValidationError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ExportError(f"{path} cannot be read: {first_line(error)}", hint=AGAIN) from error
 
 
 def require_whole(folder: Path, spec: ExportSpec) -> None:
-    """Compare every graph file with its digest.
+    """Compare every graph file, and the tokenizer's, with its digest.
 
     Raises:
         ExportError: one is missing, or is not what was written.
     """
-    for name, digest in spec.files.items():
+    digests = spec.files | ({TOKENIZER_FILE: spec.tokenizer} if spec.tokenizer else {})
+    for name, digest in digests.items():
         path = folder / name
         if not path.is_file() or sha256_of(path) != digest:
             raise ExportError(f"{path} is not the file that was exported", hint=AGAIN)
 
 
 def fingerprint(folder: Path) -> str:
-    """The sha256 of `export.json`, which holds those of the graph files: it names a bundle in results."""
+    """The sha256 of `export.json`, which holds those of the other files: it names a bundle in results."""
     return sha256_of(folder / SPEC_FILE)

@@ -50,7 +50,7 @@ def verify(folder: Path, reference: Bundle, samples: Sequence[Sample], source: s
         images = np.stack([resized(sample.pixels, height, width) for sample in batch])
         batches.append(_compared(run, reader, spec, reference, images, [sample.sentence for sample in batch]))
         advance(len(batch))
-    parity = Parity(source, CPU if spec.format == "onnx" else None, TOLERANCES[spec.precision], tuple(batches))
+    parity = Parity(source, len(samples), CPU if spec.format == "onnx" else None, TOLERANCES[spec.precision], tuple(batches))
     parity.require_within()
     return parity
 

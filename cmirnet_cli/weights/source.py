@@ -8,7 +8,7 @@ from pathlib import Path
 from cmirnet_cli.durable import sha256_of
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.weights.bundle import Bundle, load_bundle
-from cmirnet_cli.weights.folder import MODEL_FILE, BundleConfig, find_weights, read_config
+from cmirnet_cli.weights.folder import DAMAGED, MODEL_FILE, BundleConfig, find_weights, read_config
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 PICKLED = (".pth", ".pt", ".bin", ".ckpt")
@@ -43,12 +43,25 @@ def load_weights_or_checkpoint(source: str | Path, tokenizer: str | None = None)
 
 def load_config(source: str | Path) -> BundleConfig:
     """What `load_weights` would load, without its tensors; raises what that raises."""
-    return read_config(find_weights(_folder(source)))
+    return read_config(weights_folder(source))
+
+
+def weights_folder(source: str | Path) -> Path:
+    """Where the files lie that `load_weights` would read; raises what that raises if there are none."""
+    return find_weights(_folder(source))
 
 
 def fingerprint(source: str | Path) -> str:
-    """The sha256 of `model.safetensors`, which names these weights in results."""
-    return sha256_of(find_weights(_folder(source)) / MODEL_FILE)
+    """The sha256 of `model.safetensors`, which names these weights in results.
+
+    Raises:
+        WeightsError: it is missing or cannot be read.
+    """
+    tensors = weights_folder(source) / MODEL_FILE
+    try:
+        return sha256_of(tensors)
+    except OSError as error:
+        raise WeightsError(f"{tensors} cannot be read: {error.strerror}", hint=DAMAGED) from error
 
 
 def _folder(source: str | Path) -> Path:

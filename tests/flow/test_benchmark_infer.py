@@ -65,6 +65,39 @@ def test_fewer_photographs_than_were_asked_for_are_counted(cmirnet: Callable[...
     assert found["images"] == 1
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [("plain", []), ("one head", []), ("fp32", []), (FORMATS[-1], []), ("heads", ["--each"]), (f"{FORMATS[-1]}, compiled", ["--compile"])],
+)
+def test_a_bundle_called_like_another_way_is_refused_before_anything_is_loaded(
+    cmirnet: Callable[..., Outcome], name: str, words: list[str]
+):
+    refused = cmirnet("benchmark", "infer", "no-weights", "--exported", name, *words, "--device", "cpu", "--json")
+    assert refused.code == 2
+    error = refused.data["error"]
+    assert error["message"] == f"--exported {name} has the name of a way that is compared too"
+    assert error["hint"] == f"give its whole path: {Path.cwd() / name}"
+
+
+def test_a_bundle_is_taken_by_its_whole_path_whatever_it_is_called(cmirnet: Callable[..., Outcome], tmp_path: Path):
+    outcome = cmirnet("benchmark", "infer", "no-weights", "--exported", tmp_path / "fp32", "--device", "cpu")
+    assert outcome.code == 5
+    assert "export.json cannot be read" in " ".join(outcome.err.split())
+
+
+def test_the_name_of_a_way_that_is_not_compared_is_free(cmirnet: Callable[..., Outcome]):
+    assert cmirnet("benchmark", "infer", "no-weights", "--exported", "heads", "--device", "cpu").code == 5
+
+
+def test_one_bundle_given_twice_is_refused_however_it_is_written(cmirnet: Callable[..., Outcome], tmp_path: Path):
+    (tmp_path / "link").symlink_to(tmp_path / "bundle", target_is_directory=True)
+    for again in (tmp_path / "bundle", tmp_path / "link"):
+        words = ["--exported", tmp_path / "bundle", "--exported", again, "--device", "cpu", "--json"]
+        refused = cmirnet("benchmark", "infer", "no-weights", *words)
+        assert refused.code == 2
+        assert refused.data["error"]["message"] == f"--exported {again} was given already"
+
+
 def test_an_exact_way_that_is_none_is_told():
     agreed = {EXACT: Agreement(1.0, 1.0, 0.0)}
     assert disagreement(agreed) is None

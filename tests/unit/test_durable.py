@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -103,6 +109,106 @@ def test_the_old_folder_comes_back_where_the_new_one_cannot_have_its_name(tmp_pa
     with pytest.raises(FileNotFoundError):
         exchange(tmp_path / "gone", tmp_path / "done", tmp_path / "aside")
     assert content(tmp_path) == {"done/old": "old"}
+
+
+@pytest.fixture
+def link(tmp_path: Path) -> Path:
+    """A link, in a folder of its own, to a folder that is not there yet."""
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "link").symlink_to("../disk/done")
+    return tmp_path / "links" / "link"
+
+
+def test_where_a_link_stands_the_folder_that_it_points_to_is_replaced(tmp_path: Path, link: Path):
+    (tmp_path / "disk").mkdir()
+    for text in ("first", "second", "third"):
+        with replaced_folder(link) as folder:
+            (folder / text).write_text(text)
+        assert content(tmp_path) == {f"disk/done/{text}": text}
+        assert link.is_symlink()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["disk", "done", "link", "links", "third"]
+
+
+def test_a_link_into_a_folder_that_is_not_there_is_refused(tmp_path: Path, link: Path):
+    with pytest.raises(CacheError, match=r"cannot write .*disk/done: No such file") as caught, replaced_folder(link, CacheError):
+        raise AssertionError("it began")
+    assert caught.value.hint
+    assert link.is_symlink()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["link", "links"]
+
+
+def test_a_link_to_itself_is_refused(tmp_path: Path):
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(CmirnetError, match=r"cannot write .*loop: Not a directory"), replaced_folder(tmp_path / "loop") as folder:
+        (folder / "new").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["loop"]
+
+
+def test_a_link_that_an_earlier_version_moved_aside_is_no_obstacle(tmp_path: Path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "kept").write_text("kept")
+    (tmp_path / ".done.old").symlink_to("elsewhere")
+    for text in ("old", "new"):
+        with replaced_folder(tmp_path / "done") as folder:
+            (folder / text).write_text(text)
+    assert content(tmp_path) == {"done/new": "new", "elsewhere/kept": "kept"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["done", "elsewhere"]
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from cmirnet_cli.durable import replaced_folder
+with replaced_folder(Path(sys.argv[1])) as folder:
+    (folder / "theirs").write_text("theirs")
+    print("writing", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@contextmanager
+def writer(target: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process, in the middle of replacing a folder; it ends when it is told something."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", WRITER, str(target)], text=True, **pipes) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "writing\n"
+        yield process
+
+
+def test_what_a_killed_process_left_of_a_folder_goes_with_the_next_one(tmp_path: Path):
+    with writer(tmp_path / "done") as process:
+        process.kill()
+    (leftover,) = tmp_path.iterdir()
+    with replaced_folder(tmp_path / "another"):
+        assert leftover.exists()
+    with replaced_folder(tmp_path / "done") as folder:
+        assert not leftover.exists()
+        (folder / "ours").write_text("ours")
+    assert content(tmp_path) == {"done/ours": "ours"}
+
+
+def test_two_processes_that_replace_one_folder_at_once_leave_each_others_work_alone(tmp_path: Path):
+    with writer(tmp_path / "done") as process:
+        with replaced_folder(tmp_path / "done") as folder:
+            (folder / "ours").write_text("ours")
+        assert content(tmp_path / "done") == {"ours": "ours"}
+        process.communicate("end\n", timeout=60)
+    assert process.returncode == 0
+    assert content(tmp_path) == {"done/theirs": "theirs"}
+
+
+def test_where_folders_cannot_be_locked_nothing_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with replaced_folder(tmp_path / "done") as first:
+        (first / "first").write_text("first")
+        with replaced_folder(tmp_path / "done") as second:
+            assert first.exists()
+            (second / "second").write_text("second")
+    assert content(tmp_path) == {"done/first": "first"}
 
 
 @pytest.mark.parametrize("fails", ["elsewhere/photo", "done/photo"])

@@ -63,7 +63,10 @@ def _photos_of(entry: str, recursive: bool, but: Path | None) -> list[Photo]:
 def _in_folder(folder: Path, recursive: bool, but: Path | None) -> list[Photo]:
     photos = [Photo(file, file.relative_to(folder)) for file in _images_in(folder, recursive, but)]
     if not photos:
-        raise DataError(f"{folder} holds no images ({', '.join(sorted(SUFFIXES))})", hint="--recursive also looks into folders below")
+        raise DataError(
+            f"{folder} holds no images ({', '.join(sorted(SUFFIXES))})",
+            hint="name a folder that holds some; a quoted pattern such as 'photos/**/*.jpg' also finds those in folders below",
+        )
     return photos
 
 

@@ -200,8 +200,58 @@ def test_a_folder_of_something_else_is_never_replaced(cmirnet: Call, weights: Pa
     (tmp_path / "notes.txt").write_text("mine")
     refused = cmirnet("export", weights, "--format", "safetensors", "--out", tmp_path, "--overwrite")
     assert refused.code == 2
-    assert "is no exported bundle" in refused.err
+    assert "holds other things than an exported bundle" in refused.err
     assert names(tmp_path) == {"notes.txt"}
+
+
+def test_what_somebody_put_into_an_exported_bundle_is_never_deleted(cmirnet: Call, weights: Path, tmp_path: Path):
+    words = ["export", weights, "--format", "safetensors", "--out", tmp_path / "out", "--overwrite"]
+    assert cmirnet(*words).code == 0
+    (tmp_path / "out" / "precious").mkdir()
+    refused = cmirnet(*words)
+    assert refused.code == 2
+    assert "holds other things than an exported bundle" in refused.err
+    assert (tmp_path / "out" / "precious").is_dir()
+
+
+def test_weights_are_never_replaced_by_their_own_export(cmirnet: Call, weights: Path, tmp_path: Path):
+    assert cmirnet("export", weights, "--format", "safetensors", "--out", tmp_path / "out").code == 0
+    before = names(tmp_path / "out")
+    refused = cmirnet("export", tmp_path / "out", "--format", "torch", "--out", tmp_path / "out", "--overwrite")
+    assert refused.code == 2
+    assert "holds the weights that are to be exported" in refused.err
+    assert names(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("out", [".", "", "sub/.."])
+def test_a_place_without_a_name_of_its_own_is_refused(cmirnet: Call, weights: Path, tmp_path: Path, monkeypatch, out: str):
+    monkeypatch.chdir(tmp_path)
+    refused = cmirnet("export", weights, "--format", "safetensors", "--out", out)
+    assert refused.code == 2
+    assert "a folder of its own" in refused.err
+    assert names(tmp_path) == set()
+
+
+@pytest.mark.parametrize("format", ["torch", "safetensors"])
+def test_a_full_disk_is_told_and_nothing_is_left(cmirnet: Call, weights: Path, mount: Callable[..., Path], format: str):
+    disk = mount("-t", "tmpfs", "-o", "size=4m", "tmpfs")
+    refused = cmirnet("export", weights, "--format", format, "--out", disk / "out")
+    assert refused.code == 5
+    assert "No space left" in refused.err
+    assert names(disk) == set()
+
+
+def test_samples_that_are_taken_again_are_not_counted_twice(cmirnet: Call, weights: Path, pictures: Path, tmp_path: Path):
+    one = ["--images", next(pictures.iterdir()), "-e", "the red cup"]
+    outcome = cmirnet("export", weights, "--format", "safetensors", *one, "--out", tmp_path / "out", "--json")
+    assert outcome.data["parity"]["distinct"] == 1
+    assert "4 times over 1 samples" in " ".join((tmp_path / "out" / "README.md").read_text().split())
+
+
+def test_weights_without_their_tensors_are_an_error_of_weights(cmirnet: Call, weights: Path, tmp_path: Path):
+    shutil.copytree(weights, tmp_path / "weights")
+    (tmp_path / "weights" / "model.safetensors").unlink()
+    assert cmirnet("export", tmp_path / "weights", "--out", tmp_path / "out").code == 4
 
 
 @pytest.mark.parametrize(
@@ -212,7 +262,9 @@ def test_a_folder_of_something_else_is_never_replaced(cmirnet: Call, weights: Pa
         (["--format", "safetensors", "--dynamic-size"], "--dynamic-size is for graphs"),
         (["--precision", "int8"], "int8 is calibrated on your data"),
         (["--images", "."], "belong together"),
+        (["-e", "x"], "belong together"),
         (["--cache", ".", "--images", ".", "-e", "x"], "cannot both be given"),
+        (["--cache", ".", "-e", "x"], "-e does not go with --cache"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused_first(cmirnet: Call, weights: Path, tmp_path: Path, words: list[str], said: str):

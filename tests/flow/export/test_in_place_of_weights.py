@@ -31,6 +31,13 @@ code = run(sys.argv[1:])
 print(code, sorted({"torch", "torchvision", "timm", "transformers", "accelerate", "onnx"} & set(sys.modules)), file=sys.stderr)
 """
 
+IN_LITTLE_MEMORY = """
+import resource, sys
+from cmirnet_cli.app import run
+resource.setrlimit(resource.RLIMIT_AS, (6_000_000_000, 6_000_000_000))
+sys.exit(run(sys.argv[1:]))
+"""
+
 
 def masks(folder: Path) -> dict[str, np.ndarray]:
     return {path.name: np.asarray(Image.open(path)) > 0 for path in (folder / "masks").iterdir()}
@@ -180,6 +187,7 @@ def overwritten(path: Path) -> None:
         (lambda bundle: overwritten(bundle / "model.onnx"), "model.onnx"),
         (lambda bundle: (bundle / "model.onnx").unlink(), "model.onnx"),
         (lambda bundle: (bundle / "tokenizer.json").unlink(), "tokenizer.json"),
+        (lambda bundle: overwritten(bundle / "tokenizer.json"), "tokenizer.json"),
         (lambda bundle: (bundle / "export.json").write_text("{}"), "export.json"),
         (lambda bundle: (bundle / "export.json").write_text("nonsense"), "export.json"),
     ],
@@ -215,6 +223,25 @@ def test_a_graph_that_onnx_runtime_cannot_read_is_refused_though_its_digest_is_r
     refused = cmirnet("predict", bundle, pictures, "-e", "the red cup", "-o", tmp_path / "out", *CPU)
     assert refused.code == 5
     assert "ONNX Runtime cannot load" in refused.err
+
+
+def test_a_graph_that_takes_other_inputs_is_refused_though_its_digest_is_right(
+    cmirnet: Call, onnx_bundle: Path, int8_bundle: Path, pictures: Path, tmp_path: Path
+):
+    bundle = shutil.copytree(onnx_bundle, tmp_path / "bundle")
+    shutil.copy(int8_bundle / "vision.onnx", bundle / "model.onnx")
+    stamp(bundle)
+    refused = cmirnet("predict", bundle, pictures, "-e", "the red cup", "-o", tmp_path / "out", *CPU)
+    assert refused.code == 5
+    assert "ONNX Runtime cannot run model.onnx" in refused.err
+
+
+def test_a_batch_that_memory_does_not_hold_is_no_damaged_bundle(onnx_bundle: Path, pictures: Path, tmp_path: Path):
+    words = ["predict", onnx_bundle, next(pictures.iterdir()), "-e", "the red cup", "--batch-size", 20_000, "-o", tmp_path / "out", *CPU]
+    done = subprocess.run([sys.executable, "-c", IN_LITTLE_MEMORY, *map(str, words)], capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.startswith("error: out of memory: ")
+    assert "use a smaller batch" in done.stderr
 
 
 def stamp(bundle: Path) -> None:

@@ -110,6 +110,8 @@ def test_a_bundle_whose_tokenizer_reads_otherwise_is_found(onnx_bundle: Path, we
     unknown = said["model"]["unk_token"]
     vocabulary[unknown], vocabulary["cup"] = vocabulary["cup"], vocabulary[unknown]
     (bundle / "tokenizer.json").write_text(json.dumps(said))
+    spec = json.loads((bundle / "export.json").read_text())
+    (bundle / "export.json").write_text(json.dumps({**spec, "tokenizer": sha256_of(bundle / "tokenizer.json")}))
     with pytest.raises(ExportError, match=r"tokenizer\.json reads"):
         proved(bundle, weights, samples)
 

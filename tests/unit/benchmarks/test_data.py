@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from cmirnet_cli.benchmarks.data import Course, choose_collate, require_identica
 from cmirnet_cli.benchmarks.plain_loading import Original
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import resolve
-from cmirnet_cli.errors import CmirnetError, DataError
+from cmirnet_cli.errors import CmirnetError, DataError, WeightsError
 
 
 def batch(*sent_ids: int) -> Batch:
@@ -94,6 +95,14 @@ def test_a_course_is_the_first_batches_that_training_takes(small_cache: Cache):
     short, whole = course(small_cache, 5), course(small_cache, 100)
     assert (short.samples_in_all, whole.samples_in_all) == (4, 6)
     assert [found.sent_ids for found in short.load()] == [found.sent_ids for found in whole.load()][:2]
+
+
+def test_a_tokenizer_that_cannot_be_had_is_refused_with_options_of_this_command(small_cache: Cache, tmp_path: Path):
+    with pytest.raises(WeightsError, match=r"tokenizer .* cannot be loaded") as caught:
+        choose_collate(str(tmp_path / "nope"), small_cache, "train", 20)
+    hint = str(caught.value.hint)
+    assert [word for word in hint.split() if word.startswith("--")] == ["--tokenizer"]
+    assert "the words of the data" in hint
 
 
 def test_sentences_are_those_of_the_batches(small_cache: Cache):

@@ -16,7 +16,7 @@ def logits_of(*masks: list[list[int]]) -> np.ndarray:
 
 
 def parity_of(*batches: Compared, tolerance: Tolerance = TOLERANCES["fp32"]) -> Parity:
-    return Parity("hand-made", None, tolerance, batches)
+    return Parity("hand-made", 3, None, tolerance, batches)
 
 
 def test_pixels_and_errors_are_counted_by_hand():
@@ -37,6 +37,7 @@ def test_numbers_over_all_batches_weigh_pixels_and_samples():
     assert parity.equal_pixels == pytest.approx((2 * 0.5 + 6 * 1.0) / 8)
     assert parity.mean_iou == pytest.approx((0.5 + 1 + 1 + 1) / 4)
     assert parity.overall_iou == pytest.approx(5 / 6)
+    assert parity.comparisons == 4
     assert [len(group.batches) for group in parity_of(small, large, large).alike()] == [1, 2]
 
 

@@ -20,4 +20,11 @@ def test_no_sample_calibrates_and_measures():
     calibrating, measuring = halves(range(100), 8)
     assert len(calibrating) == len(measuring) == 8
     assert not {*calibrating} & {*measuring}
-    assert halves(range(3), 32) == ([0, 2], [1])
+    assert sorted(map(len, halves(range(3), 32))) == [1, 2]
+    assert halves(range(100), 8) == (calibrating, measuring)
+
+
+def test_every_expression_calibrates_and_measures_when_several_are_asked_about_each_photo():
+    pairs = [(photo, expression) for photo in range(16) for expression in ("the red cup", "left person")]
+    for half in halves(pairs, 16):
+        assert {expression for _, expression in half} == {"the red cup", "left person"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -29,11 +30,54 @@ def test_what_is_written_is_read(bundle: Path):
     require_whole(bundle, spec)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"schema_version": 99}', '{"schema_version": 1}', "\xff"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", '{"schema_version": 99}', '{"schema_version": 1}', "\xff", "[" * 100_000, '{"schema_version": 1' + "0" * 5000 + "}"],
+    ids=["empty", "no object", "later", "nothing else", "no text", "nested", "long number"],
+)
 def test_a_damaged_description_is_refused_by_name(bundle: Path, content: str):
     (bundle / "export.json").write_text(content, encoding="latin-1")
     with pytest.raises(ExportError, match=r"export\.json"):
         read_spec(bundle)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("image_size", 0),
+        ("image_size", -32),
+        ("image_size", 100),
+        ("tokens", -1),
+        ("tokens", 1),
+        ("pad", -1),
+        ("pad", 10**30),
+        ("std", [0, 1, 1]),
+        ("mean", [float("nan"), 0, 0]),
+    ],
+)
+def test_input_that_nothing_can_be_prepared_as_is_refused_by_name(bundle: Path, name: str, value: object):
+    said = json.loads((bundle / "export.json").read_text())
+    said["input"][name] = value
+    (bundle / "export.json").write_text(json.dumps(said))
+    with pytest.raises(ExportError, match=rf"export\.json cannot be read: .*input\.{name}"):
+        read_spec(bundle)
+
+
+@pytest.mark.parametrize("other", [{"files": {}}, {"split": True}, {"files": {"text.onnx": "0", "vision.onnx": "0"}}])
+def test_graphs_that_are_not_those_of_a_bundles_form_are_refused(bundle: Path, other: dict[str, object]):
+    said = json.loads((bundle / "export.json").read_text())
+    (bundle / "export.json").write_text(json.dumps(said | other))
+    with pytest.raises(ExportError, match=r"its graphs are .* where .* belong"):
+        read_spec(bundle)
+
+
+def test_a_tokenizer_that_is_not_what_was_written_is_refused_by_name(bundle: Path):
+    (bundle / "tokenizer.json").write_text("words")
+    spec = read_spec(bundle).model_copy(update={"tokenizer": sha256_of(bundle / "tokenizer.json")})
+    require_whole(bundle, spec)
+    (bundle / "tokenizer.json").write_text("other words")
+    with pytest.raises(ExportError, match=r"tokenizer\.json is not the file"):
+        require_whole(bundle, spec)
 
 
 @pytest.mark.parametrize("damage", [lambda graph: graph.write_bytes(b"other"), Path.unlink], ids=["changed", "missing"])

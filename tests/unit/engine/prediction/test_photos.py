@@ -67,6 +67,16 @@ def test_inputs_that_name_nothing_are_errors(tree: Path):
         find_photos([str(tree / "*.bmp")])
 
 
+def test_a_folder_without_images_is_told_a_pattern_that_every_command_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    save(tmp_path / "photos" / "kitchen" / "cup.jpg")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="photos holds no images") as caught:
+        find_photos(["photos"])
+    hint = str(caught.value.hint)
+    assert "--" not in hint
+    assert names(find_photos([hint.split("'")[1]])) == ["kitchen/cup.jpg"]
+
+
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff", "bmp", "gif"])
 def test_every_format_is_read(tmp_path: Path, suffix: str):
     assert np.abs(read_photo(save(tmp_path / f"a.{suffix}")).astype(int) - GREY[..., None]).max() <= 16
