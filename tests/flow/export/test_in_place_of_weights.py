@@ -260,7 +260,8 @@ def test_a_bundle_is_timed_beside_its_weights(cmirnet: Call, weights: Path, onnx
     assert outcome.code == 0, outcome.err
     fp32, int8 = (outcome.data["ways"][str(bundle)] for bundle in (onnx_bundle, int8_bundle))
     assert fp32["agreement"]["error"] < 1e-3
-    assert 1e-3 < int8["agreement"]["error"] < 1
+    assert int8["agreement"]["error"] > 1e-3
+    assert int8["agreement"]["pixels"] > 0.95
     assert fp32["expressions_per_second"] > 0
 
 
