@@ -77,13 +77,14 @@ def export(
     Example: cmirnet export weights/ --format onnx --images photos/ -e "the red cup" --out cmirnet-onnx
     """
     from cmirnet_cli.export.bundle import export as write
-    from cmirnet_cli.export.bundle import require_replaceable
+    from cmirnet_cli.export.bundle import require_apart, require_replaceable
     from cmirnet_cli.export.spec import Wanted
     from cmirnet_cli.weights.source import weights_folder
 
     wanted = _checked(Wanted(format, precision, split, dynamic_size))
     given = Given(images or [], expression or [], cache, cache_split, precision == "int8", calibrate)
-    require_replaceable(out, weights_folder(weights), overwrite=overwrite)
+    require_replaceable(out, overwrite=overwrite)
+    require_apart(out, weights_folder(weights))
     source, size = _source(weights)
     samples = samples_of(given, size)
     with console.progress("export and compare", None) as advance:

@@ -54,21 +54,24 @@ class Exported:
     parity: Parity
 
 
-def require_replaceable(folder: Path, weights: Path, *, overwrite: bool) -> None:
-    """Refuse to export to where something is: an export may be replaced with leave, anything else never.
+def require_apart(folder: Path, weights: Path) -> None:
+    """Refuse to export into the place of the weights themselves, or of a folder that they lie in.
 
-    Args:
-        folder: where the export is to go.
-        weights: the folder that its weights lie in.
-        overwrite: whether there is leave.
+    Raises:
+        UsageError: they lie in `folder`.
+    """
+    if weights.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{folder} holds the weights that are to be exported", hint="choose another place with --out")
+
+
+def require_replaceable(folder: Path, *, overwrite: bool) -> None:
+    """Refuse to export to where something is: an export may be replaced with leave, anything else never.
 
     Raises:
         UsageError: something stands there that may not be replaced, or the place has no name of its own.
     """
     if folder.name in ("", ".."):
         raise UsageError(f"an export is a folder of its own, which {folder} cannot become", hint="name a new folder with --out")
-    if weights.resolve().is_relative_to(folder.resolve()):
-        raise UsageError(f"{folder} holds the weights that are to be exported", hint="choose another place with --out")
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not holds_export(folder) or any(inner.is_dir() for inner in folder.iterdir()):

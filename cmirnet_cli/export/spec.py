@@ -90,7 +90,7 @@ class ExportSpec(BaseModel):
         input: how it is prepared.
         origin: where it comes from.
         files: graph file → sha256.
-        tokenizer: sha256 of `tokenizer.json`; None in bundles of version 0.1.0, whose tokenizer is not compared.
+        tokenizer: sha256 of `tokenizer.json`; None in bundles from before it was noted, whose tokenizer is not compared.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
