@@ -74,6 +74,9 @@ GROUPS: dict[str, str] = {
 }
 """The first words of the commands above that have two, with their help text."""
 
+RENAMED: dict[str, str] = {"--rewrites": "--optimizations"}
+"""Options of 0.1 → what they are called now. The old names go in 0.3."""
+
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
@@ -102,7 +105,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     console.configure(json="--json" in words, quiet=bool({"-q", "--quiet"} & {*words}), traceback="--traceback" in words)
     try:
-        return _invoke(words)
+        return _invoke([_current_name(word) for word in words])
     except KeyboardInterrupt:
         console.notice("interrupted")
         return EXIT_INTERRUPTED
@@ -114,6 +117,15 @@ def run(argv: Sequence[str] | None = None) -> int:
         error = as_user_error(problem)
         console.error(error, cause=problem)
         return error.exit_code
+
+
+def _current_name(word: str) -> str:
+    """An option by its current name; a notice tells that the old one will go."""
+    option, equals, value = word.partition("=")
+    if option not in RENAMED:
+        return word
+    console.notice(f"{option} is called {RENAMED[option]} now; the old name goes in version 0.3")
+    return RENAMED[option] + equals + value
 
 
 def as_user_error(problem: Exception) -> CmirnetError:

@@ -110,7 +110,7 @@ class WeightsError(CmirnetError):
 class ExportError(CmirnetError):
     """A model cannot be exported, or does not agree with the weights it came from.
 
-    What to do: choose another format or precision as the hint says; no bundle was written.
+    What to do: choose another format or precision as the hint says; no export was written.
     """
 
     exit_code = 5

@@ -49,10 +49,10 @@ Precision: TypeAlias = Annotated[
     Literal["fp32", "bf16"],
     typer.Option("--precision", help="Number format of the network; bf16 is faster on hardware that supports it, but less exact."),
 ]
-Rewrites: TypeAlias = Annotated[
+Optimizations: TypeAlias = Annotated[
     str,
     typer.Option(
-        "--rewrites",
+        "--optimizations",
         metavar="auto|none|NAME,…",
         help="Faster forms of parts of the network; auto: those measured to help here; auto,compile: compiled, too.",
     ),

@@ -130,7 +130,7 @@ def _batch(samples: TrainingSet, collate: Collate, items: Sequence[int]) -> Batc
 
 
 @dataclass(frozen=True)
-class Question:
+class EvaluationSentence:
     """One sentence of an image to be evaluated, with both targets.
 
     Attributes:
@@ -149,15 +149,15 @@ class Question:
 
 
 @dataclass(frozen=True)
-class ImageQuestions:
+class EvaluationImage:
     """One image, uint8 (S, S, 3), and all sentences of the split that refer into it."""
 
     image_id: str
     image: NDArray[np.uint8]
-    questions: tuple[Question, ...]
+    questions: tuple[EvaluationSentence, ...]
 
 
-class EvaluationSet(Dataset[ImageQuestions]):
+class EvaluationSet(Dataset[EvaluationImage]):
     """Every sentence of every referent of a split exactly once, gathered by image.
 
     Args:
@@ -179,26 +179,26 @@ class EvaluationSet(Dataset[ImageQuestions]):
     def __len__(self) -> int:
         return len(self.image_rows)
 
-    def __getitem__(self, item: int) -> ImageQuestions:
+    def __getitem__(self, item: int) -> EvaluationImage:
         image_row = self.image_rows[item]
         rows = self.by_image[image_row]
         questions = tuple(question for row in rows for question in self._questions(row))
-        return ImageQuestions(self.cache.referent(rows[0]).image_id, self.cache.image(image_row, self.size), questions)
+        return EvaluationImage(self.cache.referent(rows[0]).image_id, self.cache.image(image_row, self.size), questions)
 
     def sentence_count(self, items: Iterable[int]) -> int:
         """How many sentences refer into these images."""
         rows = [row for item in items for row in self.by_image[self.image_rows[item]]]
         return int(self.cache.sentence_counts(np.array(rows, dtype=np.int64)).sum())
 
-    def _questions(self, row: int) -> list[Question]:
+    def _questions(self, row: int) -> list[EvaluationSentence]:
         referent = self.cache.referent(row)
         target, original = self.cache.mask(row, self.size), self.cache.mask(row, None)
         texts = self.asked.get(row, tuple(sentence.text for sentence in referent.sentences))
         pairs = zip(referent.sentences, texts, strict=True)
-        return [Question(referent.ref_id, sentence.sent_id, text, target, original) for sentence, text in pairs]
+        return [EvaluationSentence(referent.ref_id, sentence.sent_id, text, target, original) for sentence, text in pairs]
 
 
-def evaluation_images(samples: Dataset[ImageQuestions], workers: int) -> Loader[ImageQuestions]:
+def evaluation_images(samples: Dataset[EvaluationImage], workers: int) -> Loader[EvaluationImage]:
     """The images of a set one by one, in their order."""
     return Loader(samples.__getitem__, range(len(cast(Sized, samples))), workers)
 

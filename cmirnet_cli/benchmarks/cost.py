@@ -66,7 +66,7 @@ def cost_of(subject: Subject) -> Cost:
     with torch.device("meta"), torch.inference_mode():
         network, encoder = _network(subject), _encoder(subject)
         image, ids, words = _input(subject)
-        seen = PartCost(_parameters(network), gflops_of(lambda: _locate(network, image, words)))
+        seen = PartCost(_parameters(network), gflops_of(lambda: _decode(network, image, words)))
         return Cost(seen, PartCost(_parameters(encoder), gflops_of(lambda: encoder(input_ids=ids))))
 
 
@@ -80,7 +80,7 @@ def time_of(subject: Subject, rounds: int = ROUNDS) -> Spread:
     image, ids, _ = _input(subject)
 
     def predict() -> None:
-        _locate(network, image, encoder(input_ids=ids).last_hidden_state)
+        _decode(network, image, encoder(input_ids=ids).last_hidden_state)
 
     predict()
     return side_by_side({"predict": predict}, 1, rounds)["predict"].milliseconds
@@ -104,7 +104,7 @@ def _input(subject: Subject) -> tuple[Tensor, Tensor, Tensor]:
     return torch.randn(1, 3, size, size), torch.zeros(1, tokens, dtype=torch.int64), torch.randn(1, tokens, subject.model.text_width)
 
 
-def _locate(network: CMIRNet, image: Tensor, words: Tensor) -> None:
+def _decode(network: CMIRNet, image: Tensor, words: Tensor) -> None:
     network(image, words, torch.ones(words.shape[:2], dtype=torch.bool), words[:, 0], auxiliary=False)
 
 

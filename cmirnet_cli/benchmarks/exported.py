@@ -1,4 +1,4 @@
-"""Exported bundles as ways that `cmirnet benchmark infer` compares."""
+"""Exports as ways that `cmirnet benchmark infer` compares."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from cmirnet_cli.benchmarks.infer import Way
 from cmirnet_cli.errors import UsageError
-from cmirnet_cli.export.bundle import Source, write_bundle
+from cmirnet_cli.export.bundle import ExportSource, write_export
 from cmirnet_cli.export.formats import require_libraries
 from cmirnet_cli.export.runtime import ExportedModel
-from cmirnet_cli.export.samples import Sample, Samples
+from cmirnet_cli.export.samples import ExportSample, Samples
 from cmirnet_cli.export.scoring import ExportedReferring
-from cmirnet_cli.export.spec import Precision, Wanted, read_spec
+from cmirnet_cli.export.spec import ExportOptions, Precision, read_spec
 from cmirnet_cli.refer.scenes import drawn_questions
 from cmirnet_cli.weights.bundle import Bundle
 from cmirnet_cli.weights.source import fingerprint
@@ -22,12 +22,12 @@ CALIBRATING = 8
 
 
 def exported_way(name: str, folder: Path) -> Way:
-    """A bundle under a name for the table, through ONNX Runtime on the CPU; the weights are not used."""
+    """An export under a name for the table, through ONNX Runtime on the CPU; the weights are not used."""
     return Way(name, lambda bundle, device: ExportedReferring(ExportedModel.open(folder, "cpu")))
 
 
 def require_made_from(folder: Path, weights: str | None) -> None:
-    """Refuse a bundle of other weights.
+    """Refuse an export of other weights.
 
     Raises:
         UsageError: it was made from others.
@@ -47,8 +47,8 @@ def export_random(load: Callable[[], Bundle], expressions: Sequence[str], precis
         ExportError: it cannot be written, or needs packages that are not installed.
     """
     scenes = drawn_questions(CALIBRATING, load().config.image_size)
-    asked = tuple(Sample(pixels, expressions[number % len(expressions)]) for number, (pixels, _) in enumerate(scenes))
-    wanted = Wanted("onnx", precision)
+    asked = tuple(ExportSample(pixels, expressions[number % len(expressions)]) for number, (pixels, _) in enumerate(scenes))
+    wanted = ExportOptions("onnx", precision)
     require_libraries(wanted.format)
     folder.mkdir()
-    write_bundle(Source("random weights", "", load), folder, wanted, Samples("drawn scenes", (), asked))
+    write_export(ExportSource("random weights", "", load), folder, wanted, Samples("drawn scenes", (), asked))

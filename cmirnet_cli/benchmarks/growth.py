@@ -31,7 +31,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Axis:
+class GrowthAxis:
     """One number of a load that grows while the others stay.
 
     Attributes:
@@ -56,13 +56,13 @@ class Burden:
     memory_mib: float
 
 
-def axes(sizes: Sequence[int], counts: Sequence[int], base: Load) -> list[Axis]:
+def axes(sizes: Sequence[int], counts: Sequence[int], base: Load) -> list[GrowthAxis]:
     """Size, batch, expressions and images; of each but the first as many as `counts` says."""
     return [
-        Axis("size", [replace(base, size=size) for size in sizes]),
-        Axis("batch", [replace(base, batch=count, images=count) for count in counts]),
-        Axis("expressions", [replace(base, expressions=count) for count in counts]),
-        Axis("images", [replace(base, images=count) for count in counts]),
+        GrowthAxis("size", [replace(base, size=size) for size in sizes]),
+        GrowthAxis("batch", [replace(base, batch=count, images=count) for count in counts]),
+        GrowthAxis("expressions", [replace(base, expressions=count) for count in counts]),
+        GrowthAxis("images", [replace(base, images=count) for count in counts]),
     ]
 
 
@@ -84,8 +84,8 @@ def burden(backbone: str, load: Load, rounds: int, device: str) -> Burden:
 @torch.inference_mode()
 def _answer(model: ReferringModel, pictures: Tensor, asked: Tokens) -> Tensor:
     """Masks bool (n, S, S) of n expressions about uint8 images (B, S, S, 3): one about each, or all about the only one."""
-    words = model.encode(asked.ids, asked.keep)
-    seen = model.look(normalise(pictures))
+    words = model.encode_text(asked.ids, asked.keep)
+    seen = model.encode_image(normalise(pictures))
     rows = seen.repeat(len(words)) if len(pictures) == 1 else seen
-    logits = model.locate(rows, words, asked.keep, auxiliary=False).main
+    logits = model.decode(rows, words, asked.keep, auxiliary=False).main
     return logits[:, 1] > logits[:, 0]

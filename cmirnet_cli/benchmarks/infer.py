@@ -1,4 +1,4 @@
-"""Asking a model in several ways: as published, and rewritten; the same questions, timed by turns, mask compared with mask."""
+"""Asking a model in several ways: as published, and optimized; the same questions, timed by turns, mask compared with mask."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.benchmarks.timing import Timing
 from cmirnet_cli.engine.devices import finish_on, has_bf16, most_held_mib
-from cmirnet_cli.engine.evaluation.scorable import Scorable
+from cmirnet_cli.engine.evaluation.scorable import ReferringModelLike
 from cmirnet_cli.engine.inference import AS_PUBLISHED, AUTO, Inference
 from cmirnet_cli.engine.prediction.photos import Pixels
-from cmirnet_cli.model.fast.rewrites import COMPILE, REWRITES, Precision
-from cmirnet_cli.model.features import Seen
+from cmirnet_cli.model.fast.rewrites import COMPILE, OPTIMIZATIONS, Precision
+from cmirnet_cli.model.features import ImageFeatures
 from cmirnet_cli.weights.bundle import Bundle
 
 PLAIN, ONE_HEAD, EXACT = "plain", "one head", "fp32"
@@ -38,12 +38,12 @@ class Way:
     """
 
     name: str
-    prepare: Callable[[Bundle, torch.device], Scorable]
+    prepare: Callable[[Bundle, torch.device], ReferringModelLike]
     every_head: bool = False
 
     @classmethod
     def of(cls, name: str, inference: Inference, *, every_head: bool = False) -> Way:
-        """In a number format, with rewrites."""
+        """In a number format, with optimizations."""
         return cls(name, lambda bundle, device: inference.prepare(bundle, device).model, every_head)
 
 
@@ -52,12 +52,12 @@ def ways(device: torch.device, *, each: bool, compiled: bool) -> list[Way]:
 
     Args:
         device: where they are compared.
-        each: whether every rewrite is made alone, too.
+        each: whether every optimization is made alone, too.
         compiled: whether the network is compiled, too, in bf16 if there is bf16.
     """
     made = [Way.of(PLAIN, AS_PUBLISHED, every_head=True), Way.of(ONE_HEAD, AS_PUBLISHED)]
     if each:
-        made += [Way.of(name, Inference(rewrites=(name,))) for name in REWRITES if name != COMPILE]
+        made += [Way.of(name, Inference(optimizations=(name,))) for name in OPTIMIZATIONS if name != COMPILE]
     formats: list[Precision] = ["fp32", "bf16"] if has_bf16(device) else ["fp32"]
     made += [Way.of(precision, Inference(precision)) for precision in formats]
     if compiled:
@@ -66,7 +66,7 @@ def ways(device: torch.device, *, each: bool, compiled: bool) -> list[Way]:
 
 
 @dataclass(frozen=True)
-class Asked:
+class InferenceBatch:
     """Images, uint8 (b, S, S, 3), and the n expressions that each of them is asked about, all on the device."""
 
     images: Tensor
@@ -75,37 +75,39 @@ class Asked:
     def __len__(self) -> int:
         return len(self.images) * len(self.tokens.ids)
 
-    def one_by_one(self) -> Iterator[Asked]:
+    def one_by_one(self) -> Iterator[InferenceBatch]:
         """Every image with every expression."""
         for image in self.images:
             for ids, keep in zip(self.tokens.ids, self.tokens.keep, strict=True):
-                yield Asked(image.unsqueeze(0), Tokens(ids.unsqueeze(0), keep.unsqueeze(0)))
+                yield InferenceBatch(image.unsqueeze(0), Tokens(ids.unsqueeze(0), keep.unsqueeze(0)))
 
 
-def asked(bundle: Bundle, photos: Sequence[Pixels], expressions: Sequence[str], device: torch.device, together: int = 1) -> list[Asked]:
+def inference_batches(
+    bundle: Bundle, photos: Sequence[Pixels], expressions: Sequence[str], device: torch.device, together: int = 1
+) -> list[InferenceBatch]:
     """Photos, uint8 (S, S, 3), so many at once, and what is asked about each, as a model takes them."""
     tokens = tokenise(bundle.tokenizer, expressions, bundle.config.tokens).to(device)
     batches = [np.stack(photos[first : first + together]) for first in range(0, len(photos), together)]
-    return [Asked(torch.from_numpy(batch).to(device), tokens) for batch in batches]
+    return [InferenceBatch(torch.from_numpy(batch).to(device), tokens) for batch in batches]
 
 
 @torch.inference_mode()
-def answer(way: Way, model: Scorable, asked: Asked) -> Tensor:
+def answer(way: Way, model: ReferringModelLike, batch: InferenceBatch) -> Tensor:
     """Logits (b·n, 2, S, S) of the n expressions about the first image, about the second and so on."""
     if way.every_head:
-        return torch.cat([_logits(model, one, auxiliary=True) for one in asked.one_by_one()])
-    return _logits(model, asked, auxiliary=False)
+        return torch.cat([_logits(model, one, auxiliary=True) for one in batch.one_by_one()])
+    return _logits(model, batch, auxiliary=False)
 
 
-def _logits(model: Scorable, asked: Asked, *, auxiliary: bool) -> Tensor:
-    images, expressions = len(asked.images), len(asked.tokens.ids)
-    ids, keep = asked.tokens.ids.repeat(images, 1), asked.tokens.keep.repeat(images, 1)
-    rows = [row.repeat(expressions) for row in model.look(normalise(asked.images)).rows()]
-    seen = rows[0] if images == 1 else Seen.together(rows)
-    return model.locate(seen, model.encode(ids, keep), keep, auxiliary=auxiliary).main
+def _logits(model: ReferringModelLike, batch: InferenceBatch, *, auxiliary: bool) -> Tensor:
+    images, expressions = len(batch.images), len(batch.tokens.ids)
+    ids, keep = batch.tokens.ids.repeat(images, 1), batch.tokens.keep.repeat(images, 1)
+    rows = [row.repeat(expressions) for row in model.encode_image(normalise(batch.images)).rows()]
+    features = rows[0] if images == 1 else ImageFeatures.together(rows)
+    return model.decode(features, model.encode_text(ids, keep), keep, auxiliary=auxiliary).main
 
 
-def answer_all(way: Way, model: Scorable, questions: Sequence[Asked]) -> list[Tensor]:
+def answer_all(way: Way, model: ReferringModelLike, questions: Sequence[InferenceBatch]) -> list[Tensor]:
     """`answer` for all images, computed to the end."""
     logits = [answer(way, model, each) for each in questions]
     finish_on(logits[0].device)
@@ -137,7 +139,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Measured:
+class WayResult:
     """What came of asking in several ways, by the ways' names.
 
     Attributes:
@@ -165,15 +167,15 @@ def disagreement(agreements: Mapping[str, Agreement]) -> str | None:
     if share >= SAME_MASKS:
         return None
     told = f"{EXACT} agrees with the plain way on {share:.3%} of the pixels only, {SAME_MASKS:.2%} are required"
-    return f"{told}: measure the rewrites one by one with --each, and report it with the machine"
+    return f"{told}: measure the optimizations one by one with --each, and report it with the machine"
 
 
-def own_copies(bundle: Bundle, ways: Sequence[Way], device: torch.device) -> Mapping[str, Scorable]:
+def own_copies(bundle: Bundle, ways: Sequence[Way], device: torch.device) -> Mapping[str, ReferringModelLike]:
     """A model for each way; the bundle's own serves none of them."""
     return {way.name: way.prepare(Bundle(deepcopy(bundle.model), bundle.tokenizer, bundle.config), device) for way in ways}
 
 
-def memory_of(way: Way, bundle: Bundle, questions: Sequence[Asked], device: torch.device) -> float:
+def memory_of(way: Way, bundle: Bundle, questions: Sequence[InferenceBatch], device: torch.device) -> float:
     """Peak memory in MiB of asking in one way: of the GPU where there is one, else of this process, which should be a fresh one."""
     model = way.prepare(bundle, device)
     answer_all(way, model, questions)

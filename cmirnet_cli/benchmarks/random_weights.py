@@ -22,13 +22,13 @@ def random_bundle(backbone: str, size: int | None, sentences: Sequence[str], **m
     """A model with random weights, in eval mode, of the published widths unless told otherwise: it computes as long as a trained one.
 
     Args:
-        backbone: the trunk.
+        backbone: the backbone.
         size: of its images in pixels; the published one by default.
         sentences: whose words its tokenizer knows.
         more: other settings, by their dotted names.
 
     Raises:
-        ConfigError: there is no such trunk, or the size is none that it can take.
+        ConfigError: there is no such backbone, or the size is none that it can take.
     """
     settings = resolve(flags={"model.backbone": backbone, "data.image_size": size, **BERT_BASE, **more})
     seed_everything(settings.loop.seed)

@@ -90,4 +90,4 @@ def _step(bundle: Bundle, settings: Settings, cache: Cache) -> Way:
 def _look(model: ReferringModel, images: list[Tensor]) -> None:
     model.eval()
     for image in images:
-        model.look(normalise(image))
+        model.encode_image(normalise(image))

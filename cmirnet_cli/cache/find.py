@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cmirnet_cli.cache.remedies import asked_for, command
+from cmirnet_cli.cache.remedies import command, request_of
 from cmirnet_cli.cache.schema import MANIFEST
 from cmirnet_cli.cache.staging import is_temporary
 from cmirnet_cli.errors import CacheError
@@ -40,5 +40,5 @@ def prepared_caches(root: Path) -> list[Path]:
 
 
 def _fits(folder: Path, dataset: str | None, split_by: str | None) -> bool:
-    asked = asked_for(folder)
+    asked = request_of(folder)
     return dataset in (None, asked.dataset) and split_by in (None, asked.split_by)

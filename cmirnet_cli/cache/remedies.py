@@ -16,7 +16,7 @@ from cmirnet_cli.refer.jsonl import SPLIT_BY as FROM_JSONL
 
 
 @dataclass(frozen=True)
-class Asked:
+class CacheRequest:
     """What somebody asked for when they prepared a cache."""
 
     dataset: str
@@ -24,7 +24,7 @@ class Asked:
     options: CacheOptions
 
 
-def asked_for(folder: Path) -> Asked:
+def request_of(folder: Path) -> CacheRequest:
     """What the cache in `folder` was prepared from: as its manifest tells, of whatever version it is, or else as the name tells."""
     return _written(folder / MANIFEST) or _guessed(folder.name)
 
@@ -34,7 +34,7 @@ def prepare_command(folder: Path, sizes: Sequence[int] = ()) -> str:
 
     Where the annotations and photographs lie is not known; a data set of one's own needs these options again.
     """
-    asked = asked_for(folder)
+    asked = request_of(folder)
     options = replace(asked.options, sizes=tuple(sizes)) if sizes else asked.options
     return f"{command(asked.dataset, asked.split_by, options)} --out {shlex.quote(str(folder.parent))}"
 
@@ -65,18 +65,18 @@ def command(dataset: str | None, split_by: str | None, options: CacheOptions | N
     return shlex.join(["cmirnet", "prepare-data", *words, *_option_words(options or CacheOptions())])
 
 
-def _written(manifest: Path) -> Asked | None:
+def _written(manifest: Path) -> CacheRequest | None:
     if not manifest.is_file():
         return None
     try:
-        return TypeAdapter(Asked).validate_python(json.loads(manifest.read_text(encoding="utf-8"))["fingerprint"])
+        return TypeAdapter(CacheRequest).validate_python(json.loads(manifest.read_text(encoding="utf-8"))["fingerprint"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError, CacheError):
         return None
 
 
-def _guessed(name: str) -> Asked:
+def _guessed(name: str) -> CacheRequest:
     dataset, dash, split_by = name.rpartition("-")
-    return Asked(dataset if dash else "", split_by if dash else "NAME", CacheOptions())
+    return CacheRequest(dataset if dash else "", split_by if dash else "NAME", CacheOptions())
 
 
 def _option_words(options: CacheOptions) -> list[str]:

@@ -21,7 +21,7 @@ class BadImage:
     reason: str
 
 
-def find_bad_images(dataset: ReferDataset, workers: int = 0, advance: Callable[[int], None] = lambda images: None) -> list[BadImage]:
+def check_images(dataset: ReferDataset, workers: int = 0, advance: Callable[[int], None] = lambda images: None) -> list[BadImage]:
     """Read every image file once: missing, truncated, undecodable, or of another size than its annotations say.
 
     Args:

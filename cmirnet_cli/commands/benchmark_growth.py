@@ -13,9 +13,9 @@ from cmirnet_cli.console import console
 from cmirnet_cli.options import Device, Overwrite, network_size
 
 if TYPE_CHECKING:
-    from cmirnet_cli.benchmarks.growth import Axis, Burden
+    from cmirnet_cli.benchmarks.growth import Burden, GrowthAxis
 
-Grown = tuple["Axis", list["Burden"]]
+Grown = tuple["GrowthAxis", list["Burden"]]
 SIZES, COUNTS = [224, 320, 480, 640, 960], [1, 2, 4, 8]
 
 
@@ -89,7 +89,7 @@ def _show(backbone: str, grown: Sequence[Grown], base: int, place: str) -> None:
     )
 
 
-def _rows(axis: Axis, burdens: Sequence[Burden]) -> list[list[str]]:
+def _rows(axis: GrowthAxis, burdens: Sequence[Burden]) -> list[list[str]]:
     rows = []
     for value, load, cost in zip(axis.values, axis.loads, burdens, strict=True):
         took = cost.milliseconds
@@ -99,7 +99,7 @@ def _rows(axis: Axis, burdens: Sequence[Burden]) -> list[list[str]]:
     return rows
 
 
-def _measured(axis: Axis, burdens: Sequence[Burden]) -> list[dict[str, Any]]:
+def _measured(axis: GrowthAxis, burdens: Sequence[Burden]) -> list[dict[str, Any]]:
     return [
         {axis.name: value, "ms": asdict(cost.milliseconds), "peak_memory_mib": cost.memory_mib}
         for value, cost in zip(axis.values, burdens, strict=True)

@@ -18,7 +18,7 @@ from cmirnet_cli.options import Device, network_size
 if TYPE_CHECKING:
     import torch
 
-    from cmirnet_cli.benchmarks.infer import Asked, Measured, Way
+    from cmirnet_cli.benchmarks.infer import InferenceBatch, Way, WayResult
     from cmirnet_cli.engine.prediction.photos import Pixels
     from cmirnet_cli.export.spec import Precision
     from cmirnet_cli.weights.bundle import Bundle
@@ -31,7 +31,7 @@ LONG = 100
 
 @dataclass(frozen=True)
 class _Subject:
-    """What is asked about what, and in which ways: weights or a backbone with random weights, photos or drawn scenes, bundles by name."""
+    """What is asked about what, and in which ways: weights or a backbone with random weights, photos or drawn scenes, exports by name."""
 
     weights: str | None
     backbone: str
@@ -56,10 +56,10 @@ def infer(
     ] = None,
     count: Annotated[int, typer.Option("--count", min=1, metavar="N", help="Images.")] = 2,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Images at once, but in the plain way.")] = 1,
-    each: Annotated[bool, typer.Option("--each", help="Also time every rewrite alone.")] = False,
+    each: Annotated[bool, typer.Option("--each", help="Also time every optimization alone.")] = False,
     compiled: Annotated[bool, typer.Option("--compile", help="Also compiled by torch.compile.")] = False,
     exported: Annotated[
-        list[Path] | None, typer.Option("--exported", metavar="BUNDLE", help="Also these weights as exported; can be repeated.")
+        list[Path] | None, typer.Option("--exported", metavar="EXPORT", help="Also these weights as exported; can be repeated.")
     ] = None,
     onnx: Annotated[
         Literal["fp32", "fp16", "int8"] | None, typer.Option("--onnx", help="Also the random weights, exported to ONNX in this precision.")
@@ -71,22 +71,22 @@ def infer(
 
     Plain is the published network as written: fp32, every head computed, one image and one sentence a forward. Ours computes no
     auxiliary head, shares what sees no text among the sentences of an image, takes `--batch-size` images at once, and makes the
-    rewrites; `--each` also times each of them alone.
+    optimizations; `--each` also times each of them alone.
 
     Example: cmirnet benchmark infer --backbone resnet101 --onnx int8
     """
     expressions = tuple(expression or ("the large red circle",))
     if weights and (backbone or size):
         raise UsageError("--backbone and --size are for random weights", hint="leave them out, or leave WEIGHTS out")
-    asked = _Subject(weights, backbone or "swin-b", size, images, expressions, count, device, batch_size, each, compiled)
-    _require_apart(asked, exported or ())
+    subject = _Subject(weights, backbone or "swin-b", size, images, expressions, count, device, batch_size, each, compiled)
+    _require_apart(subject, exported or ())
     with TemporaryDirectory(prefix="cmirnet-benchmark-") as folder:
-        bundles = [*_given(asked, exported or ()), *_made(asked, onnx, Path(folder))]
-        return _compare(replace(asked, exported=tuple(bundles)), rounds)
+        exports = [*_given(subject, exported or ()), *_made(subject, onnx, Path(folder))]
+        return _compare(replace(subject, exported=tuple(exports)), rounds)
 
 
 def _require_apart(subject: _Subject, folders: Sequence[Path]) -> None:
-    """Refuse bundles that the table could not tell from another way, whose names are their paths, or from each other."""
+    """Refuse exports that the table could not tell from another way, whose names are their paths, or from each other."""
     from cmirnet_cli.engine.devices import pick_device
 
     taken = {way.name for way in _ways(subject, pick_device(subject.device))} if folders else set()
@@ -97,7 +97,7 @@ def _require_apart(subject: _Subject, folders: Sequence[Path]) -> None:
                 f"--exported {folder} has the name of a way that is compared too", hint=f"give its whole path: {folder.absolute()}"
             )
         if folder.resolve() in places:
-            raise UsageError(f"--exported {folder} was given already", hint="give each bundle once")
+            raise UsageError(f"--exported {folder} was given already", hint="give each export once")
         places.add(folder.resolve())
 
 
@@ -115,7 +115,7 @@ def _made(subject: _Subject, precision: Precision | None, folder: Path) -> Itera
     if precision is None:
         return
     if subject.weights:
-        raise UsageError("--onnx is for random weights", hint="export yours with `cmirnet export`, and name the bundle with --exported")
+        raise UsageError("--onnx is for random weights", hint="export yours with `cmirnet export`, and name the export with --exported")
     with console.progress("export", 1) as advance:
         export_random(partial(_loaded, subject), subject.expressions, precision, folder / precision)
         advance(1)
@@ -145,14 +145,14 @@ def memory_in_a_fresh_process(subject: _Subject, name: str) -> float:
     return memory_of(way, bundle, questions, place)
 
 
-def prepared(subject: _Subject) -> tuple[Bundle, Sequence[Asked], torch.device]:
+def prepared(subject: _Subject) -> tuple[Bundle, Sequence[InferenceBatch], torch.device]:
     """The model, the questions and the device; the same each time."""
-    from cmirnet_cli.benchmarks.infer import asked
+    from cmirnet_cli.benchmarks.infer import inference_batches
     from cmirnet_cli.engine.devices import pick_device
 
     place, bundle = pick_device(subject.device), _loaded(subject)
     photos = _photos(subject, bundle.config.image_size)
-    return bundle, asked(bundle, photos, subject.expressions, place, subject.together), place
+    return bundle, inference_batches(bundle, photos, subject.expressions, place, subject.together), place
 
 
 def _loaded(subject: _Subject) -> Bundle:
@@ -178,14 +178,14 @@ def _ways(subject: _Subject, place: torch.device) -> list[Way]:
     from cmirnet_cli.benchmarks.exported import exported_way
     from cmirnet_cli.benchmarks.infer import ways
 
-    return [*ways(place, each=subject.each, compiled=subject.compiled), *(exported_way(*bundle) for bundle in subject.exported)]
+    return [*ways(place, each=subject.each, compiled=subject.compiled), *(exported_way(*export) for export in subject.exported)]
 
 
 def _measure(
-    subject: _Subject, ways: Sequence[Way], bundle: Bundle, questions: Sequence[Asked], place: torch.device, rounds: int
-) -> Measured:
+    subject: _Subject, ways: Sequence[Way], bundle: Bundle, questions: Sequence[InferenceBatch], place: torch.device, rounds: int
+) -> WayResult:
     from cmirnet_cli.benchmarks.arithmetic import gflops_of, matrix_product_gflops
-    from cmirnet_cli.benchmarks.infer import ONE_HEAD, PLAIN, Agreement, Measured, answer_all, own_copies
+    from cmirnet_cli.benchmarks.infer import ONE_HEAD, PLAIN, Agreement, WayResult, answer_all, own_copies
     from cmirnet_cli.benchmarks.timing import side_by_side
 
     models = own_copies(bundle, ways, place)
@@ -202,7 +202,7 @@ def _measure(
     gflops = gflops_of(runs[ONE_HEAD]) / items
     peaks = matrix_product_gflops(place)
     del models, runs, answers
-    return Measured(timings, agreements, _memory(subject, ways), gflops, peaks)
+    return WayResult(timings, agreements, _memory(subject, ways), gflops, peaks)
 
 
 def _memory(subject: _Subject, ways: Sequence[Way]) -> Mapping[str, float]:
@@ -217,11 +217,11 @@ def _memory(subject: _Subject, ways: Sequence[Way]) -> Mapping[str, float]:
     return memory
 
 
-def _show(subject: _Subject, measured: Measured, place: torch.device, *, agrees: bool) -> None:
+def _show(subject: _Subject, measured: WayResult, place: torch.device, *, agrees: bool) -> None:
     from cmirnet_cli.engine.inference import Inference
     from cmirnet_cli.engine.machine import machine, machine_in_words
 
-    rewrites = Inference().described_on(place)
+    optimizations = Inference().described_on(place)
     title = subject.weights or f"{subject.backbone}, random weights"
     columns = ["way", "ms", "expressions/s", "× plain", "from", "to", "TFLOP/s", "peak MiB", "same pixels", "IoU with plain"]
     facts = {"images": subject.count, "expressions": len(subject.expressions), "batch_size": subject.together, "device": str(place)}
@@ -231,7 +231,7 @@ def _show(subject: _Subject, measured: Measured, place: torch.device, *, agrees:
             **facts,
             "weights": subject.weights,
             "backbone": None if subject.weights else subject.backbone,
-            "rewrites": rewrites,
+            "optimizations": optimizations,
             "machine": machine(),
             "agrees": agrees,
             "gflops_per_expression": measured.gflops,
@@ -241,12 +241,12 @@ def _show(subject: _Subject, measured: Measured, place: torch.device, *, agrees:
         console.table(title, columns, [_row(name, measured) for name in measured.timings]),
         f"{subject.count} × {len(subject.expressions)} images × expressions on {place}; ms of one expression, its text encoder included",
         f"{measured.gflops:,.0f} GFLOP an expression, one head; a large matrix product reaches {peaks} TFLOP/s here",
-        *(f"{name}: {what}" for name, what in rewrites.items()),
+        *(f"{name}: {what}" for name, what in optimizations.items()),
         machine_in_words(),
     )
 
 
-def _row(name: str, measured: Measured) -> list[str]:
+def _row(name: str, measured: WayResult) -> list[str]:
     told, agreement = _told(name, measured), measured.agreements[name]
     ratios = [f"{told['times_faster_than_plain'][key]:.2f}" for key in ("median", "lowest", "highest")]
     took = told["ms"]["median"]
@@ -255,7 +255,7 @@ def _row(name: str, measured: Measured) -> list[str]:
     return [name, *speed, *ratios, *held, f"{agreement.pixels:.3%}", f"{agreement.iou:.3%}"]
 
 
-def _told(name: str, measured: Measured) -> dict[str, Any]:
+def _told(name: str, measured: WayResult) -> dict[str, Any]:
     from cmirnet_cli.benchmarks.infer import PLAIN
 
     timing = measured.timings[name]

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cmirnet_cli.commands.evaluate_outputs import Wanted
-from cmirnet_cli.commands.evaluate_task import Computing, Outcome, Task, compared_with, examine
+from cmirnet_cli.commands.evaluate_outputs import EvaluationOutputs
+from cmirnet_cli.commands.evaluate_task import Computing, EvaluationResult, Task, compared_with, examine
 from cmirnet_cli.commands.slow_format import warn_if_slow
 from cmirnet_cli.console import console
-from cmirnet_cli.options import CacheDir, Dataset, Device, Overwrite, Precision, Rewrites, Split, SplitBy, Weights
+from cmirnet_cli.options import CacheDir, Dataset, Device, Optimizations, Overwrite, Precision, Split, SplitBy, Weights
 
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
@@ -62,20 +62,20 @@ def evaluate(
     ] = None,
     device: Device = "auto",
     precision: Precision = "fp32",
-    rewrites: Rewrites = "auto",
+    optimizations: Optimizations = "auto",
     overwrite: Overwrite = False,
 ) -> None:
     """Score weights on every sentence of a split, under a named protocol.
 
     Example: cmirnet eval runs/refcoco-unc-swin-b --split testA
     """
-    from cmirnet_cli.engine.inference import Inference, rewrites_named
+    from cmirnet_cli.engine.inference import Inference, optimizations_named
     from cmirnet_cli.engine.shards import joined
 
-    wanted = Wanted(out, report, save_masks, overwrite)
+    wanted = EvaluationOutputs(out, report, save_masks, overwrite)
     wanted.require_places(protocol)
     rules = _rules(seed, empty_below)
-    inference = Inference(precision, rewrites_named(rewrites))
+    inference = Inference(precision, optimizations_named(optimizations))
     with joined() as shard:
         warn_if_slow(precision, shard.device(device))
         examined = examine(weights, Computing(device, shard, inference, batch_size, workers))
@@ -87,7 +87,7 @@ def evaluate(
         scored = task.score(examined, [one.value for one in dict.fromkeys(control or ())], wanted.masks)
     if not shard.first:
         return
-    outcome = Outcome.of(task, examined, scored, rules, theirs)
+    outcome = EvaluationResult.of(task, examined, scored, rules, theirs)
     wanted.write(outcome, task, scored, rules)
     _show(outcome, task, rules, groups, report)
 
@@ -115,7 +115,7 @@ def _splits(cache: Cache, split: str) -> Sequence[str]:
     return cache.splits if split == "all" else [split]
 
 
-def _show(outcome: Outcome, task: Task, rules: Rules, groups: bool, report: Path | None) -> None:
+def _show(outcome: EvaluationResult, task: Task, rules: Rules, groups: bool, report: Path | None) -> None:
     from cmirnet_cli.reports.evaluation.printed import printed
 
     data = {**outcome.data, **({"report": report} if report else {})}

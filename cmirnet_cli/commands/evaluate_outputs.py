@@ -12,7 +12,7 @@ from cmirnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
-    from cmirnet_cli.commands.evaluate_task import Outcome, Task
+    from cmirnet_cli.commands.evaluate_task import EvaluationResult, Task
     from cmirnet_cli.metrics.sentences import SplitScores
     from cmirnet_cli.metrics.split_report import Rules
     from cmirnet_cli.reports.evaluation.cards import SentencePictures
@@ -22,7 +22,7 @@ MIB = 1 << 20
 
 
 @dataclass(frozen=True)
-class Wanted:
+class EvaluationOutputs:
     """What is written, and whether it may replace what stands there.
 
     Attributes:
@@ -78,7 +78,7 @@ class Wanted:
         if self.report:
             require_room(self.report.parent, least_bytes([task.sentences(split) for split in task.splits]))
 
-    def write(self, outcome: Outcome, task: Task, scored: Sequence[SplitScores], rules: Rules) -> None:
+    def write(self, outcome: EvaluationResult, task: Task, scored: Sequence[SplitScores], rules: Rules) -> None:
         """Write all of it, and say so."""
         from cmirnet_cli.reports.evaluation.page import Evaluation
         from cmirnet_cli.reports.evaluation.results import write_results

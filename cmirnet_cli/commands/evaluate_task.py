@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmirnet_cli.commands.exported import bundle_device, exported_bundle, require_as_exported
+from cmirnet_cli.commands.exported import export_device, exported_model, require_as_exported
 from cmirnet_cli.console import console
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cmirnet_cli.metrics.sentences import SplitScores
     from cmirnet_cli.metrics.split_report import Rules, SplitReport
     from cmirnet_cli.reports.evaluation.comparison import Comparison
-    from cmirnet_cli.reports.evaluation.results import Origin, Results
+    from cmirnet_cli.reports.evaluation.results import Results, ScoresOrigin
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,16 @@ class Computing:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """Where, in what numbers, and with which rewrites, something was computed in the end."""
+    """Where, in what numbers, and with which optimizations, something was computed in the end."""
 
     device: str
     precision: str
-    rewrites: tuple[str, ...]
+    optimizations: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Examined:
-    """Weights, or an exported bundle, that are scored.
+class EvaluatedModel:
+    """Weights, or an export, that are scored.
 
     Attributes:
         source: as named on the command line.
@@ -56,7 +56,7 @@ class Examined:
         dataset: what they were trained on; empty where that is not known.
         computing: as it was asked for.
         arithmetic: as it came to be.
-        text: what text features can stand in for; None for a bundle, whose graph reads the sentences itself.
+        text: what text features can stand in for; None for an export, whose graph reads the sentences itself.
     """
 
     source: str
@@ -90,14 +90,14 @@ class Task:
         """How many a split has."""
         return int(self.cache.sentence_counts(self.cache.referents(split)).sum())
 
-    def origin(self, examined: Examined) -> Origin:
+    def origin(self, examined: EvaluatedModel) -> ScoresOrigin:
         """What must agree for a comparison."""
-        from cmirnet_cli.reports.evaluation.results import Origin
+        from cmirnet_cli.reports.evaluation.results import ScoresOrigin
 
         key, size = self.cache.manifest.fingerprint.key, examined.image_size
-        return Origin(examined.source, examined.sha256, key, size, self.splits, self.protocols)
+        return ScoresOrigin(examined.source, examined.sha256, key, size, self.splits, self.protocols)
 
-    def prepared(self, examined: Examined) -> Examined:
+    def prepared(self, examined: EvaluatedModel) -> EvaluatedModel:
         """The same weights, with the text features that they are to use."""
         from cmirnet_cli.engine.text_features import describe_features, matching_features
 
@@ -109,13 +109,13 @@ class Task:
             console.notice(f"using stored text features instead of the text encoder: {describe_features(features)}")
         return replace(examined, evaluator=replace(examined.evaluator, features=features))
 
-    def score(self, examined: Examined, controls: Sequence[str] = (), keep_masks: bool = False) -> list[SplitScores]:
+    def score(self, examined: EvaluatedModel, controls: Sequence[str] = (), keep_masks: bool = False) -> list[SplitScores]:
         """Score every split, with a display of progress."""
         return [_score(examined, self, split, controls, keep_masks) for split in self.splits]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class EvaluationResult:
     """What came of it, and the same as plain data."""
 
     reports: Sequence[SplitReport]
@@ -123,7 +123,9 @@ class Outcome:
     data: Mapping[str, object]
 
     @classmethod
-    def of(cls, task: Task, examined: Examined, scored: Sequence[SplitScores], rules: Rules, theirs: Results | None) -> Outcome:
+    def of(
+        cls, task: Task, examined: EvaluatedModel, scored: Sequence[SplitScores], rules: Rules, theirs: Results | None
+    ) -> EvaluationResult:
         """Measure everything, and the differences to `theirs`."""
         from cmirnet_cli.metrics.split_report import report
         from cmirnet_cli.reports.evaluation.comparison import compare, describe_comparison
@@ -139,10 +141,10 @@ class Outcome:
         return cls(reports, compared, {**described, "comparison": describe_comparison(compared, theirs.origin)})
 
 
-def examine(weights: str, computing: Computing) -> Examined:
-    """Load weights or an exported bundle, and put them where they are to run."""
-    if bundle := exported_bundle(weights):
-        return _examine_exported(weights, bundle, computing)
+def examine(weights: str, computing: Computing) -> EvaluatedModel:
+    """Load weights or an export, and put them where they are to run."""
+    if export := exported_model(weights):
+        return _examine_exported(weights, export, computing)
     from cmirnet_cli.engine.evaluation.loop import Evaluator
     from cmirnet_cli.engine.text_features import TextReader
     from cmirnet_cli.weights.source import fingerprint, load_weights
@@ -152,10 +154,10 @@ def examine(weights: str, computing: Computing) -> Examined:
     config, arithmetic = loaded.config, Arithmetic(str(device), inference.precision, inference.on(device))
     text = TextReader(loaded.model.text, loaded.tokenizer, config.tokens)
     evaluator = Evaluator(loaded.model, loaded.tokenizer, config.tokens, device, computing.batch_size, computing.workers)
-    return Examined(weights, fingerprint(weights), evaluator, config.image_size, config.dataset, computing, arithmetic, text)
+    return EvaluatedModel(weights, fingerprint(weights), evaluator, config.image_size, config.dataset, computing, arithmetic, text)
 
 
-def _examine_exported(source: str, folder: Path, computing: Computing) -> Examined:
+def _examine_exported(source: str, folder: Path, computing: Computing) -> EvaluatedModel:
     import torch
 
     from cmirnet_cli.engine.evaluation.loop import Evaluator
@@ -166,15 +168,15 @@ def _examine_exported(source: str, folder: Path, computing: Computing) -> Examin
     from cmirnet_cli.weights.encoder import load_tokenizer
 
     require_as_exported(source, usual=computing.inference == Inference())
-    device = bundle_device(computing.device, computing.shard)
+    device = export_device(computing.device, computing.shard)
     exported = ExportedModel.open(folder, device)
     spec, loop = exported.spec, (torch.device("cpu"), computing.batch_size, computing.workers)
     evaluator = Evaluator(ExportedReferring(exported), load_tokenizer(str(folder), AGAIN), exported.tokens, *loop)
     arithmetic = Arithmetic(device, spec.precision, ())
-    return Examined(source, fingerprint(folder), evaluator, spec.input.image_size, spec.origin.dataset, computing, arithmetic, None)
+    return EvaluatedModel(source, fingerprint(folder), evaluator, spec.input.image_size, spec.origin.dataset, computing, arithmetic, None)
 
 
-def compared_with(source: str, task: Task, ours: Examined) -> Results:
+def compared_with(source: str, task: Task, ours: EvaluatedModel) -> Results:
     """What is compared with: results as they were written, or other weights scored now. What cannot be compared is refused first."""
     from cmirnet_cli.reports.evaluation.results import Results, holds_results, read_results, require_comparable
 
@@ -188,7 +190,7 @@ def compared_with(source: str, task: Task, ours: Examined) -> Results:
     return Results(origin, {each.split: each.sentences for each in task.score(other)})
 
 
-def _score(examined: Examined, task: Task, split: str, controls: Sequence[str], keep_masks: bool) -> SplitScores:
+def _score(examined: EvaluatedModel, task: Task, split: str, controls: Sequence[str], keep_masks: bool) -> SplitScores:
     from cmirnet_cli.engine.evaluation.loop import evaluate_split
 
     evaluator, size = replace(examined.evaluator, keep_masks=keep_masks), examined.image_size
@@ -196,7 +198,7 @@ def _score(examined: Examined, task: Task, split: str, controls: Sequence[str], 
     return evaluate_split(evaluator, task.cache, split, size, task.protocols, controls=controls, progress=progress, shard=task.shard)
 
 
-def _described_run(task: Task, examined: Examined, origin: Origin) -> dict[str, object]:
+def _described_run(task: Task, examined: EvaluatedModel, origin: ScoresOrigin) -> dict[str, object]:
     """What the scores are scores of, and what computed them."""
     from cmirnet_cli import __version__
     from cmirnet_cli.engine.environment import library_versions
@@ -213,7 +215,7 @@ def _described_run(task: Task, examined: Examined, origin: Origin) -> dict[str, 
             "batch_size": evaluator.batch_size,
             "device": examined.arithmetic.device,
             "precision": examined.arithmetic.precision,
-            "rewrites": list(examined.arithmetic.rewrites),
+            "optimizations": list(examined.arithmetic.optimizations),
             "text_features": evaluator.features.manifest.facts.dtype if evaluator.features else None,
         },
     }

@@ -13,9 +13,9 @@ from cmirnet_cli.errors import UsageError
 from cmirnet_cli.options import OutDir, Overwrite, Weights
 
 if TYPE_CHECKING:
-    from cmirnet_cli.export.bundle import Exported, Source
+    from cmirnet_cli.export.bundle import Exported, ExportSource
     from cmirnet_cli.export.parity import Parity
-    from cmirnet_cli.export.spec import Wanted
+    from cmirnet_cli.export.spec import ExportOptions
 
 _GRAPH, _SAMPLES = "The graph", "What it is compared and calibrated on"
 
@@ -78,10 +78,10 @@ def export(
     """
     from cmirnet_cli.export.bundle import export as write
     from cmirnet_cli.export.bundle import require_apart, require_replaceable
-    from cmirnet_cli.export.spec import Wanted
+    from cmirnet_cli.export.spec import ExportOptions
     from cmirnet_cli.weights.source import weights_folder
 
-    wanted = _checked(Wanted(format, precision, split, dynamic_size))
+    wanted = _checked(ExportOptions(format, precision, split, dynamic_size))
     given = Given(images or [], expression or [], cache, cache_split, precision == "int8", calibrate)
     require_replaceable(out, overwrite=overwrite)
     require_apart(out, weights_folder(weights))
@@ -92,7 +92,7 @@ def export(
     _show(out, wanted, exported)
 
 
-def _checked(wanted: Wanted) -> Wanted:
+def _checked(wanted: ExportOptions) -> ExportOptions:
     if wanted.format != "onnx" and (wanted.precision != "fp32" or wanted.split):
         raise UsageError(f"--precision and --split are for ONNX, not for {wanted.format}", hint="leave them out, or choose --format onnx")
     if wanted.format == "safetensors" and wanted.dynamic_size:
@@ -100,17 +100,17 @@ def _checked(wanted: Wanted) -> Wanted:
     return wanted
 
 
-def _source(weights: str) -> tuple[Source, int]:
+def _source(weights: str) -> tuple[ExportSource, int]:
     """The weights, and the size of their input."""
     from functools import partial
 
-    from cmirnet_cli.export.bundle import Source
+    from cmirnet_cli.export.bundle import ExportSource
     from cmirnet_cli.weights.source import fingerprint, load_config, load_weights
 
-    return Source(weights, fingerprint(weights), partial(load_weights, weights)), load_config(weights).image_size
+    return ExportSource(weights, fingerprint(weights), partial(load_weights, weights)), load_config(weights).image_size
 
 
-def _show(out: Path, wanted: Wanted, exported: Exported) -> None:
+def _show(out: Path, wanted: ExportOptions, exported: Exported) -> None:
     from dataclasses import asdict
 
     parity = exported.parity
@@ -129,7 +129,7 @@ def _row(alike: Parity) -> tuple[str, ...]:
     return f"{len(alike.batches)} of {kind.batch}", f"{kind.height} × {kind.width}", *measured
 
 
-def _loss(wanted: Wanted, parity: Parity) -> list[str]:
+def _loss(wanted: ExportOptions, parity: Parity) -> list[str]:
     """What a lower precision costs, in words."""
     if wanted.precision == "fp32":
         return []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cmirnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from cmirnet_cli.export.samples import Sample, Samples
+    from cmirnet_cli.export.samples import ExportSample, Samples
 
 DRAWN_SIZE = 480
 """Pixels; the side of a drawn scene."""
@@ -64,49 +64,49 @@ def samples_of(given: Given, size: int) -> Samples:
     return Samples(source, tuple(load() for load in compared), tuple(load() for load in calibrating))
 
 
-def _found(given: Given, size: int) -> tuple[str, Sequence[Callable[[], Sample]]]:
+def _found(given: Given, size: int) -> tuple[str, Sequence[Callable[[], ExportSample]]]:
     """Where samples are, in words, and what reads each of them."""
     if given.cache:
         return _of_cache(given.cache, given.cache_split, size)
     return _of_images(given.images, given.expressions) if given.images else _drawn()
 
 
-def _of_cache(root: Path, split: str, size: int) -> tuple[str, Sequence[Callable[[], Sample]]]:
+def _of_cache(root: Path, split: str, size: int) -> tuple[str, Sequence[Callable[[], ExportSample]]]:
     from functools import partial
 
     from cmirnet_cli.cache.find import find_cache
     from cmirnet_cli.cache.reader import Cache
-    from cmirnet_cli.export.samples import Sample
+    from cmirnet_cli.export.samples import ExportSample
 
     cache = Cache.open(find_cache(root))
 
-    def load(row: int) -> Sample:
+    def load(row: int) -> ExportSample:
         sample = cache.sample(row, 0, size)
-        return Sample(sample.image, sample.text)
+        return ExportSample(sample.image, sample.text)
 
     return f"{cache.folder.name}, split {split}", [partial(load, row) for row in cache.referents(split).tolist()]
 
 
-def _of_images(images: Sequence[str], expressions: Sequence[str]) -> tuple[str, Sequence[Callable[[], Sample]]]:
+def _of_images(images: Sequence[str], expressions: Sequence[str]) -> tuple[str, Sequence[Callable[[], ExportSample]]]:
     from functools import partial
 
     from cmirnet_cli.engine.prediction.photos import find_photos, read_photo
-    from cmirnet_cli.engine.prediction.questions import make_questions
-    from cmirnet_cli.export.samples import Sample
+    from cmirnet_cli.engine.prediction.questions import image_queries
+    from cmirnet_cli.export.samples import ExportSample
 
-    questions = make_questions(find_photos(images), expressions)
+    questions = image_queries(find_photos(images), expressions)
     pairs = [(question.photo.path, text) for question in questions for text in question.expressions]
 
-    def load(path: Path, text: str) -> Sample:
-        return Sample(read_photo(path), text)
+    def load(path: Path, text: str) -> ExportSample:
+        return ExportSample(read_photo(path), text)
 
     return f"{len(questions):,} photographs, {len(expressions):,} expressions", [partial(load, *pair) for pair in pairs]
 
 
-def _drawn() -> tuple[str, Sequence[Callable[[], Sample]]]:
+def _drawn() -> tuple[str, Sequence[Callable[[], ExportSample]]]:
     from functools import partial
 
-    from cmirnet_cli.export.samples import COMPARED, Sample
+    from cmirnet_cli.export.samples import COMPARED, ExportSample
     from cmirnet_cli.refer.scenes import drawn_questions
 
-    return "drawn scenes", [partial(Sample, *question) for question in drawn_questions(COMPARED, DRAWN_SIZE)]
+    return "drawn scenes", [partial(ExportSample, *question) for question in drawn_questions(COMPARED, DRAWN_SIZE)]

@@ -1,4 +1,4 @@
-"""WEIGHTS that are an exported bundle: those are run by ONNX Runtime."""
+"""WEIGHTS that are an export: those are run by ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from cmirnet_cli.engine.shards import Shard
 
 
-def exported_bundle(weights: str) -> Path | None:
-    """The exported bundle that a command is given in place of weights; None for weights, which a bundle of safetensors is too.
+def exported_model(weights: str) -> Path | None:
+    """The export that a command is given in place of weights; None for weights, which an export of safetensors is too.
 
     Raises:
-        ExportError: it is a damaged bundle.
+        ExportError: it is a damaged export.
     """
     from cmirnet_cli.export.spec import holds_export, read_spec
 
@@ -23,7 +23,7 @@ def exported_bundle(weights: str) -> Path | None:
     return folder if holds_export(folder) and read_spec(folder).format != "safetensors" else None
 
 
-def bundle_device(device: str, shard: Shard) -> str:
+def export_device(device: str, shard: Shard) -> str:
     """Where ONNX Runtime computes what is asked of `--device`: cpu or cuda:N; each of several processes takes its own GPU.
 
     Raises:
@@ -39,17 +39,17 @@ def bundle_device(device: str, shard: Shard) -> str:
 
 
 def require_as_exported(weights: str, *, usual: bool) -> None:
-    """Refuse to compute a bundle otherwise than it was exported.
+    """Refuse to compute an export otherwise than it was exported.
 
     Args:
         weights: as named on the command line.
-        usual: whether neither a precision nor rewrites were asked for.
+        usual: whether neither a precision nor optimizations were asked for.
 
     Raises:
         UsageError: they were.
     """
     if not usual:
         raise UsageError(
-            f"--precision and --rewrites are for weights, and {weights} is an exported bundle, whose arithmetic is fixed",
+            f"--precision and --optimizations are for weights, and {weights} is an export, whose arithmetic is fixed",
             hint="leave them out, or export the weights again with --precision fp16 or int8",
         )

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cmirnet_cli.commands import predict_options as options
-from cmirnet_cli.commands.predict_inputs import Asked, questions_of
-from cmirnet_cli.commands.predict_outputs import Chosen, Outcome, Wanted, begin, finish, kinds_of
+from cmirnet_cli.commands.predict_inputs import PredictRequest, queries_of
+from cmirnet_cli.commands.predict_outputs import ModelOptions, OutputOptions, PredictionSummary, begin, finish, kinds_of
 from cmirnet_cli.console import console
 from cmirnet_cli.errors import ImageError, UsageError
-from cmirnet_cli.options import Device, Overwrite, Precision, Rewrites, Weights
+from cmirnet_cli.options import Device, Optimizations, Overwrite, Precision, Weights
 
 if TYPE_CHECKING:
-    from cmirnet_cli.engine.prediction.finder import Finder
+    from cmirnet_cli.engine.prediction.finder import Predictor
     from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction
-    from cmirnet_cli.engine.prediction.questions import Question
+    from cmirnet_cli.engine.prediction.questions import ImageQuery
     from cmirnet_cli.engine.shards import Shard
     from cmirnet_cli.reports.predictions.folder import MaskToWrite, PredictionFolder
 
@@ -43,7 +43,7 @@ def predict(
     overwrite: Overwrite = False,
     device: Device = "auto",
     precision: Precision = "fp32",
-    rewrites: Rewrites = "auto",
+    optimizations: Optimizations = "auto",
     batch_size: options.PhotosAtOnce = 1,
 ) -> int:
     """Write a mask for every image and expression; what cannot be read is reported at the end.
@@ -53,40 +53,42 @@ def predict(
     from cmirnet_cli.engine.prediction.masks import MaskRule
     from cmirnet_cli.engine.shards import joined
 
-    chosen = Chosen(weights, device, precision, rewrites, batch_size)
-    asked = Asked(inputs or [], expression or [], expressions, pairs, recursive)
+    chosen = ModelOptions(weights, device, precision, optimizations, batch_size)
+    asked = PredictRequest(inputs or [], expression or [], expressions, pairs, recursive)
     kinds = kinds_of(overlay=overlay or gallery, cutout=cutout, soft=soft)
-    wanted = Wanted(out, kinds, coco, gallery, fail_fast, skip_existing, overwrite)
+    wanted = OutputOptions(out, kinds, coco, gallery, fail_fast, skip_existing, overwrite)
     with joined() as shard:
         return _predict(chosen, asked, MaskRule(threshold, largest_component, soft), wanted, shard)
 
 
-def _predict(chosen: Chosen, asked: Asked, rule: MaskRule, wanted: Wanted, shard: Shard) -> int:
+def _predict(chosen: ModelOptions, asked: PredictRequest, rule: MaskRule, wanted: OutputOptions, shard: Shard) -> int:
     """All that one of several processes does; the first one alone refuses, begins, puts together and reports."""
     if asked.reads_standard_input and shard.count > 1:
         raise UsageError(f"{shard.count} processes cannot share standard input (-)", hint="write the list to a file")
-    questions = questions_of(asked, wanted.out)
-    finder = chosen.finder(shard)
-    _tell_cut(finder, questions)
+    questions = queries_of(asked, wanted.out)
+    predictor = chosen.predictor(shard)
+    _tell_cut(predictor, questions)
     if shard.first:
         begin(chosen, rule, wanted)
     shard.wait()
-    ended = shard.gather([_answer(finder, questions, rule, wanted, shard)])
+    ended = shard.gather([_answer(predictor, questions, rule, wanted, shard)])
     if shard.first:
         finish(questions, wanted, ended)
     shard.wait()  # a launcher ends all processes as soon as one of them ends badly
     return ImageError.exit_code if shard.first and any(each.problems for each in ended) else 0
 
 
-def _tell_cut(finder: Finder[Any], questions: Sequence[Question]) -> None:
+def _tell_cut(predictor: Predictor[Any], questions: Sequence[ImageQuery]) -> None:
     asked = list(dict.fromkeys(expression for question in questions for expression in question.expressions))
-    if cut := finder.too_long(asked):
+    if cut := predictor.too_long(asked):
         shown = cut[0] if len(cut[0]) <= SHOWN_LETTERS else f"{cut[0][:SHOWN_LETTERS]}…"
-        counted = f"{len(cut):,} of {len(asked):,} expressions were cut at {finder.tokens} tokens"
+        counted = f"{len(cut):,} of {len(asked):,} expressions were cut at {predictor.tokens} tokens"
         console.notice(f"{counted}, as the network reads no more: {shown}")
 
 
-def _answer(finder: Finder[Any], questions: Sequence[Question], rule: MaskRule, wanted: Wanted, shard: Shard) -> Outcome:
+def _answer(
+    predictor: Predictor[Any], questions: Sequence[ImageQuery], rule: MaskRule, wanted: OutputOptions, shard: Shard
+) -> PredictionSummary:
     """Answer this process's part of the questions, as far as that was not done before."""
     from cmirnet_cli.reports.files import SMALLEST_FILE, require_room
     from cmirnet_cli.reports.predictions.folder import PredictionFolder
@@ -98,10 +100,10 @@ def _answer(finder: Finder[Any], questions: Sequence[Question], rule: MaskRule, 
     require_room(wanted.out, SMALLEST_FILE * len(wanted.kinds) * sum(len(each.expressions) for each in left))
     part = part_file(wanted.out, shard.rank, shard.count)
     mend(part)
-    return Outcome(len(own) - len(left), _write_all(finder, left, rule, folder, part, fail_fast=wanted.fail_fast))
+    return PredictionSummary(len(own) - len(left), _write_all(predictor, left, rule, folder, part, fail_fast=wanted.fail_fast))
 
 
-def _unanswered(questions: Sequence[Question], folder: PredictionFolder) -> Sequence[Question]:
+def _unanswered(questions: Sequence[ImageQuery], folder: PredictionFolder) -> Sequence[ImageQuery]:
     from cmirnet_cli.reports.predictions.index import Index
 
     index = Index.read(folder.folder)
@@ -109,22 +111,22 @@ def _unanswered(questions: Sequence[Question], folder: PredictionFolder) -> Sequ
 
 
 def _write_all(
-    finder: Finder[Any], questions: Sequence[Question], rule: MaskRule, folder: PredictionFolder, part: Path, *, fail_fast: bool
+    predictor: Predictor[Any], questions: Sequence[ImageQuery], rule: MaskRule, folder: PredictionFolder, part: Path, *, fail_fast: bool
 ) -> Sequence[tuple[str, str]]:
     """Write every answer as it comes; the photos that cannot be read, with the reason."""
-    from cmirnet_cli.engine.prediction.answers import answer_all
-    from cmirnet_cli.reports.predictions.folder import Source
+    from cmirnet_cli.engine.prediction.answers import predict_photos
+    from cmirnet_cli.reports.predictions.folder import PredictedPhoto
 
     problems = []
     with console.progress("predict", len(questions)) as advance:
-        for answer in answer_all(finder, questions, rule, advance):
+        for answer in predict_photos(predictor, questions, rule, advance):
             photo = answer.question.photo
             if answer.problem and fail_fast:
                 raise answer.problem
             if answer.pixels is None:
                 problems.append((str(photo.path), str(answer.problem)))
             else:
-                folder.add(Source(photo.name, photo.path, answer.pixels), map(_found, answer.predictions), part)
+                folder.add(PredictedPhoto(photo.name, photo.path, answer.pixels), map(_found, answer.predictions), part)
     return problems
 
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from cmirnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from cmirnet_cli.engine.prediction.photos import Photo
-    from cmirnet_cli.engine.prediction.questions import Question
+    from cmirnet_cli.engine.prediction.photos import PhotoFile
+    from cmirnet_cli.engine.prediction.questions import ImageQuery
 
 STANDARD_INPUT = "-"
 
 
 @dataclass(frozen=True)
-class Asked:
+class PredictRequest:
     """Where photos and expressions come from, as typed.
 
     Raises:
@@ -47,7 +47,7 @@ class Asked:
         return STANDARD_INPUT in [*self.inputs, self.expression_file, self.pairs]
 
 
-def questions_of(asked: Asked, out: Path) -> Sequence[Question]:
+def queries_of(asked: PredictRequest, out: Path) -> Sequence[ImageQuery]:
     """One question for each photo, in order; the folder that results go to is not searched for photos.
 
     Raises:
@@ -55,15 +55,15 @@ def questions_of(asked: Asked, out: Path) -> Sequence[Question]:
         UsageError: an expression is empty.
     """
     from cmirnet_cli.engine.prediction.photos import listed_photo
-    from cmirnet_cli.engine.prediction.questions import make_questions
+    from cmirnet_cli.engine.prediction.questions import image_queries
     from cmirnet_cli.refer.pairs import read_lines, read_pairs
 
     expressions = [*asked.expressions, *(read_lines(asked.expression_file) if asked.expression_file else [])]
     pairs = read_pairs(asked.pairs) if asked.pairs else []
-    return make_questions(_photos(asked, out), expressions, ((listed_photo(pair.path, pair.written), pair.expression) for pair in pairs))
+    return image_queries(_photos(asked, out), expressions, ((listed_photo(pair.path, pair.written), pair.expression) for pair in pairs))
 
 
-def _photos(asked: Asked, out: Path) -> Sequence[Photo]:
+def _photos(asked: PredictRequest, out: Path) -> Sequence[PhotoFile]:
     from cmirnet_cli.engine.prediction.photos import find_photos, listed_photo
     from cmirnet_cli.refer.pairs import read_lines
 

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cmirnet_cli.commands.exported import bundle_device, exported_bundle, require_as_exported
+from cmirnet_cli.commands.exported import export_device, exported_model, require_as_exported
 from cmirnet_cli.commands.slow_format import warn_if_slow
 from cmirnet_cli.console import console
 from cmirnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from cmirnet_cli.engine.prediction.finder import Finder
+    from cmirnet_cli.engine.prediction.finder import Predictor
     from cmirnet_cli.engine.prediction.masks import MaskRule
-    from cmirnet_cli.engine.prediction.questions import Question
+    from cmirnet_cli.engine.prediction.questions import ImageQuery
     from cmirnet_cli.engine.shards import Shard
     from cmirnet_cli.options import Precision
     from cmirnet_cli.reports.predictions.index import Lines
 
 
 @dataclass(frozen=True)
-class Wanted:
+class OutputOptions:
     """What is written, and when something may stand there already.
 
     Raises:
@@ -43,44 +43,44 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ModelOptions:
     """The weights that are asked, where and how they are computed."""
 
     weights: str
     device: str
     precision: Precision
-    rewrites: str
+    optimizations: str
     photos_at_once: int
 
-    def finder(self, shard: Shard) -> Finder[Any]:
-        """Load them, on this process's device; an exported bundle without torch."""
-        if bundle := exported_bundle(self.weights):
+    def predictor(self, shard: Shard) -> Predictor[Any]:
+        """Load them, on this process's device; an export without torch."""
+        if export := exported_model(self.weights):
             from cmirnet_cli.export.runtime import ExportedModel
 
-            require_as_exported(self.weights, usual=(self.precision, self.rewrites) == ("fp32", "auto"))
-            return ExportedModel.open(bundle, bundle_device(self.device, shard), self.photos_at_once)
-        from cmirnet_cli.engine.inference import Inference, rewrites_named
+            require_as_exported(self.weights, usual=(self.precision, self.optimizations) == ("fp32", "auto"))
+            return ExportedModel.open(export, export_device(self.device, shard), self.photos_at_once)
+        from cmirnet_cli.engine.inference import Inference, optimizations_named
         from cmirnet_cli.engine.prediction.segmenter import Segmenter
         from cmirnet_cli.weights.source import load_weights
 
-        inference, device = Inference(self.precision, rewrites_named(self.rewrites)), shard.device(self.device)
+        inference, device = Inference(self.precision, optimizations_named(self.optimizations)), shard.device(self.device)
         warn_if_slow(self.precision, device)
         return Segmenter(inference.prepare(load_weights(self.weights), device), device, photos_at_once=self.photos_at_once)
 
     def described(self) -> dict[str, object]:
         """What must be the same where an earlier run is continued."""
-        if bundle := exported_bundle(self.weights):
-            from cmirnet_cli.export.spec import fingerprint as bundle_fingerprint
+        if export := exported_model(self.weights):
+            from cmirnet_cli.export.spec import fingerprint as export_fingerprint
             from cmirnet_cli.export.spec import read_spec
 
-            return {"weights": bundle_fingerprint(bundle), "precision": read_spec(bundle).precision}
+            return {"weights": export_fingerprint(export), "precision": read_spec(export).precision}
         from cmirnet_cli.weights.source import fingerprint
 
         return {"weights": fingerprint(self.weights), "precision": self.precision}
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PredictionSummary:
     """What one process did of its part: photos that were finished before, and those that cannot be read, with the reason."""
 
     skipped: int
@@ -94,7 +94,7 @@ def kinds_of(*, overlay: bool, cutout: bool, soft: bool) -> Sequence[str]:
     return [MASKS, *([OVERLAYS] if overlay else []), *([CUTOUTS] if cutout else []), *([PROBABILITIES] if soft else [])]
 
 
-def begin(chosen: Chosen, rule: MaskRule, wanted: Wanted) -> None:
+def begin(chosen: ModelOptions, rule: MaskRule, wanted: OutputOptions) -> None:
     """Refuse what cannot be written, before the first image is read.
 
     Raises:
@@ -111,7 +111,7 @@ def begin(chosen: Chosen, rule: MaskRule, wanted: Wanted) -> None:
     start.begin(wanted.out, settings, wanted.coco, gallery=wanted.gallery, **taken_over)
 
 
-def finish(questions: Sequence[Question], wanted: Wanted, ended: Sequence[Outcome]) -> None:
+def finish(questions: Sequence[ImageQuery], wanted: OutputOptions, ended: Sequence[PredictionSummary]) -> None:
     """Put together what all processes wrote, and report."""
     from cmirnet_cli.reports.predictions.index import INDEX, unite
     from cmirnet_cli.reports.predictions.start import sweep_all
@@ -135,7 +135,7 @@ def finish(questions: Sequence[Question], wanted: Wanted, ended: Sequence[Outcom
     )
 
 
-def _write_pages(lines: Lines, wanted: Wanted) -> dict[str, Path | None]:
+def _write_pages(lines: Lines, wanted: OutputOptions) -> dict[str, Path | None]:
     from cmirnet_cli.reports.predictions.coco import write_coco
     from cmirnet_cli.reports.predictions.gallery import GALLERY, write_gallery
 
@@ -146,6 +146,6 @@ def _write_pages(lines: Lines, wanted: Wanted) -> dict[str, Path | None]:
     return {"coco": wanted.coco, "gallery": wanted.out / GALLERY if wanted.gallery else None}
 
 
-def _in_order(problems: Sequence[tuple[str, str]], questions: Sequence[Question]) -> Sequence[tuple[str, str]]:
+def _in_order(problems: Sequence[tuple[str, str]], questions: Sequence[ImageQuery]) -> Sequence[tuple[str, str]]:
     places = {str(question.photo.path): place for place, question in enumerate(questions)}
     return sorted(problems, key=lambda problem: places[problem[0]])

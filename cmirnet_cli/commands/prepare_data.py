@@ -81,11 +81,11 @@ def _write(
 ) -> tuple[Manifest, list[str]]:
     """Check every image, then write; the manifest and what was left out."""
     from cmirnet_cli.cache.fingerprint import without
-    from cmirnet_cli.cache.survey import find_bad_images, require_good_images
+    from cmirnet_cli.cache.survey import check_images, require_good_images
     from cmirnet_cli.cache.writer import estimate, steps, write_cache
 
     with console.progress("check images", len(referents.images)) as advance:
-        bad = find_bad_images(referents, workers, advance)
+        bad = check_images(referents, workers, advance)
     skipped = require_good_images(bad, skip=skip_bad)
     kept = without(referents, skipped)
     for image in bad:

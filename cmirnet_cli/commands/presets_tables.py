@@ -21,7 +21,7 @@ TIMED = "ms: text encoder and network in fp32 with random weights, the plain way
 
 
 @dataclass(frozen=True)
-class _Measured:
+class _PresetCost:
     """What one image with one sentence costs a model; `took` where it was timed."""
 
     subject: Subject
@@ -29,7 +29,7 @@ class _Measured:
     took: Spread | None
 
     @classmethod
-    def of(cls, subject: Subject, *, timed: bool) -> _Measured:
+    def of(cls, subject: Subject, *, timed: bool) -> _PresetCost:
         from cmirnet_cli.benchmarks.cost import cost_of, time_of
 
         return cls(subject, cost_of(subject), time_of(subject) if timed else None)
@@ -77,11 +77,11 @@ def show_costs(presets: Sequence[Preset], *, timed: bool) -> None:
     )
 
 
-def _measured(subjects: Sequence[Subject], *, timed: bool) -> dict[Subject, _Measured]:
-    found: dict[Subject, _Measured] = {}
+def _measured(subjects: Sequence[Subject], *, timed: bool) -> dict[Subject, _PresetCost]:
+    found: dict[Subject, _PresetCost] = {}
     with console.progress("measure" if timed else "count", len(subjects)) as advance:
         for subject in subjects:
-            found[subject] = _Measured.of(subject, timed=timed)
+            found[subject] = _PresetCost.of(subject, timed=timed)
             advance()
     return found
 

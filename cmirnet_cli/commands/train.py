@@ -141,9 +141,9 @@ def _cache(settings: Settings) -> Cache:
 def _try_steps(trainer: Trainer) -> None:
     from dataclasses import asdict
 
-    from cmirnet_cli.engine.training.trial import try_steps
+    from cmirnet_cli.engine.training.trial import dry_run
 
-    trial = asdict(try_steps(trainer))
+    trial = asdict(dry_run(trainer))
     if trial["timed_step"] == 1:
         console.notice("only a first step could be timed, which also starts everything: the others are faster")
     rows = [(name.replace("_", " "), f"{value:,.3g}" if isinstance(value, float) else value) for name, value in trial.items()]

@@ -10,7 +10,7 @@ import typer
 
 from cmirnet_cli.commands.slow_format import warn_if_slow
 from cmirnet_cli.console import console
-from cmirnet_cli.options import Device, Precision, Rewrites, Weights
+from cmirnet_cli.options import Device, Optimizations, Precision, Weights
 
 if TYPE_CHECKING:
     from cmirnet_cli.engine.inference import Inference
@@ -30,7 +30,7 @@ def open_page(
     opened: Opened = True,
     device: Device = "auto",
     precision: Precision = "fp32",
-    rewrites: Rewrites = "auto",
+    optimizations: Optimizations = "auto",
 ) -> None:
     """Serve a page on this machine where images are dropped and asked about, until Ctrl-C.
 
@@ -41,11 +41,11 @@ def open_page(
     from cmirnet_cli.web.extra import require_nicegui
 
     require_nicegui()
-    from cmirnet_cli.engine.inference import Inference, rewrites_named
+    from cmirnet_cli.engine.inference import Inference, optimizations_named
     from cmirnet_cli.web.page import Site
     from cmirnet_cli.web.server import Door, serve
 
-    inference = Inference(precision, rewrites_named(rewrites))
+    inference = Inference(precision, optimizations_named(optimizations))
     door = Door.opened(host, port)
     site = Site(_segmenter(weights, device, inference), weights, max_upload)
     _tell(door.url, weights, private=door.is_private)

@@ -33,7 +33,7 @@ class Preset:
 
 
 def preset_names() -> list[str]:
-    """The names of all presets that ship with the package: by data set, then by trunk, a variant right after what it varies."""
+    """The names of all presets that ship with the package: by data set, then by backbone, a variant right after what it varies."""
     return sorted((entry.name.removesuffix(SUFFIX) for entry in _folder().iterdir() if entry.name.endswith(SUFFIX)), key=_place)
 
 

@@ -1,4 +1,4 @@
-"""What the authors trained each family of trunks with: the only home of the values that differ between Swin and ResNet."""
+"""What the authors trained each family of backbones with: the only home of the values that differ between Swin and ResNet."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ PUBLISHED: Mapping[str, Mapping[Family, Any]] = MappingProxyType(
 
 
 def family(backbone: str) -> Family:
-    """The family that a trunk's name says it belongs to."""
+    """The family that a backbone's name says it belongs to."""
     return "resnet" if backbone.startswith("resnet") else "swin"
 
 
 def recipe(backbone: str, image_size: int = IMAGE_SIZE) -> dict[str, Any]:
-    """The published value of every setting that depends on the trunk, by dotted name.
+    """The published value of every setting that depends on the backbone, by dotted name.
 
     At another image size the training images keep the published proportion to the crop (520 to 480 for ResNet).
-    The nano trunks are ours and small: there are no ImageNet weights to start them from.
+    The nano backbones are ours and small: there are no ImageNet weights to start them from.
     """
     values = {name: by_family[family(backbone)] for name, by_family in PUBLISHED.items()}
     values["data.resize"] = round(values["data.resize"] * image_size / IMAGE_SIZE)

@@ -22,7 +22,7 @@ class _Section(BaseModel):
 
 
 def _published(name: str, description: str, **limits: Any) -> Any:
-    """A field whose default depends on the trunk; outside `Settings` it is the one published for Swin."""
+    """A field whose default depends on the backbone; outside `Settings` it is the one published for Swin."""
     return Field(default=PUBLISHED[name]["swin"], description=description, **limits)
 
 
@@ -147,7 +147,7 @@ class TrainConfig(_Section):
 
 
 class Settings(_Section):
-    """All of them. What is not given comes from the published recipe of the trunk's family."""
+    """All of them. What is not given comes from the published recipe of the backbone's family."""
 
     model: ModelConfig = Field(default=ModelConfig(), description="the network")
     text: TextConfig = Field(default=TextConfig(), description="the text encoder")

@@ -9,7 +9,7 @@ import torch
 
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.model.compiled import require_compiler
-from cmirnet_cli.model.fast.rewrites import COMPILE, REWRITES, Precision, accelerate, measured_to_help
+from cmirnet_cli.model.fast.rewrites import COMPILE, OPTIMIZATIONS, Precision, accelerate, measured_to_help
 from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle
 
@@ -18,55 +18,55 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Inference:
-    """Number format and rewrites.
+    """Number format and optimizations.
 
     Attributes:
         precision: of the network's convolutions and matrix products; the text encoder always runs in fp32.
-        rewrites: names of `REWRITES`; `auto` stands for those that were measured to help on the device.
+        optimizations: names of `OPTIMIZATIONS`; `auto` stands for those that were measured to help on the device.
 
     Raises:
-        UsageError: there is no such precision or rewrite.
+        UsageError: there is no such precision or optimization.
     """
 
     precision: Precision = "fp32"
-    rewrites: tuple[str, ...] = (AUTO,)
+    optimizations: tuple[str, ...] = (AUTO,)
 
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
             raise UsageError(f"there is no precision {self.precision!r}", hint=f"choose {' or '.join(get_args(Precision))}")
-        if unknown := [name for name in self.rewrites if name not in (AUTO, *REWRITES)]:
-            raise UsageError(f"there is no rewrite {unknown[0]!r}", hint=f"choose among {', '.join((AUTO, *REWRITES))}")
+        if unknown := [name for name in self.optimizations if name not in (AUTO, *OPTIMIZATIONS)]:
+            raise UsageError(f"there is no optimization {unknown[0]!r}", hint=f"choose among {', '.join((AUTO, *OPTIMIZATIONS))}")
 
     def on(self, device: torch.device) -> tuple[str, ...]:
-        """The rewrites that are made there."""
-        named = {*self.rewrites, *(measured_to_help(device) if AUTO in self.rewrites else ())}
-        return tuple(name for name in REWRITES if name in named)
+        """The optimizations that are made there."""
+        named = {*self.optimizations, *(measured_to_help(device) if AUTO in self.optimizations else ())}
+        return tuple(name for name in OPTIMIZATIONS if name in named)
 
     def described_on(self, device: torch.device) -> dict[str, str]:
         """The same, with what each of them does."""
-        return {name: REWRITES[name] for name in self.on(device)}
+        return {name: OPTIMIZATIONS[name] for name in self.on(device)}
 
     def prepare(self, bundle: Bundle, device: torch.device) -> Bundle:
         """The model on the device, in eval mode, ready to be asked; that of the given bundle is taken over.
 
-        Where nothing is rewritten and nothing rounded, it is the very network that was given.
+        Where nothing is optimized and nothing rounded, it is the very network that was given.
 
         Raises:
             UsageError: it is to be compiled, and this machine cannot.
         """
-        model, rewrites = bundle.model.to(device).eval(), self.on(device)
-        if COMPILE in rewrites:
+        model, optimizations = bundle.model.to(device).eval(), self.on(device)
+        if COMPILE in optimizations:
             require_compiler(device)
-        if rewrites or self.precision != "fp32":
-            network = accelerate(model.network, bundle.config.image_size, rewrites, self.precision)
+        if optimizations or self.precision != "fp32":
+            network = accelerate(model.network, bundle.config.image_size, optimizations, self.precision)
             model = ReferringModel(network, model.text).eval()
         return replace(bundle, model=model)
 
 
-AS_PUBLISHED = Inference(rewrites=())
-"""In fp32, nothing rewritten."""
+AS_PUBLISHED = Inference(optimizations=())
+"""In fp32, nothing optimized."""
 
 
-def rewrites_named(text: str) -> tuple[str, ...]:
+def optimizations_named(text: str) -> tuple[str, ...]:
     """`none`, or names with commas between them, as typed; `auto` is one."""
     return () if text == "none" else tuple(name.strip() for name in text.split(","))

@@ -8,15 +8,15 @@
     quantization   an ONNX file in fp16, or in int8 after calibration
     formats        a model in one of the exchange formats
     readme         how to run the folder, for its README
-    bundle         the folder with all that belongs to it                     → export.json, graphs, tokenizer, sample, README
+    export         the folder with all that belongs to it                     → export.json, graphs, tokenizer, sample, README
     verification   the folder, read back, beside freshly loaded weights
     parity         how far the two differ                                     → parity.json, or an error
     scoring        an exported model in place of weights, for `eval`
 
-Running an ONNX bundle needs these alone, none of which imports torch:
+Running an ONNX export needs these alone, none of which imports torch:
 
     spec           export.json
     preprocessing  pixels and sentences as the graph takes them
     upsampling     logits at the size of a photo
-    runtime        the bundle behind ONNX Runtime
+    runtime        the export behind ONNX Runtime
 """

@@ -1,4 +1,4 @@
-"""Writes an exported bundle, which appears only when it has proved that it agrees with its weights.
+"""Writes an export, which appears only when it has proved that it agrees with its weights.
 
 export.json        what it is, and how its input is prepared
 model.onnx         or text.onnx and vision.onnx, or model.pt2, or model.safetensors with config.json
@@ -26,8 +26,8 @@ from cmirnet_cli.export.formats import require_libraries, write_model
 from cmirnet_cli.export.parity import PARITY_FILE, Parity
 from cmirnet_cli.export.preprocessing import resized
 from cmirnet_cli.export.readme import readme
-from cmirnet_cli.export.samples import Sample, Samples
-from cmirnet_cli.export.spec import SPEC_FILE, TOKENIZER_FILE, ExportSpec, Input, Origin, Wanted, holds_export
+from cmirnet_cli.export.samples import ExportSample, Samples
+from cmirnet_cli.export.spec import SPEC_FILE, TOKENIZER_FILE, ExportOptions, ExportOrigin, ExportSpec, Input, holds_export
 from cmirnet_cli.export.verification import reference_logits, verify
 from cmirnet_cli.weights.bundle import Bundle
 
@@ -38,7 +38,7 @@ ONNX_LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
 
 
 @dataclass(frozen=True)
-class Source:
+class ExportSource:
     """The weights: as named, the sha256 of their file, and what loads them, anew each time."""
 
     name: str
@@ -75,19 +75,19 @@ def require_replaceable(folder: Path, *, overwrite: bool) -> None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not holds_export(folder) or any(inner.is_dir() for inner in folder.iterdir()):
-        raise UsageError(f"{folder} exists already and holds other things than an exported bundle", hint="choose another place with --out")
+        raise UsageError(f"{folder} exists already and holds other things than an export", hint="choose another place with --out")
     if not overwrite:
         raise UsageError(f"{folder} exists already", hint="choose another place with --out, or replace it with --overwrite")
 
 
 def export(
-    source: Source, target: Path, wanted: Wanted, samples: Samples, advance: Callable[[int], object] = lambda compared: None
+    source: ExportSource, target: Path, wanted: ExportOptions, samples: Samples, advance: Callable[[int], object] = lambda compared: None
 ) -> Exported:
-    """Write a bundle, read it back, and compare it with freshly loaded weights; only then does it take its place.
+    """Write an export, read it back, and compare it with freshly loaded weights; only then does it take its place.
 
     Args:
         source: the weights.
-        target: the bundle's folder; an export that is there already is replaced.
+        target: the export's folder; an export that is there already is replaced.
         wanted: what to write.
         samples: what it is compared and calibrated on.
         advance: told how many samples were compared.
@@ -98,7 +98,7 @@ def export(
     """
     require_libraries(wanted.format)
     with replaced_folder(target, ExportError) as folder:
-        spec = write_bundle(source, folder, wanted, samples)
+        spec = write_export(source, folder, wanted, samples)
         reference = source.load()
         parity = verify(folder, reference, samples.compared, samples.source, advance)
         _write_json(folder / PARITY_FILE, parity.described())
@@ -107,8 +107,8 @@ def export(
         return Exported({name: (folder / name).stat().st_size for name in spec.files}, parity)
 
 
-def write_bundle(source: Source, folder: Path, wanted: Wanted, samples: Samples) -> ExportSpec:
-    """Write all that a bundle is run with, not compared with anything yet, into an existing folder.
+def write_export(source: ExportSource, folder: Path, wanted: ExportOptions, samples: Samples) -> ExportSpec:
+    """Write all that an export is run with, not compared with anything yet, into an existing folder.
 
     Raises:
         ExportError: it cannot be written, or its tokenizer is no file.
@@ -127,9 +127,9 @@ def write_bundle(source: Source, folder: Path, wanted: Wanted, samples: Samples)
     return spec
 
 
-def _origin(source: Source, bundle: Bundle, wanted: Wanted) -> Origin:
+def _origin(source: ExportSource, bundle: Bundle, wanted: ExportOptions) -> ExportOrigin:
     libraries = [*LIBRARIES, *(ONNX_LIBRARIES if wanted.format == "onnx" else ())]
-    return Origin(
+    return ExportOrigin(
         weights=source.name,
         sha256=source.sha256,
         backbone=bundle.config.model.backbone,
@@ -139,7 +139,7 @@ def _origin(source: Source, bundle: Bundle, wanted: Wanted) -> Origin:
     )
 
 
-def _write_sample(path: Path, reference: Bundle, sample: Sample) -> None:
+def _write_sample(path: Path, reference: Bundle, sample: ExportSample) -> None:
     """The first sample as it goes in, and what the weights make of it."""
     size = reference.config.image_size
     pixels = resized(sample.pixels, size, size)[None]

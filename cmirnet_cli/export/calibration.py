@@ -9,17 +9,17 @@ from cmirnet_cli.export.parts import Part
 from cmirnet_cli.export.preprocessing import SentenceReader, normalised, resized
 from cmirnet_cli.export.quantization import Feed, to_int8
 from cmirnet_cli.export.runtime import CPU, IDS, IMAGE, MASK, WORDS, open_session
-from cmirnet_cli.export.samples import Sample
+from cmirnet_cli.export.samples import ExportSample
 from cmirnet_cli.export.spec import TEXT, Input
 
 
-def calibrate(folder: Path, parts: Sequence[Part], prepared: Input, samples: Sequence[Sample]) -> None:
-    """Rewrite the fp32 graphs of a bundle in int8; that of the text goes last, as vision is calibrated with its words."""
+def calibrate(folder: Path, parts: Sequence[Part], prepared: Input, samples: Sequence[ExportSample]) -> None:
+    """Rewrite the fp32 graphs of an export in int8; that of the text goes last, as vision is calibrated with its words."""
     for part in reversed(parts):
         to_int8(folder / part.file, feeds(folder, part, prepared, samples))
 
 
-def feeds(folder: Path, part: Part, prepared: Input, samples: Sequence[Sample]) -> Iterator[Feed]:
+def feeds(folder: Path, part: Part, prepared: Input, samples: Sequence[ExportSample]) -> Iterator[Feed]:
     """What a graph takes of one sample after the other."""
     reader = SentenceReader.of(folder, prepared)
     text = open_session(folder / TEXT, CPU) if WORDS in part.inputs else None

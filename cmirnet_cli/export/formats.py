@@ -15,8 +15,8 @@ from cmirnet_cli.export.parts import parts_of
 from cmirnet_cli.export.program import PROGRAM_FILE, trace
 from cmirnet_cli.export.quantization import to_fp16
 from cmirnet_cli.export.runtime import MISSING
-from cmirnet_cli.export.samples import Sample
-from cmirnet_cli.export.spec import Format, Input, Wanted
+from cmirnet_cli.export.samples import ExportSample
+from cmirnet_cli.export.spec import ExportOptions, Format, Input
 from cmirnet_cli.weights.bundle import Bundle, write_bundle
 from cmirnet_cli.weights.folder import MODEL_FILE
 
@@ -37,7 +37,7 @@ def require_libraries(format: Format) -> None:
         raise ExportError(f"export to ONNX needs packages that are not installed: {error}", hint=MISSING) from error
 
 
-def write_model(bundle: Bundle, folder: Path, wanted: Wanted, prepared: Input, calibrating: Sequence[Sample]) -> list[str]:
+def write_model(bundle: Bundle, folder: Path, wanted: ExportOptions, prepared: Input, calibrating: Sequence[ExportSample]) -> list[str]:
     """Write the model into a folder; the names of the files.
 
     Raises:
@@ -54,7 +54,7 @@ def write_model(bundle: Bundle, folder: Path, wanted: Wanted, prepared: Input, c
     return _write_graphs(bundle, folder, wanted, prepared, calibrating)
 
 
-def _write_graphs(bundle: Bundle, folder: Path, wanted: Wanted, prepared: Input, calibrating: Sequence[Sample]) -> list[str]:
+def _write_graphs(bundle: Bundle, folder: Path, wanted: ExportOptions, prepared: Input, calibrating: Sequence[ExportSample]) -> list[str]:
     parts = parts_of(bundle, split=wanted.split)
     for part in parts:
         write_graph(trace(part, dynamic_size=wanted.dynamic_size), part, folder / part.file)

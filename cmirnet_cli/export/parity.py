@@ -1,4 +1,4 @@
-"""What a bundle computes beside freshly loaded fp32 weights, in numbers.
+"""What an export computes beside freshly loaded fp32 weights, in numbers.
 
 Legend: B batch, S image side, H × W in pixels.
 """
@@ -20,12 +20,12 @@ PARITY_FILE = "parity.json"
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far a bundle may be from its weights.
+    """How far an export may be from its weights.
 
     Attributes:
         logits: largest difference of a logit, in standard deviations of the weights' logits; None: not limited.
         pixels: smallest share of pixels on which the masks agree, over all samples.
-        iou: smallest mean IoU of the bundle's masks with those of the weights; None: not limited.
+        iou: smallest mean IoU of the export's masks with those of the weights; None: not limited.
     """
 
     logits: float | None
@@ -76,7 +76,7 @@ class Parity:
         samples: where they come from, in words.
         distinct: how many samples there were; where that is less than a batch of 1 and one of 3 need, some were taken again.
         provider: what ONNX Runtime ran on; None for other formats.
-        tolerance: of the bundle's precision.
+        tolerance: of the export's precision.
         batches: in the order in which they ran.
     """
 
@@ -104,7 +104,7 @@ class Parity:
 
     @property
     def mean_iou(self) -> float:
-        """Of the bundle's masks with those of the weights."""
+        """Of the export's masks with those of the weights."""
         return float(np.mean([iou for each in self.batches for iou in each.ious]))
 
     @property
@@ -148,7 +148,7 @@ class Parity:
 
 
 def compare(found: Floats, expected: Floats) -> Compared:
-    """Logits float32 (B, 2, H, W) of a bundle with those of the weights."""
+    """Logits float32 (B, 2, H, W) of an export with those of the weights."""
     batch, _, height, width = expected.shape
     ours, theirs = _masks(found), _masks(expected)
     error = float(np.abs(found - expected).max() / expected.std())

@@ -18,13 +18,13 @@ from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle
 
 
-class Whole(nn.Module):
+class WholeModel(nn.Module):
     """Images and token ids to the logits of the finest head."""
 
     def __init__(self, model: ReferringModel) -> None:
         super().__init__()
-        self.vision = Vision(model.network)
-        self.text = Text(model)
+        self.vision = VisionPart(model.network)
+        self.text = TextPart(model)
 
     def forward(self, image: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Image (B, 3, H, W), ids int64 (B, T), mask int64 (B, T) to logits (B, 2, H, W)."""
@@ -32,7 +32,7 @@ class Whole(nn.Module):
         return logits
 
 
-class Text(nn.Module):
+class TextPart(nn.Module):
     """Token ids to words."""
 
     def __init__(self, model: ReferringModel) -> None:
@@ -45,7 +45,7 @@ class Text(nn.Module):
         return words
 
 
-class Vision(nn.Module):
+class VisionPart(nn.Module):
     """Images and words to the logits of the finest head."""
 
     def __init__(self, network: CMIRNet) -> None:
@@ -82,7 +82,7 @@ def parts_of(bundle: Bundle, *, split: bool) -> list[Part]:
     sentence = {IDS: torch.zeros(2, tokens, dtype=torch.int64), MASK: torch.ones(2, tokens, dtype=torch.int64)}
     image = {IMAGE: torch.zeros(2, 3, size, size)}
     if not split:
-        return [Part(MODEL, Whole(model).eval(), image | sentence, LOGITS)]
+        return [Part(MODEL, WholeModel(model).eval(), image | sentence, LOGITS)]
     words = {WORDS: torch.zeros(2, tokens, bundle.config.model.text_width)}
-    text = Part(TEXT, Text(model).eval(), sentence, WORDS)
-    return [text, Part(VISION, Vision(model.network).eval(), image | words | {MASK: sentence[MASK]}, LOGITS)]
+    text = Part(TEXT, TextPart(model).eval(), sentence, WORDS)
+    return [text, Part(VISION, VisionPart(model.network).eval(), image | words | {MASK: sentence[MASK]}, LOGITS)]

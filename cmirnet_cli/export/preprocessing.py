@@ -43,7 +43,7 @@ def normalised(images: Pixels, prepared: Input) -> Floats:
 
 
 class SentenceReader:
-    """A bundle's tokenizer. It keeps no state, so threads may share one."""
+    """An export's tokenizer. It keeps no state, so threads may share one."""
 
     def __init__(self, tokenizer: Tokenizer, prepared: Input) -> None:
         tokenizer.no_truncation()
@@ -53,7 +53,7 @@ class SentenceReader:
 
     @classmethod
     def of(cls, folder: Path, prepared: Input) -> SentenceReader:
-        """The tokenizer of a bundle.
+        """The tokenizer of an export.
 
         Raises:
             ExportError: its file is missing or damaged.

@@ -22,11 +22,11 @@ def trace(part: Part, *, dynamic_size: bool) -> ExportedProgram:
     """Record what a part computes; its batch is free, with `dynamic_size` also the image's sides, which are multiples of 32 from 64 on.
 
     Raises:
-        UsageError: the sides are to be free, and the trunk is a Swin, whose windows a recorded program has for one size only.
+        UsageError: the sides are to be free, and the backbone is a Swin, whose windows a recorded program has for one size only.
     """
     if dynamic_size and any(isinstance(module, WindowBlock) for module in part.module.modules()):
         hint = "leave --dynamic-size out, or export a model with a ResNet"
-        raise UsageError("the windows of a Swin trunk are recorded for one image size", hint=hint)
+        raise UsageError("the windows of a Swin backbone are recorded for one image size", hint=hint)
     with torch.no_grad():
         return torch.export.export(part.module, tuple(part.inputs.values()), dynamic_shapes=_shapes(part, dynamic_size), strict=False)
 

@@ -1,4 +1,4 @@
-"""The README.md of an exported bundle: what it is, and how to run it without this program."""
+"""The README.md of an export: what it is, and how to run it without this program."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ Pixels are divided by 255, minus the mean {mean}, divided by the standard deviat
 {use}
 """
 
-_COMMANDS = """    cmirnet predict BUNDLE photo.jpg -e "the red cup"
-    cmirnet eval BUNDLE --cache CACHE
+_COMMANDS = """    cmirnet predict EXPORT photo.jpg -e "the red cup"
+    cmirnet eval EXPORT --cache CACHE
 """
 
 _PYTHON = """```python

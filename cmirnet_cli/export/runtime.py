@@ -1,4 +1,4 @@
-"""An ONNX bundle behind ONNX Runtime. Nothing here imports torch.
+"""An ONNX export behind ONNX Runtime. Nothing here imports torch.
 
 Legend: B batch, T tokens, D text width, S image side, H × W a photo.
 """
@@ -32,12 +32,12 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 class ExportedModel:
-    """A bundle ready to be asked. It keeps no state, so threads may share one.
+    """An export ready to be asked. It keeps no state, so threads may share one.
 
     Args:
-        spec: what the bundle says of itself.
+        spec: what the export says of itself.
         sessions: graph file → its session.
-        reader: the bundle's tokenizer.
+        reader: the export's tokenizer.
         batch_size: expressions about one photo that go through the graph at once.
         photos_at_once: photos that are prepared together; of several, as many go through with an expression each.
     """
@@ -58,21 +58,21 @@ class ExportedModel:
 
     @classmethod
     def open(cls, folder: Path, device: str = "auto", photos_at_once: int = 1) -> ExportedModel:
-        """Load a bundle.
+        """Load an export.
 
         Args:
-            folder: the bundle.
+            folder: the export.
             device: auto, cpu, cuda or cuda:N; auto takes a GPU where ONNX Runtime has one.
             photos_at_once: as for the class.
 
         Raises:
-            ExportError: the bundle is damaged, holds no ONNX, or onnxruntime is missing or cannot run it there.
+            ExportError: the export is damaged, holds no ONNX, or onnxruntime is missing or cannot run it there.
             UsageError: ONNX Runtime has no such device.
         """
         spec = read_spec(folder)
         if spec.format != "onnx":
             hint = "give the weights themselves, or export them with --format onnx"
-            raise ExportError(f"{folder} holds the format {spec.format}; only ONNX is run from a bundle", hint=hint)
+            raise ExportError(f"{folder} holds the format {spec.format}; only ONNX is run from an export", hint=hint)
         require_whole(folder, spec)
         provider, options = pick_provider(device)
         sessions = {name: open_session(folder / name, provider, options) for name in spec.files}
@@ -87,7 +87,7 @@ class ExportedModel:
         """Those expressions of which the graph reads only the beginning, as they have more than `tokens` tokens."""
         return self.reader.too_long(expressions)
 
-    def look(self, photos: Sequence[Pixels]) -> Sequence[Floats]:
+    def encode_image(self, photos: Sequence[Pixels]) -> Sequence[Floats]:
         """Photos uint8 (H, W, 3) as the graph takes them, float32 (3, S, S): it sees them when it is asked, for it cannot stop halfway."""
         size = self.spec.input.image_size
         return list(normalised(np.stack([resized(pixels, size, size) for pixels in photos]), self.spec.input))
@@ -99,15 +99,15 @@ class ExportedModel:
 
     def logits(self, image: Floats, sentences: Sentences) -> Floats:
         """Images float32 (B, 3, H, W), normalised, and a sentence for each, to logits float32 (B, 2, H, W)."""
-        return self.locate(image, self.read(sentences), sentences.mask)
+        return self.decode(image, self.read(sentences), sentences.mask)
 
     def read(self, sentences: Sentences) -> NDArray[Any]:
-        """What `locate` takes of sentences: their words float32 (B, T, D), or their ids where text is part of the one graph."""
+        """What `decode` takes of sentences: their words float32 (B, T, D), or their ids where text is part of the one graph."""
         if not self.spec.split:
             return sentences.ids
         return self._run(TEXT, {IDS: sentences.ids, MASK: sentences.mask})
 
-    def locate(self, image: Floats, words: NDArray[Any], mask: NDArray[np.int64]) -> Floats:
+    def decode(self, image: Floats, words: NDArray[Any], mask: NDArray[np.int64]) -> Floats:
         """Images float32 (B, 3, H, W), what `read` gave and the mask (B, T) to logits float32 (B, 2, H, W)."""
         graph, name = (VISION, WORDS) if self.spec.split else (MODEL, IDS)
         return self._run(graph, {IMAGE: image, name: words, MASK: mask})
@@ -166,7 +166,7 @@ def runtime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise ExportError(f"running an exported bundle needs onnxruntime: {error}", hint=MISSING) from error
+        raise ExportError(f"running an export needs onnxruntime: {error}", hint=MISSING) from error
     onnxruntime.set_default_logger_severity(4)  # its errors are raised as well
     return onnxruntime
 

@@ -16,7 +16,7 @@ COMPARED = 4
 
 
 @dataclass(frozen=True)
-class Sample:
+class ExportSample:
     """An RGB image, uint8 (H, W, 3), and a sentence about it."""
 
     pixels: Pixels
@@ -34,8 +34,8 @@ class Samples:
     """
 
     source: str
-    compared: tuple[Sample, ...]
-    calibrating: tuple[Sample, ...] = ()
+    compared: tuple[ExportSample, ...]
+    calibrating: tuple[ExportSample, ...] = ()
 
 
 def spread(items: Sequence[Item], count: int) -> list[Item]:

@@ -1,4 +1,4 @@
-"""`export.json`: what an exported bundle is, and how its input is prepared."""
+"""`export.json`: what an export is, and how its input is prepared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCHEMA_VERSION = 1
 SPEC_FILE = "export.json"
 TOKENIZER_FILE = "tokenizer.json"
 MODEL, TEXT, VISION = "model.onnx", "text.onnx", "vision.onnx"
-AGAIN = "the bundle was changed or damaged; copy it anew, or export the weights again"
+AGAIN = "the export was changed or damaged; copy it anew, or export the weights again"
 
 Format = Literal["onnx", "torch", "safetensors"]
 Precision = Literal["fp32", "fp16", "int8"]
@@ -25,7 +25,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ExportOptions:
     """What is to be written; the fields are those of `ExportSpec`."""
 
     format: Format
@@ -34,7 +34,7 @@ class Wanted:
     dynamic_size: bool = False
 
 
-class Origin(BaseModel):
+class ExportOrigin(BaseModel):
     """What was exported, and with what.
 
     Attributes:
@@ -90,7 +90,7 @@ class ExportSpec(BaseModel):
         input: how it is prepared.
         origin: where it comes from.
         files: graph file → sha256.
-        tokenizer: sha256 of `tokenizer.json`; None in bundles from before it was noted, whose tokenizer is not compared.
+        tokenizer: sha256 of `tokenizer.json`; None in exports from before it was noted, whose tokenizer is not compared.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -101,7 +101,7 @@ class ExportSpec(BaseModel):
     split: bool
     dynamic_size: bool
     input: Input
-    origin: Origin
+    origin: ExportOrigin
     files: dict[str, str]
     tokenizer: str | None = None
 
@@ -114,12 +114,12 @@ class ExportSpec(BaseModel):
 
 
 def holds_export(folder: Path) -> bool:
-    """Whether a folder is an exported bundle, of whatever format."""
+    """Whether a folder is an export, of whatever format."""
     return (folder / SPEC_FILE).is_file()
 
 
 def read_spec(folder: Path) -> ExportSpec:
-    """What a bundle says of itself.
+    """What an export says of itself.
 
     Raises:
         ExportError: `export.json` is missing, damaged or of another schema version.
@@ -149,5 +149,5 @@ def require_whole(folder: Path, spec: ExportSpec) -> None:
 
 
 def fingerprint(folder: Path) -> str:
-    """The sha256 of `export.json`, which holds those of the other files: it names a bundle in results."""
+    """The sha256 of `export.json`, which holds those of the other files: it names an export in results."""
     return sha256_of(folder / SPEC_FILE)

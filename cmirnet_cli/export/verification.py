@@ -1,4 +1,4 @@
-"""Reads a bundle back from the disk and has it prove that it computes what its weights compute.
+"""Reads an export back from the disk and has it prove that it computes what its weights compute.
 
 Legend: B batch, S image side, H × W in pixels.
 """
@@ -21,7 +21,7 @@ from cmirnet_cli.export.parity import TOLERANCES, Compared, Parity, compare
 from cmirnet_cli.export.preprocessing import Floats, Pixels, SentenceReader, Sentences, normalised, resized
 from cmirnet_cli.export.program import PROGRAM_FILE
 from cmirnet_cli.export.runtime import CPU, ExportedModel
-from cmirnet_cli.export.samples import Sample
+from cmirnet_cli.export.samples import ExportSample
 from cmirnet_cli.export.spec import ExportSpec, read_spec, require_whole
 from cmirnet_cli.model.cmirnet import STRIDE
 from cmirnet_cli.weights.bundle import Bundle, load_bundle
@@ -30,18 +30,18 @@ Runner: TypeAlias = Callable[[Floats, Sentences], Floats]
 """Normalised images float32 (B, 3, H, W) and their sentences to logits float32 (B, 2, H, W)."""
 
 
-def verify(folder: Path, reference: Bundle, samples: Sequence[Sample], source: str, advance: Callable[[int], object]) -> Parity:
-    """Compare a bundle with its weights, in batches of 1 and of 3; where its graphs take any size, also at other sizes.
+def verify(folder: Path, reference: Bundle, samples: Sequence[ExportSample], source: str, advance: Callable[[int], object]) -> Parity:
+    """Compare an export with its weights, in batches of 1 and of 3; where its graphs take any size, also at other sizes.
 
     Args:
-        folder: the bundle.
+        folder: the export.
         reference: the weights, loaded for this alone.
         samples: at least one; where they are fewer than four, the first ones are taken again.
         source: where the samples come from, in words.
         advance: told how many samples were compared.
 
     Raises:
-        ExportError: the bundle is damaged, not standard, prepares its input otherwise, or does not agree.
+        ExportError: the export is damaged, not standard, prepares its input otherwise, or does not agree.
     """
     spec = read_spec(folder)
     run, reader = open_runner(folder, spec), SentenceReader.of(folder, spec.input)
@@ -55,7 +55,7 @@ def verify(folder: Path, reference: Bundle, samples: Sequence[Sample], source: s
     return parity
 
 
-def planned(samples: Sequence[Sample], spec: ExportSpec) -> Iterator[tuple[list[Sample], tuple[int, int]]]:
+def planned(samples: Sequence[ExportSample], spec: ExportSpec) -> Iterator[tuple[list[ExportSample], tuple[int, int]]]:
     """Batches with the height and width of their images: the first sample alone, then three at a time."""
     size = spec.input.image_size
     first, three, rest = list(samples[:1]), list(islice(cycle(samples), 1, 4)), samples[4:]
@@ -68,7 +68,7 @@ def planned(samples: Sequence[Sample], spec: ExportSpec) -> Iterator[tuple[list[
 
 
 def open_runner(folder: Path, spec: ExportSpec) -> Runner:
-    """What runs a bundle of any format on the CPU.
+    """What runs an export of any format on the CPU.
 
     Raises:
         ExportError: it cannot be loaded, or is not standard.
@@ -83,8 +83,8 @@ def reference_logits(reference: Bundle, images: Pixels, sentences: Sequence[str]
     model = reference.model
     image = normalise(torch.from_numpy(images))
     tokens = tokenise(reference.tokenizer, sentences, reference.config.tokens)
-    words = model.encode(tokens.ids, tokens.keep)
-    logits = model.locate(model.look(image), words, tokens.keep, auxiliary=False).main
+    words = model.encode_text(tokens.ids, tokens.keep)
+    logits = model.decode(model.encode_image(image), words, tokens.keep, auxiliary=False).main
     return image.numpy(), Sentences(tokens.ids.numpy(), tokens.keep.long().numpy()), logits.numpy()
 
 
@@ -94,9 +94,9 @@ def _compared(
     image, tokens, logits = reference_logits(reference, images, sentences)
     own_image, own_tokens = normalised(images, spec.input), reader.read(sentences)
     if not np.array_equal(own_image, image):
-        raise ExportError("the bundle prepares images otherwise than its weights", hint="please report it")
+        raise ExportError("the export prepares images otherwise than its weights", hint="please report it")
     if not (np.array_equal(own_tokens.ids, tokens.ids) and np.array_equal(own_tokens.mask, tokens.mask)):
-        raise ExportError(f"the bundle's tokenizer.json reads one of {sentences} otherwise than its weights", hint="please report it")
+        raise ExportError(f"the export's tokenizer.json reads one of {sentences} otherwise than its weights", hint="please report it")
     return compare(run(own_image, own_tokens), logits)
 
 

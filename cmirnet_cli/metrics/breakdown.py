@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from cmirnet_cli.metrics.sentences import Facts, SentenceScore
+from cmirnet_cli.metrics.sentences import ReferentStats, SentenceScore
 
 SMALL, MEDIUM = 32**2, 96**2
 """Where COCO's small objects end and its large ones begin, in pixels of the image's own size."""
@@ -49,7 +49,7 @@ _ORDER = (
 )
 
 
-def groups(sentences: Sequence[SentenceScore], facts: Mapping[int, Facts]) -> dict[str, dict[str, list[SentenceScore]]]:
+def groups(sentences: Sequence[SentenceScore], facts: Mapping[int, ReferentStats]) -> dict[str, dict[str, list[SentenceScore]]]:
     """Attribute → group → its sentences, for the attributes that are known of any; categories in alphabetical order.
 
     Args:
@@ -64,7 +64,7 @@ def groups(sentences: Sequence[SentenceScore], facts: Mapping[int, Facts]) -> di
     return {attribute: dict(sorted(members.items(), key=_place)) for attribute, members in found.items() if members}
 
 
-def groups_of(text: str, facts: Facts | None) -> dict[str, tuple[str, ...]]:
+def groups_of(text: str, facts: ReferentStats | None) -> dict[str, tuple[str, ...]]:
     """Attribute → the groups that a sentence is in."""
     words = [word.lower() for word in _WORD.findall(text)]
     said = {"length": (_length(len(words)),), "words": _kinds(words)}

@@ -13,7 +13,7 @@ from cmirnet_cli.metrics.sentences import SentenceScore, counts_of, summarise
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredScores:
     """What sentences scored under one protocol, with the 95 % interval of each score by its name; all in percent."""
 
     scores: Scores
@@ -29,11 +29,11 @@ class Difference:
     interval: Interval
 
 
-def measure(sentences: Sequence[SentenceScore], protocol: str, resampling: Resampling) -> Measured:
+def measure(sentences: Sequence[SentenceScore], protocol: str, resampling: Resampling) -> MeasuredScores:
     """The scores of sentences under one protocol; raises as `scores.score` does."""
     values = _resampled(sentences, protocol, resampling)
     intervals = {name: interval_of(column) for name, column in zip(SCORES, values.T, strict=True)}
-    return Measured(summarise(sentences, protocol), len({sentence.image_id for sentence in sentences}), intervals)
+    return MeasuredScores(summarise(sentences, protocol), len({sentence.image_id for sentence in sentences}), intervals)
 
 
 def differences(

@@ -48,7 +48,7 @@ class SentenceScore:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ReferentStats:
     """What the annotations say of a referent.
 
     Attributes:
@@ -78,7 +78,7 @@ class SplitScores:
     protocols: tuple[str, ...]
     sentences: tuple[SentenceScore, ...]
     controls: Mapping[str, tuple[SentenceScore, ...]] = field(default_factory=dict)
-    facts: Mapping[int, Facts] = field(default_factory=dict)
+    facts: Mapping[int, ReferentStats] = field(default_factory=dict)
 
     def without_masks(self) -> SplitScores:
         """The same, masks left out."""

@@ -10,7 +10,7 @@ import numpy as np
 from cmirnet_cli.metrics.bootstrap import Resampling
 from cmirnet_cli.metrics.breakdown import groups
 from cmirnet_cli.metrics.generalised import EMPTY_BELOW, Generalised, Tally, generalise
-from cmirnet_cli.metrics.intervals import Difference, Measured, differences, measure
+from cmirnet_cli.metrics.intervals import Difference, MeasuredScores, differences, measure
 from cmirnet_cli.metrics.sentences import SplitScores, counts_of
 
 
@@ -26,7 +26,7 @@ class Rules:
 class Control:
     """What a control scored, and by how much the split's own questions score more."""
 
-    measured: Measured
+    measured: MeasuredScores
     owed: Mapping[str, Difference]
 
 
@@ -41,10 +41,10 @@ class ProtocolReport:
         groups: attribute → group → its sentences' scores; see `breakdown`.
     """
 
-    measured: Measured
+    measured: MeasuredScores
     controls: Mapping[str, Control]
     generalised: Generalised | None
-    groups: Mapping[str, Mapping[str, Measured]]
+    groups: Mapping[str, Mapping[str, MeasuredScores]]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from cmirnet_cli.model.vision import resnet_stages, swin_stages
 
 @dataclass(frozen=True)
 class SwinVariant:
-    """A Swin trunk: width of the first stage, blocks and heads per stage, window side, timm's name of its ImageNet weights."""
+    """A Swin backbone: width of the first stage, blocks and heads per stage, window side, timm's name of its ImageNet weights."""
 
     width: int
     depths: tuple[int, ...]
@@ -34,7 +34,7 @@ class SwinVariant:
 
 @dataclass(frozen=True)
 class ResNetVariant:
-    """A ResNet trunk: blocks and planes per residual stage, stem form and width, timm's name of its ImageNet weights."""
+    """A ResNet backbone: blocks and planes per residual stage, stem form and width, timm's name of its ImageNet weights."""
 
     block: type[BasicBlock | Bottleneck]
     depths: tuple[int, ...]
@@ -87,9 +87,9 @@ def _build_resnet(variant: ResNetVariant, config: ModelConfig) -> CMIRNet:
         return TextGuidedFusion(width, ResNetWordReading(width, config.text_width, config.fusion_width, heads=8), nn.ReLU)
 
     stem = {"stem_type": variant.stem_type, "stem_width": variant.stem_width}
-    trunk = ResNet(variant.block, variant.depths, channels=variant.planes, zero_init_last=False, **stem)
+    backbone = ResNet(variant.block, variant.depths, channels=variant.planes, zero_init_last=False, **stem)
     fusions = [None, None, *(fusion(width) for width in channels[2:])]
-    return _assemble(resnet_stages(trunk), fusions, fusion(channels[-1]), [*channels, channels[-1]], config, raw_skips=2)
+    return _assemble(resnet_stages(backbone), fusions, fusion(channels[-1]), [*channels, channels[-1]], config, raw_skips=2)
 
 
 def _assemble(
@@ -100,7 +100,7 @@ def _assemble(
     config: ModelConfig,
     raw_skips: int,
 ) -> CMIRNet:
-    """Put the parts that both families share around a trunk; `skips` are the skip widths, of which the finest may go in raw."""
+    """Put the parts that both families share around a backbone; `skips` are the skip widths, of which the finest may go in raw."""
     coarsest, width = skips[-1], config.fusion_width
     attends = [*(fusion is not None for fusion in fusions), True]
     reduced = [raw_skips <= level for level in range(len(skips))]

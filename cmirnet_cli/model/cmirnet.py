@@ -1,4 +1,4 @@
-"""The assembly of CMIRNet, to be read beside the paper's figure: trunk with fusions, context, graph, decoder, heads.
+"""The assembly of CMIRNet, to be read beside the paper's figure: backbone with fusions, context, graph, decoder, heads.
 
 Legend: B batch, T tokens (padding included), D text width, C fusion width, H × W the image.
 """
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from cmirnet_cli.model.context import MultiScaleContext
 from cmirnet_cli.model.decoder import AttentionDecoder
-from cmirnet_cli.model.features import Fused, Logits, Seen, Text
+from cmirnet_cli.model.features import EncodedText, Fused, ImageFeatures, Logits
 from cmirnet_cli.model.fusion import TextGuidedFusion
 from cmirnet_cli.model.graph import GraphPositioning
 
@@ -21,10 +21,10 @@ STRIDE = 32
 
 
 class CMIRNet(nn.Module):
-    """The published network (IEEE TCSVT 2024), the same class for Swin and ResNet trunks.
+    """The published network (IEEE TCSVT 2024), the same class for Swin and ResNet backbones.
 
     Args:
-        stages: the trunk's stages, finest first.
+        stages: the backbone's stages, finest first.
         fusions: one per stage, None where the stage sees no text (those come first).
         context: enlarges the view of the coarsest map.
         context_fusion: fuses text into that view.
@@ -66,9 +66,9 @@ class CMIRNet(nn.Module):
         Raises:
             ValueError: the image has a size the network cannot take.
         """
-        return self.locate(self.look(image), words, keep, sentence, auxiliary=auxiliary)
+        return self.decode(self.encode_image(image), words, keep, sentence, auxiliary=auxiliary)
 
-    def look(self, image: Tensor) -> Seen:
+    def encode_image(self, image: Tensor) -> ImageFeatures:
         """The part that sees no text, to be computed once per image."""
         _check_size(image)
         maps: list[Tensor] = []
@@ -76,23 +76,23 @@ class CMIRNet(nn.Module):
         for stage in self.stages[: self.wordless + 1]:
             x = stage(x)
             maps.append(x)
-        return Seen(tuple(maps), (image.shape[2], image.shape[3]))
+        return ImageFeatures(tuple(maps), (image.shape[2], image.shape[3]))
 
-    def locate(self, seen: Seen, words: Tensor, keep: Tensor, sentence: Tensor, *, auxiliary: bool = True) -> Logits:
-        """The part that follows the text: what `look` saw and an expression as in `forward`, to logits."""
-        text = Text(words.transpose(1, 2), keep.unsqueeze(1).to(words.dtype), sentence.unsqueeze(-1))
-        coarsest, fused = self._fuse(seen, text)
+    def decode(self, features: ImageFeatures, words: Tensor, keep: Tensor, sentence: Tensor, *, auxiliary: bool = True) -> Logits:
+        """The part that follows the text: what `encode_image` saw and an expression as in `forward`, to logits."""
+        text = EncodedText(words.transpose(1, 2), keep.unsqueeze(1).to(words.dtype), sentence.unsqueeze(-1))
+        coarsest, fused = self._fuse(features, text)
         located = self.graph(coarsest, text.words, keep, _sum([step.words for step in fused]))
-        skips = [*seen.maps[: self.wordless], *(step.map for step in fused)]
+        skips = [*features.maps[: self.wordless], *(step.map for step in fused)]
         sentences = [None] * self.wordless + [step.sentence for step in fused]
         maps = self.decoder(located, skips[::-1], sentences[::-1])
         wanted = len(maps) if auxiliary else 1
-        scores = [_to_size(head(x), seen.size) for head, x in list(zip(self.heads, maps, strict=True))[::-1][:wanted]]
+        scores = [_to_size(head(x), features.size) for head, x in list(zip(self.heads, maps, strict=True))[::-1][:wanted]]
         return Logits(scores[0], scores[1:])
 
-    def _fuse(self, seen: Seen, text: Text) -> tuple[Tensor, list[Fused]]:
+    def _fuse(self, features: ImageFeatures, text: EncodedText) -> tuple[Tensor, list[Fused]]:
         """Fuse text into every later stage and into the context: the coarsest map and what each fusion gave, finest first."""
-        x = seen.maps[-1]
+        x = features.maps[-1]
         fused: list[Fused] = []
         for stage, fusion in zip([nn.Identity(), *self.stages[self.wordless + 1 :]], self.fusions, strict=True):
             x = stage(x)

@@ -14,7 +14,7 @@ from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.vision import WindowBlock
 
 REPEATED = (WindowBlock, PatchMerging, BasicBlock, Bottleneck)
-"""What a trunk is made of: blocks of one stage are compiled once."""
+"""What a backbone is made of: blocks of one stage are compiled once."""
 MOST_FORMS = 64
 """In which one part may be compiled (stages, shapes, training or not); PyTorch's own limit is 8, beyond which it would stop compiling."""
 

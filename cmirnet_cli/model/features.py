@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Text:
+class EncodedText:
     """One encoded expression per batch row: words (B, D, T), keep (B, 1, T) with 1 on real tokens, sentence (B, D, 1)."""
 
     words: Tensor
@@ -23,8 +23,8 @@ class Text:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What the text-free part of the trunk saw of a batch of images.
+class ImageFeatures:
+    """What the text-free part of the backbone saw of a batch of images.
 
     Attributes:
         maps: the stages' maps, finest first, up to and with the first one that text is fused into.
@@ -34,18 +34,18 @@ class Seen:
     maps: tuple[Tensor, ...]
     size: tuple[int, int]
 
-    def repeat(self, count: int) -> Seen:
-        """What was seen of one image, for `count` expressions, without copying."""
-        return Seen(tuple(map_.expand(count, -1, -1, -1) for map_ in self.maps), self.size)
+    def repeat(self, count: int) -> ImageFeatures:
+        """What was features of one image, for `count` expressions, without copying."""
+        return ImageFeatures(tuple(map_.expand(count, -1, -1, -1) for map_ in self.maps), self.size)
 
-    def rows(self) -> list[Seen]:
-        """What was seen of each image, without copying."""
-        return [Seen(row, self.size) for row in zip(*(map_.unsqueeze(1).unbind() for map_ in self.maps), strict=True)]
+    def rows(self) -> list[ImageFeatures]:
+        """What was features of each image, without copying."""
+        return [ImageFeatures(row, self.size) for row in zip(*(map_.unsqueeze(1).unbind() for map_ in self.maps), strict=True)]
 
     @staticmethod
-    def together(seen: Sequence[Seen]) -> Seen:
-        """What was seen of images of one size, one batch after the other, as one batch."""
-        return Seen(tuple(torch.cat(maps) for maps in zip(*(each.maps for each in seen), strict=True)), seen[0].size)
+    def together(features: Sequence[ImageFeatures]) -> ImageFeatures:
+        """What was features of images of one size, one batch after the other, as one batch."""
+        return ImageFeatures(tuple(torch.cat(maps) for maps in zip(*(each.maps for each in features), strict=True)), features[0].size)
 
 
 def split_heads(x: Tensor, heads: int) -> Tensor:

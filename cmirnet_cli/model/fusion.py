@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cmirnet_cli.model.features import Fused, Text, onto_grid, split_heads
+from cmirnet_cli.model.features import EncodedText, Fused, onto_grid, split_heads
 
 
 class WordReading(nn.Module):
@@ -28,7 +28,7 @@ class WordReading(nn.Module):
         self.value = nn.Conv1d(text, width, 1)
         self.out = nn.Conv2d(width, visual, 1)
 
-    def attend(self, x: Tensor, text: Text) -> Tensor:
+    def attend(self, x: Tensor, text: EncodedText) -> Tensor:
         """How much each position reads each word: (B, h, N, T), summing to 1 over T."""
         query = split_heads(F.instance_norm(self.query(x)).flatten(2), self.heads)  # (B, h, K/h, N)
         key = split_heads(text.keep * self.key(text.words), self.heads)  # (B, h, K/h, T)
@@ -55,7 +55,7 @@ class SwinWordReading(WordReading):
         self.new_sentence = nn.Conv1d(visual, fusion, 1)
         self.sentence = nn.Conv1d(text, fusion, 1)
 
-    def forward(self, x: Tensor, text: Text) -> Fused:
+    def forward(self, x: Tensor, text: EncodedText) -> Fused:
         """Read the words at (B, Cv, H, W); `map` is what was read, not yet gated."""
         attention = self.attend(x, text)
         weighted = self.weigh(attention, text.keep * self.value(text.words))  # (B, K, T)
@@ -74,7 +74,7 @@ class ResNetWordReading(WordReading):
         self.sentence = nn.Conv1d(text, fusion, 1)
         self.gamma = nn.Parameter(torch.zeros(1))
 
-    def forward(self, x: Tensor, text: Text) -> Fused:
+    def forward(self, x: Tensor, text: EncodedText) -> Fused:
         """Read the words at (B, Cv, H, W); `map` is what was read, not yet gated."""
         attention = self.attend(x, text)
         weighted = self.weigh(attention, text.keep * self.word_value(text.words))  # (B, C, T)
@@ -93,7 +93,7 @@ class TextGuidedFusion(nn.Module):
         self.reading = reading
         self.merge = nn.Sequential(nn.Conv2d(visual, visual, 1), activation())
 
-    def forward(self, x: Tensor, text: Text) -> Fused:
-        """Fuse (B, Cv, H, W) with the text; the caller adds the fused map to the trunk."""
+    def forward(self, x: Tensor, text: EncodedText) -> Fused:
+        """Fuse (B, Cv, H, W) with the text; the caller adds the fused map to the backbone."""
         read, sentence, words = self.reading(x, text)
         return Fused(self.merge(self.visual(x) * read), sentence, words)

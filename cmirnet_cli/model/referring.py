@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from cmirnet_cli.model.cmirnet import CMIRNet
-from cmirnet_cli.model.features import Logits, Seen
+from cmirnet_cli.model.features import ImageFeatures, Logits
 from cmirnet_cli.model.text import TextEncoder
 
 
@@ -23,19 +23,19 @@ class ReferringModel(nn.Module):
 
         `words` (B, T, D) is what `encode` gives, where somebody has it already.
         """
-        words = self.encode(ids, keep) if words is None else words
-        return self.locate(self.look(image), words, keep, auxiliary=True)
+        words = self.encode_text(ids, keep) if words is None else words
+        return self.decode(self.encode_image(image), words, keep, auxiliary=True)
 
-    def encode(self, ids: Tensor, keep: Tensor) -> Tensor:
+    def encode_text(self, ids: Tensor, keep: Tensor) -> Tensor:
         """The words of each expression in full precision: (B, T, D)."""
         with torch.autocast(ids.device.type, enabled=False):
             words: Tensor = self.text(ids, keep)
         return words
 
-    def look(self, image: Tensor) -> Seen:
-        """As `CMIRNet.look`."""
-        return self.network.look(image)
+    def encode_image(self, image: Tensor) -> ImageFeatures:
+        """As `CMIRNet.encode_image`."""
+        return self.network.encode_image(image)
 
-    def locate(self, seen: Seen, words: Tensor, keep: Tensor, *, auxiliary: bool) -> Logits:
-        """As `CMIRNet.locate`, for the words (B, T, D) that `encode` gave; the sentence is the first of them."""
-        return self.network.locate(seen, words, keep, words[:, 0], auxiliary=auxiliary)
+    def decode(self, features: ImageFeatures, words: Tensor, keep: Tensor, *, auxiliary: bool) -> Logits:
+        """As `CMIRNet.decode`, for the words (B, T, D) that `encode` gave; the sentence is the first of them."""
+        return self.network.decode(features, words, keep, words[:, 0], auxiliary=auxiliary)

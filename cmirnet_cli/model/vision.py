@@ -1,4 +1,4 @@
-"""The visual trunk, cut into stages that text can be fused between: the published Swin, and ResNet from timm.
+"""The visual backbone, cut into stages that text can be fused between: the published Swin, and ResNet from timm.
 
 A stage maps (B, C, H, W) to (B, C', H', W'). Legend: B batch, C channels, H × W grid, M window side, G windows of one image.
 """
@@ -124,7 +124,7 @@ class SwinStage(nn.Module):
 
 
 def swin_stages(width: int, depths: Sequence[int], heads: Sequence[int], window: int, drop_path: float) -> list[nn.Module]:
-    """The four stages of a Swin trunk, widths `width`·(1, 2, 4, 8), stochastic depth rising linearly to `drop_path`."""
+    """The four stages of a Swin backbone, widths `width`·(1, 2, 4, 8), stochastic depth rising linearly to `drop_path`."""
     rates = iter(drop_path * block / (sum(depths) - 1) for block in range(sum(depths)))
     stages: list[nn.Module] = []
     for level, (depth, stage_heads) in enumerate(zip(depths, heads, strict=True)):
@@ -144,9 +144,9 @@ def _initialise_linear(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def resnet_stages(trunk: ResNet) -> list[nn.Module]:
+def resnet_stages(backbone: ResNet) -> list[nn.Module]:
     """The stem and the four residual stages of timm's ResNet, as five stages (strides 2, 4, 8, 16, 32)."""
-    stem = OrderedDict(conv=trunk.conv1, bn=trunk.bn1, act=trunk.act1)
-    stage1 = OrderedDict(pool=trunk.maxpool, blocks=trunk.layer1)
-    rest = [OrderedDict(blocks=layer) for layer in (trunk.layer2, trunk.layer3, trunk.layer4)]
+    stem = OrderedDict(conv=backbone.conv1, bn=backbone.bn1, act=backbone.act1)
+    stage1 = OrderedDict(pool=backbone.maxpool, blocks=backbone.layer1)
+    rest = [OrderedDict(blocks=layer) for layer in (backbone.layer2, backbone.layer3, backbone.layer4)]
     return [nn.Sequential(parts) for parts in (stem, stage1, *rest)]

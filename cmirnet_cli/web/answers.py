@@ -26,7 +26,7 @@ MOST_EXPRESSIONS = 30
 
 
 @dataclass(frozen=True)
-class Photo:
+class UploadedPhoto:
     """An image that was uploaded.
 
     Attributes:
@@ -38,7 +38,7 @@ class Photo:
     pixels: Pixels
 
     @classmethod
-    def of_file(cls, name: str, source: bytes) -> Photo:
+    def of_file(cls, name: str, source: bytes) -> UploadedPhoto:
         """Decode a file. Raises ImageError if it is no whole image, or enormous once unpacked."""
         return cls(Path(name).name or "image", decoded(source, name))
 
@@ -65,7 +65,7 @@ class Photo:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ExpressionResult:
     """What one expression refers to.
 
     Attributes:
@@ -78,7 +78,7 @@ class Answer:
         is_empty: whether nothing was found.
     """
 
-    photo: Photo
+    photo: UploadedPhoto
     expression: str
     score: float
     cut: bool
@@ -111,17 +111,17 @@ def expressions_in(text: str) -> Sequence[str]:
     return asked
 
 
-def answers(segmenter: Segmenter, photo: Photo, expressions: Sequence[str]) -> Iterator[Answer]:
+def predict_upload(segmenter: Segmenter, photo: UploadedPhoto, expressions: Sequence[str]) -> Iterator[ExpressionResult]:
     """One answer after the other; the photo is looked at once."""
     cut = segmenter.too_long(expressions)
     shown = np.asarray(photo.shown())
-    for found in segmenter.find(photo.pixels, expressions, MaskRule()):
+    for found in segmenter.predict_iter(photo.pixels, expressions, MaskRule()):
         yield _answer(photo, shown, found, cut=found.expression in cut)
 
 
-def _answer(photo: Photo, shown: Pixels, found: Prediction, *, cut: bool) -> Answer:
+def _answer(photo: UploadedPhoto, shown: Pixels, found: Prediction, *, cut: bool) -> ExpressionResult:
     drawn = _jpeg(overlay(shown, scaled_mask(found.mask, (shown.shape[1], shown.shape[0]))))
-    return Answer(photo, found.expression, found.score, cut, drawn, _png(mask_picture(found.mask)), not found.mask.any())
+    return ExpressionResult(photo, found.expression, found.score, cut, drawn, _png(mask_picture(found.mask)), not found.mask.any())
 
 
 def _jpeg(picture: Image.Image) -> bytes:

@@ -11,8 +11,8 @@ from nicegui import events, ui
 from cmirnet_cli.engine.prediction.segmenter import Segmenter
 from cmirnet_cli.errors import CmirnetError, UsageError
 from cmirnet_cli.web import parts
-from cmirnet_cli.web.answers import Answer, Photo, answers, expressions_in
-from cmirnet_cli.web.shelf import Shelf
+from cmirnet_cli.web.answers import ExpressionResult, UploadedPhoto, expressions_in, predict_upload
+from cmirnet_cli.web.shelf import Downloads
 from cmirnet_cli.web.style import ACCENT, STYLE
 
 JPEG, PNG = "image/jpeg", "image/png"
@@ -35,7 +35,7 @@ class Site:
     segmenter: Segmenter
     weights: str
     megabytes: int
-    shelf: Shelf = field(default_factory=Shelf)
+    shelf: Downloads = field(default_factory=Downloads)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def welcome(self) -> None:
@@ -48,7 +48,7 @@ class Page:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._photo: Photo | None = None
+        self._photo: UploadedPhoto | None = None
         self._photo_file: list[str] = []
         self._answer_files: list[str] = []
         ui.add_css(STYLE)
@@ -85,13 +85,13 @@ class Page:
         self._upload.reset()
         self._say("")
         try:
-            photo = await asyncio.to_thread(Photo.of_file, event.file.name, await event.file.read())
+            photo = await asyncio.to_thread(UploadedPhoto.of_file, event.file.name, await event.file.read())
         except CmirnetError as problem:
             self._say(f"{problem.message[:1].upper()}{problem.message[1:]}. Choose another one.")
         else:
             self._show_photo(photo)
 
-    def _show_photo(self, photo: Photo) -> None:
+    def _show_photo(self, photo: UploadedPhoto) -> None:
         self._forget()
         self._photo = photo
         self._shown.clear()
@@ -117,14 +117,14 @@ class Page:
         finally:
             self._button.props(remove="loading").enable()
 
-    def _question(self) -> tuple[Photo, Sequence[str]]:
+    def _question(self) -> tuple[UploadedPhoto, Sequence[str]]:
         if self._photo is None:
             raise UsageError("There is no image yet", hint="drop one above")
         return self._photo, expressions_in(self._typed.value)
 
-    async def _coming(self, photo: Photo, expressions: Sequence[str]) -> AsyncIterator[Answer]:
+    async def _coming(self, photo: UploadedPhoto, expressions: Sequence[str]) -> AsyncIterator[ExpressionResult]:
         """Answers as they are made, until another photo takes the place of this one or the visitor leaves."""
-        made = answers(self._site.segmenter, photo, expressions)
+        made = predict_upload(self._site.segmenter, photo, expressions)
         while photo is self._photo:
             async with self._site.turn:
                 answer = await asyncio.to_thread(next, made, None)
@@ -132,7 +132,7 @@ class Page:
                 return
             yield answer
 
-    def _show(self, answer: Answer) -> None:
+    def _show(self, answer: ExpressionResult) -> None:
         overlay = self._offer(lambda: answer.overlay, JPEG, self._answer_files)
         made = {"mask": lambda: answer.mask, "cutout": answer.cutout}
         files = {kind: self._offer(make, PNG, self._answer_files) for kind, make in made.items()}

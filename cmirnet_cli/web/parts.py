@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from nicegui import ui
 from nicegui.events import Handler, UploadEventArguments
 
-from cmirnet_cli.web.answers import Answer
+from cmirnet_cli.web.answers import ExpressionResult
 
 MEGABYTE = 1_000_000
 
@@ -54,7 +54,7 @@ def photo_shown(address: str, name: str, width: int, height: int) -> None:
     ui.label(f"{name}, {width} × {height}").classes("faint caption")
 
 
-def card(answer: Answer, overlay: str, files: Mapping[str, str], tokens: int) -> None:
+def card(answer: ExpressionResult, overlay: str, files: Mapping[str, str], tokens: int) -> None:
     """An answer.
 
     Args:
@@ -80,7 +80,7 @@ def _picture(address: str, described: str) -> ui.element:
     return image
 
 
-def _download(address: str, kind: str, answer: Answer) -> None:
+def _download(address: str, kind: str, answer: ExpressionResult) -> None:
     with ui.element("a") as link:
         ui.label(kind.capitalize())
     link.props.update({"href": address, "download": answer.file_name(kind), "aria-label": f"{kind.capitalize()} of {answer.expression}"})

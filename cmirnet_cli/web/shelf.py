@@ -12,7 +12,7 @@ PLACE = "/made"
 
 
 @dataclass(frozen=True)
-class Offer:
+class Download:
     """A file that is made when somebody asks for it."""
 
     make: Callable[[], bytes]
@@ -20,10 +20,10 @@ class Offer:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class Downloads:
     """What can be fetched at the moment."""
 
-    offers: dict[str, Offer] = field(default_factory=dict)
+    offers: dict[str, Download] = field(default_factory=dict)
 
     def put(self, make: Callable[[], bytes], kind: str) -> str:
         """Offer a file.
@@ -36,7 +36,7 @@ class Shelf:
             Its address on this server.
         """
         token = secrets.token_urlsafe(16)
-        self.offers[token] = Offer(make, kind)
+        self.offers[token] = Download(make, kind)
         return f"{PLACE}/{token}"
 
     def remove(self, addresses: Iterable[str]) -> None:

@@ -144,7 +144,7 @@ def _results(scores: ScoresFile) -> Iterable[EvalResult]:
 
 def _architecture(config: BundleConfig, parameters: int) -> Iterable[tuple[str, object]]:
     encoder = config.encoder
-    yield "visual trunk", config.model.backbone
+    yield "visual backbone", config.model.backbone
     yield "fusion width", config.model.fusion_width
     yield "text encoder", f"{encoder.get('model_type')}, {encoder.get('num_hidden_layers')} layers, {config.model.text_width} channels"
     yield "input", f"{config.image_size} × {config.image_size} pixels, {config.tokens} tokens"

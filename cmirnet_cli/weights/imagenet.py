@@ -1,4 +1,4 @@
-"""ImageNet starting points for the visual trunk: timm's from the hub, torchvision's and the Swin authors' from files."""
+"""ImageNet starting points for the visual backbone: timm's from the hub, torchvision's and the Swin authors' from files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MERGING_AT_THE_END = "layers.0.downsample.reduction.weight"
 
 
 @dataclass(frozen=True)
-class TrunkReport:
+class BackboneReport:
     """What became of a classifier's entries, by their own names; `missing` are counters of batches, which then start at 0."""
 
     used: tuple[str, ...]
@@ -46,11 +46,11 @@ class TrunkReport:
     missing: tuple[str, ...]
 
 
-def load_start(network: CMIRNet, config: ModelConfig, start: str) -> TrunkReport | None:
-    """Bring the trunk to its starting point; None where nothing was loaded.
+def load_start(network: CMIRNet, config: ModelConfig, start: str) -> BackboneReport | None:
+    """Bring the backbone to its starting point; None where nothing was loaded.
 
     Args:
-        network: whose trunk to fill.
+        network: whose backbone to fill.
         config: what the network was built from.
         start: `imagenet` (timm's weights, fetched from the hub unless they are at hand), `none`, or a file: torchvision's ResNet `.pth`
             or the Swin authors' `swin_*.pth`, read as data.
@@ -60,28 +60,28 @@ def load_start(network: CMIRNet, config: ModelConfig, start: str) -> TrunkReport
     """
     if start == "none":
         return None
-    return load_trunk(network, _pretrained(config) if start == "imagenet" else _from_file(start), config)
+    return load_backbone(network, _pretrained(config) if start == "imagenet" else _from_file(start), config)
 
 
-def load_trunk(network: CMIRNet, state: Mapping[str, Tensor], config: ModelConfig) -> TrunkReport:
-    """Load a classifier's trunk into the stages, strictly; names are timm's, torchvision's or the Swin authors' own.
+def load_backbone(network: CMIRNet, state: Mapping[str, Tensor], config: ModelConfig) -> BackboneReport:
+    """Load a classifier's backbone into the stages, strictly; names are timm's, torchvision's or the Swin authors' own.
 
     The Swin authors keep patch merging at the end of a stage, timm at the start of the next. All three concatenate the four
     neighbours in one order, (0,0), (1,0), (0,1), (1,1) as (row, column), so that the numbers go over as they are.
 
     Raises:
-        WeightsError: an entry of the trunk is missing, unknown or of another shape.
+        WeightsError: an entry of the backbone is missing, unknown or of another shape.
     """
     ignored = {name for name in state if _IGNORED[config.family].fullmatch(name)}
     shift = int(_MERGING_AT_THE_END in state)
-    trunk = {_our_name(name, config, shift): value for name, value in state.items() if name not in ignored}
+    backbone = {_our_name(name, config, shift): value for name, value in state.items() if name not in ignored}
     expected = network.stages.state_dict().keys()
     try:
-        network.stages.load_state_dict(trunk, strict=True)
+        network.stages.load_state_dict(backbone, strict=True)
     except RuntimeError as error:
         reason = textwrap.shorten(str(error), 240)
-        raise WeightsError(f"the trunk's weights do not fit {config.backbone}: {reason}", hint="they must be of one backbone") from error
-    return TrunkReport(tuple(sorted(state.keys() - ignored)), tuple(sorted(ignored)), tuple(sorted(expected - trunk.keys())))
+        raise WeightsError(f"the backbone's weights do not fit {config.backbone}: {reason}", hint="they must be of one backbone") from error
+    return BackboneReport(tuple(sorted(state.keys() - ignored)), tuple(sorted(ignored)), tuple(sorted(expected - backbone.keys())))
 
 
 def _pretrained(config: ModelConfig) -> Mapping[str, Tensor]:
@@ -104,7 +104,7 @@ def _from_file(start: str) -> dict[str, Tensor]:
     path = Path(start).expanduser()
     if not path.is_file():
         raise WeightsError(
-            f"unknown starting point {start!r} for the trunk: there is no such file",
+            f"unknown starting point {start!r} for the backbone: there is no such file",
             hint="--backbone-weights is imagenet, none, or the file of a ResNet of torchvision's or of a Swin of its authors'",
         )
     checkpoint = read_checkpoint(path)

@@ -25,7 +25,7 @@ NETWORK, TEXT = "model", "bert_model"
 
 SWINS: tuple[Backbone, ...] = ("swin-b", "swin-l")
 RESNETS: tuple[Backbone, ...] = ("resnet50", "resnet101")
-"""The published trunks: a Swin is told from the width of its patch embedding, a ResNet from the blocks of its third stage."""
+"""The published backbones: a Swin is told from the width of its patch embedding, a ResNet from the blocks of its third stage."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def recognise_official(state: Mapping[str, Tensor]) -> ModelConfig:
     if found:
         return ModelConfig(backbone=found[0])
     raise WeightsError(
-        "this is not a state dict of a published CMIRNet: neither a Swin-B/L patch embedding nor a ResNet-50/101 trunk is in it",
+        "this is not a state dict of a published CMIRNet: neither a Swin-B/L patch embedding nor a ResNet-50/101 backbone is in it",
         hint="give the `model` entry of an official checkpoint",
     )
 
@@ -97,10 +97,10 @@ def recognise_official(state: Mapping[str, Tensor]) -> ModelConfig:
 def _prefixes(config: ModelConfig) -> dict[str, str]:
     """Module path of ours → module path of theirs; what follows the path carries over."""
     shared = _graph() | _decoder(config)
-    return shared | (_swin_trunk() if config.family == "swin" else _resnet_trunk())
+    return shared | (_swin_backbone() if config.family == "swin" else _resnet_backbone())
 
 
-def _swin_trunk() -> dict[str, str]:
+def _swin_backbone() -> dict[str, str]:
     root = "Vis_backbone_TGMM"
     pairs = {"stages.0.down.embed": f"{root}.patch_embed"} | _context(f"{root}.aspp")
     for level in range(4):
@@ -111,7 +111,7 @@ def _swin_trunk() -> dict[str, str]:
     return pairs | _fusion("context_fusion", f"{root}.TGMM_aspp", sentence="W2", words="W3")
 
 
-def _resnet_trunk() -> dict[str, str]:
+def _resnet_backbone() -> dict[str, str]:
     pairs = {"stages.0.conv": "layer1.0", "stages.0.bn": "layer1.1", "stages.1.blocks": "layer2.1"} | _context("aspp")
     for level in range(3):
         pairs[f"stages.{level + 2}.blocks"] = f"layer{level + 3}"

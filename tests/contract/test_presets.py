@@ -23,7 +23,7 @@ NAMING = {"model.backbone", "data.dataset", "data.split_by"}
 """What a preset states even where it equals the default: it says what is trained on what."""
 
 DATA = {"refcoco": ("refcoco", "unc"), "refcoco+": ("refcoco+", "unc"), "refcocog-umd": ("refcocog", "umd"), "refclef": ("refclef", "unc")}
-TRUNKS = ("resnet50", "resnet101", "swin-b", "swin-l")
+BACKBONES = ("resnet50", "resnet101", "swin-b", "swin-l")
 BEYOND_THE_PAPER = {
     "refcoco-swin-b-ema": {"loop.ema_decay": 0.9998},
     "refcoco-swin-b-frozen-text": {"text.train": "none"},
@@ -75,8 +75,8 @@ def test_the_installed_package_offers_the_presets_of_the_folder():
     assert sorted(preset_names()) == sorted(path.stem for path in FILES)
 
 
-def test_there_is_a_preset_for_every_data_set_with_every_published_trunk():
-    wanted = {f"{stem}-{trunk}": (*DATA[stem], trunk) for stem, trunk in product(DATA, TRUNKS)}
+def test_there_is_a_preset_for_every_data_set_with_every_published_backbone():
+    wanted = {f"{stem}-{backbone}": (*DATA[stem], backbone) for stem, backbone in product(DATA, BACKBONES)}
     found = {name: all_settings(name) for name in wanted}
     assert {name: (own["data.dataset"], own["data.split_by"], own["model.backbone"]) for name, own in found.items()} == wanted
     assert all(set(flat(FOLDER / f"{name}.yaml")) == NAMING for name in wanted)

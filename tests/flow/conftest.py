@@ -61,7 +61,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def swin_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with a small Swin transformer as its trunk."""
+    """The same with a small Swin transformer as its backbone."""
     return _write_random_weights(tmp_path_factory.mktemp("model") / "weights", "swin-nano")
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cmirnet_cli.benchmarks.infer import EXACT, Agreement, disagreement
 from cmirnet_cli.engine.devices import has_bf16
-from cmirnet_cli.model.fast.rewrites import REWRITES
+from cmirnet_cli.model.fast.rewrites import OPTIMIZATIONS
 
 from .conftest import Outcome
 
@@ -26,7 +26,7 @@ def test_the_same_questions_are_asked_in_every_way(cmirnet: Callable[..., Outcom
     assert list(found["ways"]) == ["plain", "one head", *FORMATS]
     assert list(found["matrix_product_gflops_per_second"]) == FORMATS
     assert (found["images"], found["expressions"], found["agrees"]) == (1, 2, True)
-    assert list(found["rewrites"]) == [name for name in REWRITES if name != "compile"]
+    assert list(found["optimizations"]) == [name for name in OPTIMIZATIONS if name != "compile"]
     for way in found["ways"].values():
         assert way["peak_memory_mib"] > 0
         assert way["expressions_per_second"] > 0

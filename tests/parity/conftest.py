@@ -64,7 +64,7 @@ def shapes(shared_fixtures: Path) -> Callable[[str], dict[str, list[int]]]:
 
 @pytest.fixture(scope="session")
 def original() -> Callable[[str], str]:
-    """Tells which entry an entry of an official state dict repeats: a ResNet's trunk is in it twice; any other repeats itself."""
+    """Tells which entry an entry of an official state dict repeats: a ResNet's backbone is in it twice; any other repeats itself."""
 
     def repeated(name: str) -> str:
         module, _, rest = name.removeprefix("backbone.").partition(".")

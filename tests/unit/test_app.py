@@ -243,6 +243,15 @@ def test_copying_a_preset_into_a_missing_folder_says_how_to_make_it(tmp_path, ca
     assert spoken(capsys)[1].endswith(f"hint: create it: mkdir -p {tmp_path / 'no'}\n")
 
 
+@pytest.mark.parametrize("words", [["--rewrites", "none"], ["--rewrites=none"]])
+def test_an_option_that_was_renamed_goes_on_working_and_says_so(words, tmp_path, capsys):
+    told = run(["app", str(tmp_path / "missing"), *words])
+    old = capsys.readouterr().err
+    assert "--rewrites is called --optimizations now" in old
+    assert told == run(["app", str(tmp_path / "missing"), *(word.replace("rewrites", "optimizations") for word in words)])
+    assert capsys.readouterr().err == old.split("\n", 1)[1]
+
+
 def test_the_shell_completes_commands_and_options():
     environment = {**os.environ, "_CMIRNET_COMPLETE": "complete_bash", "COMP_WORDS": "cmirnet presets s", "COMP_CWORD": "2"}
     ended = subprocess.run([sys.executable, "-m", "cmirnet_cli"], env=environment, capture_output=True, text=True, check=False)

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from cmirnet_cli.batches.sets import EvaluationSet, ImageQuestions, shuffled_texts
+from cmirnet_cli.batches.sets import EvaluationImage, EvaluationSet, shuffled_texts
 from cmirnet_cli.batches.transforms import IMAGENET_MEAN
 from cmirnet_cli.cache.reader import Cache
 
@@ -19,7 +19,7 @@ GREY = tuple(round(255 * mean) for mean in IMAGENET_MEAN)
 class GreyImages(EvaluationSet):
     """The same questions about an even grey in place of each image; targets stay."""
 
-    def __getitem__(self, item: int) -> ImageQuestions:
+    def __getitem__(self, item: int) -> EvaluationImage:
         asked = super().__getitem__(item)
         return replace(asked, image=np.broadcast_to(np.array(GREY, np.uint8), asked.image.shape).copy())
 

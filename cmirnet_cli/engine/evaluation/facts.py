@@ -6,10 +6,10 @@ from collections import defaultdict
 from hashlib import blake2b
 
 from cmirnet_cli.cache.reader import Cache
-from cmirnet_cli.metrics.sentences import Facts
+from cmirnet_cli.metrics.sentences import ReferentStats
 
 
-def referent_facts(cache: Cache, split: str) -> dict[int, Facts]:
+def referent_stats(cache: Cache, split: str) -> dict[int, ReferentStats]:
     """`ref_id` → facts, for every referent of a split.
 
     A distractor is another mask that a referent of the same image and category has, in whatever split; two referents with one mask are
@@ -28,4 +28,6 @@ def referent_facts(cache: Cache, split: str) -> dict[int, Facts]:
         objects[kind].add(outline)
         if row in asked:
             facts[referent.ref_id] = int(mask.sum()), referent.category, kind, outline
-    return {ref_id: Facts(area, category, len(objects[kind] - {outline})) for ref_id, (area, category, kind, outline) in facts.items()}
+    return {
+        ref_id: ReferentStats(area, category, len(objects[kind] - {outline})) for ref_id, (area, category, kind, outline) in facts.items()
+    }

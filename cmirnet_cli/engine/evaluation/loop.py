@@ -21,19 +21,19 @@ from torch.utils.data import Dataset, Subset
 from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.batches.rows import filled, grouped
-from cmirnet_cli.batches.sets import EvaluationSet, ImageQuestions, Question, evaluation_images
+from cmirnet_cli.batches.sets import EvaluationImage, EvaluationSentence, EvaluationSet, evaluation_images
 from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.cache.features_reader import TextFeatures
 from cmirnet_cli.cache.pixels import coco_rle
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.engine.evaluation.controls import control_set
-from cmirnet_cli.engine.evaluation.facts import referent_facts
-from cmirnet_cli.engine.evaluation.scorable import Scorable
+from cmirnet_cli.engine.evaluation.facts import referent_stats
+from cmirnet_cli.engine.evaluation.scorable import ReferringModelLike
 from cmirnet_cli.engine.shards import ALONE, Shard
 from cmirnet_cli.metrics.counts import count
 from cmirnet_cli.metrics.sentences import Overlap, SentenceScore, SplitScores
-from cmirnet_cli.model.features import Seen
+from cmirnet_cli.model.features import ImageFeatures
 
 Advance = Callable[[int], object]
 """Told how many more sentences are done."""
@@ -47,7 +47,7 @@ class Evaluator:
     `features` are what its text encoder makes of every sentence of the cache; None: it is asked.
     """
 
-    model: Scorable
+    model: ReferringModelLike
     tokenizer: PreTrainedTokenizerBase
     tokens: int
     device: torch.device
@@ -61,17 +61,17 @@ class Evaluator:
         tokens = tokenise(self.tokenizer, texts, self.tokens).to(self.device)
         if self.features is not None:
             return torch.from_numpy(self.features.words(texts)).to(self.device), tokens.keep
-        return self.model.encode(tokens.ids, tokens.keep), tokens.keep
+        return self.model.encode_text(tokens.ids, tokens.keep), tokens.keep
 
 
 @dataclass(frozen=True)
-class Asked:
+class SentenceInBatch:
     """A question, the image it is about (its place in the set, its id), and what was seen of that image."""
 
     place: int
     image_id: str
-    question: Question
-    seen: Seen
+    question: EvaluationSentence
+    seen: ImageFeatures
 
 
 def evaluate(
@@ -87,7 +87,7 @@ def evaluate(
 
 
 def scored_batches(
-    evaluator: Evaluator, samples: Dataset[ImageQuestions], protocols: Sequence[str]
+    evaluator: Evaluator, samples: Dataset[EvaluationImage], protocols: Sequence[str]
 ) -> Iterator[list[tuple[int, SentenceScore]]]:
     """The scores of all sentences in their order, batch by batch; with each the place of its image in the set."""
     evaluator.model.eval()
@@ -120,37 +120,39 @@ def evaluate_split(
     with progress(total * (1 + len(controls))) as advance:
         sentences = evaluate(evaluator, samples, protocols, advance, shard)
         controlled = {name: tuple(evaluate(lean, control_set(name, cache, split, size), protocols, advance, shard)) for name in controls}
-    return SplitScores(split, tuple(protocols), tuple(sentences), controlled, referent_facts(cache, split))
+    return SplitScores(split, tuple(protocols), tuple(sentences), controlled, referent_stats(cache, split))
 
 
-def _questions(evaluator: Evaluator, images: Iterable[ImageQuestions]) -> Iterator[Asked]:
+def _questions(evaluator: Evaluator, images: Iterable[EvaluationImage]) -> Iterator[SentenceInBatch]:
     """The questions about images, which are looked at a batch at a time; what was seen of more than two batches is never kept."""
     for group in grouped(enumerate(images), evaluator.batch_size):
         rows = _look(evaluator, [item.image for _, item in group])
         for (place, item), seen in zip(group, rows, strict=False):
-            yield from (Asked(place, item.image_id, question, seen) for question in item.questions)
+            yield from (SentenceInBatch(place, item.image_id, question, seen) for question in item.questions)
 
 
 @torch.inference_mode()
-def _look(evaluator: Evaluator, images: Sequence[NDArray[np.uint8]]) -> list[Seen]:
+def _look(evaluator: Evaluator, images: Sequence[NDArray[np.uint8]]) -> list[ImageFeatures]:
     """What the text-free part of the network sees of images (S, S, 3), and of the last one again where they are few."""
     stacked = torch.from_numpy(np.stack(filled(images, evaluator.batch_size))).to(evaluator.device)
-    return evaluator.model.look(normalise(stacked)).rows()
+    return evaluator.model.encode_image(normalise(stacked)).rows()
 
 
 @torch.inference_mode()
-def _score_batch(evaluator: Evaluator, asked: Sequence[Asked], protocols: Sequence[str]) -> list[tuple[int, SentenceScore]]:
+def _score_batch(evaluator: Evaluator, asked: Sequence[SentenceInBatch], protocols: Sequence[str]) -> list[tuple[int, SentenceScore]]:
     rows = filled(asked, evaluator.batch_size)
     words, keep = evaluator.read([each.question.text for each in rows])
-    seen = Seen.together([each.seen for each in rows])
-    logits = evaluator.model.locate(seen, words, keep, auxiliary=False).main
+    seen = ImageFeatures.together([each.seen for each in rows])
+    logits = evaluator.model.decode(seen, words, keep, auxiliary=False).main
     return [
         (each.place, _score_sentence(each.question, each.image_id, row, protocols, evaluator.keep_masks))
         for each, row in zip(asked, logits, strict=False)
     ]
 
 
-def _score_sentence(question: Question, image_id: str, logits: Tensor, protocols: Sequence[str], keep_mask: bool) -> SentenceScore:
+def _score_sentence(
+    question: EvaluationSentence, image_id: str, logits: Tensor, protocols: Sequence[str], keep_mask: bool
+) -> SentenceScore:
     targets = {protocol: _target(question, protocol) for protocol in protocols}
     masks = {protocol: _mask(logits, target) for protocol, target in targets.items()}
     overlaps = {protocol: _overlap(masks[protocol], target) for protocol, target in targets.items()}
@@ -158,7 +160,7 @@ def _score_sentence(question: Question, image_id: str, logits: Tensor, protocols
     return SentenceScore(question.ref_id, question.sent_id, image_id, question.text, overlaps, rle)
 
 
-def _target(question: Question, protocol: str) -> Tensor:
+def _target(question: EvaluationSentence, protocol: str) -> Tensor:
     return torch.from_numpy(question.target if protocol == "paper" else question.original)
 
 

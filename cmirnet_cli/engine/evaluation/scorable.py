@@ -6,20 +6,20 @@ from typing import Protocol
 
 from torch import Tensor
 
-from cmirnet_cli.model.features import Logits, Seen
+from cmirnet_cli.model.features import ImageFeatures, Logits
 
 
-class Scorable(Protocol):
+class ReferringModelLike(Protocol):
     """As much of `ReferringModel` as scoring needs."""
 
-    def encode(self, ids: Tensor, keep: Tensor) -> Tensor:
+    def encode_text(self, ids: Tensor, keep: Tensor) -> Tensor:
         """As `ReferringModel.encode`."""
 
-    def look(self, image: Tensor) -> Seen:
-        """As `ReferringModel.look`."""
+    def encode_image(self, image: Tensor) -> ImageFeatures:
+        """As `ReferringModel.encode_image`."""
 
-    def locate(self, seen: Seen, words: Tensor, keep: Tensor, *, auxiliary: bool) -> Logits:
-        """As `ReferringModel.locate`."""
+    def decode(self, features: ImageFeatures, words: Tensor, keep: Tensor, *, auxiliary: bool) -> Logits:
+        """As `ReferringModel.decode`."""
 
     def eval(self) -> object:
         """Make it ready to be scored."""

@@ -1,4 +1,4 @@
-"""Photos with expressions in, masks out, as many photos at once as the finder looks at together."""
+"""Photos with expressions in, masks out, as many photos at once as the predictor looks at together."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from itertools import islice
 
 from cmirnet_cli.batches.rows import grouped
-from cmirnet_cli.engine.prediction.finder import Asked, Finder, View, find
+from cmirnet_cli.engine.prediction.finder import Features, ImageExpressions, Predictor, predict_batches
 from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction
 from cmirnet_cli.engine.prediction.photos import Pixels, read_photo
-from cmirnet_cli.engine.prediction.questions import Question
+from cmirnet_cli.engine.prediction.questions import ImageQuery
 from cmirnet_cli.errors import ImageError
 
 
 @dataclass(frozen=True)
-class Answer:
+class PhotoResult:
     """What came of a question: predictions, to be taken once and before the next answer, or the reason why there are none.
 
     Attributes:
@@ -26,16 +26,18 @@ class Answer:
         problem: why the photo cannot be read.
     """
 
-    question: Question
+    question: ImageQuery
     pixels: Pixels | None
     predictions: Iterator[Prediction]
     problem: ImageError | None = None
 
 
-def answer_all(finder: Finder[View], questions: Iterable[Question], rule: MaskRule, advance: Callable[[int], object]) -> Iterator[Answer]:
+def predict_photos(
+    predictor: Predictor[Features], questions: Iterable[ImageQuery], rule: MaskRule, advance: Callable[[int], object]
+) -> Iterator[PhotoResult]:
     """Ask about photo after photo; a photo that cannot be read becomes an answer with its problem and the rest goes on."""
-    for group in grouped(questions, finder.photos_at_once):
-        for answer in _answers(finder, [_read(question) for question in group], rule):
+    for group in grouped(questions, predictor.photos_at_once):
+        for answer in _answers(predictor, [_read(question) for question in group], rule):
             yield answer
             advance(1)
 
@@ -44,22 +46,22 @@ def answer_all(finder: Finder[View], questions: Iterable[Question], rule: MaskRu
 class _Read:
     """A question with its photo, or with why that cannot be read."""
 
-    question: Question
+    question: ImageQuery
     pixels: Pixels | None = None
     problem: ImageError | None = None
 
 
-def _read(question: Question) -> _Read:
+def _read(question: ImageQuery) -> _Read:
     try:
         return _Read(question, read_photo(question.photo.path))
     except ImageError as problem:
         return _Read(question, problem=problem)
 
 
-def _answers(finder: Finder[View], group: Iterable[_Read], rule: MaskRule) -> Iterator[Answer]:
-    asked = [Asked(each.pixels, each.question.expressions) for each in group if each.pixels is not None]
-    found = find(finder, asked, rule)
+def _answers(predictor: Predictor[Features], group: Iterable[_Read], rule: MaskRule) -> Iterator[PhotoResult]:
+    asked = [ImageExpressions(each.pixels, each.question.expressions) for each in group if each.pixels is not None]
+    found = predict_batches(predictor, asked, rule)
     for each in group:
         own = islice(found, 0 if each.pixels is None else len(each.question.expressions))
-        yield Answer(each.question, each.pixels, own, each.problem)
+        yield PhotoResult(each.question, each.pixels, own, each.problem)
         deque(own, maxlen=0)  # what was not taken must not come with the next answer

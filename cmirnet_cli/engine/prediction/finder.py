@@ -1,4 +1,4 @@
-"""Asking anything that can say how probable each pixel is: weights that torch runs, or an exported model that needs no torch.
+"""Predicting with anything that gives each pixel a probability: weights that torch runs, or an exported model that needs no torch.
 
 Rows, photos with an expression each, go through a network several at once: the expressions about one photo, or those about several photos
 that are looked at together.
@@ -14,11 +14,11 @@ from cmirnet_cli.batches.rows import filled, grouped
 from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction, Probabilities, decide
 from cmirnet_cli.engine.prediction.photos import Pixels
 
-View = TypeVar("View")
+Features = TypeVar("Features")
 
 
-class Finder(Protocol[View]):
-    """What can be asked where something is. A view is what it saw of a photo."""
+class Predictor(Protocol[Features]):
+    """What predicts masks: it encodes images once, and decodes any number of expressions about them."""
 
     @property
     def tokens(self) -> int:
@@ -35,10 +35,12 @@ class Finder(Protocol[View]):
     def too_long(self, expressions: Sequence[str]) -> list[str]:
         """Those expressions of which only the beginning is read."""
 
-    def look(self, photos: Sequence[Pixels]) -> Sequence[View]:
-        """What is seen of photos uint8 (H, W, 3) of any sizes."""
+    def encode_image(self, photos: Sequence[Pixels]) -> Sequence[Features]:
+        """The features of photos uint8 (H, W, 3) of any sizes: all that does not depend on an expression."""
 
-    def probabilities(self, views: Sequence[View], expressions: Sequence[str], sizes: Sequence[tuple[int, int]]) -> Iterator[Probabilities]:
+    def probabilities(
+        self, features: Sequence[Features], expressions: Sequence[str], sizes: Sequence[tuple[int, int]]
+    ) -> Iterator[Probabilities]:
         """The referent's probability at every pixel, float32 (H, W), row after row, at the sizes (H, W) of the photos.
 
         There may be fewer sizes than rows: then those of the last rows are not wanted.
@@ -46,42 +48,42 @@ class Finder(Protocol[View]):
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A photo, uint8 (H, W, 3), and what it is asked about."""
+class ImageExpressions:
+    """The pixels of a photo, uint8 (H, W, 3), and the expressions about it."""
 
     pixels: Pixels
     expressions: Sequence[str]
 
 
 @dataclass(frozen=True)
-class _Row(Generic[View]):
-    """One expression about a photo: what was seen of it, and its size (H, W)."""
+class _Row(Generic[Features]):
+    """One expression about a photo, whose features and size (H, W) go with it."""
 
-    view: View
+    features: Features
     expression: str
     size: tuple[int, int]
 
 
-def find(finder: Finder[View], asked: Iterable[Asked], rule: MaskRule) -> Iterator[Prediction]:
+def predict_batches(predictor: Predictor[Features], asked: Iterable[ImageExpressions], rule: MaskRule) -> Iterator[Prediction]:
     """Photo after photo one mask after the other: no more photos and masks are in memory than go through at once.
 
     Photos that go through with others give what they give with any others, for as many rows go through each time.
     """
-    together = finder.photos_at_once
+    together = predictor.photos_at_once
     for photos in grouped(asked, together):
-        for rows in grouped(_rows(finder, photos), together if together > 1 else finder.batch_size):
-            yield from _decided(finder, rows, rule)
+        for rows in grouped(_rows(predictor, photos), together if together > 1 else predictor.batch_size):
+            yield from _decided(predictor, rows, rule)
 
 
-def _rows(finder: Finder[View], asked: Sequence[Asked]) -> Iterator[_Row[View]]:
-    views = finder.look(filled([each.pixels for each in asked], finder.photos_at_once))
-    for each, view in zip(asked, views, strict=False):
+def _rows(predictor: Predictor[Features], asked: Sequence[ImageExpressions]) -> Iterator[_Row[Features]]:
+    features = predictor.encode_image(filled([each.pixels for each in asked], predictor.photos_at_once))
+    for each, one in zip(asked, features, strict=False):
         height, width = each.pixels.shape[:2]
-        yield from (_Row(view, expression, (height, width)) for expression in each.expressions)
+        yield from (_Row(one, expression, (height, width)) for expression in each.expressions)
 
 
-def _decided(finder: Finder[View], rows: Sequence[_Row[View]], rule: MaskRule) -> Iterator[Prediction]:
-    through = filled(rows, finder.photos_at_once)
-    found = finder.probabilities([row.view for row in through], [row.expression for row in through], [row.size for row in rows])
+def _decided(predictor: Predictor[Features], rows: Sequence[_Row[Features]], rule: MaskRule) -> Iterator[Prediction]:
+    through = filled(rows, predictor.photos_at_once)
+    found = predictor.probabilities([row.features for row in through], [row.expression for row in through], [row.size for row in rows])
     for row, probability in zip(rows, found, strict=True):
         yield decide(row.expression, probability, rule)

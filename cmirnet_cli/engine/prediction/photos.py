@@ -23,14 +23,14 @@ SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", 
 
 
 @dataclass(frozen=True)
-class Photo:
+class PhotoFile:
     """An image file, and the relative path that its results are filed under."""
 
     path: Path
     name: Path
 
 
-def find_photos(inputs: Sequence[str], *, recursive: bool = False, but: Path | None = None) -> list[Photo]:
+def find_photos(inputs: Sequence[str], *, recursive: bool = False, but: Path | None = None) -> list[PhotoFile]:
     """The images that files, folders and glob patterns name, in order.
 
     Args:
@@ -44,24 +44,24 @@ def find_photos(inputs: Sequence[str], *, recursive: bool = False, but: Path | N
     return [photo for entry in inputs for photo in _photos_of(entry, recursive, but.resolve() if but else None)]
 
 
-def listed_photo(path: Path, written: Path) -> Photo:
+def listed_photo(path: Path, written: Path) -> PhotoFile:
     """The image that a list names, filed as it is `written` there, or under its bare name where that leads out of the list's folder."""
-    return Photo(path, Path(written.name) if written.is_absolute() or ".." in written.parts else written)
+    return PhotoFile(path, Path(written.name) if written.is_absolute() or ".." in written.parts else written)
 
 
-def _photos_of(entry: str, recursive: bool, but: Path | None) -> list[Photo]:
+def _photos_of(entry: str, recursive: bool, but: Path | None) -> list[PhotoFile]:
     path = Path(entry).expanduser()
     if path.is_dir():
         return _in_folder(path, recursive, but)
     if path.exists():
-        return [Photo(path, Path(path.name))]
+        return [PhotoFile(path, Path(path.name))]
     if has_magic(entry):
         return _matching(path, but)
     raise DataError(f"{entry} does not exist", hint="give image files, folders or a quoted pattern such as 'photos/*.jpg'")
 
 
-def _in_folder(folder: Path, recursive: bool, but: Path | None) -> list[Photo]:
-    photos = [Photo(file, file.relative_to(folder)) for file in _images_in(folder, recursive, but)]
+def _in_folder(folder: Path, recursive: bool, but: Path | None) -> list[PhotoFile]:
+    photos = [PhotoFile(file, file.relative_to(folder)) for file in _images_in(folder, recursive, but)]
     if not photos:
         raise DataError(
             f"{folder} holds no images ({', '.join(sorted(SUFFIXES))})",
@@ -80,14 +80,14 @@ def _refuse(problem: OSError) -> None:
     raise DataError(f"{problem.filename} cannot be read: {problem.strerror}", hint="change its permissions, or move it away") from problem
 
 
-def _matching(pattern: Path, but: Path | None) -> list[Photo]:
+def _matching(pattern: Path, but: Path | None) -> list[PhotoFile]:
     fixed = Path(*takewhile(lambda part: not has_magic(part), pattern.parts))
     files = [file for file in map(Path, sorted(glob(str(pattern), recursive=True))) if file.is_file()]
     if but and fixed.resolve() in but.parents:
         files = [file for file in files if not file.parent.resolve().is_relative_to(but)]
     if not files:
         raise DataError(f"no file matches {pattern}", hint="** stands for any folders below, * for anything in a name")
-    return [Photo(file, file.relative_to(fixed)) for file in files]
+    return [PhotoFile(file, file.relative_to(fixed)) for file in files]
 
 
 def read_photo(path: Path) -> Pixels:

@@ -8,19 +8,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cmirnet_cli.engine.prediction.photos import Photo
+from cmirnet_cli.engine.prediction.photos import PhotoFile
 from cmirnet_cli.errors import UsageError
 
 
 @dataclass(frozen=True)
-class Question:
+class ImageQuery:
     """A photo and what is asked about it."""
 
-    photo: Photo
+    photo: PhotoFile
     expressions: tuple[str, ...]
 
 
-def make_questions(photos: Sequence[Photo], expressions: Sequence[str], pairs: Iterable[tuple[Photo, str]] = ()) -> list[Question]:
+def image_queries(photos: Sequence[PhotoFile], expressions: Sequence[str], pairs: Iterable[tuple[PhotoFile, str]] = ()) -> list[ImageQuery]:
     """One question for each photo, in the order in which photos come up; what is asked twice is asked once.
 
     Args:
@@ -32,15 +32,15 @@ def make_questions(photos: Sequence[Photo], expressions: Sequence[str], pairs: I
         UsageError: an expression is empty or no text.
     """
     asked: dict[Path, dict[str, None]] = {}
-    named: dict[Path, Photo] = {}
-    common = dict.fromkeys(map(checked, expressions))
-    for photo, wanted in [*((photo, common) for photo in photos), *((photo, {checked(text): None}) for photo, text in pairs)]:
+    named: dict[Path, PhotoFile] = {}
+    common = dict.fromkeys(map(checked_expression, expressions))
+    for photo, wanted in [*((photo, common) for photo in photos), *((photo, {checked_expression(text): None}) for photo, text in pairs)]:
         named.setdefault(photo.path, photo)
         asked.setdefault(photo.path, {}).update(wanted)
-    return [Question(photo, tuple(asked[photo.path])) for photo in _told_apart(list(named.values()))]
+    return [ImageQuery(photo, tuple(asked[photo.path])) for photo in _told_apart(list(named.values()))]
 
 
-def checked(expression: str) -> str:
+def checked_expression(expression: str) -> str:
     """The expression, if it can be asked.
 
     Raises:
@@ -55,7 +55,7 @@ def checked(expression: str) -> str:
     return expression
 
 
-def _told_apart(photos: Sequence[Photo]) -> list[Photo]:
+def _told_apart(photos: Sequence[PhotoFile]) -> list[PhotoFile]:
     """Photos of different folders that would be filed under one name get a piece of their path's digest into it, each of them.
 
     Names are one if they differ in case only, as some file systems see them.
@@ -64,10 +64,10 @@ def _told_apart(photos: Sequence[Photo]) -> list[Photo]:
     return [_marked(photo) if taken[_key(photo)] > 1 else photo for photo in photos]
 
 
-def _key(photo: Photo) -> str:
+def _key(photo: PhotoFile) -> str:
     return str(photo.name).casefold()
 
 
-def _marked(photo: Photo) -> Photo:
+def _marked(photo: PhotoFile) -> PhotoFile:
     mark = hashlib.sha256(photo.path.as_posix().encode("utf-8", "surrogatepass")).hexdigest()[:10]
     return replace(photo, name=photo.name.with_name(f"{photo.name.stem}-{mark}{photo.name.suffix}"))

@@ -21,15 +21,15 @@ from cmirnet_cli.batches.tokens import tokenise
 from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.engine.devices import pick_device
 from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
-from cmirnet_cli.engine.prediction.finder import Asked, find
+from cmirnet_cli.engine.prediction.finder import ImageExpressions, predict_batches
 from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction, Probabilities
 from cmirnet_cli.engine.prediction.photos import Pixels
 from cmirnet_cli.engine.prediction.pixels import ImageLike, as_pixels, resized
-from cmirnet_cli.engine.prediction.questions import checked
+from cmirnet_cli.engine.prediction.questions import checked_expression
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.fast.rewrites import FastNetwork
-from cmirnet_cli.model.features import Seen
+from cmirnet_cli.model.features import ImageFeatures
 from cmirnet_cli.model.text import TextEncoder
 from cmirnet_cli.weights.bundle import Bundle, require_replaceable, save_bundle
 from cmirnet_cli.weights.card import model_card, read_scores
@@ -72,8 +72,8 @@ class Segmenter:
             source: where the weights are; a `.pth` file is read as data, nothing in it is run.
             device: auto, cpu, cuda, cuda:N or mps.
             tokenizer: local folder or hub id, for a `.pth` file, which holds none; by default that of the published text encoder.
-            inference: how the network is computed. As published by default; `Inference()` makes all rewrites that were measured to help,
-                and then the segmenter can be asked but not saved.
+            inference: how the network is computed. As published by default; `Inference()` makes all optimizations that were measured
+                to help, and then the segmenter can be asked but not saved.
             photos_at_once: how many images of a list are looked at together: meant for GPUs, takes more memory.
 
         Raises:
@@ -119,7 +119,7 @@ class Segmenter:
             repo_id: `organisation/name`; made where it is missing.
             scores: as for `save_pretrained`.
             license: as for `save_pretrained`.
-            private: whether a repository that is made can be seen by its owners only.
+            private: whether a repository that is made can be features by its owners only.
             message: of the commit.
             api: the hub's client, for another address or token than the configured ones.
 
@@ -133,7 +133,7 @@ class Segmenter:
 
     def _save(self, folder: Path, name: str, scores: str | Path | None, license: str | None) -> None:
         if isinstance(self.network, FastNetwork):
-            raise UsageError("a rewritten network cannot be saved", hint="load the weights again without `inference`, and save those")
+            raise UsageError("an optimized network cannot be saved", hint="load the weights again without `inference`, and save those")
         measured = read_scores(Path(scores)) if scores else None
         parameters = sum(parameter.numel() for parameter in self._model.parameters())
         card = model_card(name, self._config, parameters, measured, license)
@@ -191,19 +191,19 @@ class Segmenter:
         rule = MaskRule(threshold, largest_component, soft)
         if isinstance(image, (list, tuple)):
             return self._predict_all(image, expressions, rule)
-        return list(self.find(as_pixels(image), expressions, rule))
+        return list(self.predict_iter(as_pixels(image), expressions, rule))
 
-    def find(self, pixels: Pixels, expressions: str | Sequence[str], rule: MaskRule) -> Iterator[Prediction]:
+    def predict_iter(self, pixels: Pixels, expressions: str | Sequence[str], rule: MaskRule) -> Iterator[Prediction]:
         """As `predict` of RGB pixels, uint8 (H, W, 3), one mask after the other: no more than a batch is in memory.
 
         Raises:
             UsageError: an expression is empty.
         """
-        return find(self, [Asked(pixels, _all_checked(expressions))], rule)
+        return predict_batches(self, [ImageExpressions(pixels, _all_checked(expressions))], rule)
 
     def _predict_all(self, images: Sequence[ImageLike], expressions: str | Sequence[str], rule: MaskRule) -> list[list[Prediction]]:
         asked = _all_checked(expressions)
-        found = find(self, (Asked(as_pixels(image), asked) for image in images), rule)
+        found = predict_batches(self, (ImageExpressions(as_pixels(image), asked) for image in images), rule)
         return [list(islice(found, len(asked))) for _ in images]
 
     def too_long(self, expressions: Sequence[str]) -> list[str]:
@@ -218,15 +218,17 @@ class Segmenter:
         return self._config.tokens
 
     @torch.inference_mode()
-    def look(self, photos: Sequence[Pixels]) -> list[Seen]:
-        """As `Finder.look`: what the text-free part of the network sees of each."""
+    def encode_image(self, photos: Sequence[Pixels]) -> list[ImageFeatures]:
+        """As `Predictor.encode_image`: what the text-free part of the network sees of each."""
         images = np.stack([resized(pixels, self._config.image_size) for pixels in photos])
-        return self._model.look(normalise(torch.from_numpy(images).to(self._device))).rows()
+        return self._model.encode_image(normalise(torch.from_numpy(images).to(self._device))).rows()
 
-    def probabilities(self, views: Sequence[Seen], expressions: Sequence[str], sizes: Sequence[tuple[int, int]]) -> Iterator[Probabilities]:
-        """As `Finder.probabilities`."""
-        seen = Seen.together(views) if self.photos_at_once > 1 else views[0].repeat(len(views))
-        for logits, size in zip(self._locate(seen, self._tokens(expressions)), sizes, strict=False):
+    def probabilities(
+        self, views: Sequence[ImageFeatures], expressions: Sequence[str], sizes: Sequence[tuple[int, int]]
+    ) -> Iterator[Probabilities]:
+        """As `Predictor.probabilities`."""
+        features = ImageFeatures.together(views) if self.photos_at_once > 1 else views[0].repeat(len(views))
+        for logits, size in zip(self._decode(features, self._tokens(expressions)), sizes, strict=False):
             enlarged = F.interpolate(logits.unsqueeze(0), size=size, mode="bilinear", align_corners=False)[0]
             yield torch.softmax(enlarged, dim=0)[1].cpu().numpy()
 
@@ -235,11 +237,11 @@ class Segmenter:
             return tokenise(self.tokenizer, expressions, self.tokens).to(self._device)
 
     @torch.inference_mode()
-    def _locate(self, seen: Seen, tokens: Tokens) -> Tensor:
+    def _decode(self, features: ImageFeatures, tokens: Tokens) -> Tensor:
         """Logits (n, 2, S, S) of n rows."""
-        words = self._model.encode(tokens.ids, tokens.keep)
-        return self._model.locate(seen, words, tokens.keep, auxiliary=False).main
+        words = self._model.encode_text(tokens.ids, tokens.keep)
+        return self._model.decode(features, words, tokens.keep, auxiliary=False).main
 
 
 def _all_checked(expressions: str | Sequence[str]) -> Sequence[str]:
-    return list(map(checked, [expressions] if isinstance(expressions, str) else expressions))
+    return list(map(checked_expression, [expressions] if isinstance(expressions, str) else expressions))

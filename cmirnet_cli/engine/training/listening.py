@@ -54,7 +54,7 @@ class EpochReport:
     best: bool
 
 
-class Listener(Protocol):
+class Callback(Protocol):
     """Hears how the training goes, to show it to somebody or to write it down."""
 
     def step(self, report: StepReport) -> None:

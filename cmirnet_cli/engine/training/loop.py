@@ -24,7 +24,7 @@ from cmirnet_cli.engine.devices import make_accelerator, most_held_mib, seed_eve
 from cmirnet_cli.engine.evaluation.loop import Evaluator, scored_batches
 from cmirnet_cli.engine.training import random_state
 from cmirnet_cli.engine.training.checkpoints import Progress, TrainingState, save_checkpoint
-from cmirnet_cli.engine.training.listening import EpochReport, Listener, StepReport
+from cmirnet_cli.engine.training.listening import Callback, EpochReport, StepReport
 from cmirnet_cli.engine.training.requirements import (
     TRAIN_SPLIT,
     VALIDATION_SPLIT,
@@ -113,7 +113,7 @@ class Trainer:
         self.progress = state.progress
         random_state.restore(state.random[self.share.process], self.accelerator.device)
 
-    def run(self, directory: RunDirectory, listeners: Sequence[Listener]) -> None:
+    def run(self, directory: RunDirectory, listeners: Sequence[Callback]) -> None:
         """Train all epochs that are left.
 
         Writes a checkpoint every so many steps and after every epoch, `weights/last` after every epoch, and `weights/best`
@@ -152,7 +152,7 @@ class Trainer:
             asked = time.perf_counter()
 
     @contextmanager
-    def _heard_by(self, directory: RunDirectory, listeners: Sequence[Listener]) -> Iterator[list[Listener]]:
+    def _heard_by(self, directory: RunDirectory, listeners: Sequence[Callback]) -> Iterator[list[Callback]]:
         """Who hears of this process's steps and epochs: everybody of the main one's, nobody of the others'."""
         if self.is_main and self.settings.loop.tensorboard:
             with event_log(directory.folder / "tensorboard", self.steps_taken) as events:
@@ -160,7 +160,7 @@ class Trainer:
         else:
             yield [directory, *listeners] if self.is_main else []
 
-    def _run_epoch(self, directory: RunDirectory, listeners: Sequence[Listener]) -> None:
+    def _run_epoch(self, directory: RunDirectory, listeners: Sequence[Callback]) -> None:
         """What is left of an epoch; where a stop is asked for, all but the rest of it."""
         self._take_steps(directory, listeners)
         started = time.perf_counter()
@@ -169,7 +169,7 @@ class Trainer:
             self._end_epoch(directory, listeners, scores, time.perf_counter() - started)
         self._save_checkpoint(directory)
 
-    def _take_steps(self, directory: RunDirectory, listeners: Sequence[Listener]) -> None:
+    def _take_steps(self, directory: RunDirectory, listeners: Sequence[Callback]) -> None:
         try:
             for report in self.steps():
                 for listener in listeners:
@@ -220,7 +220,7 @@ class Trainer:
         everything = gather_object(found)
         return None if self._anybody_stops() else summarise(everything, "paper")
 
-    def _end_epoch(self, directory: RunDirectory, listeners: Sequence[Listener], scores: Scores | None, validated: float) -> None:
+    def _end_epoch(self, directory: RunDirectory, listeners: Sequence[Callback], scores: Scores | None, validated: float) -> None:
         report = self._epoch_report(scores, validated)
         if self.is_main:
             kept = replace(self.bundle, model=self.stepper.result)

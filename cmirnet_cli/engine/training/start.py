@@ -1,4 +1,4 @@
-"""What a training run starts from: the network with its trunk's weights, the text encoder, the tokenizer."""
+"""What a training run starts from: the network with its backbone's weights, the text encoder, the tokenizer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cmirnet_cli.model.text import TextEncoder
 from cmirnet_cli.weights.bundle import Bundle, load_bundle
 from cmirnet_cli.weights.encoder import load_encoder, load_tokenizer, scratch_encoder
 from cmirnet_cli.weights.folder import BundleConfig
-from cmirnet_cli.weights.imagenet import TrunkReport, load_start
+from cmirnet_cli.weights.imagenet import BackboneReport, load_start
 from cmirnet_cli.weights.source import load_weights_or_checkpoint
 
 FREE_TO_DIFFER = {"drop_path"}
@@ -34,13 +34,13 @@ def starting_bundle(settings: Settings, cache: Cache, notice: Callable[[str], No
     """The model a run starts from, ready to be trained; seeds everything first.
 
     Args:
-        settings: `loop.init_from` brings everything; without it the text encoder and the trunk have starting points of their own.
+        settings: `loop.init_from` brings everything; without it the text encoder and the backbone have starting points of their own.
         cache: whose training sentences give a scratch text encoder its vocabulary.
         notice: told what was loaded from where.
 
     Raises:
         WeightsError: pretrained weights cannot be had.
-        ConfigError: the settings contradict the weights: another trunk, other widths.
+        ConfigError: the settings contradict the weights: another backbone, other widths.
     """
     seed_everything(settings.loop.seed)
     network, text, tokenizer = _from_weights(settings, notice) if settings.loop.init_from else _from_parts(settings, cache, notice)
@@ -117,11 +117,11 @@ def _from_parts(settings: Settings, cache: Cache, notice: Callable[[str], None])
     network = build_network(settings.model)
     report = load_start(network, settings.model, settings.loop.backbone_weights)
     if report:
-        notice(f"trunk from {settings.loop.backbone_weights}: {_in_words(report)}")
+        notice(f"backbone from {settings.loop.backbone_weights}: {_in_words(report)}")
     return network, text, tokenizer
 
 
-def _in_words(report: TrunkReport) -> str:
+def _in_words(report: BackboneReport) -> str:
     parts = [f"{len(report.used)} entries used"]
     for what, names in (("ignored", report.ignored), ("missing", report.missing)):
         shown = ", ".join(names[:2]) + (", …" if len(names) > 2 else "")

@@ -13,7 +13,7 @@ STEPS = 2
 
 
 @dataclass(frozen=True)
-class Trial:
+class DryRun:
     """What first steps showed.
 
     Attributes:
@@ -37,7 +37,7 @@ class Trial:
     peak_memory_gib: float
 
 
-def try_steps(trainer: Trainer) -> Trial:
+def dry_run(trainer: Trainer) -> DryRun:
     """Take the next steps of the epoch under way; nothing is written.
 
     Raises:
@@ -50,7 +50,7 @@ def try_steps(trainer: Trainer) -> Trial:
         raise CmirnetError(f"no step can be tried: {done}", hint="leave --dry-run out to go on")
     seconds = trainer.settings.loop.batch_size / reports[-1].samples_per_second
     parameters = list(trainer.bundle.model.parameters())
-    return Trial(
+    return DryRun(
         loss=reports[-1].loss,
         timed_step=len(reports),
         seconds_per_step=seconds,

@@ -17,14 +17,14 @@ from cmirnet_cli.model.fast.linear import LinearAsConv
 from cmirnet_cli.model.fast.windows import GatheringBlock
 from cmirnet_cli.model.fast.winograd import JoiningDoubleConv, WinogradConv, replaceable
 from cmirnet_cli.model.fast.workspace import Workspace
-from cmirnet_cli.model.features import Logits, Seen
+from cmirnet_cli.model.features import ImageFeatures, Logits
 from cmirnet_cli.model.vision import WindowBlock
 
 Precision: TypeAlias = Literal["fp32", "bf16"]
 """Number format of the network's convolutions and matrix products."""
 
 COMPILE = "compile"
-REWRITES = MappingProxyType(
+OPTIMIZATIONS = MappingProxyType(
     {
         "batch-norm": "batch norms folded into the convolutions before them, activations in place",
         "heads": "the heads' 3×3 convolutions to two classes tap by tap",
@@ -35,7 +35,7 @@ REWRITES = MappingProxyType(
         COMPILE: "parts compiled by torch.compile when they are first asked, which takes a minute for every new number of rows",
     }
 )
-"""Every rewrite and what it does, in the order in which they are made. Up to rounding none of them changes a mask."""
+"""Every optimization and what it does, in the order in which they are made. Up to rounding none of them changes a mask."""
 
 
 SMALLEST_SIDE = 60
@@ -48,7 +48,7 @@ class FastNetwork(CMIRNet):
     """A trained network, to be asked only: the same up to rounding.
 
     Args:
-        network: rewritten, in eval mode; its parts are taken over.
+        network: optimized, in eval mode; its parts are taken over.
         precision: of its convolutions and matrix products.
         channels_last: whether maps are laid out with their channels together.
     """
@@ -60,15 +60,15 @@ class FastNetwork(CMIRNet):
         self.precision = precision
         self.layout = torch.channels_last if channels_last else torch.contiguous_format
 
-    def look(self, image: Tensor) -> Seen:
-        """As `CMIRNet.look`."""
+    def encode_image(self, image: Tensor) -> ImageFeatures:
+        """As `CMIRNet.encode_image`."""
         with self._computing(image.device):
-            return super().look(image.contiguous(memory_format=self.layout))
+            return super().encode_image(image.contiguous(memory_format=self.layout))
 
-    def locate(self, seen: Seen, words: Tensor, keep: Tensor, sentence: Tensor, *, auxiliary: bool = True) -> Logits:
-        """As `CMIRNet.locate`; logits are fp32."""
+    def decode(self, features: ImageFeatures, words: Tensor, keep: Tensor, sentence: Tensor, *, auxiliary: bool = True) -> Logits:
+        """As `CMIRNet.decode`; logits are fp32."""
         with self._computing(words.device):
-            logits = super().locate(seen, words, keep, sentence, auxiliary=auxiliary)
+            logits = super().decode(features, words, keep, sentence, auxiliary=auxiliary)
         return Logits(logits.main.float(), [each.float() for each in logits.auxiliary])
 
     def _computing(self, device: torch.device) -> torch.autocast:
@@ -76,36 +76,36 @@ class FastNetwork(CMIRNet):
 
 
 def measured_to_help(device: torch.device) -> tuple[str, ...]:
-    """The rewrites that are made unless others are named: all on a CPU, but for compiling; none elsewhere, where we have not timed them."""
-    return tuple(name for name in REWRITES if name != COMPILE) if device.type == "cpu" else ()
+    """The optimizations that `auto` stands for: on a CPU all but compiling, elsewhere none, as nobody has timed them there."""
+    return tuple(name for name in OPTIMIZATIONS if name != COMPILE) if device.type == "cpu" else ()
 
 
-def accelerate(network: CMIRNet, size: int, rewrites: Collection[str], precision: Precision = "fp32") -> FastNetwork:
+def accelerate(network: CMIRNet, size: int, optimizations: Collection[str], precision: Precision = "fp32") -> FastNetwork:
     """Turn a network into a form that computes faster, for images of `size` × `size`.
 
     Args:
         network: trained, in eval mode; it is taken over, tensors and all, and is of no other use afterwards.
-        size: of the images, in pixels; others can be asked about as well, but it decides which convolutions are rewritten.
-        rewrites: names of `REWRITES`.
+        size: of the images, in pixels; others can be asked about as well, but it decides which convolutions are replaced.
+        optimizations: names of `OPTIMIZATIONS`.
         precision: fp32 or bf16.
     """
-    if "batch-norm" in rewrites:
+    if "batch-norm" in optimizations:
         fold_batch_norms(network)
-    if "heads" in rewrites:
+    if "heads" in optimizations:
         network.heads = nn.ModuleList([by_taps(cast("nn.Conv2d", head)) for head in network.heads])
-    if "windows" in rewrites:
+    if "windows" in optimizations:
         _replace(network, lambda module: type(module) is WindowBlock, GatheringBlock)
-    if "linear" in rewrites:
+    if "linear" in optimizations:
         _replace(network.stages, lambda module: type(module) is nn.Linear, LinearAsConv)
-    if "winograd" in rewrites:
+    if "winograd" in optimizations:
         workspace, products = Workspace(), torch.bfloat16 if precision == "bf16" else torch.float32
         for level in _large_levels(network, size):
             _replace(level, _worthwhile, lambda convolution: WinogradConv(convolution, workspace, products))
             _replace(level, _starts_with_winograd, JoiningDoubleConv)
     if precision == "bf16":
         _halve(network)
-    fast = FastNetwork(network.eval(), precision, channels_last="channels-last" in rewrites)
-    if COMPILE in rewrites:
+    fast = FastNetwork(network.eval(), precision, channels_last="channels-last" in optimizations)
+    if COMPILE in optimizations:
         compile_parts(fast)
     return fast
 

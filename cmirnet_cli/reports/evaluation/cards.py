@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from cmirnet_cli.metrics.breakdown import NO_TARGET, groups_of
 from cmirnet_cli.metrics.histogram import iou_bins
-from cmirnet_cli.metrics.sentences import Facts, SentenceScore, SplitScores, counts_of
+from cmirnet_cli.metrics.sentences import ReferentStats, SentenceScore, SplitScores, counts_of
 from cmirnet_cli.reports.evaluation.score_markup import HALF, step_token
 from cmirnet_cli.reports.pages.cards import Card, Keys, Layer, ListItem, Meter, token
 from cmirnet_cli.reports.pages.markup import shortened
@@ -36,7 +36,7 @@ class ScoredSentence:
     split: str
     place: int
     score: SentenceScore
-    facts: Facts | None
+    facts: ReferentStats | None
 
     @classmethod
     def of(cls, scored: SplitScores, place: int) -> ScoredSentence:

@@ -9,9 +9,9 @@ from typing import Any
 
 from cmirnet_cli.errors import DataError
 from cmirnet_cli.metrics.bootstrap import Resampling
-from cmirnet_cli.metrics.intervals import Difference, Measured, differences, measure
+from cmirnet_cli.metrics.intervals import Difference, MeasuredScores, differences, measure
 from cmirnet_cli.metrics.sentences import SentenceScore
-from cmirnet_cli.reports.evaluation.results import SENTENCES, Origin, Results, require_comparable
+from cmirnet_cli.reports.evaluation.results import SENTENCES, Results, ScoresOrigin, require_comparable
 from cmirnet_cli.reports.evaluation.scores_file import described_differences, described_measure
 
 EXAMPLES = 10
@@ -40,8 +40,8 @@ class Comparison:
 
     split: str
     protocol: str
-    ours: Measured
-    theirs: Measured
+    ours: MeasuredScores
+    theirs: MeasuredScores
     differences: Mapping[str, Difference]
     better: int
     worse: int
@@ -64,7 +64,7 @@ def compare(ours: Results, theirs: Results, resampling: Resampling) -> list[Comp
     return found
 
 
-def describe_comparison(comparisons: Sequence[Comparison], theirs: Origin) -> dict[str, Any]:
+def describe_comparison(comparisons: Sequence[Comparison], theirs: ScoresOrigin) -> dict[str, Any]:
     """As plain data: whom we are compared with; split → protocol → what differs."""
     splits: dict[str, dict[str, Any]] = {}
     for each in comparisons:

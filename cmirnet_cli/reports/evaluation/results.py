@@ -22,7 +22,7 @@ SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Origin:
+class ScoresOrigin:
     """What was scored, and how; two evaluations can be compared if all but the weights agree.
 
     Attributes:
@@ -46,7 +46,7 @@ class Origin:
 class Results:
     """An evaluation: split → every sentence with its counts."""
 
-    origin: Origin
+    origin: ScoresOrigin
     sentences: Mapping[str, Sequence[SentenceScore]]
 
 
@@ -108,7 +108,7 @@ def read_results(path: Path) -> Results:
     return Results(described.origin(), by_split)
 
 
-def require_comparable(ours: Origin, theirs: Origin) -> None:
+def require_comparable(ours: ScoresOrigin, theirs: ScoresOrigin) -> None:
     """Refuse to compare numbers that are not about the same thing.
 
     Raises:
@@ -151,9 +151,9 @@ class _ScoresFile(BaseModel):
     protocols: dict[str, str]
     splits: dict[str, dict[str, Any]]
 
-    def origin(self) -> Origin:
+    def origin(self) -> ScoresOrigin:
         known = self.weights.source, self.weights.sha256, self.data.fingerprint, self.settings.image_size
-        return Origin(*known, splits=tuple(self.splits), protocols=tuple(self.protocols))
+        return ScoresOrigin(*known, splits=tuple(self.splits), protocols=tuple(self.protocols))
 
 
 _OVERLAPS = TypeAdapter(dict[str, Overlap])

@@ -9,7 +9,7 @@ from typing import Literal
 
 from cmirnet_cli.metrics.bootstrap import Interval
 from cmirnet_cli.metrics.generalised import GENERALISED, Generalised
-from cmirnet_cli.metrics.intervals import Difference, Measured
+from cmirnet_cli.metrics.intervals import Difference, MeasuredScores
 from cmirnet_cli.metrics.scores import TENTHS
 from cmirnet_cli.metrics.split_report import Control
 
@@ -34,7 +34,7 @@ class ScoreRow:
     """What was scored, and what it scored; more lines show each control and the difference to it."""
 
     label: str
-    measured: Measured
+    measured: MeasuredScores
     controls: Mapping[str, Control] = field(default_factory=dict)
 
 
@@ -43,8 +43,8 @@ class DifferenceRow:
     """What was compared: both scores and the paired differences."""
 
     label: str
-    ours: Measured
-    theirs: Measured
+    ours: MeasuredScores
+    theirs: MeasuredScores
     differences: Mapping[str, Difference]
 
 
@@ -62,7 +62,7 @@ class GroupRow:
 
     attribute: str
     group: str
-    measured: Measured
+    measured: MeasuredScores
 
 
 Row = ScoreRow | DifferenceRow | GeneralisedRow
@@ -103,7 +103,7 @@ def lines_of(row: Row) -> Iterator[ScoreLine]:
             yield _differences(control.owed)
 
 
-def _measured(label: str, measured: Measured, role: Role = "own") -> ScoreLine:
+def _measured(label: str, measured: MeasuredScores, role: Role = "own") -> ScoreLine:
     values = zip(measured.scores.percentages, measured.intervals.values(), strict=True)
     return ScoreLine(label, tuple(values), (measured.scores.sentences,), role)
 

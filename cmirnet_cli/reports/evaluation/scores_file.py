@@ -14,9 +14,9 @@ from typing import Any
 from cmirnet_cli.metrics.bootstrap import Interval
 from cmirnet_cli.metrics.breakdown import ATTRIBUTES
 from cmirnet_cli.metrics.generalised import Generalised
-from cmirnet_cli.metrics.intervals import Difference, Measured
+from cmirnet_cli.metrics.intervals import Difference, MeasuredScores
 from cmirnet_cli.metrics.scores import CONVENTIONS, PROTOCOLS
-from cmirnet_cli.metrics.sentences import CONTROLS, Facts, SentenceScore, SplitScores
+from cmirnet_cli.metrics.sentences import CONTROLS, ReferentStats, SentenceScore, SplitScores
 from cmirnet_cli.metrics.split_report import Control, ProtocolReport, Rules, SplitReport
 
 INTERVALS = "percentile bootstrap: whole images are drawn with replacement, each with all its sentences"
@@ -43,7 +43,7 @@ def sentence_lines(scored: Sequence[SplitScores]) -> Iterator[str]:
             yield json.dumps(line | ({"rle": sentence.rle} if sentence.rle else {}), ensure_ascii=False) + "\n"
 
 
-def described_measure(measured: Measured) -> dict[str, Any]:
+def described_measure(measured: MeasuredScores) -> dict[str, Any]:
     """A measurement as plain data."""
     return measured.scores.as_dict() | {"images": measured.images, "interval": _intervals(measured.intervals)}
 
@@ -83,7 +83,7 @@ def _identity(split: str, sentence: SentenceScore) -> dict[str, Any]:
     return {"split": split} | ids | {"sentence": sentence.text}
 
 
-def _facts(facts: Facts | None) -> dict[str, Any]:
+def _facts(facts: ReferentStats | None) -> dict[str, Any]:
     return asdict(facts) if facts else {}
 
 

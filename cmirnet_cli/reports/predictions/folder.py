@@ -31,7 +31,7 @@ MASKS, OVERLAYS, CUTOUTS, PROBABILITIES = KINDS = "masks", "overlays", "cutouts"
 
 
 @dataclass(frozen=True)
-class Source:
+class PredictedPhoto:
     """A photo that masks are of.
 
     Attributes:
@@ -76,7 +76,7 @@ class PredictionFolder:
     folder: Path
     kinds: Sequence[str] = (MASKS,)
 
-    def add(self, source: Source, found: Iterable[MaskToWrite], part: Path) -> int:
+    def add(self, source: PredictedPhoto, found: Iterable[MaskToWrite], part: Path) -> int:
         """Write all that was found in a photo, then its lines at the end of the index `part`; how many masks there were.
 
         Raises:
@@ -94,7 +94,7 @@ class PredictionFolder:
     def _is_written(self, name: Path) -> bool:
         return all(_is_whole(self.folder / kind / name) for kind in self.kinds)
 
-    def _write(self, source: Source, found: MaskToWrite) -> dict[str, Any]:
+    def _write(self, source: PredictedPhoto, found: MaskToWrite) -> dict[str, Any]:
         name = mask_name(source.name, found.expression)
         for kind in self.kinds:
             write_image(self.folder / kind / name, _DRAWN[kind](source.pixels, found), wait=False)
@@ -136,7 +136,7 @@ _DRAWN: Mapping[str, Callable[[Photo, MaskToWrite], Image.Image]] = {
 }
 
 
-def _line(source: Source, found: MaskToWrite, name: Path) -> dict[str, Any]:
+def _line(source: PredictedPhoto, found: MaskToWrite, name: Path) -> dict[str, Any]:
     return {
         "image": source.name.as_posix(),
         "path": source.path.as_posix(),

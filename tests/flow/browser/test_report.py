@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cmirnet_cli.metrics.bootstrap import Resampling
-from cmirnet_cli.metrics.sentences import Facts, Overlap, SentenceScore, SplitScores
+from cmirnet_cli.metrics.sentences import Overlap, ReferentStats, SentenceScore, SplitScores
 from cmirnet_cli.metrics.split_report import Rules, report
 from cmirnet_cli.reports.evaluation.cards import SentencePictures
 from cmirnet_cli.reports.evaluation.page import Evaluation, evaluation_page
@@ -25,7 +25,7 @@ RUN = {
 HOSTILE = "</script><script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
 SAID = {10: "the red cup", 11: "left ball", 12: HOSTILE, 13: "كأس أحمر", 14: "x" * 100_000, 15: "ein Ball 🎉"}
 IOUS = {"paper": (90, 12, 55, 0, 100, 57), "original": (10, 12, 95, 0, 50, 40)}
-FACTS = {0: Facts(500, "cup", 0), 1: Facts(5000, "hot dog", 1), 2: Facts(50_000, "cup", 2)}
+FACTS = {0: ReferentStats(500, "cup", 0), 1: ReferentStats(5000, "hot dog", 1), 2: ReferentStats(50_000, "cup", 2)}
 
 TYPE = "const type = (text) => { filter.value = text; filter.dispatchEvent(new Event('input')); };"
 CHOOSE = "const choose = (list, place) => { list.selectedIndex = place; list.dispatchEvent(new Event('change')); };"

@@ -1,4 +1,4 @@
-"""`cmirnet export`: what a bundle holds, what is proved about it, and what is refused."""
+"""`cmirnet export`: what an export holds, what is proved about it, and what is refused."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tokenizers import Tokenizer
 from cmirnet_cli.weights.source import load_weights
 
 Call = Callable[..., Any]
-BUNDLE = {"export.json", "parity.json", "sample.npz", "README.md", "tokenizer.json"}
+EXPORT = {"export.json", "parity.json", "sample.npz", "README.md", "tokenizer.json"}
 
 
 def names(folder: Path) -> set[str]:
@@ -56,7 +56,7 @@ def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
 
 
 def test_a_bundle_holds_all_that_it_is_run_with(onnx_bundle: Path):
-    assert names(onnx_bundle) >= BUNDLE | {"model.onnx"}
+    assert names(onnx_bundle) >= EXPORT | {"model.onnx"}
     said = spec(onnx_bundle)
     assert (said["format"], said["precision"], said["split"], said["dynamic_size"]) == ("onnx", "fp32", False, False)
     assert said["input"]["image_size"] == 64
@@ -135,7 +135,7 @@ def test_int8_prints_what_it_costs_and_measures_it_on_other_pairs_than_it_was_ca
 
 @pytest.mark.slow
 def test_two_graphs_let_one_sentence_serve_many_images(weights: Path, int8_bundle: Path):
-    assert names(int8_bundle) >= BUNDLE | {"text.onnx", "vision.onnx"}
+    assert names(int8_bundle) >= EXPORT | {"text.onnx", "vision.onnx"}
     inputs = random_inputs(3, 64, 64)
     text = onnxruntime.InferenceSession(int8_bundle / "text.onnx")
     vision = onnxruntime.InferenceSession(int8_bundle / "vision.onnx")
@@ -173,7 +173,7 @@ def test_safetensors_are_weights_that_every_command_takes(cmirnet: Call, weights
     assert outcome.code == 0, outcome.err
     assert outcome.data["parity"]["logits_error"] < 1e-4
     photo = next(pictures.iterdir())
-    assert cmirnet("predict", tmp_path / "out", photo, "-e", "the red cup", "-o", tmp_path / "masks", "--rewrites", "none").code == 0
+    assert cmirnet("predict", tmp_path / "out", photo, "-e", "the red cup", "-o", tmp_path / "masks", "--optimizations", "none").code == 0
 
 
 def test_what_is_compared_may_come_from_a_cache(cmirnet: Call, weights: Path, prepared_scenes: Any, tmp_path: Path):
@@ -200,17 +200,17 @@ def test_a_folder_of_something_else_is_never_replaced(cmirnet: Call, weights: Pa
     (tmp_path / "notes.txt").write_text("mine")
     refused = cmirnet("export", weights, "--format", "safetensors", "--out", tmp_path, "--overwrite")
     assert refused.code == 2
-    assert "holds other things than an exported bundle" in refused.err
+    assert "holds other things than an export" in refused.err
     assert names(tmp_path) == {"notes.txt"}
 
 
-def test_what_somebody_put_into_an_exported_bundle_is_never_deleted(cmirnet: Call, weights: Path, tmp_path: Path):
+def test_what_somebody_put_into_an_exported_model_is_never_deleted(cmirnet: Call, weights: Path, tmp_path: Path):
     words = ["export", weights, "--format", "safetensors", "--out", tmp_path / "out", "--overwrite"]
     assert cmirnet(*words).code == 0
     (tmp_path / "out" / "precious").mkdir()
     refused = cmirnet(*words)
     assert refused.code == 2
-    assert "holds other things than an exported bundle" in refused.err
+    assert "holds other things than an export" in refused.err
     assert (tmp_path / "out" / "precious").is_dir()
 
 
@@ -277,7 +277,7 @@ def test_options_that_contradict_each_other_are_refused_first(cmirnet: Call, wei
 def test_a_swin_trunk_has_one_size(cmirnet: Call, swin_weights: Path, tmp_path: Path):
     refused = cmirnet("export", swin_weights, "--dynamic-size", "--format", "torch", "--out", tmp_path / "out")
     assert refused.code == 2
-    assert "windows of a Swin trunk" in refused.err
+    assert "windows of a Swin backbone" in refused.err
     assert list(tmp_path.iterdir()) == []
 
 

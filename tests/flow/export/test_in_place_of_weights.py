@@ -1,4 +1,4 @@
-"""`cmirnet predict` and `cmirnet eval` with an exported bundle in the place of weights."""
+"""`cmirnet predict` and `cmirnet eval` with an export in the place of weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import onnx
 import pytest
 from PIL import Image
 
-from cmirnet_cli.commands.exported import bundle_device
+from cmirnet_cli.commands.exported import export_device
 from cmirnet_cli.engine.shards import ALONE, Shard
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.export.runtime import CUDA, runtime
@@ -139,7 +139,7 @@ def test_two_graphs_in_int8_score_near_their_weights_and_say_that_they_are_int8(
     words = "--cache", scenes, "--batch-size", 3, "--json", *CPU
     found, expected = (cmirnet("eval", source, *words) for source in (int8_bundle, weights))
     assert found.code == 0, found.err
-    assert found.data["settings"].items() >= {"precision": "int8", "rewrites": [], "image_size": 64}.items()
+    assert found.data["settings"].items() >= {"precision": "int8", "optimizations": [], "image_size": 64}.items()
     scored, others = (outcome.data["splits"]["val"]["paper"]["mean_iou"] for outcome in (found, expected))
     assert 0 < abs(scored - others) < 5
 
@@ -154,7 +154,7 @@ def test_a_bundle_knows_the_data_its_weights_were_trained_on(onnx_bundle: Path):
     assert json.loads((onnx_bundle / "export.json").read_text())["origin"]["dataset"] == "made"
 
 
-@pytest.mark.parametrize("words", [["--precision", "bf16"], ["--rewrites", "none"], ["--rewrites", "winograd"]])
+@pytest.mark.parametrize("words", [["--precision", "bf16"], ["--optimizations", "none"], ["--optimizations", "winograd"]])
 def test_how_a_bundle_is_computed_was_fixed_when_it_was_exported(
     cmirnet: Call, onnx_bundle: Path, scenes: Path, pictures: Path, tmp_path: Path, words: list[str]
 ):
@@ -162,7 +162,7 @@ def test_how_a_bundle_is_computed_was_fixed_when_it_was_exported(
     predicted = cmirnet("predict", onnx_bundle, pictures, "-e", "the red cup", "-o", tmp_path / "out", *words)
     for refused in (evaluated, predicted):
         assert refused.code == 2
-        assert "is an exported bundle, whose arithmetic is fixed" in " ".join(refused.err.split())
+        assert "is an export, whose arithmetic is fixed" in " ".join(refused.err.split())
     assert not (tmp_path / "out").exists()
 
 
@@ -274,6 +274,6 @@ def test_a_bundle_of_other_weights_is_not_timed(cmirnet: Call, swin_weights: Pat
 @pytest.mark.skipif(CUDA in runtime().get_available_providers(), reason="ONNX Runtime has a GPU here")
 def test_a_bundle_runs_where_onnx_runtime_can_and_that_is_what_is_told():
     for shard in (ALONE, Shard(1, 2)):
-        assert bundle_device("auto", shard) == bundle_device("cpu", shard) == "cpu"
+        assert export_device("auto", shard) == export_device("cpu", shard) == "cpu"
         with pytest.raises(UsageError, match="no device 'cuda'"):
-            bundle_device("cuda", shard)
+            export_device("cuda", shard)

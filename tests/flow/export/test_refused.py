@@ -19,10 +19,10 @@ from PIL import Image
 
 from cmirnet_cli.durable import sha256_of
 from cmirnet_cli.errors import ExportError
-from cmirnet_cli.export.bundle import Source, export
+from cmirnet_cli.export.bundle import ExportSource, export
 from cmirnet_cli.export.preprocessing import resized
-from cmirnet_cli.export.samples import Sample, Samples
-from cmirnet_cli.export.spec import Wanted
+from cmirnet_cli.export.samples import ExportSample, Samples
+from cmirnet_cli.export.spec import ExportOptions
 from cmirnet_cli.export.verification import verify
 from cmirnet_cli.refer.scenes import drawn_questions
 from cmirnet_cli.weights.bundle import Bundle, save_bundle
@@ -34,11 +34,11 @@ Call = Callable[..., Any]
 @pytest.fixture(scope="session")
 def samples() -> Samples:
     """Four scenes."""
-    return Samples("drawn scenes", tuple(Sample(resized(image, 96, 96), text) for image, text in drawn_questions(4, 96)))
+    return Samples("drawn scenes", tuple(ExportSample(resized(image, 96, 96), text) for image, text in drawn_questions(4, 96)))
 
 
 def copied(bundle: Path, folder: Path, change: Callable[[onnx.ModelProto], object]) -> Path:
-    """A bundle with another graph, whose digest is right."""
+    """An export with another graph, whose digest is right."""
     for path in bundle.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     model = onnx.load(folder / "model.onnx")
@@ -128,17 +128,17 @@ def changing(weights: Path) -> Iterator[Bundle]:
 def test_nothing_is_left_of_an_export_that_differs(weights: Path, samples: Samples, tmp_path: Path):
     loaded = changing(weights)
     with pytest.raises(ExportError, match="does not agree with its weights"):
-        export(Source("w", "0", lambda: next(loaded)), tmp_path / "out", Wanted("safetensors"), samples)
+        export(ExportSource("w", "0", lambda: next(loaded)), tmp_path / "out", ExportOptions("safetensors"), samples)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_export_that_differs_does_not_take_the_place_of_an_earlier_one(weights: Path, samples: Samples, tmp_path: Path):
-    source = Source("w", "0", lambda: load_weights(str(weights)))
-    export(source, tmp_path / "out", Wanted("safetensors"), samples)
+    source = ExportSource("w", "0", lambda: load_weights(str(weights)))
+    export(source, tmp_path / "out", ExportOptions("safetensors"), samples)
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     loaded = changing(weights)
     with pytest.raises(ExportError):
-        export(replace(source, load=lambda: next(loaded)), tmp_path / "out", Wanted("safetensors"), samples)
+        export(replace(source, load=lambda: next(loaded)), tmp_path / "out", ExportOptions("safetensors"), samples)
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 

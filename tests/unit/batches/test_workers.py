@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from cmirnet_cli.batches.batch import Batch
-from cmirnet_cli.batches.sets import Collate, EvaluationSet, ImageQuestions, TrainingSet, evaluation_images, training_batches
+from cmirnet_cli.batches.sets import Collate, EvaluationImage, EvaluationSet, TrainingSet, evaluation_images, training_batches
 from cmirnet_cli.batches.tokens import word_tokenizer
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import DataConfig
@@ -34,7 +34,7 @@ def processes(request: pytest.FixtureRequest) -> Iterator[None]:
     multiprocessing.set_start_method(usual, force=True)
 
 
-def loaded(cache: Cache, workers: int) -> tuple[list[Batch], list[ImageQuestions]]:
+def loaded(cache: Cache, workers: int) -> tuple[list[Batch], list[EvaluationImage]]:
     """An epoch's batches and the images of val."""
     data = DataConfig(image_size=64, resize=72, cache=Path("unused"), workers=workers)
     collate = Collate(word_tokenizer(cache.sentences()), 6)

@@ -51,7 +51,7 @@ def read_words(side: int, channels: int) -> int:
     return 2 * 2 * side**2 * TOKENS * channels
 
 
-def locate(side: int) -> int:
+def decode(side: int) -> int:
     """The graph: distances from positions to words, eight heads against each other, every position with every other one."""
     heads = 8
     return 2 * side**2 * TOKENS * WIDTH + 2 * 2 * heads * WIDTH + 2 * 2 * (side**2) ** 2 * WIDTH
@@ -75,7 +75,7 @@ def by_hand(config: ModelConfig) -> int:
         fusions = read_words(12, 64) + read_words(6, 128) + 2 * read_words(3, 256)
     else:
         stages, fusions = 0, read_words(12, WIDTH) + read_words(6, WIDTH) + 2 * read_words(3, WIDTH)
-    return stages + fusions + locate(3) + 2 * attend_with_the_sentence(3) + sum(map(attend_with_the_sentence, (6, 12)))
+    return stages + fusions + decode(3) + 2 * attend_with_the_sentence(3) + sum(map(attend_with_the_sentence, (6, 12)))
 
 
 @pytest.mark.parametrize("backbone", ["resnet-nano", "swin-nano"])

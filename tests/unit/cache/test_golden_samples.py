@@ -10,7 +10,7 @@ import pytest
 
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import CacheOptions
-from cmirnet_cli.cache.survey import find_bad_images
+from cmirnet_cli.cache.survey import check_images
 from cmirnet_cli.cache.writer import estimate, write_cache
 from cmirnet_cli.refer.referent import ReferDataset
 
@@ -45,4 +45,4 @@ def test_the_estimate_is_within_three_per_cent_on_photographs(photographs: dict[
 
 
 def test_no_real_photograph_is_called_bad(photographs: dict[str, ReferDataset]):
-    assert [find_bad_images(dataset, workers=2) for dataset in photographs.values()] == [[], []]
+    assert [check_images(dataset, workers=2) for dataset in photographs.values()] == [[], []]

@@ -13,7 +13,7 @@ from PIL import Image
 from cmirnet_cli.cache.fingerprint import fingerprint_of
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import CacheOptions
-from cmirnet_cli.cache.survey import BadImage, find_bad_images
+from cmirnet_cli.cache.survey import BadImage, check_images
 from cmirnet_cli.cache.writer import write_cache
 from cmirnet_cli.refer.jsonl import read_jsonl
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
@@ -53,7 +53,7 @@ def own(folder: Path) -> ReferDataset:
 
 
 def cached(dataset: ReferDataset, folder: Path, store: str) -> Cache:
-    assert find_bad_images(dataset) == []
+    assert check_images(dataset) == []
     write_cache(dataset, folder, CacheOptions(store=store, sizes=(32,)))
     return Cache.open(folder)
 
@@ -103,4 +103,4 @@ def test_a_size_that_no_way_up_has_is_bad(tmp_path: Path):
     save(tmp_path / "photo.jpg", 6)
     image = ImageRecord("photo.jpg", tmp_path / "photo.jpg", WIDTH, HEIGHT, upright=True)
     dataset = ReferDataset("own", "jsonl", (Referent(0, "val", image, "", (), (Sentence(0, "x"),)),), ())
-    assert find_bad_images(dataset) == [BadImage(image.path, "is 32×48, but its annotations were drawn on 48×32")]
+    assert check_images(dataset) == [BadImage(image.path, "is 32×48, but its annotations were drawn on 48×32")]

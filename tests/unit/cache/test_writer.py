@@ -22,7 +22,7 @@ from cmirnet_cli.cache.fingerprint import without
 from cmirnet_cli.cache.reader import Cache, verify
 from cmirnet_cli.cache.schema import CacheOptions
 from cmirnet_cli.cache.staging import sole_writer, staging_folder
-from cmirnet_cli.cache.survey import BadImage, find_bad_images
+from cmirnet_cli.cache.survey import BadImage, check_images
 from cmirnet_cli.cache.writer import estimate, steps, write_cache
 from cmirnet_cli.errors import AnnotationError, CacheError, DataError, ImageError
 from cmirnet_cli.refer.referent import ReferDataset
@@ -267,13 +267,13 @@ def test_bad_images_are_found_with_their_reasons_before_anything_is_written(draw
     images[2].path.write_bytes(whole[: len(whole) // 2])
     images[3].path.write_text("no image")
     Image.new("RGB", (5, 4)).save(images[4].path)
-    bad = find_bad_images(dataset, workers=2)
+    bad = check_images(dataset, workers=2)
     assert [one.path for one in bad] == [image.path for image in images[1:5]]
     assert bad[0] == BadImage(images[1].path, "missing")
     assert "truncated" in bad[1].reason
     assert "no image format" in bad[2].reason
     assert bad[3].reason == "is 5×4, but its annotations were drawn on 44×31"
-    assert bad == find_bad_images(dataset)
+    assert bad == check_images(dataset)
 
 
 def test_a_fault_of_the_caller_is_not_taken_for_a_broken_image(draw: Draw):
@@ -281,14 +281,14 @@ def test_a_fault_of_the_caller_is_not_taken_for_a_broken_image(draw: Draw):
     referent = dataset.referents[0]
     wrong = replace(referent, image=replace(referent.image, path=str(referent.image.path)))
     with pytest.raises(AttributeError):
-        find_bad_images(replace(dataset, referents=(wrong,)))
+        check_images(replace(dataset, referents=(wrong,)))
 
 
 def test_skipped_images_take_their_referents_with_them(draw: Draw, tmp_path: Path):
     dataset = draw()
     dataset.images[3].path.unlink()
     dataset.images[5].path.write_bytes(b"")
-    bad = frozenset(one.path for one in find_bad_images(dataset))
+    bad = frozenset(one.path for one in check_images(dataset))
     kept, done = without(dataset, bad), []
     manifest = write_cache(kept, tmp_path / "cache", SMALL, skipped=bad, advance=done.append)
     assert manifest.fingerprint.skipped == ("00003.png", "00005.png")

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from cmirnet_cli.benchmarks.infer import Agreement, Way, answer, answer_all, asked, own_copies
+from cmirnet_cli.benchmarks.infer import Agreement, Way, answer, answer_all, inference_batches, own_copies
 from cmirnet_cli.benchmarks.random_weights import random_bundle
-from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference, rewrites_named
+from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference, optimizations_named
 from cmirnet_cli.engine.prediction.masks import MaskRule
 from cmirnet_cli.engine.prediction.segmenter import Segmenter
 from cmirnet_cli.errors import UsageError
-from cmirnet_cli.model.fast.rewrites import REWRITES, FastNetwork
+from cmirnet_cli.model.fast.rewrites import OPTIMIZATIONS, FastNetwork
 from cmirnet_cli.weights.bundle import Bundle, save_bundle
 
 CPU = torch.device("cpu")
@@ -26,17 +26,17 @@ def bundle() -> Bundle:
     return random_bundle("resnet-nano", 96, SAID, **{"model.fusion_width": 128})
 
 
-def test_names_as_typed_become_rewrites():
-    assert rewrites_named("auto") == ("auto",)
-    assert rewrites_named("auto, compile") == ("auto", "compile")
-    assert rewrites_named("none") == ()
-    assert rewrites_named("heads, winograd") == ("heads", "winograd")
+def test_names_as_typed_become_optimizations():
+    assert optimizations_named("auto") == ("auto",)
+    assert optimizations_named("auto, compile") == ("auto", "compile")
+    assert optimizations_named("none") == ()
+    assert optimizations_named("heads, winograd") == ("heads", "winograd")
 
 
-def test_unknown_rewrite_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(UsageError, match="no rewrite 'winnograd'") as caught:
-        Inference(rewrites=("winnograd",))
-    assert all(name in str(caught.value.hint) for name in REWRITES)
+def test_unknown_optimization_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(UsageError, match="no optimization 'winnograd'") as caught:
+        Inference(optimizations=("winnograd",))
+    assert all(name in str(caught.value.hint) for name in OPTIMIZATIONS)
 
 
 def test_unknown_precision_is_an_error_that_lists_the_known_ones():
@@ -51,15 +51,15 @@ def test_threshold_that_is_no_probability_is_refused(threshold: float):
         MaskRule(threshold)
 
 
-def test_without_rewrites_the_model_stays_the_very_same(bundle: Bundle):
-    assert Inference(rewrites=()).prepare(bundle, CPU).model is bundle.model
-    assert Inference().on(CPU) == tuple(name for name in REWRITES if name != "compile")
-    assert Inference(rewrites=("compile", "auto")).on(CPU) == tuple(REWRITES)
+def test_without_optimizations_the_model_stays_the_very_same(bundle: Bundle):
+    assert Inference(optimizations=()).prepare(bundle, CPU).model is bundle.model
+    assert Inference().on(CPU) == tuple(name for name in OPTIMIZATIONS if name != "compile")
+    assert Inference(optimizations=("compile", "auto")).on(CPU) == tuple(OPTIMIZATIONS)
 
 
 def test_every_way_answers_every_expression_and_the_exact_one_like_the_plain_one(bundle: Bundle):
     photo = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
-    (question,) = asked(bundle, [photo], SAID, CPU)
+    (question,) = inference_batches(bundle, [photo], SAID, CPU)
     ways = [Way.of("plain", AS_PUBLISHED, every_head=True), Way.of("fp32", Inference()), Way.of("bf16", Inference("bf16"))]
     models = own_copies(bundle, ways, CPU)
     plain, exact, rounded = (answer(way, models[way.name], question) for way in ways)
@@ -71,7 +71,7 @@ def test_every_way_answers_every_expression_and_the_exact_one_like_the_plain_one
 def test_images_that_go_through_at_once_are_answered_like_one_by_one(bundle: Bundle):
     photos = list(np.random.default_rng(1).integers(0, 256, (3, 96, 96, 3), dtype=np.uint8))
     plain, ours = Way.of("plain", AS_PUBLISHED, every_head=True), Way.of("one head", AS_PUBLISHED)
-    together = asked(bundle, photos, SAID, CPU, together=2)
+    together = inference_batches(bundle, photos, SAID, CPU, together=2)
     assert [len(each) for each in together] == [4, 2]
     expected = torch.cat([answer(plain, bundle.model, one) for each in together for one in each.one_by_one()])
     found = torch.cat(answer_all(ours, bundle.model, together))
@@ -96,12 +96,12 @@ def test_masks_that_are_empty_everywhere_agree():
     assert Agreement.of([nothing], [nothing]).iou == 1.0
 
 
-def test_segmenter_with_a_rewritten_network_finds_the_same_masks_and_refuses_to_be_saved(tmp_path: Path, bundle: Bundle):
+def test_segmenter_with_a_optimized_network_finds_the_same_masks_and_refuses_to_be_saved(tmp_path: Path, bundle: Bundle):
     save_bundle(bundle, tmp_path / "weights")
     photo = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
     plain, fast = (Segmenter.from_pretrained(tmp_path / "weights", inference=how) for how in (AS_PUBLISHED, Inference()))
     for one, other in zip(plain.predict(photo, SAID), fast.predict(photo, SAID), strict=True):
         assert (one.mask == other.mask).mean() >= 0.9995
-    with pytest.raises(UsageError, match="rewritten network cannot be saved"):
+    with pytest.raises(UsageError, match="optimized network cannot be saved"):
         fast.save_pretrained(tmp_path / "again")
     plain.save_pretrained(tmp_path / "again")

@@ -9,13 +9,13 @@ import pytest
 
 from cmirnet_cli.durable import sha256_of
 from cmirnet_cli.errors import ExportError
-from cmirnet_cli.export.spec import ExportSpec, Input, Origin, fingerprint, holds_export, read_spec, require_whole
+from cmirnet_cli.export.spec import ExportOrigin, ExportSpec, Input, fingerprint, holds_export, read_spec, require_whole
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     (tmp_path / "model.onnx").write_bytes(b"graph")
-    origin = Origin(weights="w", sha256="0", backbone="resnet-nano", dataset="", program="0", libraries={})
+    origin = ExportOrigin(weights="w", sha256="0", backbone="resnet-nano", dataset="", program="0", libraries={})
     prepared = Input(image_size=64, mean=(0, 0, 0), std=(1, 1, 1), tokens=20)
     files = {"model.onnx": sha256_of(tmp_path / "model.onnx")}
     spec = ExportSpec(format="onnx", precision="fp32", split=False, dynamic_size=False, input=prepared, origin=origin, files=files)

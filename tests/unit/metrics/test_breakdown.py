@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from cmirnet_cli.metrics.breakdown import ATTRIBUTES, groups, groups_of
-from cmirnet_cli.metrics.sentences import Facts, Overlap, SentenceScore
+from cmirnet_cli.metrics.sentences import Overlap, ReferentStats, SentenceScore
 
-CUP = Facts(area=2000, category="cup", distractors=1)
+CUP = ReferentStats(area=2000, category="cup", distractors=1)
 
 
 def said(text: str, ref_id: int = 0) -> SentenceScore:
@@ -18,7 +18,7 @@ def said(text: str, ref_id: int = 0) -> SentenceScore:
     ("area", "size"), [(0, "no target"), (1, "small"), (1023, "small"), (1024, "medium"), (9215, "medium"), (9216, "large")]
 )
 def test_sizes_are_cocos_by_pixels_of_the_image_itself(area: int, size: str) -> None:
-    assert groups_of("cup", Facts(area, "cup", 0))["size"] == (size,)
+    assert groups_of("cup", ReferentStats(area, "cup", 0))["size"] == (size,)
 
 
 @pytest.mark.parametrize(
@@ -55,16 +55,16 @@ def test_kinds_of_words_are_whole_words_in_any_case(text: str, kinds: tuple[str,
 
 @pytest.mark.parametrize(("number", "name"), [(0, "0"), (2, "2"), (3, "3 or more"), (9, "3 or more")])
 def test_many_distractors_are_one_group(number: int, name: str) -> None:
-    assert groups_of("cup", Facts(5, "cup", number))["distractors"] == (name,)
+    assert groups_of("cup", ReferentStats(5, "cup", number))["distractors"] == (name,)
 
 
 def test_data_without_categories_have_neither_categories_nor_distractors() -> None:
-    assert set(groups_of("cup", Facts(5, "", 3))) == {"size", "length", "words"}
+    assert set(groups_of("cup", ReferentStats(5, "", 3))) == {"size", "length", "words"}
 
 
 def test_every_sentence_is_in_one_group_of_each_attribute_but_words() -> None:
     sentences = [said("cup"), said("red cup left", 1), said("the man on the far left side", 2)]
-    found = groups(sentences, {0: CUP, 1: Facts(50, "cup", 0), 2: Facts(10_000, "person", 4)})
+    found = groups(sentences, {0: CUP, 1: ReferentStats(50, "cup", 0), 2: ReferentStats(10_000, "person", 4)})
     assert list(found) == list(ATTRIBUTES)
     for attribute in ("size", "length", "category", "distractors"):
         assert sorted(one.ref_id for members in found[attribute].values() for one in members) == [0, 1, 2]
@@ -77,7 +77,8 @@ def test_every_sentence_is_in_one_group_of_each_attribute_but_words() -> None:
 
 def test_groups_come_in_their_own_order_and_categories_in_the_alphabets() -> None:
     facts = {
-        place: Facts(area, name, place) for place, (area, name) in enumerate([(9999, "zebra"), (0, "ant"), (5, "large dog"), (1500, "cup")])
+        place: ReferentStats(area, name, place)
+        for place, (area, name) in enumerate([(9999, "zebra"), (0, "ant"), (5, "large dog"), (1500, "cup")])
     }
     found = groups([said("cup", ref_id) for ref_id in facts], facts)
     assert list(found["size"]) == ["no target", "small", "medium", "large"]

@@ -8,7 +8,7 @@ import pytest
 
 from cmirnet_cli.metrics.bootstrap import Resampling
 from cmirnet_cli.metrics.intervals import measure
-from cmirnet_cli.metrics.sentences import Facts, Overlap, SplitScores
+from cmirnet_cli.metrics.sentences import Overlap, ReferentStats, SplitScores
 from cmirnet_cli.metrics.split_report import Rules, report
 
 RULES = Rules(Resampling(resamples=100))
@@ -16,7 +16,7 @@ RULES = Rules(Resampling(resamples=100))
 
 def test_groups_of_an_attribute_hold_all_sentences_and_their_own_scores(drawn) -> None:
     sentences = tuple(drawn(20, 0))
-    facts = {ref_id: Facts(1 + 2000 * (ref_id % 2), "cup", ref_id % 4) for ref_id in range(20)}
+    facts = {ref_id: ReferentStats(1 + 2000 * (ref_id % 2), "cup", ref_id % 4) for ref_id in range(20)}
     under = report(SplitScores("val", ("paper",), sentences, {}, facts), RULES).protocols["paper"]
     for attribute in ("size", "length", "category", "distractors"):
         assert sum(one.scores.sentences for one in under.groups[attribute].values()) == len(sentences)
@@ -38,7 +38,7 @@ def test_a_control_says_what_the_splits_own_questions_score_more(drawn) -> None:
 def test_sentences_that_refer_to_nothing_bring_the_generalised_scores(drawn) -> None:
     sentences = tuple(drawn(20, 2))
     nothing = tuple(replace(one, overlaps={"paper": Overlap(0, 30, 30)}) if one.ref_id < 5 else one for one in sentences)
-    facts = {ref_id: Facts(0 if ref_id < 5 else 9, "", 0) for ref_id in range(20)}
+    facts = {ref_id: ReferentStats(0 if ref_id < 5 else 9, "", 0) for ref_id in range(20)}
     split = SplitScores("val", ("paper",), nothing, {}, facts)
     usual, strict = (report(split, rules).protocols["paper"].generalised for rules in (RULES, replace(RULES, empty_below=1)))
     assert usual is not None

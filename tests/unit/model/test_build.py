@@ -1,4 +1,4 @@
-"""From settings to networks: every trunk builds, and nothing in them is dead."""
+"""From settings to networks: every backbone builds, and nothing in them is dead."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from cmirnet_cli.model.cmirnet import CMIRNet
-from cmirnet_cli.model.features import Logits, Seen
+from cmirnet_cli.model.features import ImageFeatures, Logits
 
 
 def all_heads(logits: Logits) -> torch.Tensor:
@@ -41,13 +41,15 @@ def test_image_in_a_batch_gets_the_logits_it_gets_alone(network: CMIRNet, inputs
 @torch.inference_mode()
 def test_look_and_locate_are_forward_in_two_steps(network: CMIRNet, inputs: Callable):
     image, *text = inputs(96, 64, batch=2)
-    torch.testing.assert_close(all_heads(network.locate(network.look(image), *text)), all_heads(network(image, *text)), atol=0, rtol=0)
+    torch.testing.assert_close(
+        all_heads(network.decode(network.encode_image(image), *text)), all_heads(network(image, *text)), atol=0, rtol=0
+    )
 
 
 @torch.inference_mode()
 def test_image_seen_once_serves_many_expressions(network: CMIRNet, inputs: Callable):
     image, words, keep, sentence = inputs(96, 64, batch=3)
-    once = network.locate(network.look(image[:1]).repeat(3), words, keep, sentence)
+    once = network.decode(network.encode_image(image[:1]).repeat(3), words, keep, sentence)
     thrice = network(image[:1].expand(3, -1, -1, -1), words, keep, sentence)
     torch.testing.assert_close(all_heads(once), all_heads(thrice), atol=1e-5, rtol=1e-5)
 
@@ -55,9 +57,9 @@ def test_image_seen_once_serves_many_expressions(network: CMIRNet, inputs: Calla
 @torch.inference_mode()
 def test_images_seen_in_several_batches_may_share_one_and_have_several_expressions_each(network: CMIRNet, inputs: Callable):
     images, words, keep, sentence = inputs(96, 64, batch=4)
-    rows = [row for pair in (images[:2], images[2:]) for row in network.look(pair).rows()]
+    rows = [row for pair in (images[:2], images[2:]) for row in network.encode_image(pair).rows()]
     order = [3, 1, 1, 0]
-    found = network.locate(Seen.together([rows[place] for place in order]), words, keep, sentence)
+    found = network.decode(ImageFeatures.together([rows[place] for place in order]), words, keep, sentence)
     torch.testing.assert_close(all_heads(found), all_heads(network(images[order], words, keep, sentence)), atol=1e-5, rtol=1e-5)
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cmirnet_cli.model.features import Text
+from cmirnet_cli.model.features import EncodedText
 from cmirnet_cli.model.fusion import ResNetWordReading, SwinWordReading, TextGuidedFusion, WordReading
 
 VISUAL, TEXT, WIDTH, TOKENS, REAL, GRID = 16, 12, 24, 6, 4, (3, 5)
@@ -34,10 +34,10 @@ def x() -> Tensor:
 
 
 @pytest.fixture
-def text() -> Text:
+def text() -> EncodedText:
     generator = torch.Generator().manual_seed(2)
     keep = (torch.arange(TOKENS) < REAL).float().expand(2, 1, TOKENS)
-    return Text(torch.randn(2, TEXT, TOKENS, generator=generator), keep, torch.randn(2, TEXT, 1, generator=generator))
+    return EncodedText(torch.randn(2, TEXT, TOKENS, generator=generator), keep, torch.randn(2, TEXT, 1, generator=generator))
 
 
 def linear(convolution: nn.Module, x: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ def by_the_formulas(reading: WordReading, x: Tensor, words: Tensor, keep: Tensor
 
 
 @torch.inference_mode()
-def test_fusion_follows_the_formulas(fusion: TextGuidedFusion, x: Tensor, text: Text):
+def test_fusion_follows_the_formulas(fusion: TextGuidedFusion, x: Tensor, text: EncodedText):
     activation = F.gelu if isinstance(fusion.reading, SwinWordReading) else F.relu
     found = fusion(x, text)
     for row in range(2):
@@ -92,13 +92,13 @@ def test_fusion_follows_the_formulas(fusion: TextGuidedFusion, x: Tensor, text: 
 
 
 @torch.inference_mode()
-def test_what_padding_words_hold_does_not_reach_a_fusion(fusion: TextGuidedFusion, x: Tensor, text: Text):
-    other = Text(torch.where(text.keep > 0, text.words, 7.0), text.keep, text.sentence)
+def test_what_padding_words_hold_does_not_reach_a_fusion(fusion: TextGuidedFusion, x: Tensor, text: EncodedText):
+    other = EncodedText(torch.where(text.keep > 0, text.words, 7.0), text.keep, text.sentence)
     for found, expected in zip(fusion(x, other), fusion(x, text), strict=True):
         torch.testing.assert_close(found, expected, atol=0, rtol=0)
 
 
 @torch.inference_mode()
-def test_new_words_at_padding_are_nothing_but_the_bias(fusion: TextGuidedFusion, x: Tensor, text: Text):
+def test_new_words_at_padding_are_nothing_but_the_bias(fusion: TextGuidedFusion, x: Tensor, text: EncodedText):
     words = fusion(x, text).words[..., REAL:]
     torch.testing.assert_close(words, fusion.reading.new_words.bias[:, None].expand_as(words))

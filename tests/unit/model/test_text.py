@@ -79,9 +79,9 @@ def test_whole_encoder_or_nothing_of_it_can_be_trained():
 def test_encoder_runs_in_full_precision_inside_autocast(precision: torch.dtype):
     network = build_network(ModelConfig(backbone="swin-nano", fusion_width=32, text_width=24))
     model = ReferringModel(network, TextEncoder(bert())).eval()
-    expected = model.encode(IDS, KEEP)
+    expected = model.encode_text(IDS, KEEP)
     with torch.autocast("cpu", precision):
-        assert torch.equal(model.encode(IDS, KEEP), expected)
+        assert torch.equal(model.encode_text(IDS, KEEP), expected)
 
 
 @torch.inference_mode()
@@ -89,5 +89,5 @@ def test_referring_model_gives_the_first_word_as_sentence():
     network = build_network(ModelConfig(backbone="swin-nano", fusion_width=32, text_width=24, graph_neighbours=3))
     model = ReferringModel(network, TextEncoder(bert())).eval()
     image = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    words = model.encode(IDS, KEEP)
+    words = model.encode_text(IDS, KEEP)
     assert torch.equal(model(image, IDS, KEEP).main, network(image, words, KEEP, words[:, 0]).main)

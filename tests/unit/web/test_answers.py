@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cmirnet_cli.errors import ImageError, UsageError
-from cmirnet_cli.web.answers import MOST_EXPRESSIONS, SHOWN_SIDE, Answer, Photo, expressions_in
+from cmirnet_cli.web.answers import MOST_EXPRESSIONS, SHOWN_SIDE, ExpressionResult, UploadedPhoto, expressions_in
 
 PIXELS = np.random.default_rng(0).integers(1, 256, (6, 9, 3), dtype=np.uint8)
 
@@ -24,8 +24,8 @@ def opened(source: bytes) -> Image.Image:
     return Image.open(io.BytesIO(source))
 
 
-def answer(mask: np.ndarray, name: str = "cup.jpg", expression: str = "the red cup") -> Answer:
-    return Answer(Photo(name, PIXELS), expression, 0.5, False, b"", as_file(mask.astype(np.uint8) * 255), not mask.any())
+def answer(mask: np.ndarray, name: str = "cup.jpg", expression: str = "the red cup") -> ExpressionResult:
+    return ExpressionResult(UploadedPhoto(name, PIXELS), expression, 0.5, False, b"", as_file(mask.astype(np.uint8) * 255), not mask.any())
 
 
 def test_a_line_is_an_expression_and_what_is_empty_or_said_twice_is_left_out():
@@ -43,25 +43,25 @@ def test_as_many_expressions_as_are_allowed_are_taken():
 
 
 def test_a_photo_is_its_file_decoded_under_its_own_name_without_folders():
-    photo = Photo.of_file("../kitchen/cup.png", as_file(PIXELS))
+    photo = UploadedPhoto.of_file("../kitchen/cup.png", as_file(PIXELS))
     assert (photo.name, photo.width, photo.height) == ("cup.png", 9, 6)
     assert photo.pixels.tolist() == PIXELS.tolist()
 
 
 @pytest.mark.parametrize("name", ["", ".", "/"])
 def test_a_file_without_a_name_gets_one(name):
-    assert Photo.of_file(name, as_file(PIXELS)).name == "image"
+    assert UploadedPhoto.of_file(name, as_file(PIXELS)).name == "image"
 
 
 def test_a_file_that_is_no_image_is_refused_by_its_name():
     with pytest.raises(ImageError, match=r"cup\.jpg"):
-        Photo.of_file("cup.jpg", b"no image")
+        UploadedPhoto.of_file("cup.jpg", b"no image")
 
 
 def test_a_large_photo_is_shown_smaller_and_a_small_one_as_it_is():
-    large = Photo("a", np.zeros((1000, 4 * SHOWN_SIDE, 3), np.uint8))
+    large = UploadedPhoto("a", np.zeros((1000, 4 * SHOWN_SIDE, 3), np.uint8))
     assert opened(large.preview()).size == (SHOWN_SIDE, 250)
-    assert opened(Photo("a", PIXELS).preview()).size == (9, 6)
+    assert opened(UploadedPhoto("a", PIXELS).preview()).size == (9, 6)
 
 
 def test_a_cutout_keeps_the_object_alone():

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from cmirnet_cli.web.server import Door
-from cmirnet_cli.web.shelf import Shelf
+from cmirnet_cli.web.shelf import Downloads
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_port_that_is_taken_is_refused_by_its_number():
 
 
 def test_the_shelf_hands_out_what_is_on_it_and_nothing_else():
-    shelf, server = Shelf(), FastAPI()
+    shelf, server = Downloads(), FastAPI()
     shelf.serve_on(server)
     browser = TestClient(server)
     one, other = shelf.put(lambda: b"one", "image/png"), shelf.put(lambda: b"other", "image/jpeg")

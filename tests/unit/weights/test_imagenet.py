@@ -11,11 +11,11 @@ from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.model.build import RESNET, SWIN, build_network
 from cmirnet_cli.model.cmirnet import CMIRNet
-from cmirnet_cli.weights.imagenet import load_start, load_trunk
+from cmirnet_cli.weights.imagenet import load_backbone, load_start
 
 
 def classifier(backbone: str) -> nn.Module:
-    """timm's model for a trunk, with random weights; what starts at zero or one is moved off it."""
+    """timm's model for a backbone, with random weights; what starts at zero or one is moved off it."""
     torch.manual_seed(0)
     model = timm.create_model((SWIN | RESNET)[backbone].imagenet, pretrained=False, num_classes=0).eval()
     for parameter in model.parameters():
@@ -27,7 +27,7 @@ def classifier(backbone: str) -> nn.Module:
 def with_trunk_of(model: nn.Module, backbone: str) -> CMIRNet:
     config = ModelConfig(backbone=backbone, fusion_width=32, text_width=24)
     network = build_network(config).eval()
-    load_trunk(network, model.state_dict(), config)
+    load_backbone(network, model.state_dict(), config)
     return network
 
 
@@ -59,7 +59,7 @@ def test_swin_stages_give_timms_maps_where_no_window_is_padded_and_every_map_is_
 def test_weights_of_another_trunk_are_refused_by_name_in_one_line():
     config = ModelConfig(backbone="resnet-nano", fusion_width=32, text_width=24)
     with pytest.raises(WeightsError, match=r"do not fit resnet-nano: .*Missing key\(s\).*0\.conv\.0\.weight") as caught:
-        load_trunk(build_network(config), classifier("resnet50").state_dict(), config)
+        load_backbone(build_network(config), classifier("resnet50").state_dict(), config)
     assert "\n" not in caught.value.message
 
 

@@ -12,8 +12,8 @@ from PIL import Image
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import CacheOptions
 from cmirnet_cli.cache.writer import write_cache
-from cmirnet_cli.engine.evaluation.facts import referent_facts
-from cmirnet_cli.metrics.sentences import Facts
+from cmirnet_cli.engine.evaluation.facts import referent_stats
+from cmirnet_cli.metrics.sentences import ReferentStats
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
 
 Box = tuple[int, int, int, int]
@@ -48,19 +48,19 @@ CUP, MUG, DOG = (0, 0, 10, 5), (20, 0, 30, 10), (30, 20, 50, 40)
 
 def test_areas_are_pixels_of_the_image_itself(prepared):
     cache = prepared(("val", 1, "cup", CUP), ("val", 2, "dog", DOG), ("val", 2, "", None))
-    assert [facts.area for facts in referent_facts(cache, "val").values()] == [50, 400, 0]
+    assert [facts.area for facts in referent_stats(cache, "val").values()] == [50, 400, 0]
 
 
 def test_distractors_are_other_objects_of_the_category_in_the_same_image(prepared):
     cache = prepared(("val", 1, "cup", CUP), ("val", 1, "cup", MUG), ("val", 1, "dog", DOG), ("val", 2, "cup", CUP))
-    assert [facts.distractors for facts in referent_facts(cache, "val").values()] == [1, 1, 0, 0]
+    assert [facts.distractors for facts in referent_stats(cache, "val").values()] == [1, 1, 0, 0]
 
 
 def test_two_referents_with_one_mask_are_one_object(prepared):
     cache = prepared(("val", 1, "cup", CUP), ("val", 1, "cup", CUP), ("val", 1, "cup", MUG))
-    assert [facts.distractors for facts in referent_facts(cache, "val").values()] == [1, 1, 1]
+    assert [facts.distractors for facts in referent_stats(cache, "val").values()] == [1, 1, 1]
 
 
 def test_objects_of_other_splits_are_counted_and_not_described(prepared):
     cache = prepared(("train", 1, "cup", CUP), ("val", 1, "cup", MUG), ("train", 2, "cup", MUG))
-    assert referent_facts(cache, "val") == {1: Facts(area=100, category="cup", distractors=1)}
+    assert referent_stats(cache, "val") == {1: ReferentStats(area=100, category="cup", distractors=1)}

@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools import mask as coco
 from torch.utils.data import Subset
 
-from cmirnet_cli.batches.sets import EvaluationSet, ImageQuestions, shuffled_texts
+from cmirnet_cli.batches.sets import EvaluationImage, EvaluationSet, shuffled_texts
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.engine.evaluation.loop import Evaluator, evaluate, evaluate_split, scored_batches
 from cmirnet_cli.metrics.sentences import Overlap, SentenceScore
@@ -141,7 +141,7 @@ def test_every_image_is_looked_at_once(evaluator: Evaluator, small_cache: Cache,
 class Shown(EvaluationSet):
     """Keeps a record of the images that were read."""
 
-    def __getitem__(self, item: int) -> ImageQuestions:
+    def __getitem__(self, item: int) -> EvaluationImage:
         self.read = [*getattr(self, "read", []), item]
         return super().__getitem__(item)
 

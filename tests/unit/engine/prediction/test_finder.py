@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from cmirnet_cli.engine.prediction.finder import Asked, find
+from cmirnet_cli.engine.prediction.finder import ImageExpressions, predict_batches
 from cmirnet_cli.engine.prediction.masks import MaskRule
 
 
@@ -24,7 +24,7 @@ class Brightness:
     def too_long(self, expressions: Sequence[str]) -> list[str]:
         return []
 
-    def look(self, photos: Sequence[np.ndarray]) -> list[float]:
+    def encode_image(self, photos: Sequence[np.ndarray]) -> list[float]:
         self.photos.append(len(photos))
         return [photo.flat[0] / 255 for photo in photos]
 
@@ -39,11 +39,11 @@ class Brightness:
     [(1, [1] * 5, [4, 2] * 5), (3, [3, 3], [3] * (6 + 4)), (8, [8], [8] * 4)],
 )
 def test_as_many_photos_and_rows_go_through_each_time_and_answers_stay_in_order(photos_at_once: int, photos: list[int], rows: list[int]):
-    finder = Brightness(photos_at_once)
+    predictor = Brightness(photos_at_once)
     said = [f"expression {number}" for number in range(6)]
-    asked = [Asked(np.full((2 + number, 3, 3), 50 * number, np.uint8), said) for number in range(5)]
-    found = list(find(finder, asked, MaskRule(threshold=0)))
-    assert (finder.photos, finder.rows) == (photos, rows)
+    asked = [ImageExpressions(np.full((2 + number, 3, 3), 50 * number, np.uint8), said) for number in range(5)]
+    found = list(predict_batches(predictor, asked, MaskRule(threshold=0)))
+    assert (predictor.photos, predictor.rows) == (photos, rows)
     assert [each.expression for each in found] == said * 5
     assert [each.mask.shape for each in found] == [(2 + number, 3) for number in range(5) for _ in said]
     assert [each.score for each in found] == pytest.approx([50 * number / 255 for number in range(5) for _ in said])

@@ -15,10 +15,10 @@ from torch.nn import functional as F
 from cmirnet_cli.batches.tokens import tokenise, word_tokenizer
 from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.config import ModelConfig, TextConfig
-from cmirnet_cli.engine.prediction.answers import answer_all
+from cmirnet_cli.engine.prediction.answers import predict_photos
 from cmirnet_cli.engine.prediction.masks import MaskRule, decide
 from cmirnet_cli.engine.prediction.photos import find_photos
-from cmirnet_cli.engine.prediction.questions import Question
+from cmirnet_cli.engine.prediction.questions import ImageQuery
 from cmirnet_cli.engine.prediction.segmenter import Segmenter
 from cmirnet_cli.errors import ImageError, UsageError
 from cmirnet_cli.model.build import build_network
@@ -137,9 +137,9 @@ def test_an_answer_that_is_not_taken_does_not_come_with_the_next(in_threes: Segm
     for name in "abcd":
         Image.effect_noise((40, 30 + ord(name) % 7), 90).convert("RGB").save(tmp_path / f"{name}.png")
     (tmp_path / "b.png").write_bytes(b"no picture")
-    questions = [Question(photo, WORDS[:2]) for photo in find_photos([str(tmp_path)])]
+    questions = [ImageQuery(photo, WORDS[:2]) for photo in find_photos([str(tmp_path)])]
     taken = {}
-    for answer in answer_all(in_threes, questions, MaskRule(), lambda done: None):
+    for answer in predict_photos(in_threes, questions, MaskRule(), lambda done: None):
         name = answer.question.photo.name.stem
         assert (answer.problem is not None) == (name == "b")
         taken[name] = list(answer.predictions) if name in "bd" else [next(answer.predictions)]
@@ -213,6 +213,6 @@ def test_eight_threads_get_what_one_gets(segmenter: Segmenter):
 
 @pytest.mark.parametrize("segmenter", ["resnet-nano"], indirect=True)
 def test_a_thousand_expressions_are_answered_one_after_the_other(segmenter: Segmenter, pixels: np.ndarray):
-    found = segmenter.find(pixels[:8, :8], [f"cup {number}" for number in range(1000)], MaskRule())
+    found = segmenter.predict_iter(pixels[:8, :8], [f"cup {number}" for number in range(1000)], MaskRule())
     assert next(found).expression == "cup 0"
     assert sum(1 for _ in found) == 999

@@ -18,7 +18,7 @@ from cmirnet_cli.engine.training.listening import EpochReport, StepReport
 from cmirnet_cli.engine.training.loop import Trainer
 from cmirnet_cli.engine.training.run_directory import RunDirectory
 from cmirnet_cli.engine.training.start import starting_bundle
-from cmirnet_cli.engine.training.trial import try_steps
+from cmirnet_cli.engine.training.trial import dry_run
 from cmirnet_cli.errors import CmirnetError, ConfigError, DataError, DivergedError, UsageError
 from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.weights.bundle import load_bundle
@@ -252,17 +252,17 @@ class Dawdling(Notes):
 
 
 def test_a_trial_times_the_second_step_where_an_epoch_has_one(small_cache: Cache):
-    trial = try_steps(trainer(small_cache, settings()))
+    trial = dry_run(trainer(small_cache, settings()))
     assert (trial.timed_step, trial.steps_per_epoch) == (2, 3)
     assert trial.total_hours == pytest.approx(trial.seconds_per_step * 3 * 2 / 3600)
-    assert try_steps(trainer(small_cache, settings(loop={"batch_size": 6}))).timed_step == 1
+    assert dry_run(trainer(small_cache, settings(loop={"batch_size": 6}))).timed_step == 1
 
 
 def test_a_trial_of_an_epoch_that_has_all_its_steps_says_that_only_validation_is_left(small_cache: Cache):
     tried = trainer(small_cache, settings())
     assert len(list(tried.steps())) == 3
     with pytest.raises(CmirnetError, match="all 3 steps of epoch 1 are taken, only its validation is left"):
-        try_steps(tried)
+        dry_run(tried)
 
 
 def test_validation_is_loaded_by_the_processes_that_were_asked_for(small_cache: Cache, tmp_path: Path):

@@ -24,7 +24,7 @@ from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.training.checkpoint_folders import newest_checkpoint
 from cmirnet_cli.engine.training.checkpoints import Progress, TrainingState, read_state, save_checkpoint
-from cmirnet_cli.engine.training.listening import EpochReport, Listener, StepReport
+from cmirnet_cli.engine.training.listening import Callback, EpochReport, StepReport
 from cmirnet_cli.engine.training.loop import Trainer
 from cmirnet_cli.engine.training.resume import resumed_trainer
 from cmirnet_cli.engine.training.run_directory import RunDirectory
@@ -67,13 +67,13 @@ class StopAfter:
         pass
 
 
-def begin(folder: Path, cache: Cache, chosen: Settings, *listeners: Listener) -> RunDirectory:
+def begin(folder: Path, cache: Cache, chosen: Settings, *listeners: Callback) -> RunDirectory:
     directory = RunDirectory.create(folder, chosen, cache.manifest.fingerprint.key)
     Trainer(starting_bundle(chosen, cache), chosen, cache, CPU).run(directory, listeners)
     return directory
 
 
-def go_on(folder: Path, cache: Cache, chosen: Settings, *listeners: Listener) -> RunDirectory:
+def go_on(folder: Path, cache: Cache, chosen: Settings, *listeners: Callback) -> RunDirectory:
     directory = RunDirectory.open(folder)
     trainer = resumed_trainer(directory, chosen, cache, CPU)
     directory.rewind(trainer.steps_taken, trainer.progress.epoch, chosen)

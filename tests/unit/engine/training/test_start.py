@@ -84,4 +84,4 @@ def test_trunk_file_is_reported_entry_by_entry(small_cache: Cache, tmp_path: Pat
     lines: list[str] = []
     loop = {"backbone_weights": str(tmp_path / "resnet50.pth")}
     starting_bundle(settings(model={"backbone": "resnet50"}, loop=loop), small_cache, lines.append)
-    assert lines == [f"trunk from {tmp_path / 'resnet50.pth'}: 318 entries used, 2 ignored (fc.bias, fc.weight), 0 missing"]
+    assert lines == [f"backbone from {tmp_path / 'resnet50.pth'}: 318 entries used, 2 ignored (fc.bias, fc.weight), 0 missing"]

@@ -1,4 +1,4 @@
-"""A rewritten network against the same network as it was."""
+"""An optimized network against the same network as it was."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.fast.folding import by_taps
 from cmirnet_cli.model.fast.linear import LinearAsConv
-from cmirnet_cli.model.fast.rewrites import COMPILE, REWRITES, accelerate, measured_to_help
+from cmirnet_cli.model.fast.rewrites import COMPILE, OPTIMIZATIONS, accelerate, measured_to_help
 from cmirnet_cli.model.fast.windows import GatheringBlock
 from cmirnet_cli.model.fast.winograd import WinogradConv
 from cmirnet_cli.model.vision import WindowBlock
 
 SIZE = 256
-"""What the networks are rewritten for; they are asked about smaller images, which is quicker."""
+"""What the networks are optimized for; they are asked about smaller images, which is quicker."""
 WIDTH = 128
-FORMS = tuple(name for name in REWRITES if name != COMPILE)
+FORMS = tuple(name for name in OPTIMIZATIONS if name != COMPILE)
 """Compiling takes long and is tested by itself."""
 
 
@@ -58,10 +58,10 @@ def differs(found: Tensor, expected: Tensor) -> tuple[float, float]:
     return float((found - expected).abs().max() / expected.std()), float(changed)
 
 
-@pytest.mark.parametrize("rewrites", [(name,) for name in FORMS] + [FORMS], ids="+".join)
+@pytest.mark.parametrize("optimizations", [(name,) for name in FORMS] + [FORMS], ids="+".join)
 @torch.inference_mode()
-def test_every_rewrite_keeps_every_head_and_every_mask(network: CMIRNet, asked: tuple[Tensor, ...], rewrites: tuple[str, ...]):
-    expected, found = network(*asked), accelerate(deepcopy(network), SIZE, rewrites)(*asked)
+def test_every_optimization_keeps_every_head_and_every_mask(network: CMIRNet, asked: tuple[Tensor, ...], optimizations: tuple[str, ...]):
+    expected, found = network(*asked), accelerate(deepcopy(network), SIZE, optimizations)(*asked)
     for ours, plain in zip([found.main, *found.auxiliary], [expected.main, *expected.auxiliary], strict=True):
         error, changed = differs(ours, plain)
         assert error < 1e-3
@@ -72,8 +72,8 @@ def test_every_rewrite_keeps_every_head_and_every_mask(network: CMIRNet, asked: 
 def test_image_and_text_may_be_asked_apart_and_images_are_not_painted_over(network: CMIRNet, asked: tuple[Tensor, ...]):
     fast = accelerate(deepcopy(network), SIZE, FORMS)
     image, *text = asked
-    seen = fast.look(image)
-    first, second = (fast.locate(seen, *text, auxiliary=False).main for _ in range(2))
+    seen = fast.encode_image(image)
+    first, second = (fast.decode(seen, *text, auxiliary=False).main for _ in range(2))
     torch.testing.assert_close(first, second, rtol=0, atol=0)
     assert differs(first, network(*asked).main)[0] < 1e-3
 
@@ -88,18 +88,18 @@ def test_bf16_rounds_but_finds_nearly_the_same_masks(network: CMIRNet, asked: tu
 
 
 @pytest.mark.parametrize("size", [SIZE, 60 * 32])
-def test_rewritten_parts_stand_where_they_should(network: CMIRNet, size: int):
+def test_optimized_parts_stand_where_they_should(network: CMIRNet, size: int):
     fast = accelerate(deepcopy(network), size, FORMS)
     assert WindowBlock not in map(type, fast.modules())
     assert nn.BatchNorm2d not in map(type, fast.decoder.modules())
     assert nn.Linear not in map(type, fast.stages.modules())
     strides = [32, *(32 >> step for step in range(len(fast.heads) - 1))]
-    rewritten = [WinogradConv in map(type, level.modules()) for level in fast.decoder.levels]
-    assert rewritten == [size // stride >= 60 for stride in strides]
-    assert any(rewritten)
+    optimized = [WinogradConv in map(type, level.modules()) for level in fast.decoder.levels]
+    assert optimized == [size // stride >= 60 for stride in strides]
+    assert any(optimized)
 
 
-def test_no_rewrite_leaves_the_network_as_it_was(network: CMIRNet):
+def test_no_optimization_leaves_the_network_as_it_was(network: CMIRNet):
     before = network.state_dict()
     after = accelerate(deepcopy(network), SIZE, ()).state_dict()
     assert before.keys() == after.keys()
@@ -132,7 +132,7 @@ def test_linear_layer_as_a_convolution_is_the_linear_layer(shape: tuple[int, ...
     torch.testing.assert_close(LinearAsConv(linear)(x), linear(x), atol=1e-6, rtol=1e-5)
 
 
-def test_rewrites_are_made_where_they_were_measured():
+def test_optimizations_are_made_where_they_were_measured():
     assert measured_to_help(torch.device("cpu")) == FORMS
     assert measured_to_help(torch.device("cuda")) == ()
 

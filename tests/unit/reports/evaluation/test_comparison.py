@@ -13,11 +13,11 @@ from cmirnet_cli.errors import CmirnetError, DataError
 from cmirnet_cli.metrics.bootstrap import Resampling
 from cmirnet_cli.metrics.sentences import Overlap, SentenceScore, SplitScores
 from cmirnet_cli.reports.evaluation.comparison import EXAMPLES, change_lines, compare, describe_comparison
-from cmirnet_cli.reports.evaluation.results import Origin, Results, holds_results, read_results, require_comparable, write_results
+from cmirnet_cli.reports.evaluation.results import Results, ScoresOrigin, holds_results, read_results, require_comparable, write_results
 from cmirnet_cli.reports.evaluation.scores_file import sentence_lines
 
 FEW = Resampling(resamples=100)
-ORIGIN = Origin("runs/b", "b" * 64, "f" * 64, 480, ("val",), ("paper",))
+ORIGIN = ScoresOrigin("runs/b", "b" * 64, "f" * 64, 480, ("val",), ("paper",))
 
 
 def sentence(number: int, inside: int) -> SentenceScore:
@@ -74,7 +74,7 @@ def test_a_comparison_as_data_says_with_whom_and_what_differs():
         (replace(ORIGIN, image_size=384), "protocol paper: scored at 384 px there and 480 px here"),
     ],
 )
-def test_what_differs_is_refused_by_name(theirs: Origin, message: str):
+def test_what_differs_is_refused_by_name(theirs: ScoresOrigin, message: str):
     with pytest.raises(DataError, match=message):
         require_comparable(ORIGIN, theirs)
 
@@ -113,7 +113,7 @@ def written(tmp_path: Path) -> Path:
 def test_written_results_are_read_from_their_folder_or_file(written: Path, name: str):
     assert holds_results(written / name)
     found = read_results(written / name)
-    assert found.origin == Origin("runs/a", "a" * 64, "f" * 64, 480, ("val",), ("paper",))
+    assert found.origin == ScoresOrigin("runs/a", "a" * 64, "f" * 64, 480, ("val",), ("paper",))
     assert found.sentences == {"val": [sentence(0, 30), sentence(1, 50)]}
 
 

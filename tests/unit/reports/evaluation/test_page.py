@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from cmirnet_cli.metrics.bootstrap import Resampling
-from cmirnet_cli.metrics.sentences import Facts, Overlap, SentenceScore, SplitScores
+from cmirnet_cli.metrics.sentences import Overlap, ReferentStats, SentenceScore, SplitScores
 from cmirnet_cli.metrics.split_report import Rules, report
 from cmirnet_cli.reports.evaluation.cards import LONGEST, SentencePictures
 from cmirnet_cli.reports.evaluation.comparison import compare, describe_comparison
 from cmirnet_cli.reports.evaluation.page import LEAST, PICTURES, Evaluation, evaluation_page, least_bytes
-from cmirnet_cli.reports.evaluation.results import Origin, Results
+from cmirnet_cli.reports.evaluation.results import Results, ScoresOrigin
 from cmirnet_cli.reports.evaluation.scores_file import describe
 from cmirnet_cli.reports.pictures.palette import ORANGE, WHITE
 
@@ -24,9 +24,9 @@ RUN = {
     "libraries": {"torch": "9.9"},
     "weights": {"source": "runs/<b>", "sha256": "ab" * 32},
     "data": {"dataset": "cups", "split_by": "me", "fingerprint": "cd" * 32},
-    "settings": {"image_size": 96, "batch_size": 8, "rewrites": ["a", "b"], "text_features": None},
+    "settings": {"image_size": 96, "batch_size": 8, "optimizations": ["a", "b"], "text_features": None},
 }
-FACTS = {0: Facts(500, "cup", 1), 1: Facts(5000, "hot dog", 0), 2: Facts(0, "", 0)}
+FACTS = {0: ReferentStats(500, "cup", 1), 1: ReferentStats(5000, "hot dog", 0), 2: ReferentStats(0, "", 0)}
 
 
 def sentence(place: int, inside: int, text: str = "the red cup", predicted: int = 100) -> SentenceScore:
@@ -91,7 +91,7 @@ def test_it_is_said_what_was_scored_and_how(page):
     said = dict(zip(page.text("dt"), page.text("dd"), strict=True))
     assert page.text("h1") == ["cups (me), runs/<b>"]
     assert said["weights"] == f"source runs/<b>, sha256 {'ab' * 32}"
-    assert said["settings"] == "image size 96, batch size 8, rewrites a, b, text features none"
+    assert said["settings"] == "image size 96, batch size 8, optimizations a, b, text features none"
     assert "network's input size" in said["paper"]
     assert "grey" in said["no-image"]
     assert "seed 7" in said["intervals"]
@@ -177,7 +177,7 @@ def test_many_splits_share_the_pictures_and_each_has_some(read_page):
     "said", ["<script>document.title = 1</script>", "</script><img src=x onerror=alert(1)>", "الكأس \u202e الأحمر", "🎉 cup", "\udc80"]
 )
 def test_hostile_and_foreign_text_stays_text(read_page, said):
-    odd = replace(split("val", sentence(0, 30, said), sentence(1, 60)), facts={0: Facts(500, said, 0), 1: FACTS[1]})
+    odd = replace(split("val", sentence(0, 30, said), sentence(1, 60)), facts={0: ReferentStats(500, said, 0), 1: FACTS[1]})
     html = evaluation_page(evaluation(odd), shots(2))
     html.encode("utf-8")
     page = read_page(html)
@@ -195,7 +195,7 @@ def test_a_sentence_of_100_kilobytes_is_cut(read_page):
 
 
 def test_a_comparison_is_shown_with_the_sentences_that_changed(read_page):
-    ours, theirs = [Results(Origin(name, name, "data", 96, ("val",), ("paper", "original")), {"val": each.sentences})
+    ours, theirs = [Results(ScoresOrigin(name, name, "data", 96, ("val",), ("paper", "original")), {"val": each.sentences})
                     for name, each in (("ours", VAL), ("theirs", split("val", *(sentence(place, 10) for place in range(4)))))]  # fmt: skip
     compared, alone = tuple(compare(ours, theirs, RULES.resampling)), evaluation(VAL)
     both = replace(alone, comparisons=compared, data={**alone.data, "comparison": describe_comparison(compared, theirs.origin)})

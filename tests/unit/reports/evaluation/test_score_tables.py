@@ -11,7 +11,7 @@ from rich.table import Table
 
 from cmirnet_cli.metrics.bootstrap import Interval
 from cmirnet_cli.metrics.generalised import GENERALISED, Generalised
-from cmirnet_cli.metrics.intervals import Difference, Measured
+from cmirnet_cli.metrics.intervals import Difference, MeasuredScores
 from cmirnet_cli.metrics.scores import SCORES, Scores
 from cmirnet_cli.metrics.split_report import Control
 from cmirnet_cli.reports.evaluation.score_lines import GENERALISED_HEADS, DifferenceRow, GeneralisedRow, GroupRow, ScoreRow
@@ -21,9 +21,9 @@ OWN = Scores(overall_iou=79.128, mean_iou=77.5, precision=(90.0, 85.0, 70.25, 60
 OTHER = Scores(overall_iou=19.12, mean_iou=80.0, precision=(10.0, 5.0, 0.25, 0.0, 0.0), sentences=10834)
 
 
-def measured(scores: Scores, margin: float = 1.5) -> Measured:
+def measured(scores: Scores, margin: float = 1.5) -> MeasuredScores:
     pairs = zip(SCORES, scores.percentages, strict=True)
-    return Measured(scores, 1500, {name: Interval(value - margin, value + margin) for name, value in pairs})
+    return MeasuredScores(scores, 1500, {name: Interval(value - margin, value + margin) for name, value in pairs})
 
 
 def owed() -> dict[str, Difference]:

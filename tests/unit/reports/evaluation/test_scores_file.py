@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from cmirnet_cli.metrics.bootstrap import Resampling
-from cmirnet_cli.metrics.sentences import Facts, Overlap, SentenceScore, SplitScores
+from cmirnet_cli.metrics.sentences import Overlap, ReferentStats, SentenceScore, SplitScores
 from cmirnet_cli.metrics.split_report import Rules, report
 from cmirnet_cli.reports.evaluation.scores_file import describe, sentence_lines
 
@@ -26,7 +26,12 @@ def scored() -> SplitScores:
     """Four sentences about two images, one of which refers to nothing."""
     own = (sentence(0, 5, 10, RLE), sentence(1, 10, 10), sentence(2, 0, 0), sentence(3, 0, 10))
     blind = tuple(sentence(number, 0, 10) for number in range(4))
-    facts = {0: Facts(500, "cup", 1), 1: Facts(5000, "cup", 1), 2: Facts(0, "", 0), 3: Facts(50000, "dog", 0)}
+    facts = {
+        0: ReferentStats(500, "cup", 1),
+        1: ReferentStats(5000, "cup", 1),
+        2: ReferentStats(0, "", 0),
+        3: ReferentStats(50000, "dog", 0),
+    }
     return SplitScores("testA", ("paper", "original"), own, {"no-image": blind}, facts)
 
 

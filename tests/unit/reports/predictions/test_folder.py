@@ -13,7 +13,7 @@ from pycocotools.coco import COCO
 
 from cmirnet_cli.errors import CmirnetError, DataError, UsageError
 from cmirnet_cli.reports.predictions.coco import write_coco
-from cmirnet_cli.reports.predictions.folder import CUTOUTS, MASKS, OVERLAYS, PROBABILITIES, MaskToWrite, PredictionFolder, Source
+from cmirnet_cli.reports.predictions.folder import CUTOUTS, MASKS, OVERLAYS, PROBABILITIES, MaskToWrite, PredictedPhoto, PredictionFolder
 from cmirnet_cli.reports.predictions.gallery import write_gallery
 from cmirnet_cli.reports.predictions.index import Index, append, mend, part_file, unite
 from cmirnet_cli.reports.predictions.start import begin, sweep_all
@@ -28,8 +28,8 @@ def found(expression: str, mask: np.ndarray) -> MaskToWrite:
     return MaskToWrite(expression, mask, 0.875, rle, np.where(mask, 0.875, 0.2).astype(np.float32))
 
 
-def source(name: str = "kitchen/a.jpg") -> Source:
-    return Source(Path(name), Path("/in") / name, np.random.default_rng(0).integers(1, 256, (6, 9, 3), dtype=np.uint8))
+def source(name: str = "kitchen/a.jpg") -> PredictedPhoto:
+    return PredictedPhoto(Path(name), Path("/in") / name, np.random.default_rng(0).integers(1, 256, (6, 9, 3), dtype=np.uint8))
 
 
 def box(top: int, left: int, bottom: int, right: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.cmirnet import CMIRNet
-from cmirnet_cli.weights.imagenet import load_start, load_trunk
+from cmirnet_cli.weights.imagenet import load_backbone, load_start
 
 State = dict[str, Tensor]
 
@@ -115,7 +115,7 @@ def test_swin_authors_file_fills_the_trunk_as_timm_fills_its_own(swin_t: State, 
     renamed = {name: value for name, value in checkpoint_filter_fn(dict(swin_t), theirs).items() if not name.startswith("head.")}
     theirs.load_state_dict(renamed, strict=True)
     twin, _ = network("swin-t")
-    load_trunk(twin, theirs.state_dict(), config)
+    load_backbone(twin, theirs.state_dict(), config)
     expected = twin.stages.state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in ours.stages.state_dict().items())
     ignored = {name.rpartition(".")[2] if "layers" in name else name for name in report.ignored}
@@ -143,7 +143,7 @@ def test_names_and_shapes_of_the_published_trunks_fit(backbone: str, width: int,
     with torch.device("meta"):
         state = {name: torch.empty(shape) for name, shape in original_swin(width, (2, 2, 18, 2), heads, 12).items()}
         empty = build_network(config)
-    report = load_trunk(empty, state, config)
+    report = load_backbone(empty, state, config)
     assert (len(report.used), len(report.ignored)) == (4 + 24 * 13 + 9, 4 + 24 + 11)
 
 
@@ -151,13 +151,13 @@ def test_names_and_shapes_of_the_published_trunks_fit(backbone: str, width: int,
 def test_missing_entry_is_refused(swin_t: State, name: str):
     ours, config = network("swin-t")
     with pytest.raises(WeightsError, match=r"do not fit swin-t: .*Missing key\(s\)"):
-        load_trunk(ours, {key: value for key, value in swin_t.items() if key != name}, config)
+        load_backbone(ours, {key: value for key, value in swin_t.items() if key != name}, config)
 
 
 def test_unknown_entry_is_refused_by_name(swin_t: State):
     ours, config = network("swin-t")
     with pytest.raises(WeightsError, match=r"Unexpected key\(s\).*absolute_pos_embed"):
-        load_trunk(ours, swin_t | {"absolute_pos_embed": torch.ones(1)}, config)
+        load_backbone(ours, swin_t | {"absolute_pos_embed": torch.ones(1)}, config)
 
 
 def test_file_of_another_backbone_is_refused(swin_file: Path):
