@@ -9,8 +9,8 @@ from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import CacheOptions
 from cmirnet_cli.cache.writer import write_cache
 from cmirnet_cli.refer.layout import Places
-from cmirnet_cli.refer.scenes import Amount, write_scenes
 from cmirnet_cli.refer.sources import read_source
+from cmirnet_cli.scenes import Amount, write_scenes
 
 DATASET, SPLIT_BY = "scenes", "demo"
 

@@ -13,7 +13,7 @@ from cmirnet_cli.export.runtime import ExportedModel
 from cmirnet_cli.export.samples import ExportSample, Samples
 from cmirnet_cli.export.scoring import ExportedReferring
 from cmirnet_cli.export.spec import ExportOptions, Precision, read_spec
-from cmirnet_cli.refer.scenes import drawn_questions
+from cmirnet_cli.scenes import drawn_questions
 from cmirnet_cli.weights.bundle import Bundle
 from cmirnet_cli.weights.source import fingerprint
 

@@ -94,8 +94,8 @@ def _drawn(size: int | None, samples: int) -> Iterator[_Sources]:
     from tempfile import TemporaryDirectory
 
     from cmirnet_cli.refer.layout import Places
-    from cmirnet_cli.refer.scenes import PHOTOGRAPH_GRAIN, Amount, write_scenes
     from cmirnet_cli.refer.sources import read_source
+    from cmirnet_cli.scenes import PHOTOGRAPH_GRAIN, Amount, write_scenes
 
     amount = Amount(images=-(-2 * samples // 5), refs=samples, sentences=3 * samples)
     with TemporaryDirectory(prefix="cmirnet-benchmark-") as folder:

@@ -165,7 +165,7 @@ def _loaded(subject: _Subject) -> Bundle:
 def _photos(subject: _Subject, size: int) -> Sequence[Pixels]:
     from cmirnet_cli.engine.prediction.photos import find_photos, read_photo
     from cmirnet_cli.engine.prediction.pixels import resized
-    from cmirnet_cli.refer.scenes import drawn_questions
+    from cmirnet_cli.scenes import drawn_questions
 
     if subject.images:
         photos = [read_photo(photo.path) for photo in find_photos([str(subject.images)])[: subject.count]]

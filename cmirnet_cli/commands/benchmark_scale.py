@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cmirnet_cli.benchmarks.scale import Pass
     from cmirnet_cli.engine.machine import Finished
     from cmirnet_cli.refer.registry import PublishedCounts
-    from cmirnet_cli.refer.scenes import Amount
+    from cmirnet_cli.scenes import Amount
 
 DATASET, SPLIT_BY, SPLIT = "scenes", "scale", "train"
 PICTURE = 128
@@ -82,7 +82,7 @@ def read(folder: Path, size: int) -> Reading:
 
 def draw(folder: Path, amounts: Mapping[str, Amount]) -> float:
     """Draw the data set; the seconds it took. Public so that another process can find it."""
-    from cmirnet_cli.refer.scenes import write_scenes
+    from cmirnet_cli.scenes import write_scenes
 
     started = time.perf_counter()
     write_scenes(folder, dataset=DATASET, split_by=SPLIT_BY, images=amounts, size=PICTURE)
@@ -112,7 +112,7 @@ def _amounts(fraction: float) -> dict[str, Amount]:
 
 
 def _part(whole: PublishedCounts, fraction: float) -> Amount:
-    from cmirnet_cli.refer.scenes import Amount
+    from cmirnet_cli.scenes import Amount
 
     refs, images, sentences = (max(1, round(fraction * count)) for count in whole.known)
     return Amount(images, refs, sentences)

@@ -42,7 +42,7 @@ def text(
     from cmirnet_cli.benchmarks.text import shares, ways_to_read
     from cmirnet_cli.benchmarks.timing import side_by_side
     from cmirnet_cli.engine.training.start import starting_bundle
-    from cmirnet_cli.refer.scenes import Amount
+    from cmirnet_cli.scenes import Amount
 
     settings = recipe(backbone, size, sentences, **{"text.train": "none"})
     amounts = {"train": Amount(sentences, sentences, sentences), "val": Amount(1, min(REFERENTS, sentences), sentences)}

@@ -39,7 +39,7 @@ def train(
     from cmirnet_cli.benchmarks.train import first_steps, ways_on
     from cmirnet_cli.engine.devices import pick_device
     from cmirnet_cli.engine.machine import in_fresh_process
-    from cmirnet_cli.refer.scenes import Amount
+    from cmirnet_cli.scenes import Amount
 
     place = pick_device(device)
     recipes = {name: recipe(backbone, size, batch_size, **changes) for name, changes in ways_on(place).items()}

@@ -70,7 +70,7 @@ def make_room(out: Path, overwrite: bool) -> None:
 
 
 def _draw_scenes(data: Path) -> None:
-    from cmirnet_cli.refer.scenes import write_scenes
+    from cmirnet_cli.scenes import write_scenes
 
     total = sum(SCENES.values())
     console.notice(f"\ndrawing {total:,} scenes with expressions about them into {data / 'scenes'}")

@@ -107,6 +107,6 @@ def _drawn() -> tuple[str, Sequence[Callable[[], ExportSample]]]:
     from functools import partial
 
     from cmirnet_cli.export.samples import COMPARED, ExportSample
-    from cmirnet_cli.refer.scenes import drawn_questions
+    from cmirnet_cli.scenes import drawn_questions
 
     return "drawn scenes", [partial(ExportSample, *question) for question in drawn_questions(COMPARED, DRAWN_SIZE)]

@@ -99,7 +99,7 @@ def prepared_scenes(tmp_path_factory):
     """Draws scenes and prepares them: `prepared_scenes(size, train=9, val=5)` is the folder of the cache."""
 
     def prepare(size: int, **images: int) -> Path:
-        from cmirnet_cli.refer.scenes import write_scenes
+        from cmirnet_cli.scenes import write_scenes
 
         folder = tmp_path_factory.mktemp("drawn")
         write_scenes(folder / "data", images=images)

@@ -21,7 +21,7 @@ from transformers import BertConfig, BertModel
 from cmirnet_cli import Segmenter, convert_official
 from cmirnet_cli.app import run
 from cmirnet_cli.batches.tokens import tokenise, word_tokenizer
-from cmirnet_cli.refer.scenes import write_scenes
+from cmirnet_cli.scenes import write_scenes
 from cmirnet_cli.weights.bundle import load_bundle
 
 RESNET_TWINS = {"conv1": "layer1.0", "bn1": "layer1.1", "layer1": "layer2.1", "layer2": "layer3", "layer3": "layer4", "layer4": "layer5"}

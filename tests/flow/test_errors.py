@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from cmirnet_cli import errors
 from cmirnet_cli.app import COMMANDS
-from cmirnet_cli.refer.scenes import write_scenes
+from cmirnet_cli.scenes import write_scenes
 from tools.errors_page import family
 
 

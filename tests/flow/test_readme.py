@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from cmirnet_cli.app import run
-from cmirnet_cli.refer.scenes import write_scenes
+from cmirnet_cli.scenes import write_scenes
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = ["README.md", *(f"docs/{page.name}" for page in sorted((PROJECT / "docs").glob("*.md")))]

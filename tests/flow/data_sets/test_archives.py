@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cmirnet_cli.refer.scenes import write_scenes
+from cmirnet_cli.scenes import write_scenes
 
 PHOTOGRAPHS = "images/mscoco/images/train2014"
 COUNTED = ["--split-by", "google", "--size", "32"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cmirnet_cli.app import run
-from cmirnet_cli.refer.scenes import write_scenes
+from cmirnet_cli.scenes import write_scenes
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from cmirnet_cli.export.preprocessing import resized
 from cmirnet_cli.export.samples import ExportSample, Samples
 from cmirnet_cli.export.spec import ExportOptions
 from cmirnet_cli.export.verification import verify
-from cmirnet_cli.refer.scenes import drawn_questions
+from cmirnet_cli.scenes import drawn_questions
 from cmirnet_cli.weights.bundle import Bundle, save_bundle
 from cmirnet_cli.weights.source import load_weights
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from cmirnet_cli.errors import DataError
-from cmirnet_cli.refer.scenes import PHOTOGRAPH_GRAIN, Amount, write_scenes
+from cmirnet_cli.scenes import PHOTOGRAPH_GRAIN, Amount, write_scenes
 
 
 def refs_of(root: Path) -> list[dict]:

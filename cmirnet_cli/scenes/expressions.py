@@ -12,7 +12,7 @@ from itertools import product, starmap
 from random import Random
 from typing import TypeVar
 
-from cmirnet_cli.refer.scenes.world import Thing
+from cmirnet_cli.scenes.scene import Thing
 
 _DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 _LEAD = 0.10

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from cmirnet_cli.refer.scenes import drawn_questions
+from cmirnet_cli.scenes import drawn_questions
 
 
 def test_drawn_questions_are_always_the_same_and_differ_from_each_other():

@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
-from cmirnet_cli.refer.scenes import write_scenes
+from cmirnet_cli.scenes import write_scenes
 
 SIDE = 64
 SHAPES = {"circle": "circle", "square": "square", "triangle": "triangle", "star": "star", "cross": "cross", "plus": "cross"}

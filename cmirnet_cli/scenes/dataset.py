@@ -1,29 +1,75 @@
-"""A generated data set on disk, in REFER layout: what `refcoco/` looks like, with drawn scenes in place of photographs.
-
-<root>/<dataset>/
-  refs(<split_by>).p              pickled list of referents (protocol 2), keys as in the genuine files
-  instances.json                  COCO: images, annotations with polygons, categories; `color` and `size` are ours
-  images/<split>/scene_000001.jpg
-"""
+"""A generated data set on disk, in REFER layout: what `refcoco/` looks like, with drawn scenes in place of photographs."""
 
 from __future__ import annotations
 
 import json
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
+from itertools import islice, repeat
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cmirnet_cli.durable import new_folder
 from cmirnet_cli.errors import DataError
 from cmirnet_cli.refer.layout import INSTANCES, refs_names
-from cmirnet_cli.refer.scenes.amount import Amount
-from cmirnet_cli.refer.scenes.picture import PAPER_GRAIN, paint
-from cmirnet_cli.refer.scenes.questions import described_scene
-from cmirnet_cli.refer.scenes.world import SHAPES, Frame, Scene, Thing
+from cmirnet_cli.scenes.expressions import refer, refer_exactly
+from cmirnet_cli.scenes.scene import PAPER_GRAIN, PHOTOGRAPH_GRAIN, SHAPES, Frame, Scene, Thing, compose, paint
+
+MOST = 3
+"""Referents that an image, and sentences that a referent, can have: a scene may hold three things."""
+
+
+@dataclass(frozen=True)
+class Amount:
+    """Images, referents and sentences of a split. Each image gets about as many referents as any other, each referent sentences.
+
+    Raises:
+        DataError: an image would have no referent or more than `MOST`, or a referent so many sentences.
+    """
+
+    images: int
+    refs: int
+    sentences: int
+
+    def __post_init__(self) -> None:
+        if not (0 < self.images <= self.refs <= MOST * self.images and self.refs <= self.sentences <= MOST * self.refs):
+            hint = f"an image can have 1 to {MOST} referents, a referent 1 to {MOST} sentences"
+            raise DataError(f"{self.images} images cannot be drawn with {self.refs} referents and {self.sentences} sentences", hint=hint)
+
+    def sentences_of_images(self) -> Iterator[tuple[int, ...]]:
+        """For each image, how many sentences each of its referents has."""
+        counts = _spread(self.sentences, self.refs)
+        return (tuple(islice(counts, referents)) for referents in _spread(self.refs, self.images))
+
+
+def _spread(total: int, parts: int) -> Iterator[int]:
+    """`total` as a sum of `parts` numbers that differ by one at most, evenly mixed: 5 in 3 is 1, 2, 2."""
+    return ((part + 1) * total // parts - part * total // parts for part in range(parts))
+
+
+def described_scene(rng: Random, sentences: Sequence[int] | None) -> tuple[Scene, dict[Thing, tuple[str, ...]]]:
+    """A scene with referents; how many sentences each of them has may be given."""
+    while True:
+        scene = compose(rng)
+        referents = refer(scene.things, rng) if sentences is None else refer_exactly(scene.things, sentences, rng)
+        if referents:
+            return scene, referents
+
+
+def drawn_questions(count: int, size: int) -> list[tuple[NDArray[np.uint8], str]]:
+    """So many scenes, uint8 (size, size, 3), each with a sentence about one of its things; always the same ones."""
+    return [_question(Random(f"question/{number}"), Frame(size, size)) for number in range(count)]
+
+
+def _question(rng: Random, frame: Frame) -> tuple[NDArray[np.uint8], str]:
+    scene, referents = described_scene(rng, None)
+    return np.asarray(paint(scene, frame, PHOTOGRAPH_GRAIN)), next(iter(referents.values()))[0]
+
 
 _CATEGORIES = {shape: number for number, shape in enumerate(SHAPES, start=1)}
 _JPEG = {"quality": 93, "subsampling": 0}

@@ -16,7 +16,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from cmirnet_cli.errors import DataError
-from cmirnet_cli.refer.scenes import write_scenes
+from cmirnet_cli.scenes import write_scenes
 
 IMAGES = {"train": 90, "val": 30, "test": 30}
 SIDE = 128
