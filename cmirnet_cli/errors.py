@@ -20,6 +20,13 @@ A message says what is wrong and with which value; the hint says what to do now.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from reprlib import Repr
+
+_SHORT = Repr()
+
+_SHORT.maxlevel = 2
+
+_SHORT.maxstring = _SHORT.maxother = 60
 
 
 class CmirnetError(Exception):
@@ -160,3 +167,8 @@ def listed(names: Sequence[str], shown: int = 8) -> str:
     """The first of many names, each cut to 80 characters, and how many more there are."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(name[:80] for name in names[:shown]) + more
+
+
+def shown(value: object) -> str:
+    """`value` for an error message, cut to a readable length."""
+    return _SHORT.repr(value)

@@ -6,7 +6,7 @@ from inspect import get_annotations
 from itertools import pairwise
 
 from cmirnet_cli.batches.batch import Batch
-from cmirnet_cli.cache.sample import Sample
+from cmirnet_cli.cache.reader import Sample
 from cmirnet_cli.metrics.scores import Scores
 from cmirnet_cli.model.features import Logits
 from cmirnet_cli.refer.referent import Referent

@@ -1,11 +1,19 @@
-"""What the loops work on. Legend: B batch, S image side in pixels, T tokens (padding included), D text width."""
+"""What the loops work on: pixels as the network takes them, token ids, and batches of both.
+
+Legend: B batch, S image side in pixels, T tokens (padding included), D text width.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 
 @dataclass(frozen=True)
@@ -40,3 +48,50 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.sent_ids)
+
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def normalise(image: Tensor) -> Tensor:
+    """uint8 (B, H, W, 3) to ImageNet-normalised float32 (B, 3, H, W), on the image's device."""
+    mean, std = (torch.tensor(values, device=image.device).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_STD))
+    return (image.permute(0, 3, 1, 2).float() / 255 - mean) / std
+
+
+def random_crop(
+    image: NDArray[np.uint8], mask: NDArray[np.uint8], size: int, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """The same `size` × `size` window of an image (H, W, 3) and its mask (H, W), uniformly placed."""
+    top, left = (int(rng.integers(0, side - size + 1)) for side in mask.shape)
+    window = (slice(top, top + size), slice(left, left + size))
+    return image[window], mask[window]
+
+
+PADDING, UNKNOWN, START, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
+
+
+def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], length: int) -> Tokens:
+    """Encode with special tokens, keep the first `length` ids, pad with 0.
+
+    Quirk kept: a long expression loses its `[SEP]`. The padded length is always `length`, as the network sees the padding.
+    """
+    rows = [tokenizer.encode(text, add_special_tokens=True, verbose=False)[:length] for text in texts]
+    ids = torch.tensor([row + [0] * (length - len(row)) for row in rows], dtype=torch.int64)
+    lengths = torch.tensor([len(row) for row in rows])
+    return Tokens(ids, torch.arange(length) < lengths.unsqueeze(1))
+
+
+def word_tokenizer(sentences: Iterable[str]) -> PreTrainedTokenizerFast:
+    """A lower-casing tokenizer whose vocabulary is the words of the sentences, for encoders trained from scratch."""
+    normalizer = normalizers.BertNormalizer(lowercase=True)
+    splitter = pre_tokenizers.BertPreTokenizer()
+    words = {word for text in sentences for word, _ in splitter.pre_tokenize_str(normalizer.normalize_str(text))}
+    vocabulary = {word: index for index, word in enumerate([PADDING, UNKNOWN, START, END, *sorted(words)])}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizer
+    tokenizer.pre_tokenizer = splitter
+    special = [(START, vocabulary[START]), (END, vocabulary[END])]
+    tokenizer.post_processor = processors.TemplateProcessing(single=f"{START} $A {END}", special_tokens=special)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PADDING, unk_token=UNKNOWN, cls_token=START, sep_token=END)

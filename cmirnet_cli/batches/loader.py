@@ -1,15 +1,80 @@
-"""Reading ahead in other processes, whose errors arrive as they were raised."""
+"""The order of an epoch as a pure function of (seed, epoch, offset), and the processes that read ahead in it."""
 
 from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cmirnet_cli.errors import CmirnetError
+
+
+def epoch_order(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
+    """A permutation of range(size) that depends on nothing but its arguments."""
+    return np.random.default_rng([seed, epoch, size]).permutation(size).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which pieces of every batch a process computes: a batch is cut into `processes · pieces` equal ones.
+
+    Two processes with one piece each compute the same pieces as one process with two.
+
+    Attributes:
+        process: this one's number, from 0.
+        processes: how many work on a batch.
+        pieces: how many each of them computes one after the other (gradient accumulation).
+    """
+
+    process: int = 0
+    processes: int = 1
+    pieces: int = 1
+
+    def of(self, batch: NDArray[np.int64]) -> list[list[int]]:
+        """The pieces of a batch that this process computes.
+
+        Raises:
+            ValueError: the batch cannot be cut evenly.
+        """
+        cut = np.split(batch, self.processes * self.pieces)
+        return [piece.tolist() for piece in cut[self.process :: self.processes]]
+
+
+WHOLE = Share()
+"""One process computes every batch in one piece."""
+
+
+class EpochSampler(Sampler[list[int]]):
+    """The whole batches of one epoch, from the `offset`-th on; a last batch that is not full is left out.
+
+    Args:
+        size: number of samples.
+        batch_size: samples a batch, over all processes.
+        seed: of the run.
+        epoch: counted from 0.
+        offset: batches of this epoch that were already taken.
+        share: the part of each batch that this process computes, piece by piece.
+    """
+
+    def __init__(self, size: int, batch_size: int, *, seed: int, epoch: int, offset: int = 0, share: Share = WHOLE) -> None:
+        self.order = epoch_order(seed, epoch, size)
+        self.batch_size = batch_size
+        self.offset = offset
+        self.share = share
+
+    def __len__(self) -> int:
+        return (len(self.order) // self.batch_size - self.offset) * self.share.pieces
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for batch in range(self.offset, len(self.order) // self.batch_size):
+            yield from self.share.of(self.order[batch * self.batch_size : (batch + 1) * self.batch_size])
+
 
 T = TypeVar("T")
 

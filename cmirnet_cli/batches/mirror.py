@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from cmirnet_cli.cache.sample import Sample
+from cmirnet_cli.cache.reader import Sample
 
 PAIRS = (
     ("left", "right"),

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel, BertConfig, PreTrainedModel
 
-from cmirnet_cli.benchmarks.arithmetic import gflops_of
-from cmirnet_cli.benchmarks.timing import Spread, side_by_side
+from cmirnet_cli.benchmarks.timing import Spread, gflops_of, side_by_side
 from cmirnet_cli.config import SCRATCH, ModelConfig, Settings, TextConfig
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.cmirnet import CMIRNet

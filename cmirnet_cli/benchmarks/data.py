@@ -11,10 +11,8 @@ from itertools import islice
 
 import torch
 
-from cmirnet_cli.batches.batch import Batch
-from cmirnet_cli.batches.sets import Collate, TrainingSet, training_batches
-from cmirnet_cli.batches.tokens import word_tokenizer
-from cmirnet_cli.batches.transforms import normalise
+from cmirnet_cli.batches.batch import Batch, normalise, word_tokenizer
+from cmirnet_cli.batches.datasets import Collate, TrainingSet, training_batches
 from cmirnet_cli.benchmarks.plain_loading import Original, PlainSet, plain_batches
 from cmirnet_cli.benchmarks.timing import SHORTEST, Timing, side_by_side
 from cmirnet_cli.cache.reader import Cache

@@ -8,10 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from cmirnet_cli.batches.batch import Tokens
-from cmirnet_cli.batches.tokens import tokenise
-from cmirnet_cli.batches.transforms import normalise
-from cmirnet_cli.benchmarks.random_weights import random_bundle
+from cmirnet_cli.batches.batch import Tokens, normalise, tokenise
+from cmirnet_cli.benchmarks.stand_ins import random_bundle
 from cmirnet_cli.benchmarks.timing import Spread, side_by_side
 from cmirnet_cli.engine.devices import most_held_mib, pick_device
 from cmirnet_cli.engine.inference import Inference

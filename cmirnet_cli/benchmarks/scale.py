@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader
 
-from cmirnet_cli.batches.sets import Collate, TrainingSet, training_batches
+from cmirnet_cli.batches.datasets import Collate, TrainingSet, training_batches
 from cmirnet_cli.benchmarks.data import choose_collate, one_thread
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
-from cmirnet_cli.engine.machine import children_memory_mib, peak_memory_mib
+from cmirnet_cli.engine.environment import children_memory_mib, peak_memory_mib
 
 
 @dataclass(frozen=True)

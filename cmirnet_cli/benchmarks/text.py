@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from cmirnet_cli.batches.sets import Collate, EvaluationSet, TrainingSet, training_batches
-from cmirnet_cli.batches.transforms import normalise
+from cmirnet_cli.batches.batch import normalise
+from cmirnet_cli.batches.datasets import Collate, EvaluationSet, TrainingSet, training_batches
 from cmirnet_cli.benchmarks.timing import Spread, Timing
 from cmirnet_cli.cache.features import TextFacts
 from cmirnet_cli.cache.features_reader import TextFeatures

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from cmirnet_cli.cache.features import DTYPES, WORDS, FeaturesManifest, require_fitting
 from cmirnet_cli.cache.hdf5 import OpenFiles
+from cmirnet_cli.cache.hints import verify_it
 from cmirnet_cli.cache.reader import Cache
-from cmirnet_cli.cache.remedies import verify_it
 from cmirnet_cli.errors import CacheError
 
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from cmirnet_cli.cache.remedies import prepare_again, verify_it
-from cmirnet_cli.durable import new_file, reserve
+from cmirnet_cli.cache.hints import prepare_again, verify_it
 from cmirnet_cli.errors import CacheError
+from cmirnet_cli.files import new_file, reserve
 
 _FORMAT = ("v110", "v110")
 """Since this version HDF5's own tables carry checksums: a damaged one is an error, where older ones gave other data or no end."""

@@ -12,19 +12,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmirnet_cli.cache.annotations import Table, mask_field
+from cmirnet_cli.cache.annotations import Ragged, Table, mask_field
 from cmirnet_cli.cache.features import all_features
 from cmirnet_cli.cache.folder import damage, read_manifest, require_files, require_whole
 from cmirnet_cli.cache.hdf5 import OpenFiles
-from cmirnet_cli.cache.pixels import decode_mask, decode_runs, resized_mask
-from cmirnet_cli.cache.ragged import Ragged
-from cmirnet_cli.cache.remedies import verify_it
-from cmirnet_cli.cache.sample import Sample
+from cmirnet_cli.cache.hints import verify_it
 from cmirnet_cli.cache.schema import ANNOTATIONS, CachedFile, Manifest
 from cmirnet_cli.cache.stores import store_of
 from cmirnet_cli.errors import CacheError, ImageError
+from cmirnet_cli.images.masks import decode_mask, decode_runs, resized_mask
 from cmirnet_cli.refer.referent import Sentence
 from cmirnet_cli.refer.registry import belongs
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sentence with its image and target at one size.
+
+    Attributes:
+        ref_id: REFER's id of the referent.
+        image_id: the data set's id of the image, as text.
+        sent_id: REFER's id of the sentence.
+        text: the sentence as written.
+        image: uint8 (S, S, 3), RGB.
+        mask: uint8 (S, S), 1 on the referent, else 0.
+    """
+
+    ref_id: int
+    image_id: str
+    sent_id: int
+    text: str
+    image: NDArray[np.uint8]
+    mask: NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import TypeAdapter
 
 from cmirnet_cli.errors import CacheError
-from cmirnet_cli.refer.referent import Overlap
+from cmirnet_cli.images import OverlapRule
 
 SCHEMA_VERSION = 2
 SHARD_IMAGES = 512
@@ -49,12 +49,12 @@ class CacheOptions:
     Attributes:
         store: `decoded` keeps pixels at each of `sizes`; `encoded` keeps the original file's bytes and is resized when read.
         sizes: side lengths S of the square network inputs, in pixels; masks are kept at each of them.
-        overlap: what becomes of pixels that two polygons of a referent share; see `refer.masks.rasterise`.
+        overlap: what becomes of pixels that two polygons of a referent share; see `images.masks.rasterise`.
     """
 
     store: Store = "decoded"
     sizes: tuple[int, ...] = (480,)
-    overlap: Overlap = "paper"
+    overlap: OverlapRule = "paper"
 
     def __post_init__(self) -> None:
         if not self.sizes or min(self.sizes) < 1 or len(set(self.sizes)) < len(self.sizes):

@@ -9,11 +9,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from cmirnet_cli.cache.picture import rgb, source_bytes, source_size
-from cmirnet_cli.cache.pixels import resized
-from cmirnet_cli.cache.ragged import starts_of
+from cmirnet_cli.cache.annotations import starts_of
 from cmirnet_cli.cache.schema import CacheOptions
 from cmirnet_cli.errors import CacheError, ImageError
+from cmirnet_cli.images.pixels import resized, rgb, source_bytes, source_size
 from cmirnet_cli.refer.referent import ImageRecord
 
 Bytes = NDArray[np.uint8]
@@ -66,7 +65,7 @@ class DecodedStore:
     def prepare(self, image: ImageRecord) -> list[Bytes]:
         """As `ImageStore`: pixels at each size."""
         picture = rgb(source_bytes(image.path), str(image.path), upright=image.upright)
-        return [resized(picture, size) for size in self.sizes]
+        return [resized(picture, size, size) for size in self.sizes]
 
     def put(self, file: h5py.File, row: int, arrays: list[Bytes]) -> None:
         """As `ImageStore`."""
@@ -118,7 +117,7 @@ class EncodedStore:
         """As `ImageStore`, at any size."""
         start, end = datasets(_STARTS)[row : row + 2]
         source = datasets(_FILES)[start:end].tobytes()
-        pixels = resized(rgb(source, path, upright=bool(datasets(_UPRIGHT)[row])), size)
+        pixels = resized(rgb(source, path, upright=bool(datasets(_UPRIGHT)[row])), size, size)
         if out is None:
             return pixels
         out[...] = pixels

@@ -1,23 +1,100 @@
-"""From a `ReferDataset` to a cache folder: estimate, survey, write."""
+"""From a data set and the user's choices to the `Fingerprint` of the cache they make."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cmirnet_cli.cache.annotations import Table, counts_per_split, masks_of
-from cmirnet_cli.cache.fingerprint import fingerprint_of
+from cmirnet_cli.cache.check_images import in_order
 from cmirnet_cli.cache.folder import read_manifest, require_whole
 from cmirnet_cli.cache.hdf5 import create
-from cmirnet_cli.cache.pool import in_order
-from cmirnet_cli.cache.schema import ANNOTATIONS, MANIFEST, SHARD_IMAGES, CachedFile, CacheOptions, Fingerprint, Manifest, shard_name
-from cmirnet_cli.cache.staging import install, record, recorded, sole_writer, staging_folder, tidy, unfinished
+from cmirnet_cli.cache.schema import (
+    ANNOTATIONS,
+    MANIFEST,
+    SCHEMA_VERSION,
+    SHARD_IMAGES,
+    CachedFile,
+    CacheOptions,
+    Fingerprint,
+    Manifest,
+    digest_of,
+    shard_name,
+)
 from cmirnet_cli.cache.stores import store_of
-from cmirnet_cli.durable import new_file, sweep
-from cmirnet_cli.errors import CacheError
+from cmirnet_cli.errors import AnnotationError, CacheError, DataError
+from cmirnet_cli.files import install, new_file, record, recorded, sha256_of, sole_writer, staging_folder, sweep, tidy, unfinished
+from cmirnet_cli.images.pixels import decoder, unreadable_file
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent
+
+
+def without(dataset: ReferDataset, skip: frozenset[Path]) -> ReferDataset:
+    """The data set less every referent whose image file is in `skip`.
+
+    Raises:
+        DataError: nothing is left.
+    """
+    kept = tuple(referent for referent in dataset.referents if referent.image.path not in skip)
+    if not kept:
+        raise DataError(f"{dataset.name} has no referent to cache", hint="check the annotation file and the images that were left out")
+    return replace(dataset, referents=kept)
+
+
+def fingerprint_of(dataset: ReferDataset, options: CacheOptions, skip: frozenset[Path] = frozenset()) -> Fingerprint:
+    """All that shapes the cache of `dataset`, from which `skip` was already taken out. Every image is read, none is decoded.
+
+    Raises:
+        ImageError: an image file cannot be read.
+        AnnotationError: an outline cannot be one.
+    """
+    return Fingerprint(
+        schema_version=SCHEMA_VERSION,
+        dataset=dataset.name,
+        split_by=dataset.split_by,
+        options=options,
+        annotation_files=tuple((f"{path.parent.name}/{path.name}", sha256_of(path)) for path in dataset.annotation_files),
+        referents=_digest_all(_digest_of_referent(referent) for referent in dataset.referents),
+        images=_digest_all(digest_of(_image_facts(image)) for image in dataset.images),
+        skipped=tuple(sorted(path.name for path in skip)),
+        decoder=decoder(),
+    )
+
+
+def _digest_all(digests: Iterable[str]) -> str:
+    digest = hashlib.sha256()
+    for one in digests:
+        digest.update(one.encode())
+    return digest.hexdigest()
+
+
+def _digest_of_referent(referent: Referent) -> str:
+    try:
+        return digest_of(_facts(referent))
+    except RecursionError as error:
+        raise AnnotationError(
+            f"ref {referent.ref_id}: its outline is nested too deeply", hint="correct it in the annotation file"
+        ) from error
+
+
+def _facts(referent: Referent) -> list[Any]:
+    sentences = [[sentence.sent_id, sentence.text] for sentence in referent.sentences]
+    return [referent.ref_id, referent.split, str(referent.image.image_id), referent.category, referent.objects, sentences]
+
+
+def _image_facts(image: ImageRecord) -> list[Any]:
+    return [str(image.image_id), image.path.name, image.height, image.width, image.upright, _image_digest(image.path)]
+
+
+def _image_digest(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise unreadable_file(path, error) from error
+
 
 # What HDF5's own tables, and masks of photographs, were found to take; a mask grows with the length of its outline.
 _FILE_BYTES = 20_000

@@ -120,7 +120,7 @@ def _named(
     root: Path, dataset: str | None, split_by: str | None, data_root: Path, annotations: Path | None, images: Path | None
 ) -> Iterator[_Sources]:
     """A cache that exists, and the files it was made from."""
-    from cmirnet_cli.cache.find import find_cache
+    from cmirnet_cli.cache.folder import find_cache
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.refer.layout import Places
     from cmirnet_cli.refer.sources import read_source
@@ -167,7 +167,7 @@ def _original(referent: Referent, sentence: Sentence, united: bool) -> Original:
 
 def _described(sources: _Sources, split: str, course: Course) -> dict[str, object]:
     """What was measured, where and under which conditions."""
-    from cmirnet_cli.engine.machine import machine
+    from cmirnet_cli.engine.environment import machine
 
     manifest, settings = sources.cache.manifest, course.samples.data
     return {
@@ -183,7 +183,7 @@ def _described(sources: _Sources, split: str, course: Course) -> dict[str, objec
 
 
 def _show(facts: Mapping[str, object], timings: Mapping[str, Timing]) -> None:
-    from cmirnet_cli.engine.machine import machine_in_words
+    from cmirnet_cli.engine.environment import machine_in_words
 
     columns = ["way", "ms a sample", "from", "to", "samples/s", "× plain", "from", "to", "× plain, normalised"]
     console.result(

@@ -39,7 +39,7 @@ def growth(
     """
     from cmirnet_cli.benchmarks.growth import Load, axes, burden
     from cmirnet_cli.engine.devices import pick_device
-    from cmirnet_cli.engine.machine import in_fresh_process
+    from cmirnet_cli.engine.environment import in_fresh_process
 
     if plot:
         _require_place(plot, overwrite=overwrite)
@@ -58,7 +58,7 @@ def growth(
 
 
 def _require_place(plot: Path, *, overwrite: bool) -> None:
-    from cmirnet_cli.reports.files import picture_format, require_free, require_writable
+    from cmirnet_cli.files import picture_format, require_free, require_writable
 
     picture_format(plot)
     require_free([plot], overwrite=overwrite)
@@ -66,7 +66,7 @@ def _require_place(plot: Path, *, overwrite: bool) -> None:
 
 
 def _draw(grown: Sequence[Grown], target: Path) -> None:
-    from cmirnet_cli.reports.files import write_image
+    from cmirnet_cli.files import write_image
     from cmirnet_cli.reports.pictures.curves import growth_chart
 
     series = {
@@ -77,7 +77,7 @@ def _draw(grown: Sequence[Grown], target: Path) -> None:
 
 
 def _show(backbone: str, grown: Sequence[Grown], base: int, place: str) -> None:
-    from cmirnet_cli.engine.machine import machine, machine_in_words
+    from cmirnet_cli.engine.environment import machine, machine_in_words
 
     columns = ["", "", "ms", "from", "to", "ms each", "peak MiB"]
     facts = {"backbone": backbone, "size": base, "device": place, "machine": machine()}

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import torch
 
     from cmirnet_cli.benchmarks.infer import InferenceBatch, Way, WayResult
-    from cmirnet_cli.engine.prediction.photos import Pixels
-    from cmirnet_cli.export.spec import Precision
+    from cmirnet_cli.export.spec import ExportPrecision
+    from cmirnet_cli.images.pixels import Pixels
     from cmirnet_cli.weights.bundle import Bundle
 
 SCENE = 640
@@ -102,15 +102,15 @@ def _require_apart(subject: _Subject, folders: Sequence[Path]) -> None:
 
 
 def _given(subject: _Subject, folders: Sequence[Path]) -> Iterator[tuple[str, Path]]:
-    from cmirnet_cli.benchmarks.exported import require_made_from
+    from cmirnet_cli.benchmarks.infer import require_made_from
 
     for folder in folders:
         require_made_from(folder, subject.weights)
         yield str(folder), folder
 
 
-def _made(subject: _Subject, precision: Precision | None, folder: Path) -> Iterator[tuple[str, Path]]:
-    from cmirnet_cli.benchmarks.exported import export_random
+def _made(subject: _Subject, precision: ExportPrecision | None, folder: Path) -> Iterator[tuple[str, Path]]:
+    from cmirnet_cli.benchmarks.infer import export_random
 
     if precision is None:
         return
@@ -156,7 +156,7 @@ def prepared(subject: _Subject) -> tuple[Bundle, Sequence[InferenceBatch], torch
 
 
 def _loaded(subject: _Subject) -> Bundle:
-    from cmirnet_cli.benchmarks.random_weights import random_bundle
+    from cmirnet_cli.benchmarks.stand_ins import random_bundle
     from cmirnet_cli.weights.source import load_weights
 
     return load_weights(subject.weights) if subject.weights else random_bundle(subject.backbone, subject.size, subject.expressions)
@@ -164,19 +164,18 @@ def _loaded(subject: _Subject) -> Bundle:
 
 def _photos(subject: _Subject, size: int) -> Sequence[Pixels]:
     from cmirnet_cli.engine.prediction.photos import find_photos, read_photo
-    from cmirnet_cli.engine.prediction.pixels import resized
+    from cmirnet_cli.images.pixels import resized
     from cmirnet_cli.scenes import drawn_questions
 
     if subject.images:
         photos = [read_photo(photo.path) for photo in find_photos([str(subject.images)])[: subject.count]]
     else:
         photos = [pixels for pixels, _ in drawn_questions(subject.count, SCENE)]
-    return [resized(pixels, size) for pixels in photos]
+    return [resized(pixels, size, size) for pixels in photos]
 
 
 def _ways(subject: _Subject, place: torch.device) -> list[Way]:
-    from cmirnet_cli.benchmarks.exported import exported_way
-    from cmirnet_cli.benchmarks.infer import ways
+    from cmirnet_cli.benchmarks.infer import exported_way, ways
 
     return [*ways(place, each=subject.each, compiled=subject.compiled), *(exported_way(*export) for export in subject.exported)]
 
@@ -184,9 +183,8 @@ def _ways(subject: _Subject, place: torch.device) -> list[Way]:
 def _measure(
     subject: _Subject, ways: Sequence[Way], bundle: Bundle, questions: Sequence[InferenceBatch], place: torch.device, rounds: int
 ) -> WayResult:
-    from cmirnet_cli.benchmarks.arithmetic import gflops_of, matrix_product_gflops
     from cmirnet_cli.benchmarks.infer import ONE_HEAD, PLAIN, Agreement, WayResult, answer_all, own_copies
-    from cmirnet_cli.benchmarks.timing import side_by_side
+    from cmirnet_cli.benchmarks.timing import gflops_of, matrix_product_gflops, side_by_side
 
     models = own_copies(bundle, ways, place)
     runs = {way.name: partial(answer_all, way, models[way.name], questions) for way in ways}
@@ -207,7 +205,7 @@ def _measure(
 
 def _memory(subject: _Subject, ways: Sequence[Way]) -> Mapping[str, float]:
     """Peak memory in MiB of each way, in a process of its own."""
-    from cmirnet_cli.engine.machine import in_fresh_process
+    from cmirnet_cli.engine.environment import in_fresh_process
 
     memory = {}
     with console.progress("memory", len(ways)) as advance:
@@ -218,8 +216,8 @@ def _memory(subject: _Subject, ways: Sequence[Way]) -> Mapping[str, float]:
 
 
 def _show(subject: _Subject, measured: WayResult, place: torch.device, *, agrees: bool) -> None:
+    from cmirnet_cli.engine.environment import machine, machine_in_words
     from cmirnet_cli.engine.inference import Inference
-    from cmirnet_cli.engine.machine import machine, machine_in_words
 
     optimizations = Inference().described_on(place)
     title = subject.weights or f"{subject.backbone}, random weights"

@@ -17,7 +17,7 @@ from cmirnet_cli.options import Workers, network_size
 
 if TYPE_CHECKING:
     from cmirnet_cli.benchmarks.scale import Pass
-    from cmirnet_cli.engine.machine import Finished
+    from cmirnet_cli.engine.environment import Finished
     from cmirnet_cli.refer.registry import PublishedCounts
     from cmirnet_cli.scenes import Amount
 
@@ -51,7 +51,7 @@ def scale(
 
     Example: cmirnet benchmark scale
     """
-    from cmirnet_cli.engine.machine import in_fresh_process, run_command
+    from cmirnet_cli.engine.environment import in_fresh_process, run_command
 
     with _place(out) as folder:
         drawn = _draw(Path(folder), fraction)
@@ -68,7 +68,7 @@ def read(folder: Path, size: int) -> Reading:
     """Read and index the annotations, then estimate the cache; public so that another process can find it."""
     from cmirnet_cli.cache.schema import CacheOptions
     from cmirnet_cli.cache.writer import estimate
-    from cmirnet_cli.engine.machine import peak_memory_mib
+    from cmirnet_cli.engine.environment import peak_memory_mib
     from cmirnet_cli.refer.layout import Places
     from cmirnet_cli.refer.sources import read_source
 
@@ -96,7 +96,7 @@ def _place(out: Path | None) -> AbstractContextManager[str | Path]:
 
 
 def _draw(folder: Path, fraction: float) -> float:
-    from cmirnet_cli.engine.machine import in_fresh_process
+    from cmirnet_cli.engine.environment import in_fresh_process
 
     amounts = _amounts(fraction)
     images, refs, sentences = (sum(getattr(amount, what) for amount in amounts.values()) for what in ("images", "refs", "sentences"))
@@ -126,7 +126,7 @@ def _prepare_command(folder: Path, size: int, workers: int) -> list[str]:
 def _measure_pass(cache: Path, size: int, workers: int, shuffled: bool) -> Pass:
     from cmirnet_cli.benchmarks.scale import measure_pass
     from cmirnet_cli.config import resolve
-    from cmirnet_cli.engine.machine import in_fresh_process
+    from cmirnet_cli.engine.environment import in_fresh_process
 
     console.notice(f"loading every sample of {SPLIT} once, {_order(shuffled)}, {workers} workers")
     settings = resolve(flags={"data.image_size": size, "data.resize": size, "data.workers": workers})
@@ -134,7 +134,7 @@ def _measure_pass(cache: Path, size: int, workers: int, shuffled: bool) -> Pass:
 
 
 def _show(drawn: float, reading: Reading, prepared: Finished, cache: Path, passes: Sequence[Pass]) -> None:
-    from cmirnet_cli.engine.machine import machine, machine_in_words
+    from cmirnet_cli.engine.environment import machine, machine_in_words
 
     size = sum(path.stat().st_size for path in cache.iterdir())
     steps = [

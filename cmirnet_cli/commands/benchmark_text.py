@@ -37,8 +37,7 @@ def text(
     """
     from tempfile import TemporaryDirectory
 
-    from cmirnet_cli.benchmarks.drawn import drawn_cache
-    from cmirnet_cli.benchmarks.random_weights import recipe
+    from cmirnet_cli.benchmarks.stand_ins import drawn_cache, recipe
     from cmirnet_cli.benchmarks.text import shares, ways_to_read
     from cmirnet_cli.benchmarks.timing import side_by_side
     from cmirnet_cli.engine.training.start import starting_bundle
@@ -55,7 +54,7 @@ def text(
 
 
 def _show(settings: Settings, timings: Mapping[str, Timing], found: Mapping[str, Mapping[str, Spread]]) -> None:
-    from cmirnet_cli.engine.machine import machine, machine_in_words
+    from cmirnet_cli.engine.environment import machine, machine_in_words
 
     columns = ["", "ms a sentence", "from", "to", *(f"% of {whole}" for whole in found)]
     title = f"{settings.model.backbone} at {settings.data.image_size} px"

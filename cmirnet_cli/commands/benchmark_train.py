@@ -34,11 +34,10 @@ def train(
     """
     from tempfile import TemporaryDirectory
 
-    from cmirnet_cli.benchmarks.drawn import drawn_cache
-    from cmirnet_cli.benchmarks.random_weights import recipe
+    from cmirnet_cli.benchmarks.stand_ins import drawn_cache, recipe
     from cmirnet_cli.benchmarks.train import first_steps, ways_on
     from cmirnet_cli.engine.devices import pick_device
-    from cmirnet_cli.engine.machine import in_fresh_process
+    from cmirnet_cli.engine.environment import in_fresh_process
     from cmirnet_cli.scenes import Amount
 
     place = pick_device(device)
@@ -54,7 +53,7 @@ def train(
 
 
 def _show(settings: Settings, found: Mapping[str, Steps], place: str) -> None:
-    from cmirnet_cli.engine.machine import machine, machine_in_words
+    from cmirnet_cli.engine.environment import machine, machine_in_words
 
     columns = ["way", "ms a sentence", "from", "to", "sentences/s", "× plain", "peak MiB", "last loss", "losses within"]
     title = f"training {settings.model.backbone} at {settings.data.image_size} px"

@@ -1,4 +1,4 @@
-"""`cmirnet cache info`, `verify` and `show`."""
+"""How much a cache's splits hold, beside what was published about them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from cmirnet_cli.commands.counts import count_rows, described_counts
 from cmirnet_cli.console import console
 from cmirnet_cli.errors import CacheError
 from cmirnet_cli.options import Overwrite, Split
@@ -18,9 +17,71 @@ from cmirnet_cli.options import Overwrite, Split
 if TYPE_CHECKING:
     from cmirnet_cli.cache.features import FeaturesManifest
     from cmirnet_cli.cache.reader import Cache
-    from cmirnet_cli.cache.schema import Manifest
-    from cmirnet_cli.reports.cache_page import CacheSummary, ShownReferent
-    from cmirnet_cli.reports.inspection import Marks, Selection
+    from cmirnet_cli.cache.schema import Manifest, SplitCounts
+    from cmirnet_cli.refer.registry import PublishedCounts
+    from cmirnet_cli.reports.cache_page import CacheSummary, Marks, Selection, ShownReferent
+    from cmirnet_cli.reports.tables import CountRow
+
+TOTAL = "total"
+
+
+def count_rows(manifest: Manifest) -> list[CountRow]:
+    """One row for each split of a cache."""
+    from cmirnet_cli.refer.registry import published_counts
+    from cmirnet_cli.reports.tables import Counted, CountRow
+
+    published = published_counts(manifest.dataset, manifest.split_by)
+    rows = []
+    for split, counts in manifest.counts.items():
+        known = published.get(split)
+        theirs = Counted(known.refs, known.images, known.sentences) if known else None
+        rows.append(CountRow(split, Counted(counts.refs, counts.images, counts.sentences), theirs))
+    return rows
+
+
+def described_counts(manifest: Manifest) -> dict[str, object]:
+    """Split → its counts, with those that were `published` (None where nothing is known), for `--json`."""
+    from cmirnet_cli.refer.registry import published_counts
+
+    published = published_counts(manifest.dataset, manifest.split_by)
+    return {
+        split: asdict(counts) | {"published": asdict(published[split]) if split in published else None}
+        for split, counts in manifest.counts.items()
+    }
+
+
+def differences(manifest: Manifest) -> Iterator[str]:
+    """One sentence for each split that is empty or whose counts are not the published ones: worth a warning, no more."""
+    from cmirnet_cli.cache.schema import SplitCounts
+    from cmirnet_cli.refer.registry import legal_splits, published_counts
+
+    published = published_counts(manifest.dataset, manifest.split_by)
+    counts = dict.fromkeys(legal_splits(manifest.dataset, manifest.split_by), SplitCounts(0, 0, 0)) | manifest.counts
+    for split, found in (counts | {TOTAL: _total(manifest)}).items():
+        if split in published and (wrong := _wrong_counts(found, published[split])):
+            yield f"the counts of {split} differ from the published ones: {', '.join(wrong)}"
+        elif not found.refs:
+            yield f"{split} is empty"
+
+
+def _total(manifest: Manifest) -> SplitCounts:
+    """The whole; of refclef by unc, whose test splits overlap, no total is published."""
+    from cmirnet_cli.cache.schema import SplitCounts
+
+    refs, sentences = (sum(getattr(counts, what) for counts in manifest.counts.values()) for what in ("refs", "sentences"))
+    return SplitCounts(refs, sum(shard.images for shard in manifest.shards), sentences)
+
+
+def _wrong_counts(found: SplitCounts, known: PublishedCounts) -> list[str]:
+    """Such as "3 refs instead of 5,000", where both numbers are known."""
+    pairs = [(what, ours, getattr(known, what)) for what, ours in asdict(found).items()]
+    remark = {what: " (a number that is not confirmed)" for what in known.unconfirmed}
+    return [
+        f"{ours:,} {what} instead of {theirs:,}{remark.get(what, '')}"
+        for what, ours, theirs in pairs
+        if theirs is not None and ours != theirs
+    ]
+
 
 Folder: TypeAlias = Annotated[Path, typer.Argument(metavar="CACHE", help="A cache, or a folder that holds one.", show_default=False)]
 
@@ -33,7 +94,7 @@ def info(cache: Folder) -> None:
     Example: cmirnet cache info cache/refcocog-umd
     """
     from cmirnet_cli.cache.features import all_features
-    from cmirnet_cli.cache.find import find_cache
+    from cmirnet_cli.cache.folder import find_cache
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.reports.tables import count_table
 
@@ -50,7 +111,7 @@ def verify(cache: Folder) -> int:
 
     Example: cmirnet cache verify cache/refcocog-umd
     """
-    from cmirnet_cli.cache.find import find_cache
+    from cmirnet_cli.cache.folder import find_cache
     from cmirnet_cli.cache.reader import files_of
     from cmirnet_cli.cache.reader import verify as verify_files
 
@@ -76,12 +137,10 @@ def show(
 
     Example: cmirnet cache show cache/refcocog-umd --split val --out page.html
     """
-    from cmirnet_cli.cache.find import find_cache
+    from cmirnet_cli.cache.folder import find_cache
     from cmirnet_cli.cache.reader import Cache
-    from cmirnet_cli.durable import write_text
-    from cmirnet_cli.reports.cache_page import cache_page
-    from cmirnet_cli.reports.files import require_free
-    from cmirnet_cli.reports.inspection import Selection
+    from cmirnet_cli.files import require_free, write_text
+    from cmirnet_cli.reports.cache_page import Selection, cache_page
 
     data = Cache.open(find_cache(cache))
     rows = _rows(data, split)
@@ -152,7 +211,7 @@ def _inspect(cache: Cache, rows: Sequence[int]) -> list[Marks]:
 
 
 def _marks(cache: Cache, row: int) -> Marks:
-    from cmirnet_cli.reports.inspection import marks_of
+    from cmirnet_cli.reports.cache_page import marks_of
 
     referent = cache.referent(row)
     prepared = {size: cache.mask(row, size) > 0 for size in cache.manifest.options.sizes}

@@ -41,7 +41,7 @@ def cache_features(
     """
     from cmirnet_cli.cache.features import TextFacts
     from cmirnet_cli.cache.features_writer import finished_features
-    from cmirnet_cli.cache.find import find_cache
+    from cmirnet_cli.cache.folder import find_cache
     from cmirnet_cli.cache.reader import Cache
 
     data = Cache.open(find_cache(cache))

@@ -54,8 +54,7 @@ def make_room(out: Path, overwrite: bool) -> None:
     Raises:
         UsageError: the folder holds something that is not a demo's, or a demo that may not be replaced.
     """
-    from cmirnet_cli.durable import write_text
-    from cmirnet_cli.reports.files import require_free
+    from cmirnet_cli.files import require_free, write_text
 
     if (out / MARKER).is_file():
         require_free([out], overwrite=overwrite)
@@ -98,7 +97,7 @@ def _run(words: Sequence[str]) -> None:
 
 def _draw_gallery(out: Path, device: str) -> Path:
     """A picture of what the new weights find in scenes they have not seen, beside the truth."""
-    from cmirnet_cli.reports.files import write_image
+    from cmirnet_cli.files import write_image
     from cmirnet_cli.reports.pictures.sheet import contact_sheet
 
     picture = out / "gallery.png"
@@ -107,7 +106,7 @@ def _draw_gallery(out: Path, device: str) -> Path:
 
 
 def _cells(out: Path, device: str) -> Iterator[SheetCard]:
-    from cmirnet_cli.cache.find import find_cache
+    from cmirnet_cli.cache.folder import find_cache
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.engine.prediction.photos import read_photo
     from cmirnet_cli.engine.prediction.segmenter import Segmenter

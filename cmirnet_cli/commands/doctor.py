@@ -11,7 +11,7 @@ from typing import Annotated, get_args
 import typer
 
 from cmirnet_cli.console import console
-from cmirnet_cli.findings import Finding, Severity, examined
+from cmirnet_cli.doctor.findings import Finding, Severity, examined
 
 MARGIN = 9
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
@@ -36,26 +36,23 @@ def doctor(
 
 
 def _installation() -> Iterator[Finding]:
-    from cmirnet_cli.engine.health.fitness import device_findings, memory_findings
-    from cmirnet_cli.engine.health.installed import library_findings
-    from cmirnet_cli.weights.reach import hub_findings
+    from cmirnet_cli.doctor.environment import device_findings, hub_findings, memory_findings
+    from cmirnet_cli.doctor.installation import library_findings
 
     for subject, check in {"libraries": library_findings, "torch": device_findings, "memory": memory_findings, "hub": hub_findings}.items():
         yield from examined(subject, check)
 
 
 def _room(cache: Path, runs: Path) -> Iterator[Finding]:
-    from cmirnet_cli.cache.health import room_for_refcoco
-    from cmirnet_cli.engine.health.fitness import ROOM_FOR_A_RUN, room_findings
+    from cmirnet_cli.doctor.environment import ROOM_FOR_A_RUN, room_findings
+    from cmirnet_cli.doctor.places import room_for_refcoco
 
     yield from examined(str(cache), room_findings, cache, room_for_refcoco(), "RefCOCO prepared at 480 px")
     yield from examined(str(runs), room_findings, runs, ROOM_FOR_A_RUN, "a run with Swin-B")
 
 
 def _places(data: Path, cache: Path, runs: Path) -> Iterator[Finding]:
-    from cmirnet_cli.cache.health import cache_findings
-    from cmirnet_cli.engine.health.runs import run_findings
-    from cmirnet_cli.refer.health import data_findings
+    from cmirnet_cli.doctor.places import cache_findings, data_findings, run_findings
 
     for place, check in ((data, data_findings), (cache, cache_findings), (runs, run_findings)):
         yield from examined(str(place), check, place)

@@ -93,7 +93,7 @@ def evaluate(
 
 
 def _rules(seed: int | None, empty_below: int | None) -> Rules:
-    from cmirnet_cli.metrics.bootstrap import Resampling
+    from cmirnet_cli.metrics.intervals import Resampling
     from cmirnet_cli.metrics.split_report import Rules
 
     usual = Rules()
@@ -103,7 +103,7 @@ def _rules(seed: int | None, empty_below: int | None) -> Rules:
 
 def _cache(root: Path, dataset: str | None, split_by: str | None, trained_on: str) -> Cache:
     """The cache that was named, else the one of the data the weights were trained on, else the only one there is."""
-    from cmirnet_cli.cache.find import find_cache
+    from cmirnet_cli.cache.folder import find_cache
     from cmirnet_cli.cache.reader import Cache
 
     if dataset is None and split_by is None and trained_on and (root / trained_on).is_dir():
@@ -116,7 +116,7 @@ def _splits(cache: Cache, split: str) -> Sequence[str]:
 
 
 def _show(outcome: EvaluationResult, task: Task, rules: Rules, groups: bool, report: Path | None) -> None:
-    from cmirnet_cli.reports.evaluation.printed import printed
+    from cmirnet_cli.reports.evaluation.tables import printed
 
     data = {**outcome.data, **({"report": report} if report else {})}
     console.result(data, *printed(outcome.reports, outcome.comparisons, rules, title=task.title, groups=groups))

@@ -49,8 +49,8 @@ class EvaluationOutputs:
                 that may not be replaced.
             CmirnetError: nothing can be written there.
         """
+        from cmirnet_cli.files import require_free, require_writable
         from cmirnet_cli.reports.evaluation.results import require_place
-        from cmirnet_cli.reports.files import require_free, require_writable
 
         if self.save_masks and self.out is None:
             raise UsageError("--save-masks has no folder to keep masks in", hint="add --out DIR: they are kept in its sentences.jsonl")
@@ -72,11 +72,11 @@ class EvaluationOutputs:
         Raises:
             CmirnetError: it has not that much room.
         """
+        from cmirnet_cli.files import require_disk_room
         from cmirnet_cli.reports.evaluation.page import least_bytes
-        from cmirnet_cli.reports.files import require_room
 
         if self.report:
-            require_room(self.report.parent, least_bytes([task.sentences(split) for split in task.splits]))
+            require_disk_room(self.report.parent, least_bytes([task.sentences(split) for split in task.splits]))
 
     def write(self, outcome: EvaluationResult, task: Task, scored: Sequence[SplitScores], rules: Rules) -> None:
         """Write all of it, and say so."""
@@ -91,7 +91,7 @@ class EvaluationOutputs:
 
 
 def _write_page(page: Path, evaluation: Evaluation, cache: Cache) -> None:
-    from cmirnet_cli.durable import write_text
+    from cmirnet_cli.files import write_text
     from cmirnet_cli.reports.evaluation.page import evaluation_page
 
     write_text(page, evaluation_page(evaluation, _shots(evaluation, cache)))
@@ -112,7 +112,7 @@ def _shots(evaluation: Evaluation, cache: Cache) -> Iterator[SentencePictures]:
 
 def _shot(cache: Cache, row: int, rle: Mapping[str, Any] | None) -> SentencePictures:
     """The image as the largest network gets it; ground truth and prediction at the image's own size."""
-    from cmirnet_cli.cache.pixels import decode_mask
+    from cmirnet_cli.images.masks import decode_mask
     from cmirnet_cli.reports.evaluation.cards import SentencePictures
 
     if rle is None:

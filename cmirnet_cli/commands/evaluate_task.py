@@ -129,8 +129,7 @@ class EvaluationResult:
         """Measure everything, and the differences to `theirs`."""
         from cmirnet_cli.metrics.split_report import report
         from cmirnet_cli.reports.evaluation.comparison import compare, describe_comparison
-        from cmirnet_cli.reports.evaluation.results import Results
-        from cmirnet_cli.reports.evaluation.scores_file import describe
+        from cmirnet_cli.reports.evaluation.results import Results, describe
 
         reports = [report(each, rules) for each in scored]
         origin = task.origin(examined)

@@ -14,9 +14,9 @@ from cmirnet_cli.errors import ImageError, UsageError
 from cmirnet_cli.options import Device, Optimizations, Overwrite, Precision, Weights
 
 if TYPE_CHECKING:
-    from cmirnet_cli.engine.prediction.finder import Predictor
     from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction
-    from cmirnet_cli.engine.prediction.questions import ImageQuery
+    from cmirnet_cli.engine.prediction.predictor import Predictor
+    from cmirnet_cli.engine.prediction.queries import ImageQuery
     from cmirnet_cli.engine.shards import Shard
     from cmirnet_cli.reports.predictions.folder import MaskToWrite, PredictionFolder
 
@@ -90,14 +90,14 @@ def _answer(
     predictor: Predictor[Any], questions: Sequence[ImageQuery], rule: MaskRule, wanted: OutputOptions, shard: Shard
 ) -> PredictionSummary:
     """Answer this process's part of the questions, as far as that was not done before."""
-    from cmirnet_cli.reports.files import SMALLEST_FILE, require_room
+    from cmirnet_cli.files import SMALLEST_FILE, require_disk_room
     from cmirnet_cli.reports.predictions.folder import PredictionFolder
     from cmirnet_cli.reports.predictions.index import mend, part_file
 
     folder = PredictionFolder(wanted.out, wanted.kinds)
     own = shard.part(questions)
     left = _unanswered(own, folder)
-    require_room(wanted.out, SMALLEST_FILE * len(wanted.kinds) * sum(len(each.expressions) for each in left))
+    require_disk_room(wanted.out, SMALLEST_FILE * len(wanted.kinds) * sum(len(each.expressions) for each in left))
     part = part_file(wanted.out, shard.rank, shard.count)
     mend(part)
     return PredictionSummary(len(own) - len(left), _write_all(predictor, left, rule, folder, part, fail_fast=wanted.fail_fast))
@@ -114,7 +114,7 @@ def _write_all(
     predictor: Predictor[Any], questions: Sequence[ImageQuery], rule: MaskRule, folder: PredictionFolder, part: Path, *, fail_fast: bool
 ) -> Sequence[tuple[str, str]]:
     """Write every answer as it comes; the photos that cannot be read, with the reason."""
-    from cmirnet_cli.engine.prediction.answers import predict_photos
+    from cmirnet_cli.engine.prediction.predictor import predict_photos
     from cmirnet_cli.reports.predictions.folder import PredictedPhoto
 
     problems = []

@@ -11,7 +11,7 @@ from cmirnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from cmirnet_cli.engine.prediction.photos import PhotoFile
-    from cmirnet_cli.engine.prediction.questions import ImageQuery
+    from cmirnet_cli.engine.prediction.queries import ImageQuery
 
 STANDARD_INPUT = "-"
 
@@ -55,7 +55,7 @@ def queries_of(asked: PredictRequest, out: Path) -> Sequence[ImageQuery]:
         UsageError: an expression is empty.
     """
     from cmirnet_cli.engine.prediction.photos import listed_photo
-    from cmirnet_cli.engine.prediction.questions import image_queries
+    from cmirnet_cli.engine.prediction.queries import image_queries
     from cmirnet_cli.refer.pairs import read_lines, read_pairs
 
     expressions = [*asked.expressions, *(read_lines(asked.expression_file) if asked.expression_file else [])]

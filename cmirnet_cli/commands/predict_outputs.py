@@ -13,9 +13,9 @@ from cmirnet_cli.console import console
 from cmirnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from cmirnet_cli.engine.prediction.finder import Predictor
     from cmirnet_cli.engine.prediction.masks import MaskRule
-    from cmirnet_cli.engine.prediction.questions import ImageQuery
+    from cmirnet_cli.engine.prediction.predictor import Predictor
+    from cmirnet_cli.engine.prediction.queries import ImageQuery
     from cmirnet_cli.engine.shards import Shard
     from cmirnet_cli.options import Precision
     from cmirnet_cli.reports.predictions.index import Lines
@@ -101,20 +101,20 @@ def begin(chosen: ModelOptions, rule: MaskRule, wanted: OutputOptions) -> None:
         UsageError: something stands there that may not be replaced, or was made with other settings.
         CmirnetError: nothing can be written there.
     """
-    from cmirnet_cli.reports.files import require_writable
-    from cmirnet_cli.reports.predictions import start
+    from cmirnet_cli.files import require_writable
+    from cmirnet_cli.reports.predictions.folder import begin_folder
 
     if wanted.coco:
         require_writable(wanted.coco.parent)
     settings = {**chosen.described(), "threshold": rule.threshold, "largest_component": rule.largest_component}
     taken_over = {"skip_existing": wanted.skip_existing, "overwrite": wanted.overwrite}
-    start.begin(wanted.out, settings, wanted.coco, gallery=wanted.gallery, **taken_over)
+    begin_folder(wanted.out, settings, wanted.coco, gallery=wanted.gallery, **taken_over)
 
 
 def finish(questions: Sequence[ImageQuery], wanted: OutputOptions, ended: Sequence[PredictionSummary]) -> None:
     """Put together what all processes wrote, and report."""
+    from cmirnet_cli.reports.predictions.folder import sweep_all
     from cmirnet_cli.reports.predictions.index import INDEX, unite
-    from cmirnet_cli.reports.predictions.start import sweep_all
 
     problems = _in_order([problem for each in ended for problem in each.problems], questions)
     broken = {image for image, _ in problems}
@@ -137,7 +137,8 @@ def finish(questions: Sequence[ImageQuery], wanted: OutputOptions, ended: Sequen
 
 def _write_pages(lines: Lines, wanted: OutputOptions) -> dict[str, Path | None]:
     from cmirnet_cli.reports.predictions.coco import write_coco
-    from cmirnet_cli.reports.predictions.gallery import GALLERY, write_gallery
+    from cmirnet_cli.reports.predictions.folder import GALLERY
+    from cmirnet_cli.reports.predictions.gallery import write_gallery
 
     if wanted.coco:
         write_coco(wanted.coco, lines)

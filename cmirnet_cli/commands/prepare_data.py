@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from cmirnet_cli.commands.counts import count_rows, described_counts, differences
+from cmirnet_cli.commands.cache import count_rows, described_counts, differences
 from cmirnet_cli.console import console
+from cmirnet_cli.images import OverlapRule
 from cmirnet_cli.options import Overwrite, SplitBy, Workers
-from cmirnet_cli.refer.referent import Overlap
 
 if TYPE_CHECKING:
     from cmirnet_cli.cache.schema import CacheOptions, Manifest
@@ -39,7 +39,7 @@ def prepare_data(
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for caches.")] = Path("cache"),
     size: Annotated[list[int] | None, typer.Option("--size", metavar="PX", help="Network size, can be repeated; 480 by default.")] = None,
     store: Annotated[Literal["decoded", "encoded"], typer.Option("--store", help="Pixels ready to use, or the files.")] = "decoded",
-    overlap: Annotated[Overlap, typer.Option("--overlap", help="Where two polygons of one object overlap.")] = "paper",
+    overlap: Annotated[OverlapRule, typer.Option("--overlap", help="Where two polygons of one object overlap.")] = "paper",
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave missing and broken images out.")] = False,
     workers: Workers = None,
     overwrite: Overwrite = False,
@@ -80,9 +80,8 @@ def _write(
     referents: ReferDataset, folder: Path, options: CacheOptions, workers: int, *, skip_bad: bool, overwrite: bool
 ) -> tuple[Manifest, list[str]]:
     """Check every image, then write; the manifest and what was left out."""
-    from cmirnet_cli.cache.fingerprint import without
-    from cmirnet_cli.cache.survey import check_images, require_good_images
-    from cmirnet_cli.cache.writer import estimate, steps, write_cache
+    from cmirnet_cli.cache.check_images import check_images, require_good_images
+    from cmirnet_cli.cache.writer import estimate, steps, without, write_cache
 
     with console.progress("check images", len(referents.images)) as advance:
         bad = check_images(referents, workers, advance)

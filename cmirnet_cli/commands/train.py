@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.config import Settings
     from cmirnet_cli.console import Advance
-    from cmirnet_cli.engine.training.listening import EpochReport, StepReport
+    from cmirnet_cli.engine.training.callbacks import EpochReport, StepReport
     from cmirnet_cli.engine.training.loop import Trainer
     from cmirnet_cli.engine.training.run_directory import RunDirectory
 
@@ -121,7 +121,7 @@ def _train(directory: RunDirectory | None, settings: Settings, device: str, run_
 def _prepared(settings: Settings, device: str) -> Trainer:
     """Everything a new run needs, from the settings."""
     from cmirnet_cli.engine.devices import pick_device
-    from cmirnet_cli.engine.training.frozen_text import features_to_begin_with
+    from cmirnet_cli.engine.text_features import features_to_begin_with
     from cmirnet_cli.engine.training.loop import Trainer
     from cmirnet_cli.engine.training.start import starting_bundle
 
@@ -132,7 +132,7 @@ def _prepared(settings: Settings, device: str) -> Trainer:
 
 
 def _cache(settings: Settings) -> Cache:
-    from cmirnet_cli.cache.find import find_cache
+    from cmirnet_cli.cache.folder import find_cache
     from cmirnet_cli.cache.reader import Cache
 
     return Cache.open(find_cache(settings.data.cache, settings.data.dataset, settings.data.split_by))
@@ -141,7 +141,7 @@ def _cache(settings: Settings) -> Cache:
 def _try_steps(trainer: Trainer) -> None:
     from dataclasses import asdict
 
-    from cmirnet_cli.engine.training.trial import dry_run
+    from cmirnet_cli.engine.training.dry_run import dry_run
 
     trial = asdict(dry_run(trainer))
     if trial["timed_step"] == 1:
@@ -168,7 +168,7 @@ def _begin(trainer: Trainer, folder: Path | None) -> None:
 
 def _resumed(directory: RunDirectory, settings: Settings, device: str) -> Trainer:
     from cmirnet_cli.engine.devices import pick_device
-    from cmirnet_cli.engine.training.resume import resumed_trainer
+    from cmirnet_cli.engine.training.start import resumed_trainer
 
     return resumed_trainer(directory, settings, _cache(settings), pick_device(device), console.notice)
 
@@ -206,14 +206,14 @@ class _Display:
 
     def epoch(self, report: EpochReport) -> None:
         """Say how the epoch went."""
-        from cmirnet_cli.engine.training.listening import describe
+        from cmirnet_cli.engine.training.callbacks import describe
 
         console.notice(describe(report))
 
 
 def _show(directory: RunDirectory) -> None:
     """The result of a run: its best epoch, where the weights lie, the curves as a picture."""
-    from cmirnet_cli.reports.files import write_image
+    from cmirnet_cli.files import write_image
     from cmirnet_cli.reports.pictures.curves import CurvePoint, training_curves
 
     picture, history = directory.folder / "curves.png", directory.epochs()

@@ -12,8 +12,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmirnet_cli.durable import write_text
 from cmirnet_cli.errors import ConfigError
+from cmirnet_cli.files import write_text
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable

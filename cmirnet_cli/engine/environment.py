@@ -1,14 +1,26 @@
-"""What a run ran on: program, libraries, machine, git state. Light until it is asked, for then it loads torch."""
+"""What a run ran on: program, libraries, git state, machine; and processes whose time and memory are measured.
+
+Light: torch is loaded only when asked.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import platform
+import resource
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
+
+import psutil
 
 LIBRARIES = ("torch", "torchvision", "timm", "transformers", "accelerate", "h5py", "numpy", "pillow", "pycocotools")
 
@@ -47,3 +59,109 @@ def _git_state() -> dict[str, str] | None:
 
 def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
+
+
+MIB, GIB = 1 << 20, 1 << 30
+STANDARD_ERROR = 2
+Result = TypeVar("Result")
+
+BF16 = frozenset({"amx_bf16", "avx512_bf16", "bf16", "svebf16"})
+"""Names of the instructions that compute in bf16, as Linux spells them."""
+
+_CPU = "cpuinfo"
+
+
+def machine() -> dict[str, object]:
+    """As plain data: processor, cores that this process may use, memory in GiB, system, Python and libraries."""
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / GIB, 1),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "libraries": library_versions(),
+    }
+
+
+def machine_in_words() -> str:
+    """One line of it."""
+    facts = machine()
+    return f"{facts['processor']}, {facts['cores']} cores, {facts['memory_gib']} GiB, Python {facts['python']}"
+
+
+def processor_features() -> frozenset[str]:
+    """Names of the instructions that the processor has, as Linux spells them; empty where the system does not tell."""
+    return frozenset((_proc_value(_CPU, "flags") or _proc_value(_CPU, "Features")).split())
+
+
+def computes_in_bf16(features: frozenset[str]) -> bool:
+    """Whether a processor with these features has instructions for bf16; where the system does not tell, that is assumed."""
+    return not features or bool(features & BF16)
+
+
+def memory_gib() -> tuple[float, float]:
+    """Memory that this process may use, and what of the machine's is free now, in GiB; a container's limit counts."""
+    memory, limit = psutil.virtual_memory(), Path("/sys/fs/cgroup/memory.max")
+    text = limit.read_text(encoding="utf-8").strip() if limit.is_file() else "max"
+    usable = min(memory.total, int(text)) if text.isdigit() else memory.total
+    return usable / GIB, min(usable, memory.available) / GIB
+
+
+def peak_memory_mib() -> float:
+    """The most memory that this process held so far."""
+    peak = _proc_value("self/status", "VmHWM")  # getrusage counts what the parent held, too
+    return int(peak.split()[0]) / 1024 if peak else _used_mib(resource.getrusage(resource.RUSAGE_SELF))
+
+
+def children_memory_mib() -> float:
+    """The most memory that any one child of this process held, of those that ended."""
+    return _used_mib(resource.getrusage(resource.RUSAGE_CHILDREN))
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that ran in a process of its own: its exit code, how long it took, the most memory it held."""
+
+    code: int
+    seconds: float
+    memory_mib: float
+
+
+def run_command(words: Sequence[str]) -> Finished:
+    """Run a command and wait for it; what it prints goes to stderr."""
+    started = time.perf_counter()
+    process = subprocess.Popen(words, stdout=STANDARD_ERROR)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return Finished(process.returncode, time.perf_counter() - started, _used_mib(usage))
+
+
+def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Result:
+    """Call a function in a new process that imports only what it needs; function, arguments and result must be picklable.
+
+    Processes that the function starts are started as this one would: a spawned process would spawn its own.
+    """
+    own = multiprocessing.get_start_method()
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, _start_processes_by, (own,)) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def _start_processes_by(method: str) -> None:
+    multiprocessing.set_start_method(method, force=True)
+
+
+def _used_mib(usage: resource.struct_rusage) -> float:
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / MIB
+
+
+def _processor() -> str:
+    """The model's name, where the system tells it."""
+    return _proc_value(_CPU, "model name") or platform.processor() or platform.machine()
+
+
+def _proc_value(table: str, key: str) -> str:
+    """The first value of a key in a table that Linux keeps below /proc; empty where there is none."""
+    path = Path("/proc", table)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return next((value.strip() for name, _, value in (line.partition(":") for line in lines) if name.strip() == key), "")

@@ -9,7 +9,7 @@ import torch
 
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.model.compiled import require_compiler
-from cmirnet_cli.model.fast.rewrites import COMPILE, OPTIMIZATIONS, Precision, accelerate, measured_to_help
+from cmirnet_cli.model.fast.optimizations import COMPILE, OPTIMIZATIONS, Precision, accelerate, measured_to_help
 from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle
 

@@ -1,20 +1,21 @@
-"""The model as what becomes one graph file each: all of it, or text and vision apart.
-
-Legend: B batch, T tokens, D text width, H × W the image.
-"""
+"""The model as what becomes one graph file each, or one `torch.export` program: all of it, or text and vision apart."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram
 
+from cmirnet_cli.errors import UsageError
 from cmirnet_cli.export.runtime import IDS, IMAGE, LOGITS, MASK, WORDS
 from cmirnet_cli.export.spec import MODEL, TEXT, VISION
-from cmirnet_cli.model.cmirnet import CMIRNet
+from cmirnet_cli.model.cmirnet import STRIDE, CMIRNet
 from cmirnet_cli.model.referring import ReferringModel
+from cmirnet_cli.model.vision import WindowBlock
 from cmirnet_cli.weights.bundle import Bundle
 
 
@@ -86,3 +87,27 @@ def parts_of(bundle: Bundle, *, split: bool) -> list[Part]:
     words = {WORDS: torch.zeros(2, tokens, bundle.config.model.text_width)}
     text = Part(TEXT, TextPart(model).eval(), sentence, WORDS)
     return [text, Part(VISION, VisionPart(model.network).eval(), image | words | {MASK: sentence[MASK]}, LOGITS)]
+
+
+PROGRAM_FILE = "model.pt2"
+
+LARGEST_BATCH, LARGEST_SIDE = 1024, 128 * STRIDE
+
+
+def trace(part: Part, *, dynamic_size: bool) -> ExportedProgram:
+    """Record what a part computes; its batch is free, with `dynamic_size` also the image's sides, which are multiples of 32 from 64 on.
+
+    Raises:
+        UsageError: the sides are to be free, and the backbone is a Swin, whose windows a recorded program has for one size only.
+    """
+    if dynamic_size and any(isinstance(module, WindowBlock) for module in part.module.modules()):
+        hint = "leave --dynamic-size out, or export a model with a ResNet"
+        raise UsageError("the windows of a Swin backbone are recorded for one image size", hint=hint)
+    with torch.no_grad():
+        return torch.export.export(part.module, tuple(part.inputs.values()), dynamic_shapes=_shapes(part, dynamic_size), strict=False)
+
+
+def _shapes(part: Part, dynamic_size: bool) -> tuple[dict[int, Any], ...]:
+    batch = Dim("batch", min=1, max=LARGEST_BATCH)
+    sides = {axis: STRIDE * Dim(name, min=2, max=LARGEST_SIDE // STRIDE) for axis, name in ((2, "rows"), (3, "columns"))}
+    return tuple({0: batch} | (sides if dynamic_size and name == IMAGE else {}) for name in part.inputs)

@@ -1,23 +1,23 @@
 """Pixels and sentences as an exported graph takes them, bit for bit as the weights' own program prepares them.
 
-Legend: B batch, T tokens (padding included), H × W in pixels.
-"""
+Also its logits at a photo's size, and the samples that an export is compared on."""
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from tokenizers import Tokenizer
 
 from cmirnet_cli.errors import ExportError
 from cmirnet_cli.export.spec import AGAIN, TOKENIZER_FILE, Input
+from cmirnet_cli.images.pixels import Pixels
 
-Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
@@ -27,11 +27,6 @@ class Sentences:
 
     ids: NDArray[np.int64]
     mask: NDArray[np.int64]
-
-
-def resized(pixels: Pixels, height: int, width: int) -> Pixels:
-    """An RGB image (H, W, 3) at another size, as PIL's antialiased bilinear filter makes it."""
-    return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def normalised(images: Pixels, prepared: Input) -> Floats:
@@ -81,3 +76,71 @@ class SentenceReader:
     def _encoded(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=True).ids
         return ids
+
+
+def enlarged(x: Floats, height: int, width: int) -> Floats:
+    """Bilinear interpolation of float32 (…, H, W) to another height and width, corners not aligned, as torch does it."""
+    return _along_rows(_along_rows(x.swapaxes(-1, -2), width).swapaxes(-1, -2), height)
+
+
+def referent_probability(logits: Floats) -> Floats:
+    """Softmax over two classes, float32 (2, …): the second one's probability."""
+    weights = np.exp(logits - logits.max(axis=0))
+    probability: Floats = weights[1] / weights.sum(axis=0)
+    return probability
+
+
+def _along_rows(x: Floats, length: int) -> Floats:
+    """Interpolate the last axis but one; samples lie in the middle of their cells, and the outermost ones reach to the border."""
+    count = x.shape[-2]
+    place = np.maximum((np.arange(length, dtype=np.float32) + np.float32(0.5)) * np.float32(count / length) - np.float32(0.5), 0)
+    before = np.minimum(place.astype(np.int64), count - 1)
+    after = np.minimum(before + 1, count - 1)
+    share = (place - before.astype(np.float32))[:, None]
+    made: Floats = x[..., before, :] * (1 - share) + x[..., after, :] * share
+    return made
+
+
+Item = TypeVar("Item")
+
+COMPARED = 4
+"""Samples that suffice to find a wrong graph: a batch of 1 and one of 3."""
+
+
+@dataclass(frozen=True)
+class ExportSample:
+    """An RGB image, uint8 (H, W, 3), and a sentence about it."""
+
+    pixels: Pixels
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What an export is tried on.
+
+    Attributes:
+        source: where the samples come from, in words.
+        compared: for the comparison with the weights; at least one.
+        calibrating: for the ranges of int8; none of them is compared.
+    """
+
+    source: str
+    compared: tuple[ExportSample, ...]
+    calibrating: tuple[ExportSample, ...] = ()
+
+
+def spread(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` items, evenly taken from the whole sequence and in its order."""
+    kept = min(count, len(items))
+    return [items[place * len(items) // kept] for place in range(kept)]
+
+
+def halves(items: Sequence[Item], count: int) -> tuple[list[Item], list[Item]]:
+    """At most `count` items for each of two purposes, evenly taken, none of them for both.
+
+    They are dealt in a random order, the same each time: in their own order every second one may be about the same expression.
+    """
+    taken = spread(items, 2 * count)
+    dealt = random.Random(0).sample(taken, len(taken))
+    return dealt[::2], dealt[1::2]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmirnet_cli.export.graph import quietly
+from cmirnet_cli.export.parts import Part
+from cmirnet_cli.export.preprocessing import ExportSample, SentenceReader, normalised
+from cmirnet_cli.export.runtime import CPU, IDS, IMAGE, MASK, WORDS, open_session
+from cmirnet_cli.export.spec import TEXT, Input
+from cmirnet_cli.images.pixels import resized
 
 Feed = Mapping[str, NDArray[Any]]
 """Graph input → its values."""
@@ -69,3 +74,22 @@ class _Reader:
     def get_next(self) -> dict[str, NDArray[Any]] | None:
         feed = next(self._feeds, None)
         return None if feed is None else {name: np.ascontiguousarray(values) for name, values in feed.items()}
+
+
+def calibrate(folder: Path, parts: Sequence[Part], prepared: Input, samples: Sequence[ExportSample]) -> None:
+    """Rewrite the fp32 graphs of an export in int8; that of the text goes last, as vision is calibrated with its words."""
+    for part in reversed(parts):
+        to_int8(folder / part.file, feeds(folder, part, prepared, samples))
+
+
+def feeds(folder: Path, part: Part, prepared: Input, samples: Sequence[ExportSample]) -> Iterator[Feed]:
+    """What a graph takes of one sample after the other."""
+    reader = SentenceReader.of(folder, prepared)
+    text = open_session(folder / TEXT, CPU) if WORDS in part.inputs else None
+    for sample in samples:
+        sentence = reader.read([sample.sentence])
+        image = resized(sample.pixels, prepared.image_size, prepared.image_size)
+        known: Feed = {IMAGE: normalised(image[None], prepared), IDS: sentence.ids, MASK: sentence.mask}
+        if text is not None:
+            known = {**known, WORDS: text.run([WORDS], {IDS: sentence.ids, MASK: sentence.mask})[0]}
+        yield {name: known[name] for name in part.inputs}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from cmirnet_cli.export.parity import Parity
 from cmirnet_cli.export.runtime import EXACT_INT8
 from cmirnet_cli.export.spec import MODEL, TEXT, VISION, ExportSpec
+from cmirnet_cli.export.verification import Parity
 
 _TEMPLATE = """# {backbone} as {format}, {precision}
 

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmirnet_cli.errors import ExportError, UsageError, first_line
-from cmirnet_cli.export.preprocessing import Floats, Pixels, SentenceReader, Sentences, normalised, resized
+from cmirnet_cli.export.preprocessing import Floats, SentenceReader, Sentences, enlarged, normalised, referent_probability
 from cmirnet_cli.export.spec import AGAIN, MODEL, TEXT, VISION, ExportSpec, read_spec, require_whole
-from cmirnet_cli.export.upsampling import enlarged, referent_probability
+from cmirnet_cli.images.pixels import Pixels, resized
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cmirnet_cli.durable import sha256_of
 from cmirnet_cli.errors import ExportError, first_line
+from cmirnet_cli.files import sha256_of
 
 SCHEMA_VERSION = 1
 SPEC_FILE = "export.json"
@@ -19,7 +19,7 @@ MODEL, TEXT, VISION = "model.onnx", "text.onnx", "vision.onnx"
 AGAIN = "the export was changed or damaged; copy it anew, or export the weights again"
 
 Format = Literal["onnx", "torch", "safetensors"]
-Precision = Literal["fp32", "fp16", "int8"]
+ExportPrecision = Literal["fp32", "fp16", "int8"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
@@ -29,7 +29,7 @@ class ExportOptions:
     """What is to be written; the fields are those of `ExportSpec`."""
 
     format: Format
-    precision: Precision = "fp32"
+    precision: ExportPrecision = "fp32"
     split: bool = False
     dynamic_size: bool = False
 
@@ -97,7 +97,7 @@ class ExportSpec(BaseModel):
 
     schema_version: int = SCHEMA_VERSION
     format: Format
-    precision: Precision
+    precision: ExportPrecision
     split: bool
     dynamic_size: bool
     input: Input

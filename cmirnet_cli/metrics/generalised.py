@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cmirnet_cli.metrics.bootstrap import Floats, Interval, Resampling, interval_of, resampled_sums
+from cmirnet_cli.metrics.intervals import Floats, Interval, Resampling, interval_of, resampled_sums
 
 GENERALISED = ("gIoU", "cIoU", "N-acc", "T-acc")
 EMPTY_BELOW = 50

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: every sentence with its counts, and the scores of a split."""
+"""What an evaluation leaves behind: every sentence with its counts, the scores of a split, and how its IoUs are spread."""
 
 from __future__ import annotations
 
@@ -11,6 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmirnet_cli.metrics.scores import Scores, score
+
+BINS = 20
+"""Steps of the histogram: the thresholds of precision@x lie between two of them."""
+
+Ints = NDArray[np.int64]
+
+
+def iou_bins(intersection: Ints, union: Ints) -> Ints:
+    """int64 (n,): the step of each sentence's IoU, 0 to `BINS` - 1.
+
+    A step holds its lower end; the last one holds an IoU of 1 as well, the first one empty unions. Integers decide, as for precision@x.
+
+    Args:
+        intersection: int64 (n,), pixels.
+        union: int64 (n,), pixels.
+    """
+    steps: Ints = np.minimum(BINS * intersection // np.maximum(union, 1), BINS - 1)
+    return steps
+
 
 CONTROLS: Mapping[str, str] = MappingProxyType(
     {

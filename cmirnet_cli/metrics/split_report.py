@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cmirnet_cli.metrics.bootstrap import Resampling
 from cmirnet_cli.metrics.breakdown import groups
 from cmirnet_cli.metrics.generalised import EMPTY_BELOW, Generalised, Tally, generalise
-from cmirnet_cli.metrics.intervals import Difference, MeasuredScores, differences, measure
+from cmirnet_cli.metrics.intervals import Difference, MeasuredScores, Resampling, differences, measure
 from cmirnet_cli.metrics.sentences import SplitScores, counts_of
 
 

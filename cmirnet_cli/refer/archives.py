@@ -15,10 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from cmirnet_cli.durable import new_file, new_folder, require_room
 from cmirnet_cli.errors import AnnotationError
-from cmirnet_cli.refer.images import PICTURE, is_path, stays_inside
-from cmirnet_cli.refer.layout import ANNOTATIONS, INSTANCES, Places, find_photographs, find_refs
+from cmirnet_cli.files import new_file, new_folder, require_room
+from cmirnet_cli.refer.layout import ANNOTATIONS, INSTANCES, PICTURE, Places, find_photographs, find_refs, is_path, stays_inside
 
 Kind = Literal["annotations", "photographs"]
 Members: TypeAlias = Mapping[Path, ZipInfo]

@@ -22,10 +22,12 @@ from PIL import Image, ImageOps
 from pycocotools import mask as coco
 
 from cmirnet_cli.errors import AnnotationError
-from cmirnet_cli.refer.images import UnreadableImageError, is_path, open_image, pil_at_work, upright_size
-from cmirnet_cli.refer.masks import rasterise
+from cmirnet_cli.images import Segmentation
+from cmirnet_cli.images.masks import rasterise
+from cmirnet_cli.images.pixels import UnreadableImageError, open_image, pil_at_work, upright_size
+from cmirnet_cli.refer.layout import is_path
 from cmirnet_cli.refer.records import Record, parse_json, read_bytes
-from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Segmentation, Sentence
+from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
 
 SPLIT_BY = "jsonl"
 _OUTLINES: dict[str, tuple[type, ...]] = {"mask": (str,), "polygons": (list,), "rle": (dict, list)}

@@ -13,13 +13,26 @@ A zip archive may stand for a folder: the module `archives` unpacks it.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import cached_property
+from itertools import islice
+from pathlib import Path, PurePosixPath
 
 from cmirnet_cli.errors import AnnotationError
-from cmirnet_cli.refer.images import holds_pictures
+
+_LONGEST_NAME = 255
+
+_LONGEST_PATH = 2048
+
+PICTURE = re.compile(r".+\.(jpe?g|png|tiff?|bmp|webp)", re.IGNORECASE)
+"""Names of photographs."""
+
+_ENTRIES = 1000
+"""How many entries of a folder are looked at before it counts as one without photographs."""
+
 
 INSTANCES = "instances.json"
 """The name of COCO's file of images and annotations."""
@@ -163,3 +176,55 @@ def _lacking(what: str, places: Iterable[Path], remark: str = "") -> str:
 
 def _first_file(paths: Iterable[Path]) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
+
+
+class ImageFolders:
+    """The folders that photographs may lie in, in the order in which they are tried."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = tuple(folders)
+
+    def locate(self, file_name: str) -> Path:
+        """Where the image `file_name` lies; where it was expected first if it lies nowhere.
+
+        refclef's images come flat (`1012.jpg`) or nested (`25/images/1012.jpg`), in the annotations as well as on disk: a
+        nested name is tried flat too, and a flat one nested.
+        """
+        written = PurePosixPath(file_name)
+        names = (file_name, written.name) if written.parent.name == "images" else (file_name,)
+        for folder in self.folders:
+            for name in names:
+                path = folder / name
+                if _is_there(path):
+                    return path
+        return self._nested.get(file_name, self.folders[0] / file_name)
+
+    @cached_property
+    def _nested(self) -> dict[str, Path]:
+        """The first of each name among the files at `*/images/*`."""
+        return {path.name: path for folder in reversed(self.folders) for path in sorted(folder.glob("*/images/*"), reverse=True)}
+
+
+def _is_there(path: Path) -> bool:
+    """Whether a file is there as far as one may look."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return False
+
+
+def holds_pictures(folder: Path) -> bool:
+    """Whether photographs lie right in a folder, which must be there."""
+    with os.scandir(folder) as entries:
+        return any(PICTURE.fullmatch(entry.name) for entry in islice(entries, _ENTRIES))
+
+
+def is_path(text: str) -> bool:
+    """Whether a file system can hold a file of this path."""
+    return 0 < len(text.encode()) <= _LONGEST_PATH and all(len(part.encode()) <= _LONGEST_NAME for part in PurePosixPath(text).parts)
+
+
+def stays_inside(text: str) -> bool:
+    """Whether a path leads to a place below the folder it is read from."""
+    path = PurePosixPath(text)
+    return not path.is_absolute() and ".." not in path.parts

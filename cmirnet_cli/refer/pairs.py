@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmirnet_cli.errors import AnnotationError
-from cmirnet_cli.refer.images import is_path
+from cmirnet_cli.refer.layout import is_path
 from cmirnet_cli.refer.records import Record, parse_json, read_bytes
 
 STANDARD_INPUT = "-"

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from cmirnet_cli.errors import AnnotationError
-from cmirnet_cli.refer.images import ImageFolders, is_path, stays_inside
-from cmirnet_cli.refer.instances import Id, Instances, read_instances
-from cmirnet_cli.refer.layout import Layout
-from cmirnet_cli.refer.records import LONGEST_TEXT, Record, parse_json, read_bytes, shown
-from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Segmentation, Sentence
+from cmirnet_cli.errors import AnnotationError, shown
+from cmirnet_cli.images import Segmentation
+from cmirnet_cli.refer.layout import ImageFolders, Layout, is_path, stays_inside
+from cmirnet_cli.refer.records import LONGEST_TEXT, Id, Instances, Record, parse_json, read_bytes, read_instances
+from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
 from cmirnet_cli.refer.unpickle import read_plain_pickle
 
 LARGEST_IMAGE = 1 << 28

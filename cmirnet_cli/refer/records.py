@@ -1,4 +1,4 @@
-"""Records of annotation files, read field by field: every error names the file, the record and the field."""
+"""Records of annotation files, read field by field, and COCO's `instances.json`: every error names the file, the record and the field."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from reprlib import Repr
 from typing import Any
 
-from cmirnet_cli.errors import AnnotationError
+from cmirnet_cli.errors import AnnotationError, shown
 
 LONGEST_TEXT = 10_000
 """Characters. A network reads 20 tokens of a sentence; a longer text than this is a damaged or hostile file."""
@@ -18,9 +17,6 @@ LONGEST_LABEL = 100
 """Characters of a name that is typed and printed, such as a split's."""
 
 _ID_LIMIT = 1 << 63
-_SHORT = Repr()
-_SHORT.maxlevel = 2
-_SHORT.maxstring = _SHORT.maxother = 60
 
 
 def read_bytes(path: Path) -> bytes:
@@ -37,11 +33,6 @@ def parse_json(text: bytes | str, where: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise AnnotationError(f"{where} is not valid JSON: {error}", hint="the file may be cut off; fetch or write it again") from error
-
-
-def shown(value: object) -> str:
-    """`value` for an error message, cut to a readable length."""
-    return _SHORT.repr(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +122,51 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+Id = int | str
+"""COCO's ids are integers; refclef's annotations have text."""
+
+
+@dataclass(frozen=True)
+class Instances:
+    """The three lists of an instances file by id. Beyond their ids, images and annotations are as the file has them."""
+
+    file: Path
+    images: Mapping[Id, Mapping[str, Any]]
+    annotations: Mapping[Id, Mapping[str, Any]]
+    categories: Mapping[Id, str]
+
+
+def read_instances(file: Path) -> Instances:
+    """Index an instances file. It may hold many annotations that no referent uses; they are not looked into.
+
+    Raises:
+        AnnotationError: it is no JSON, lacks one of its lists, or gives one id to two different records.
+    """
+    top = Record.of(parse_json(read_bytes(file), str(file)), file, "the top level")
+    return Instances(
+        file=file,
+        images=_by_id(top, "images"),
+        annotations=_by_id(top, "annotations"),
+        categories={id_: Record(fields, file, f"category {shown(id_)}").text("name") for id_, fields in _by_id(top, "categories").items()},
+    )
+
+
+def _by_id(top: Record, key: str) -> dict[Id, dict[str, Any]]:
+    index: dict[Id, dict[str, Any]] = {}
+    for position, fields in enumerate(top.items(key)):
+        record = Record.of(fields, top.file, f"{key}[{position}]")
+        id_ = record.identifier("id")
+        known = index.setdefault(id_, fields)
+        if known is not fields and not _same(known, fields):
+            raise record.refused(f"field 'id' is {shown(id_)}, which belongs to a different record already")
+    return index
+
+
+def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two records say the same; if they are nested too deeply to compare, they do not."""
+    try:
+        return one == other
+    except RecursionError:
+        return False

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
-Segmentation = list[Any] | Mapping[str, Any]
-"""COCO's forms of one object's outline: a list of polygons, an RLE dict, or a list of RLE dicts."""
-
-Overlap = Literal["paper", "union"]
-"""What becomes of pixels that several polygons of one object share; `masks.rasterise` says what each does."""
+from cmirnet_cli.images import Segmentation
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,131 @@
-"""The data set that a user names: one of the published ones, three of them combined, one of their own in REFER layout, or a JSONL file."""
+"""`combined`: refcoco, refcoco+ and refcocog as one data set to train on, without a photograph that any of them tests on.
+
+train   the training referents of all three, less those in a photograph that a val or test split of any of the three holds
+val     the val referents of all three, less those in a photograph that a test split of any of the three holds
+
+The three lie on the same photographs, known by COCO's image id, and one's training photograph is another's test photograph.
+There are no test splits here: weights trained on `combined` are scored on the test splits of the three, each in a cache of its own.
+
+The divisions are those by unc and umd. Those by google divide objects and not photographs (refcoco's train split holds 19,213 of
+its 19,994): even weights trained on such a split have seen its test photographs, and leaving these out as well would cost up to
+9,086 photographs of refcoco alone. Scores on a split by google therefore say little about weights trained on `combined`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from cmirnet_cli.errors import UsageError
+from cmirnet_cli.errors import AnnotationError, UsageError
 from cmirnet_cli.refer.archives import Archive, find_archives
-from cmirnet_cli.refer.combined import NAME, PARTS, combine
 from cmirnet_cli.refer.jsonl import read_jsonl
 from cmirnet_cli.refer.layout import USUAL_PLACES, Places, find_layout
 from cmirnet_cli.refer.reader import read_dataset
-from cmirnet_cli.refer.referent import ReferDataset
-from cmirnet_cli.refer.registry import choose_split_by
+from cmirnet_cli.refer.records import Id
+from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
+from cmirnet_cli.refer.registry import choose_split_by, legal_splits
+
+COMBINED = "combined"
+COMBINED_PARTS = (("refcoco", "unc"), ("refcoco+", "unc"), ("refcocog", "umd"))
+"""The data sets that are combined and whose division counts, in their order."""
+
+TRAIN, VAL = "train", "val"
+ID_STEP = 10_000_000
+"""The three number their referents and sentences alike: a combined id is the own one plus 0, 1 or 2 times this, in the order of PARTS."""
+
+
+def combine(parts: Sequence[ReferDataset]) -> ReferDataset:
+    """One data set of the parts' train and val splits, without leakage; the module says what becomes of them.
+
+    Every label but `train` and `val` counts as a test split. A photograph is kept once, whichever parts refer into it; ids of
+    referents and sentences are made distinct by ID_STEP.
+
+    Args:
+        parts: the data sets of PARTS, in this order.
+
+    Raises:
+        AnnotationError: a part lacks one of its splits, so that what must be left out is not known; two parts disagree about an
+            image; an id is negative or as large as ID_STEP.
+    """
+    for part in parts:
+        _require_every_split(part)
+    images = _one_record_each(parts)
+    tested = {referent.image.image_id for part in parts for referent in part.referents if referent.split not in (TRAIN, VAL)}
+    judged = tested | {referent.image.image_id for part in parts for referent in part.referents if referent.split == VAL}
+    kept = [_kept(part, judged, tested) for part in parts]
+    return ReferDataset(
+        name=COMBINED,
+        split_by=choose_split_by(COMBINED, None),
+        referents=tuple(_adapted(one, place, images) for place, referents in enumerate(kept) for one in referents),
+        annotation_files=tuple(file for part in parts for file in part.annotation_files),
+        remarks=tuple(_remark(split, parts, kept, reason) for split, reason in _REASONS.items()),
+    )
+
+
+_REASONS = {TRAIN: "val or test", VAL: "test"}
+
+
+def _require_every_split(part: ReferDataset) -> None:
+    missing = [split for split in legal_splits(part.name, part.split_by) if split not in part.splits]
+    if missing:
+        raise AnnotationError(
+            f"{part.annotation_files[0]} has no {' and no '.join(missing)}: which photographs must stay out of train is not known",
+            hint="fetch the whole file again",
+        )
+
+
+def _kept(part: ReferDataset, judged: Collection[Id], tested: Collection[Id]) -> list[Referent]:
+    forbidden = {TRAIN: judged, VAL: tested}
+    return [one for one in part.referents if one.split in forbidden and one.image.image_id not in forbidden[one.split]]
+
+
+def _one_record_each(parts: Sequence[ReferDataset]) -> dict[Id, ImageRecord]:
+    """Image id → the first part's record of it. An id is one file and a file is one id, or leakage would go unseen."""
+    by_id: dict[Id, ImageRecord] = {}
+    by_file: dict[str, ImageRecord] = {}
+    for part in parts:
+        for image in part.images:
+            for known in (by_id.setdefault(image.image_id, image), by_file.setdefault(image.path.name, image)):
+                if _identity(known) != _identity(image):
+                    raise AnnotationError(
+                        f"the annotations of {part.name} describe {_described(image)}, others of {_described(known)}",
+                        hint="combined needs the three data sets as they were published, on COCO's photographs",
+                    )
+    return by_id
+
+
+def _identity(image: ImageRecord) -> tuple[Id, str, int, int]:
+    return image.image_id, image.path.name, image.height, image.width
+
+
+def _described(image: ImageRecord) -> str:
+    return f"image {image.image_id} ({image.path.name}, {image.width}×{image.height})"
+
+
+def _adapted(referent: Referent, place: int, images: dict[Id, ImageRecord]) -> Referent:
+    """The referent with ids of its own and the one record of its photograph."""
+    return replace(
+        referent,
+        ref_id=_distinct(referent.ref_id, place),
+        image=images[referent.image.image_id],
+        sentences=tuple(Sentence(_distinct(sentence.sent_id, place), sentence.text) for sentence in referent.sentences),
+    )
+
+
+def _distinct(id_: int, place: int) -> int:
+    if not 0 <= id_ < ID_STEP:
+        raise AnnotationError(
+            f"{COMBINED_PARTS[place][0]} has the id {id_}; combined can only tell ids from 0 to {ID_STEP - 1:,} apart",
+            hint="is it the published file?",
+        )
+    return place * ID_STEP + id_
+
+
+def _remark(split: str, parts: Sequence[ReferDataset], kept: Iterable[Sequence[Referent]], reason: str) -> str:
+    there = sum(referent.split == split for part in parts for referent in part.referents)
+    left = there - sum(referent.split == split for referents in kept for referent in referents)
+    return f"{COMBINED}: {left:,} of {there:,} {split} referents are left out: their photograph is in a {reason} split of the three"
 
 
 def read_source(name: str, split_by: str | None = None, places: Places = USUAL_PLACES) -> ReferDataset:
@@ -31,7 +144,7 @@ def read_source(name: str, split_by: str | None = None, places: Places = USUAL_P
         _refuse_what_a_jsonl_says_itself(name, {"--split-by": split_by, "--annotations": places.annotations, "--images": places.images})
         return read_jsonl(Path(name))
     datasets = [read_dataset(find_layout(*part)) for part in _parts(name, split_by, places)]
-    return combine(datasets) if name == NAME else datasets[0]
+    return combine(datasets) if name == COMBINED else datasets[0]
 
 
 def packed(name: str, split_by: str | None = None, places: Places = USUAL_PLACES) -> Iterator[Archive]:
@@ -48,7 +161,7 @@ def packed(name: str, split_by: str | None = None, places: Places = USUAL_PLACES
 def _parts(name: str, split_by: str | None, places: Places) -> list[tuple[str, str, Places]]:
     """The data sets in REFER layout that are read for `name`, with their split_by and where they lie."""
     chosen = choose_split_by(name, split_by)
-    return [(part, by, places.of_part(part)) for part, by in PARTS] if name == NAME else [(name, chosen, places)]
+    return [(part, by, places.of_part(part)) for part, by in COMBINED_PARTS] if name == COMBINED else [(name, chosen, places)]
 
 
 def _refuse_what_a_jsonl_says_itself(name: str, options: Mapping[str, object]) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmirnet_cli.durable import new_folder
 from cmirnet_cli.errors import DataError
+from cmirnet_cli.files import new_folder
 from cmirnet_cli.refer.layout import INSTANCES, refs_names
 from cmirnet_cli.scenes.expressions import refer, refer_exactly
 from cmirnet_cli.scenes.scene import PAPER_GRAIN, PHOTOGRAPH_GRAIN, SHAPES, Frame, Scene, Thing, compose, paint

@@ -11,12 +11,12 @@ import numpy as np
 from PIL import Image
 
 from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction
-from cmirnet_cli.engine.prediction.photos import Pixels, decoded
+from cmirnet_cli.engine.prediction.photos import decoded
 from cmirnet_cli.engine.prediction.segmenter import Segmenter
 from cmirnet_cli.errors import UsageError
-from cmirnet_cli.reports.pictures.overlay import cutout, mask_picture, overlay
-from cmirnet_cli.reports.pictures.scaled import fitting_size, scaled_mask
-from cmirnet_cli.reports.predictions.names import mask_name
+from cmirnet_cli.images.pixels import Pixels
+from cmirnet_cli.reports.pictures.overlay import cutout, fitting_size, mask_picture, overlay, scaled_mask
+from cmirnet_cli.reports.predictions.folder import mask_name
 
 SHOWN_SIDE = 1280
 """Longest side of a picture on the page; what is downloaded has the photo's own size."""

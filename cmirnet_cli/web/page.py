@@ -12,7 +12,7 @@ from cmirnet_cli.engine.prediction.segmenter import Segmenter
 from cmirnet_cli.errors import CmirnetError, UsageError
 from cmirnet_cli.web import parts
 from cmirnet_cli.web.answers import ExpressionResult, UploadedPhoto, expressions_in, predict_upload
-from cmirnet_cli.web.shelf import Downloads
+from cmirnet_cli.web.downloads import Downloads
 from cmirnet_cli.web.style import ACCENT, STYLE
 
 JPEG, PNG = "image/jpeg", "image/png"
@@ -28,14 +28,14 @@ class Site:
         segmenter: what is asked.
         weights: where it comes from.
         megabytes: the largest file that is taken.
-        shelf: what can be fetched.
+        downloads: what can be fetched.
         turn: held by the visitor whose expression is worked on.
     """
 
     segmenter: Segmenter
     weights: str
     megabytes: int
-    shelf: Downloads = field(default_factory=Downloads)
+    downloads: Downloads = field(default_factory=Downloads)
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def welcome(self) -> None:
@@ -140,11 +140,11 @@ class Page:
             parts.card(answer, overlay, files, self._site.segmenter.tokens)
 
     def _offer(self, make: Callable[[], bytes], kind: str, among: list[str]) -> str:
-        among.append(self._site.shelf.put(make, kind))
+        among.append(self._site.downloads.put(make, kind))
         return among[-1]
 
     def _withdraw(self, offered: list[str]) -> None:
-        self._site.shelf.remove(offered)
+        self._site.downloads.remove(offered)
         offered.clear()
 
     def _forget(self) -> None:

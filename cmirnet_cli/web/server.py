@@ -88,7 +88,7 @@ def application(site: Site, hosts: Sequence[str]) -> FastAPI:
     MultiPartParser.spool_max_size = most  # an upload stays in memory, in Starlette as in NiceGUI
     server = FastAPI(openapi_url=None, max_body_size=most)
     server.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
-    site.shelf.serve_on(server)
+    site.downloads.serve_on(server)
     ui.page("/")(site.welcome)
     ui.run_with(server, title="cmirnet", favicon=ICON, dark=None, tailwind=False, language="en-US", show_welcome_message=False)
     return server

@@ -21,8 +21,8 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.config import ModelConfig
-from cmirnet_cli.durable import new_file, replaced_folder
 from cmirnet_cli.errors import UsageError, WeightsError
+from cmirnet_cli.files import new_file, replaced_folder
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.model.text import TextEncoder

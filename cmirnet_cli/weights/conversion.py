@@ -17,8 +17,7 @@ from cmirnet_cli.weights.bundle import Bundle, filled_model
 from cmirnet_cli.weights.checkpoint import read_checkpoint, state_dict
 from cmirnet_cli.weights.encoder import load_tokenizer
 from cmirnet_cli.weights.folder import BundleConfig
-from cmirnet_cli.weights.official import NETWORK, TEXT, Account, ConvertedNetwork, convert_network
-from cmirnet_cli.weights.official_text import ConvertedText, convert_text
+from cmirnet_cli.weights.official import NETWORK, TEXT, Account, ConvertedNetwork, ConvertedText, convert_network, convert_text
 
 TRAINING = ("optimizer", "lr_scheduler", "scaler")
 FACTS = ("epoch", "args")

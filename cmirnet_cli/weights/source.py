@@ -1,12 +1,12 @@
-"""Where weights come from: a folder, a repository of the Hugging Face hub, or an authors' checkpoint."""
+"""Where weights come from: a folder, a repository of the Hugging Face hub, or an official checkpoint."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from cmirnet_cli.durable import sha256_of
 from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.files import sha256_of
 from cmirnet_cli.weights.bundle import Bundle, load_bundle
 from cmirnet_cli.weights.folder import DAMAGED, MODEL_FILE, BundleConfig, find_weights, read_config
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2] / PACKAGE
 
 
 def room(module: str) -> str:
-    """`cmirnet_cli.cache.sample` → `cache`; the package itself → `__init__`."""
+    """`cmirnet_cli.cache.reader` → `cache`; the package itself → `__init__`."""
     return module.split(".")[1] if "." in module else "__init__"
 
 

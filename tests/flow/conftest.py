@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from cmirnet_cli.app import run
-from cmirnet_cli.batches.tokens import word_tokenizer
+from cmirnet_cli.batches.batch import word_tokenizer
 from cmirnet_cli.config import ModelConfig, TextConfig
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.referring import ReferringModel

@@ -20,7 +20,7 @@ from transformers import BertConfig, BertModel
 
 from cmirnet_cli import Segmenter, convert_official
 from cmirnet_cli.app import run
-from cmirnet_cli.batches.tokens import tokenise, word_tokenizer
+from cmirnet_cli.batches.batch import tokenise, word_tokenizer
 from cmirnet_cli.scenes import write_scenes
 from cmirnet_cli.weights.bundle import load_bundle
 

@@ -13,7 +13,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from cmirnet_cli.app import run
-from cmirnet_cli.cache.find import find_cache
+from cmirnet_cli.cache.folder import find_cache
 from cmirnet_cli.cache.reader import Cache
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -17,7 +17,7 @@ from cmirnet_cli import __version__
 from cmirnet_cli.config import preset_names
 
 PROJECT = Path(__file__).resolve().parents[2]
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "cmirnet_cli", "presets")
+SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "cmirnet_cli", "presets")
 HELD = (".py", ".json", ".yaml", "py.typed")
 DESCRIPTION = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt", "licenses/LICENSE"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from cmirnet_cli.batches.tokens import tokenise
+from cmirnet_cli.batches.batch import tokenise
 
 
 @pytest.mark.parametrize("dataset", ["mini_refcocog", "coco128"])

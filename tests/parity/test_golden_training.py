@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from cmirnet_cli.config import Settings
-from cmirnet_cli.engine.training.recipe import make_optimizer, make_schedule
+from cmirnet_cli.engine.training.steps import make_optimizer, make_schedule
 from cmirnet_cli.model.loss import SegmentationLoss
 from cmirnet_cli.weights.official import convert_official
 

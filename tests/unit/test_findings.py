@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from cmirnet_cli.doctor.findings import Finding, examined
 from cmirnet_cli.errors import CacheError
-from cmirnet_cli.findings import Finding, examined
 
 GOOD = Finding("ok", "disk", "all well")
 

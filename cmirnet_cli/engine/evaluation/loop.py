@@ -1,16 +1,15 @@
-"""Scores weights: every sentence of a split once, under both protocols at a time.
-
-Image-only work is done once for each image, and sentences go through the network in batches that reach across images. All batches have
-the same number of rows, so on a CPU a sentence's mask is the same to the last pixel whatever else is asked, in whatever order and by
-however many processes. With other batch sizes the last bits of logits differ: pixels whose two logits tie within these may change sides.
-"""
+"""Scores weights: every sentence of a split once, under both protocols at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from operator import itemgetter
+from types import MappingProxyType
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -20,20 +19,85 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset, Subset
 from transformers import PreTrainedTokenizerBase
 
+from cmirnet_cli.batches.batch import IMAGENET_MEAN, normalise, tokenise
+from cmirnet_cli.batches.datasets import EvaluationImage, EvaluationSentence, EvaluationSet, evaluation_images, shuffled_texts
 from cmirnet_cli.batches.rows import filled, grouped
-from cmirnet_cli.batches.sets import EvaluationImage, EvaluationSentence, EvaluationSet, evaluation_images
-from cmirnet_cli.batches.tokens import tokenise
-from cmirnet_cli.batches.transforms import normalise
 from cmirnet_cli.cache.features_reader import TextFeatures
-from cmirnet_cli.cache.pixels import coco_rle
 from cmirnet_cli.cache.reader import Cache
-from cmirnet_cli.engine.evaluation.controls import control_set
-from cmirnet_cli.engine.evaluation.facts import referent_stats
-from cmirnet_cli.engine.evaluation.scorable import ReferringModelLike
 from cmirnet_cli.engine.shards import ALONE, Shard
+from cmirnet_cli.images.masks import coco_rle
 from cmirnet_cli.metrics.counts import count
-from cmirnet_cli.metrics.sentences import Overlap, SentenceScore, SplitScores
-from cmirnet_cli.model.features import ImageFeatures
+from cmirnet_cli.metrics.sentences import Overlap, ReferentStats, SentenceScore, SplitScores
+from cmirnet_cli.model.features import ImageFeatures, Logits
+
+
+class ReferringModelLike(Protocol):
+    """As much of `ReferringModel` as scoring needs."""
+
+    def encode_text(self, ids: Tensor, keep: Tensor) -> Tensor:
+        """As `ReferringModel.encode`."""
+
+    def encode_image(self, image: Tensor) -> ImageFeatures:
+        """As `ReferringModel.encode_image`."""
+
+    def decode(self, features: ImageFeatures, words: Tensor, keep: Tensor, *, auxiliary: bool) -> Logits:
+        """As `ReferringModel.decode`."""
+
+    def eval(self) -> object:
+        """Make it ready to be scored."""
+
+
+GREY = tuple(round(255 * mean) for mean in IMAGENET_MEAN)
+"""The colour, uint8 RGB, whose normalised value is nearest to 0 in each channel: ImageNet's mean."""
+
+
+class GreyImages(EvaluationSet):
+    """The same questions about an even grey in place of each image; targets stay."""
+
+    def __getitem__(self, item: int) -> EvaluationImage:
+        asked = super().__getitem__(item)
+        return replace(asked, image=np.broadcast_to(np.array(GREY, np.uint8), asked.image.shape).copy())
+
+
+def _shuffled(cache: Cache, split: str, size: int) -> EvaluationSet:
+    return EvaluationSet(cache, split, size, shuffled_texts(cache, split))
+
+
+_SETS: Mapping[str, Callable[[Cache, str, int], EvaluationSet]] = MappingProxyType({"shuffled-text": _shuffled, "no-image": GreyImages})
+
+
+def control_set(control: str, cache: Cache, split: str, size: int) -> EvaluationSet:
+    """The questions of one of `metrics.scored.CONTROLS`, sentence by sentence in the order of `EvaluationSet`.
+
+    Raises:
+        KeyError: there is no such control.
+    """
+    return _SETS[control](cache, split, size)
+
+
+def referent_stats(cache: Cache, split: str) -> dict[int, ReferentStats]:
+    """`ref_id` → facts, for every referent of a split.
+
+    A distractor is another mask that a referent of the same image and category has, in whatever split; two referents with one mask are
+    one object. Where referents are several objects at once (gRefCOCO), each combination counts as one, so the number is a rough one.
+    """
+    asked = set(cache.referents(split).tolist())
+    images = {cache.referent(row).image_row for row in asked}
+    facts: dict[int, tuple[int, str, tuple[int, str], bytes]] = {}
+    objects: dict[tuple[int, str], set[bytes]] = defaultdict(set)
+    for row in sorted({row for each in cache.splits for row in cache.referents(each).tolist()}):
+        referent = cache.referent(row)
+        if referent.image_row not in images:
+            continue
+        mask = cache.mask(row, None)
+        kind, outline = (referent.image_row, referent.category), blake2b(mask.tobytes(), digest_size=16).digest()
+        objects[kind].add(outline)
+        if row in asked:
+            facts[referent.ref_id] = int(mask.sum()), referent.category, kind, outline
+    return {
+        ref_id: ReferentStats(area, category, len(objects[kind] - {outline})) for ref_id, (area, category, kind, outline) in facts.items()
+    }
+
 
 Advance = Callable[[int], object]
 """Told how many more sentences are done."""

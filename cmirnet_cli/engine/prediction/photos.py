@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
 from itertools import takewhile
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 
-from cmirnet_cli.cache.picture import rgb, source_bytes
 from cmirnet_cli.errors import DataError, ImageError
+from cmirnet_cli.images.pixels import Pixels, as_rgb, rgb, source_bytes
 
-Pixels: TypeAlias = NDArray[np.uint8]
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -102,7 +104,7 @@ def read_photo(path: Path) -> Pixels:
 
 
 def decoded(source: bytes, name: str) -> Pixels:
-    """The pixels as people see them, read as a cache reads them (`cache.picture`), EXIF orientation applied: uint8 (H, W, 3).
+    """The pixels as people see them, read as a cache reads them (`images.pixels`), EXIF orientation applied: uint8 (H, W, 3).
 
     Args:
         source: an image file's bytes.
@@ -120,3 +122,55 @@ def _is_no_file(path: Path) -> bool:
         return not stat.S_ISREG(path.stat().st_mode)
     except OSError:
         return False  # missing or out of reach, which reading it puts into words
+
+
+ImageLike: TypeAlias = "str | Path | Image.Image | Pixels | Tensor"
+
+
+def as_pixels(image: ImageLike) -> Pixels:
+    """RGB pixels uint8 (H, W, 3) of a path, a PIL image, an array of that kind, or a tensor (3, H, W).
+
+    A path is read with its EXIF orientation applied; a PIL image is taken as it lies in memory, so that a mask fits on it.
+
+    Raises:
+        ImageError: the image cannot be read, or the array or tensor is of another kind.
+    """
+    if isinstance(image, (str, Path)):
+        return read_photo(Path(image))
+    if isinstance(image, Image.Image):
+        return _from_picture(image)
+    if _is_tensor(image):
+        return _from_tensor(image)
+    if not isinstance(image, np.ndarray):
+        raise ImageError(f"{type(image).__name__} is no image", hint="give a path, a PIL image, an array or a tensor")
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+        raise ImageError(f"expected an RGB array of uint8 (H, W, 3), not {image.dtype} {image.shape}", hint="convert it first")
+    return image
+
+
+def _from_picture(picture: Image.Image) -> Pixels:
+    try:
+        return np.asarray(as_rgb(picture, upright=False))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ImageError(f"the PIL image cannot be read as RGB: {error}", hint="convert it first") from error
+
+
+def _is_tensor(image: object) -> TypeGuard[Tensor]:
+    """Whether it is one of torch's, which is not loaded for this: without it nobody can have made one."""
+    return "torch" in sys.modules and isinstance(image, sys.modules["torch"].Tensor)
+
+
+def _from_tensor(image: Tensor) -> Pixels:
+    import torch
+
+    if image.ndim != 3 or image.shape[0] != 3 or not image.numel() or not (image.dtype == torch.uint8 or image.is_floating_point()):
+        raise ImageError(
+            f"expected an RGB tensor (3, H, W), uint8 or floating from 0 to 1, not {image.dtype} {tuple(image.shape)}",
+            hint="convert it first",
+        )
+    upright = image.detach().cpu().permute(1, 2, 0)
+    if image.dtype == torch.uint8:
+        return upright.contiguous().numpy()
+    if not bool(((upright >= 0) & (upright <= 1)).all()):
+        raise ImageError("a floating tensor must have values from 0 to 1", hint="divide by 255, and leave the normalising to us")
+    return (upright.float() * 255).round().to(torch.uint8).contiguous().numpy()

@@ -16,19 +16,17 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
-from cmirnet_cli.batches.batch import Tokens
-from cmirnet_cli.batches.tokens import tokenise
-from cmirnet_cli.batches.transforms import normalise
+from cmirnet_cli.batches.batch import Tokens, normalise, tokenise
 from cmirnet_cli.engine.devices import pick_device
 from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
-from cmirnet_cli.engine.prediction.finder import ImageExpressions, predict_batches
 from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction, Probabilities
-from cmirnet_cli.engine.prediction.photos import Pixels
-from cmirnet_cli.engine.prediction.pixels import ImageLike, as_pixels, resized
-from cmirnet_cli.engine.prediction.questions import checked_expression
+from cmirnet_cli.engine.prediction.photos import ImageLike, as_pixels
+from cmirnet_cli.engine.prediction.predictor import ImageExpressions, predict_batches
+from cmirnet_cli.engine.prediction.queries import checked_expression
 from cmirnet_cli.errors import UsageError
+from cmirnet_cli.images.pixels import Pixels, resized
 from cmirnet_cli.model.cmirnet import CMIRNet
-from cmirnet_cli.model.fast.rewrites import FastNetwork
+from cmirnet_cli.model.fast.optimizations import FastNetwork
 from cmirnet_cli.model.features import ImageFeatures
 from cmirnet_cli.model.text import TextEncoder
 from cmirnet_cli.weights.bundle import Bundle, require_replaceable, save_bundle
@@ -220,7 +218,8 @@ class Segmenter:
     @torch.inference_mode()
     def encode_image(self, photos: Sequence[Pixels]) -> list[ImageFeatures]:
         """As `Predictor.encode_image`: what the text-free part of the network sees of each."""
-        images = np.stack([resized(pixels, self._config.image_size) for pixels in photos])
+        size = self._config.image_size
+        images = np.stack([resized(pixels, size, size) for pixels in photos])
         return self._model.encode_image(normalise(torch.from_numpy(images).to(self._device))).rows()
 
     def probabilities(

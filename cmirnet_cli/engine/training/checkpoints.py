@@ -1,25 +1,51 @@
-"""The full state of a run on disk: `checkpoints/epoch-0003-step-00001234/`, the newest kept.
-
-A checkpoint is a weights folder (the network as it is being trained) with one file more:
-
-state.pt     optimiser, gradient scaler, random numbers of every process, where the run is, what it was told
-"""
+"""The full state of a run on disk: `checkpoints/epoch-0003-step-00001234/`, the newest kept."""
 
 from __future__ import annotations
 
+import random
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from cmirnet_cli.durable import new_folder, sweep
-from cmirnet_cli.engine.training.checkpoint_folders import STATE_FILE, checkpoint_name, checkpoints_in
+from cmirnet_cli.engine.training.run_directory import STATE_FILE, checkpoint_name, checkpoints_in
 from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.files import new_folder, sweep
 from cmirnet_cli.weights.bundle import Bundle, write_bundle
 from cmirnet_cli.weights.checkpoint import read_checkpoint
+
+
+def capture_random_state(device: torch.device) -> dict[str, Any]:
+    """Where the random numbers of Python, NumPy, torch and the device stand."""
+    numbers: Any = np.random.get_state(legacy=False)
+    return {
+        "python": random.getstate(),
+        "numpy": {
+            "key": torch.from_numpy(numbers["state"]["key"].astype(np.int64)),
+            "pos": int(numbers["state"]["pos"]),
+            "has_gauss": int(numbers["has_gauss"]),
+            "gauss": float(numbers["gauss"]),
+        },
+        "torch": torch.get_rng_state(),
+        "device": None if device.type == "cpu" else torch.get_device_module(device).get_rng_state(),
+    }
+
+
+def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
+    """Go on from where `capture_random_state` was called; the device's own numbers only where it is of a kind that has some."""
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    numbers = state["numpy"]
+    key = numbers["key"].numpy().astype(np.uint32)
+    np.random.set_state(("MT19937", key, numbers["pos"], numbers["has_gauss"], numbers["gauss"]))
+    torch.set_rng_state(state["torch"])
+    if device.type != "cpu" and state["device"] is not None:
+        torch.get_device_module(device).set_rng_state(state["device"])
+
 
 SCHEMA_VERSION = 1
 

@@ -15,16 +15,15 @@ from torch import nn
 from torch.utils.data import Subset
 
 from cmirnet_cli.batches.batch import Batch
-from cmirnet_cli.batches.sampler import Share
-from cmirnet_cli.batches.sets import Collate, EvaluationSet, TrainingSet, training_batches
+from cmirnet_cli.batches.datasets import Collate, EvaluationSet, TrainingSet, training_batches
+from cmirnet_cli.batches.loader import Share
 from cmirnet_cli.cache.features_reader import TextFeatures
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.devices import make_accelerator, most_held_mib, seed_everything
 from cmirnet_cli.engine.evaluation.loop import Evaluator, scored_batches
-from cmirnet_cli.engine.training import random_state
-from cmirnet_cli.engine.training.checkpoints import Progress, TrainingState, save_checkpoint
-from cmirnet_cli.engine.training.listening import Callback, EpochReport, StepReport
+from cmirnet_cli.engine.training.callbacks import Callback, EpochReport, StepReport, StopRequest, stop_requests
+from cmirnet_cli.engine.training.checkpoints import Progress, TrainingState, capture_random_state, restore_random_state, save_checkpoint
 from cmirnet_cli.engine.training.requirements import (
     TRAIN_SPLIT,
     VALIDATION_SPLIT,
@@ -37,7 +36,6 @@ from cmirnet_cli.engine.training.requirements import (
 )
 from cmirnet_cli.engine.training.run_directory import RunDirectory, after_divergence
 from cmirnet_cli.engine.training.steps import Stepper
-from cmirnet_cli.engine.training.stopping import StopRequest, stop_requests
 from cmirnet_cli.engine.training.tensorboard import event_log, require_tensorboard
 from cmirnet_cli.errors import ConfigError, DivergedError
 from cmirnet_cli.metrics.scores import Scores
@@ -111,20 +109,20 @@ class Trainer:
         require_same_processes(len(state.random), self.share.processes)
         self.stepper.restore(state)
         self.progress = state.progress
-        random_state.restore(state.random[self.share.process], self.accelerator.device)
+        restore_random_state(state.random[self.share.process], self.accelerator.device)
 
-    def run(self, directory: RunDirectory, listeners: Sequence[Callback]) -> None:
+    def run(self, directory: RunDirectory, callbacks: Sequence[Callback]) -> None:
         """Train all epochs that are left.
 
         Writes a checkpoint every so many steps and after every epoch, `weights/last` after every epoch, and `weights/best`
-        whenever validation improves. The listeners of the main process hear of a step before its checkpoint is written, and of an
+        whenever validation improves. The callbacks of the main process hear of a step before its checkpoint is written, and of an
         epoch after its weights are.
 
         Raises:
             DivergedError: the loss is no longer a number; the batch is named in bad-batch.json, the last checkpoint stays.
             StoppedError: Ctrl-C or SIGTERM was received; the state is saved.
         """
-        with stop_requests() as self._stop, self._heard_by(directory, listeners) as everybody:
+        with stop_requests() as self._stop, self._heard_by(directory, callbacks) as everybody:
             while not self._stopping and self.progress.epoch < self.settings.schedule.epochs:
                 self._run_epoch(directory, everybody)
         if self._stopping:
@@ -152,28 +150,28 @@ class Trainer:
             asked = time.perf_counter()
 
     @contextmanager
-    def _heard_by(self, directory: RunDirectory, listeners: Sequence[Callback]) -> Iterator[list[Callback]]:
+    def _heard_by(self, directory: RunDirectory, callbacks: Sequence[Callback]) -> Iterator[list[Callback]]:
         """Who hears of this process's steps and epochs: everybody of the main one's, nobody of the others'."""
         if self.is_main and self.settings.loop.tensorboard:
             with event_log(directory.folder / "tensorboard", self.steps_taken) as events:
-                yield [directory, *listeners, events]
+                yield [directory, *callbacks, events]
         else:
-            yield [directory, *listeners] if self.is_main else []
+            yield [directory, *callbacks] if self.is_main else []
 
-    def _run_epoch(self, directory: RunDirectory, listeners: Sequence[Callback]) -> None:
+    def _run_epoch(self, directory: RunDirectory, callbacks: Sequence[Callback]) -> None:
         """What is left of an epoch; where a stop is asked for, all but the rest of it."""
-        self._take_steps(directory, listeners)
+        self._take_steps(directory, callbacks)
         started = time.perf_counter()
         scores = self._validate() if self._validates() and not self._stopping else None
         if not self._stopping:
-            self._end_epoch(directory, listeners, scores, time.perf_counter() - started)
+            self._end_epoch(directory, callbacks, scores, time.perf_counter() - started)
         self._save_checkpoint(directory)
 
-    def _take_steps(self, directory: RunDirectory, listeners: Sequence[Callback]) -> None:
+    def _take_steps(self, directory: RunDirectory, callbacks: Sequence[Callback]) -> None:
         try:
             for report in self.steps():
-                for listener in listeners:
-                    listener.step(report)
+                for callback in callbacks:
+                    callback.step(report)
                 if report.step % self.settings.loop.checkpoint_every == 0:
                     self._save_checkpoint(directory)
         except DivergedError as problem:
@@ -220,14 +218,14 @@ class Trainer:
         everything = gather_object(found)
         return None if self._anybody_stops() else summarise(everything, "paper")
 
-    def _end_epoch(self, directory: RunDirectory, listeners: Sequence[Callback], scores: Scores | None, validated: float) -> None:
+    def _end_epoch(self, directory: RunDirectory, callbacks: Sequence[Callback], scores: Scores | None, validated: float) -> None:
         report = self._epoch_report(scores, validated)
         if self.is_main:
             kept = replace(self.bundle, model=self.stepper.result)
             for name in ("last", "best") if report.best else ("last",):
                 update_tensors(kept, directory.weights / name)
-        for listener in listeners:
-            listener.epoch(report)
+        for callback in callbacks:
+            callback.epoch(report)
         best = self._selected(scores) if report.best else self.progress.best
         self.progress = Progress(epoch=self.progress.epoch + 1, best=best)
 
@@ -253,7 +251,7 @@ class Trainer:
         return None if scores is None else float(getattr(scores, self.settings.loop.select))
 
     def _save_checkpoint(self, directory: RunDirectory) -> None:
-        random = gather_object([random_state.capture(self.accelerator.device)])
+        random = gather_object([capture_random_state(self.accelerator.device)])
         if self.is_main:
             settings = self.settings.model_dump(mode="json")
             data = self.cache.manifest.fingerprint.key

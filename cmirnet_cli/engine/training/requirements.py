@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from cmirnet_cli.cache.hints import prepare_again
 from cmirnet_cli.cache.reader import Cache
-from cmirnet_cli.cache.remedies import prepare_again
 from cmirnet_cli.config import Settings
 from cmirnet_cli.errors import ConfigError, DataError
 

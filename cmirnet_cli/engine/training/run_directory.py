@@ -1,4 +1,4 @@
-"""The run directory: what was run, on what, and how it went. docs/training.md lists its files."""
+"""The run directory: what was run, on what, and how it went. docs/training.md lists its files. Light: imports no torch."""
 
 from __future__ import annotations
 
@@ -16,10 +16,28 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter
 
 from cmirnet_cli.config import Settings, resolve, to_yaml
-from cmirnet_cli.durable import new_folder, sweep, write_text
 from cmirnet_cli.engine.environment import environment
-from cmirnet_cli.engine.training.listening import EpochReport, StepReport, describe
+from cmirnet_cli.engine.training.callbacks import EpochReport, StepReport, describe
 from cmirnet_cli.errors import CmirnetError, DivergedError, UsageError
+from cmirnet_cli.files import new_folder, sweep, write_text
+
+STATE_FILE = "state.pt"
+
+
+def checkpoint_name(epoch: int, step: int) -> str:
+    """The name of the checkpoint after so many whole epochs and steps."""
+    return f"epoch-{epoch:04d}-step-{step:08d}"
+
+
+def checkpoints_in(folder: Path) -> list[Path]:
+    """All checkpoints of a run, the newest last."""
+    return sorted(folder.glob("epoch-*-step-*"))
+
+
+def newest_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint of a run; None where it has written none yet."""
+    return max(checkpoints_in(folder), default=None)
+
 
 CONFIG, ENVIRONMENT, METRICS, TABLE = "config.yaml", "env.json", "metrics.jsonl", "metrics.csv"
 BAD_BATCH = "bad-batch.json"
@@ -30,7 +48,7 @@ _DIGEST: TypeAdapter[str | None] = TypeAdapter(str | None)
 
 
 class RunDirectory:
-    """Where one training run keeps what it writes. It is a `Listener`."""
+    """Where one training run keeps what it writes. It is a `Callback`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

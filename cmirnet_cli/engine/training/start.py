@@ -1,18 +1,23 @@
-"""What a training run starts from: the network with its backbone's weights, the text encoder, the tokenizer."""
+"""What a training run starts from, or goes on from: the network, the text encoder and the tokenizer, or a checkpoint."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
 from transformers import PreTrainedTokenizerBase
 
-from cmirnet_cli.batches.tokens import word_tokenizer
+from cmirnet_cli.batches.batch import word_tokenizer
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import cache_name
 from cmirnet_cli.config import SCRATCH, ModelConfig, Settings
 from cmirnet_cli.engine.devices import seed_everything
-from cmirnet_cli.engine.training.requirements import TRAIN_SPLIT
+from cmirnet_cli.engine.text_features import features_to_go_on_with
+from cmirnet_cli.engine.training.checkpoints import read_state
+from cmirnet_cli.engine.training.loop import Trainer
+from cmirnet_cli.engine.training.requirements import TRAIN_SPLIT, require_same_data, require_same_settings
+from cmirnet_cli.engine.training.run_directory import RunDirectory, newest_checkpoint
 from cmirnet_cli.errors import ConfigError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.cmirnet import CMIRNet
@@ -140,3 +145,37 @@ def _text_encoder(settings: Settings, cache: Cache) -> tuple[TextEncoder, PreTra
         wrong = f"the text encoder {settings.text.source} gives {width} channels, model.text_width is {settings.model.text_width}"
         raise ConfigError(wrong, hint=f"use --set model.text_width={width}")
     return TextEncoder(encoder, dropout=settings.text.dropout), tokenizer
+
+
+def resumed_trainer(
+    directory: RunDirectory, settings: Settings, cache: Cache, device: torch.device, notice: Callable[[str], None] = lambda line: None
+) -> Trainer:
+    """The trainer of a run, where its newest checkpoint left it; at the beginning where there is none yet.
+
+    Nothing is written: `directory.rewind` is for the one that goes on.
+
+    Raises:
+        ConfigError: a setting or the number of processes differs.
+        DataError: the data differ.
+        WeightsError: the checkpoint is damaged.
+    """
+    require_same_settings(directory.settings(), settings)
+    require_same_data(directory.data, cache)
+    checkpoint = newest_checkpoint(directory.checkpoints)
+    if checkpoint is None:
+        notice(f"{directory.folder} has no checkpoint yet: starting from the beginning")
+        return _trainer(directory, starting_bundle(settings, cache, notice), settings, cache, device, notice)
+    trainer = _trainer(directory, resumed_bundle(settings, checkpoint), settings, cache, device, notice)
+    trainer.resume(read_state(checkpoint))
+    if device.type == "cpu" and directory.threads != torch.get_num_threads():
+        now = torch.get_num_threads()
+        notice(f"the run was begun with {directory.threads} threads on the CPU and goes on with {now}: numbers agree up to rounding")
+    notice(f"going on after step {trainer.steps_taken} of {trainer.steps_total}")
+    return trainer
+
+
+def _trainer(
+    directory: RunDirectory, bundle: Bundle, settings: Settings, cache: Cache, device: torch.device, notice: Callable[[str], None]
+) -> Trainer:
+    features = features_to_go_on_with(directory.text_features, bundle, settings, cache, notice)
+    return Trainer(bundle, settings, cache, device, features)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmirnet_cli.engine.training.listening import EpochReport, StepReport
+from cmirnet_cli.engine.training.callbacks import EpochReport, StepReport
 from cmirnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class EventLog:
-    """A `Listener` that writes events."""
+    """A `Callback` that writes events."""
 
     def __init__(self, writer: SummaryWriter) -> None:
         self._writer = writer

@@ -1,14 +1,10 @@
-"""A 3×3 convolution with a quarter of the multiplications: Winograd's F(4×4, 3×3).
-
-After Lavin and Gray, "Fast algorithms for convolutional neural networks" (CVPR 2016). The map is cut into overlapping tiles of 6 × 6
-pixels. A tile's 36 transformed values each meet the transformed kernel once; for the same 4 × 4 outputs a plain convolution takes nine
-products each.
-
-Legend: B batch, C channels in, K channels out, H × W map, t tiles that are computed together.
-"""
+"""A 3×3 convolution with a quarter of the multiplications: Winograd's F(4×4, 3×3), in memory that is used again and again."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeGuard
 
 import torch
@@ -16,7 +12,29 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cmirnet_cli.model.decoder import DoubleConv
-from cmirnet_cli.model.fast.workspace import Workspace
+
+
+class Workspace:
+    """Room for intermediate values. Threads may share it: each finds its own room, and as much is kept as was used at one time."""
+
+    def __init__(self) -> None:
+        self._free: deque[Tensor] = deque()
+
+    @contextmanager
+    def like(self, example: Tensor, count: int) -> Iterator[Tensor]:
+        """So many numbers, of any value, of the example's dtype and on its device; nobody else uses them meanwhile."""
+        try:
+            room = self._free.pop()
+        except IndexError:
+            room = torch.empty(0)
+        if room.numel() < count or room.device != example.device or room.dtype != example.dtype:
+            with torch.inference_mode(False):  # a tensor made inside could not be written to outside
+                room = torch.empty(count, dtype=example.dtype, device=example.device)
+        try:
+            yield room[:count]
+        finally:
+            self._free.append(room)
+
 
 OUTPUT, KERNEL, TILE = 4, 3, 6
 TOGETHER = 128

@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from cmirnet_cli.metrics.breakdown import NO_TARGET, groups_of
-from cmirnet_cli.metrics.histogram import iou_bins
-from cmirnet_cli.metrics.sentences import ReferentStats, SentenceScore, SplitScores, counts_of
+from cmirnet_cli.metrics.sentences import ReferentStats, SentenceScore, SplitScores, counts_of, iou_bins
 from cmirnet_cli.reports.evaluation.score_markup import HALF, step_token
 from cmirnet_cli.reports.pages.cards import Card, Keys, Layer, ListItem, Meter, token
 from cmirnet_cli.reports.pages.markup import shortened
-from cmirnet_cli.reports.pictures.layer import mask_layer, outline_layer
-from cmirnet_cli.reports.pictures.overlay import Mask, Photo
+from cmirnet_cli.reports.pictures.overlay import Mask, Photo, card_size, mask_layer, outline_layer, scaled_mask, unsquared
 from cmirnet_cli.reports.pictures.palette import ORANGE, WHITE
-from cmirnet_cli.reports.pictures.scaled import card_size, scaled_mask, unsquared
 
 LONGEST = 400
 """Letters of a sentence that are shown; a line of the list shows as many as fit."""

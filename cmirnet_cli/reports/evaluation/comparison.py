@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from cmirnet_cli.errors import DataError
-from cmirnet_cli.metrics.bootstrap import Resampling
-from cmirnet_cli.metrics.intervals import Difference, MeasuredScores, differences, measure
+from cmirnet_cli.metrics.intervals import Difference, MeasuredScores, Resampling, differences, measure
 from cmirnet_cli.metrics.sentences import SentenceScore
-from cmirnet_cli.reports.evaluation.results import SENTENCES, Results, ScoresOrigin, require_comparable
-from cmirnet_cli.reports.evaluation.scores_file import described_differences, described_measure
+from cmirnet_cli.reports.evaluation.results import (
+    SENTENCES,
+    Results,
+    ScoresOrigin,
+    described_differences,
+    described_measure,
+    require_comparable,
+)
 
 EXAMPLES = 10
 """How many of the sentences that got better, and of those that got worse, are named."""

@@ -1,16 +1,30 @@
-"""Which sentences of a split a page shows, where it cannot show all."""
+"""A few of many, spread evenly."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from cmirnet_cli.metrics.histogram import BINS, iou_bins
 from cmirnet_cli.metrics.scores import sentence_iou
-from cmirnet_cli.metrics.sentences import SplitScores, counts_of
-from cmirnet_cli.reports.spread import evenly, filled
+from cmirnet_cli.metrics.sentences import BINS, SplitScores, counts_of, iou_bins
+
+Item = TypeVar("Item")
+
+
+def evenly(items: Sequence[Item], count: int) -> list[Item]:
+    """At most `count` of the items, spread over all of them, in their order."""
+    count = min(count, len(items))
+    return [items[(2 * place + 1) * len(items) // (2 * count)] for place in range(count)]
+
+
+def filled(first: Iterable[int], total: int, limit: int) -> list[int]:
+    """`limit` of the places 0 … total - 1, or all where there are no more: those that come first, and others spread evenly; ascending."""
+    taken = sorted(set(first))[:limit]
+    rest = sorted(set(range(total)).difference(taken))
+    return sorted([*taken, *evenly(rest, limit - len(taken))])
 
 
 @dataclass(frozen=True)

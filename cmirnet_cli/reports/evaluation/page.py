@@ -9,7 +9,7 @@ from typing import Any
 from cmirnet_cli.metrics.breakdown import ATTRIBUTES
 from cmirnet_cli.metrics.sentences import SplitScores
 from cmirnet_cli.metrics.split_report import Rules, SplitReport
-from cmirnet_cli.reports.evaluation import printed as said
+from cmirnet_cli.reports.evaluation import tables as said
 from cmirnet_cli.reports.evaluation.cards import ScoredSentence, SentencePictures, card, line
 from cmirnet_cli.reports.evaluation.comparison import Comparison, change_lines
 from cmirnet_cli.reports.evaluation.examples import Examples, choose

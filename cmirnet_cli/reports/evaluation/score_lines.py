@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cmirnet_cli.metrics.bootstrap import Interval
 from cmirnet_cli.metrics.generalised import GENERALISED, Generalised
-from cmirnet_cli.metrics.intervals import Difference, MeasuredScores
+from cmirnet_cli.metrics.intervals import Difference, Interval, MeasuredScores
 from cmirnet_cli.metrics.scores import TENTHS
 from cmirnet_cli.metrics.split_report import Control
 

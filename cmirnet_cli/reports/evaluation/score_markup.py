@@ -8,10 +8,9 @@ from itertools import groupby
 
 import numpy as np
 
-from cmirnet_cli.metrics.bootstrap import Interval
 from cmirnet_cli.metrics.breakdown import ATTRIBUTES
-from cmirnet_cli.metrics.histogram import BINS, iou_bins
-from cmirnet_cli.metrics.sentences import SentenceScore, counts_of
+from cmirnet_cli.metrics.intervals import Interval
+from cmirnet_cli.metrics.sentences import BINS, SentenceScore, counts_of, iou_bins
 from cmirnet_cli.reports.evaluation.score_lines import SCORE_HEADS, GroupRow, Heads, Row, ScoreLine, lines_of, number
 from cmirnet_cli.reports.pages import template
 from cmirnet_cli.reports.pages.cards import token

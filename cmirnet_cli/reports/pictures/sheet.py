@@ -9,9 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from cmirnet_cli.reports.pictures.drawing import draw_rounded, font, rounded, text_width, wrapped
-from cmirnet_cli.reports.pictures.overlay import Mask, Photo, check_mask, outer_outline, overlay
+from cmirnet_cli.reports.pictures.overlay import Mask, Photo, check_mask, fitting_size, outer_outline, overlay, scaled_mask
 from cmirnet_cli.reports.pictures.palette import FAINT_INK, GREEN, INK, ORANGE, PAPER, RULE, VERMILION, WHITE, Colour
-from cmirnet_cli.reports.pictures.scaled import fitting_size, scaled_mask
 
 PREDICTION: Colour = ORANGE
 TARGET: Colour = WHITE

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cmirnet_cli.durable import new_file
+from cmirnet_cli.files import new_file
 
 
 def write_coco(target: Path, lines: Iterable[Mapping[str, Any]]) -> None:

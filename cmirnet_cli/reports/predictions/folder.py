@@ -1,16 +1,17 @@
-"""The folder that predictions are written to.
+"""Names of prediction files: readable, the same in every run, safe on every file system, and never the same for two things.
 
-masks/…/<photo>.<expression>.png    0 and 255, at the photo's own size; folders as in the input
-overlays/…                          the same names: the mask drawn on the photo
-cutouts/…                           the object on transparency
-probabilities/…                     the referent's probability at every pixel, 0 to 255
-predictions.jsonl                   one line a mask: COCO RLE, score, box, area, size
-settings.json                       what the masks depend on
+`kitchen/cup.jpg`, "the red cup" → `kitchen/cup.jpg.the-red-cup.png`. A name depends on the photo's and on the expression alone, so
+runs and processes agree on it without asking each other. Whatever a name cannot say exactly (capitals, marks, length, letters that
+file systems refuse) is said by ten digits of a digest after an underscore: "The red cup!" → `the-red-cup_827f415057`.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,144 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from cmirnet_cli.reports.files import write_image
+from cmirnet_cli.errors import DataError, UsageError
+from cmirnet_cli.files import require_free, sweep, write_image, write_text
 from cmirnet_cli.reports.pictures.overlay import Mask, Photo, bounding_box, cutout, mask_picture, overlay
-from cmirnet_cli.reports.predictions.index import Index, append
-from cmirnet_cli.reports.predictions.names import mask_name
+from cmirnet_cli.reports.predictions.index import Index, append, index_files, readable_keys
+
+GALLERY = "gallery.html"
+
+
+LONGEST_SLUG = 60
+"""Characters of an expression."""
+LONGEST_PART = 100
+"""Bytes of a photo's or an expression's part of a name: together they stay below the 255 that file systems allow."""
+
+_FORBIDDEN = frozenset('<>:"/\\|?*')
+_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+_MARKED = re.compile(r".*_[0-9a-f]{10}", re.DOTALL)
+
+
+def mask_name(photo: Path, expression: str) -> Path:
+    """Where the mask of an expression about a photo lies, as seen from the folder of masks.
+
+    Args:
+        photo: relative path of the photo, which names mirror.
+        expression: as asked.
+    """
+    folders = (safe_part(part) for part in photo.parts[:-1])
+    return Path(*folders, f"{safe_part(photo.name)}.{slug(expression)}.png")
+
+
+def slug(expression: str) -> str:
+    """The expression as part of a file name: letters and digits of any script in lower case, everything else a dash."""
+    folded = unicodedata.normalize("NFKC", expression).casefold()
+    letters = "".join(letter if unicodedata.category(letter)[0] in "LMN" else " " for letter in folded)
+    short = _cut("-".join(letters.split())[:LONGEST_SLUG]).strip("-")
+    return short if short and short.replace("-", " ") == expression else f"{short or 'expression'}_{_digest(expression)}"
+
+
+def safe_part(name: str) -> str:
+    """The name of a file or folder, changed only where a file system could refuse it or take it for another."""
+    safe = "".join(letter if _is_safe(letter) else "-" for letter in unicodedata.normalize("NFC", name))
+    if _RESERVED.fullmatch(safe):
+        safe = f"-{safe}"
+    safe = _cut(safe)
+    if safe == name and safe[-1] not in ". " and not _MARKED.fullmatch(safe):
+        return name
+    return f"{safe}_{_digest(name)}"
+
+
+def _is_safe(letter: str) -> bool:
+    return letter not in _FORBIDDEN and unicodedata.category(letter)[0] != "C"
+
+
+def _cut(text: str) -> str:
+    return text.encode("utf-8")[:LONGEST_PART].decode("utf-8", "ignore")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+
+
+SETTINGS = "settings.json"
+COCO = "coco"
+"""Under which name the settings hold the path of the run's COCO file, as seen from the folder."""
+
+
+def begin_folder(
+    folder: Path,
+    settings: Mapping[str, object],
+    coco: Path | None = None,
+    *,
+    gallery: bool = False,
+    skip_existing: bool,
+    overwrite: bool,
+) -> None:
+    """Make the folder, or take it over from an earlier run.
+
+    Args:
+        folder: where predictions go.
+        settings: all that masks depend on besides photo and expression.
+        coco: the COCO file that will be written.
+        gallery: whether the page will be.
+        skip_existing: whether an earlier run is continued.
+        overwrite: whether its results may be replaced; they are removed.
+
+    Raises:
+        UsageError: it holds predictions already, or such that were made with other settings, or files that are not the earlier run's.
+        DataError: an earlier run's settings cannot be read.
+        CmirnetError: nothing can be written there.
+    """
+    earlier = index_files(folder)
+    if earlier and not (overwrite or skip_existing):
+        hint = "go on where it ended with --skip-existing, replace it with --overwrite, or choose another folder with --out"
+        raise UsageError(f"{folder} holds predictions already ({earlier[0].name})", hint=hint)
+    own = _continued(folder, settings) if skip_existing else []
+    beside = [folder / name for name in (SETTINGS, *([GALLERY] if gallery else [])) if name not in own]
+    if coco and os.path.relpath(coco, folder) not in own:
+        beside.append(coco)
+    require_free(beside, overwrite=overwrite)
+    if earlier and overwrite:
+        _remove(folder)
+    described = {**settings, **({COCO: os.path.relpath(coco, folder)} if coco else {})}
+    write_text(folder / SETTINGS, json.dumps(described, indent=2) + "\n")
+
+
+def sweep_all(folder: Path) -> None:
+    """Remove what killed processes left unfinished anywhere in the folder."""
+    for directory, _, _ in os.walk(folder):
+        sweep(Path(directory))
+
+
+def _remove(folder: Path) -> None:
+    """Take away what an earlier run wrote; its index last, so that a removal that was broken off can be repeated."""
+    names = [mask_name(Path(image), expression) for image, expression in readable_keys(folder)]
+    for file in [*(folder / kind / name for kind in KINDS for name in names), folder / GALLERY, *index_files(folder)]:
+        file.unlink(missing_ok=True)
+
+
+def _continued(folder: Path, settings: Mapping[str, object]) -> list[str]:
+    """What an earlier run with the same settings wrote beside its masks, as seen from the folder; nothing where there was none."""
+    file = folder / SETTINGS
+    if not file.exists() and not index_files(folder):
+        return []
+    earlier = _read(file)
+    changed = [f"{name} was {earlier.get(name)}, now {value}" for name, value in settings.items() if earlier.get(name) != value]
+    if changed:
+        raise UsageError(
+            f"{folder} already holds predictions made with other settings: {', '.join(changed)}",
+            hint="repeat the earlier settings, or choose another folder with --out",
+        )
+    return [SETTINGS, GALLERY, *([earlier[COCO]] if COCO in earlier else [])]
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"cannot read the settings of the earlier run in {file}: {error}", hint="start anew with --overwrite") from error
+
 
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 

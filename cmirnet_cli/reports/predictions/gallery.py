@@ -8,14 +8,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from cmirnet_cli.durable import write_text
+from cmirnet_cli.files import write_text
 from cmirnet_cli.reports.pages.cards import Card, Meter
 from cmirnet_cli.reports.pages.gallery import Gallery, Order
 from cmirnet_cli.reports.pages.markup import text
-from cmirnet_cli.reports.predictions.folder import MASKS, OVERLAYS
+from cmirnet_cli.reports.predictions.folder import GALLERY, MASKS, OVERLAYS
 from cmirnet_cli.reports.predictions.index import Lines
 
-GALLERY = "gallery.html"
 MOST = 500
 """Predictions that a page shows: browsers, and the memory it is put together in, bear no ten thousand pictures."""
 

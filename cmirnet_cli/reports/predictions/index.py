@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from cmirnet_cli.durable import new_file, writing
 from cmirnet_cli.errors import DataError
+from cmirnet_cli.files import new_file, writing
 
 INDEX = "predictions.jsonl"
 PARTS = "predictions-*-of-*.jsonl"

@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from cmirnet_cli.metrics.bootstrap import Resampling
+from cmirnet_cli.metrics.intervals import Resampling
 from cmirnet_cli.metrics.sentences import Overlap, ReferentStats, SentenceScore, SplitScores
 from cmirnet_cli.metrics.split_report import Rules, report
 from cmirnet_cli.reports.evaluation.cards import SentencePictures
 from cmirnet_cli.reports.evaluation.page import Evaluation, evaluation_page
-from cmirnet_cli.reports.evaluation.scores_file import describe
+from cmirnet_cli.reports.evaluation.results import describe
 
 RULES = Rules(Resampling(resamples=20))
 RUN = {

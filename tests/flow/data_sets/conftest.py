@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from pycocotools import mask as coco
 
-from cmirnet_cli.batches.tokens import word_tokenizer
+from cmirnet_cli.batches.batch import word_tokenizer
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import ModelConfig, TextConfig
 from cmirnet_cli.model.build import build_network

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmirnet_cli.batches.sets import EvaluationSet
+from cmirnet_cli.batches.datasets import EvaluationSet
 from cmirnet_cli.cache.reader import Cache
 
 ALL_SPLITS = {

@@ -81,7 +81,7 @@ def test_a_hub_that_answers_and_a_text_encoder_that_was_fetched_are_ok(tmp_path)
 
 
 def test_a_hub_that_says_nothing_is_a_note_after_three_seconds_at_most(tmp_path):
-    from cmirnet_cli.weights.reach import PATIENCE
+    from cmirnet_cli.doctor.environment import PATIENCE
 
     with silent_hub() as address:
         code, found = doctor(tmp_path, HF_ENDPOINT=address)
@@ -91,7 +91,9 @@ def test_a_hub_that_says_nothing_is_a_note_after_three_seconds_at_most(tmp_path)
 
 
 def test_waiting_for_the_hub_ends_in_time():
-    code = "import time; from cmirnet_cli.weights.reach import hub_findings as f; t = time.time(); list(f(0.5)); print(time.time() - t)"
+    code = (
+        "import time; from cmirnet_cli.doctor.environment import hub_findings as f; t = time.time(); list(f(0.5)); print(time.time() - t)"
+    )
     with silent_hub() as address:
         words = [sys.executable, "-c", code]
         ended = subprocess.run(words, env=os.environ | {"HF_ENDPOINT": address}, capture_output=True, text=True, check=True)

@@ -245,7 +245,7 @@ def test_a_batch_that_memory_does_not_hold_is_no_damaged_bundle(onnx_bundle: Pat
 
 
 def stamp(bundle: Path) -> None:
-    from cmirnet_cli.durable import sha256_of
+    from cmirnet_cli.files import sha256_of
 
     said = json.loads((bundle / "export.json").read_text())
     said["files"] = {name: sha256_of(bundle / name) for name in said["files"]}

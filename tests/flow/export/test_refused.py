@@ -17,13 +17,13 @@ import torch
 from onnx import helper, numpy_helper
 from PIL import Image
 
-from cmirnet_cli.durable import sha256_of
 from cmirnet_cli.errors import ExportError
-from cmirnet_cli.export.bundle import ExportSource, export
-from cmirnet_cli.export.preprocessing import resized
-from cmirnet_cli.export.samples import ExportSample, Samples
+from cmirnet_cli.export.folder import ExportSource, export
+from cmirnet_cli.export.preprocessing import ExportSample, Samples
 from cmirnet_cli.export.spec import ExportOptions
 from cmirnet_cli.export.verification import verify
+from cmirnet_cli.files import sha256_of
+from cmirnet_cli.images.pixels import resized
 from cmirnet_cli.scenes import drawn_questions
 from cmirnet_cli.weights.bundle import Bundle, save_bundle
 from cmirnet_cli.weights.source import load_weights

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cmirnet_cli.cache.find import find_cache
+from cmirnet_cli.cache.folder import find_cache
 from cmirnet_cli.cache.reader import Cache, verify
 from cmirnet_cli.cache.schema import CacheOptions, Store
 from cmirnet_cli.cache.writer import write_cache

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from cmirnet_cli.cache.find import find_cache
+from cmirnet_cli.cache.folder import find_cache
 from cmirnet_cli.cache.reader import Cache, verify
 from cmirnet_cli.errors import CacheError
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cmirnet_cli.batches.mirror import mirrored, mirrored_text
-from cmirnet_cli.cache.sample import Sample
+from cmirnet_cli.cache.reader import Sample
 
 SIDES = ["left", "right", "Left", "RIGHT", "leftmost", "rightmost", "left-most", "righthand", "lefty", "Rightside", "leftwards"]
 OTHERS = ["the", "to", "on", "far", "in", "behind", "next", "above", "her", "man's", "bright", "upright", "cup", "2nd", ",", "(", "-"]

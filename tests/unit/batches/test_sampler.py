@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmirnet_cli.batches.sampler import EpochSampler, Share, epoch_order
+from cmirnet_cli.batches.loader import EpochSampler, Share, epoch_order
 
 
 def test_order_is_a_permutation():

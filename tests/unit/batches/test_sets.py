@@ -10,9 +10,8 @@ import pytest
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 
-from cmirnet_cli.batches.batch import Batch
-from cmirnet_cli.batches.sets import Collate, EvaluationSet, TrainingSet, shuffled_texts, training_batches
-from cmirnet_cli.batches.tokens import tokenise, word_tokenizer
+from cmirnet_cli.batches.batch import Batch, tokenise, word_tokenizer
+from cmirnet_cli.batches.datasets import Collate, EvaluationSet, TrainingSet, shuffled_texts, training_batches
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import DataConfig
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from cmirnet_cli.batches.tokens import tokenise, word_tokenizer
+from cmirnet_cli.batches.batch import tokenise, word_tokenizer
 
 LONG = "the very tall and quite old brown giraffe that stands on the left side behind the tree and eats from it slowly"
 CLS, SEP = 101, 102

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import torch
 
-from cmirnet_cli.batches.transforms import normalise, random_crop
+from cmirnet_cli.batches.batch import normalise, random_crop
 
 
 def coordinates(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-from cmirnet_cli.batches.batch import Batch
-from cmirnet_cli.batches.sets import Collate, EvaluationImage, EvaluationSet, TrainingSet, evaluation_images, training_batches
-from cmirnet_cli.batches.tokens import word_tokenizer
+from cmirnet_cli.batches.batch import Batch, word_tokenizer
+from cmirnet_cli.batches.datasets import Collate, EvaluationImage, EvaluationSet, TrainingSet, evaluation_images, training_batches
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import DataConfig
 from cmirnet_cli.errors import CacheError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from cmirnet_cli.benchmarks.arithmetic import gflops_of, matrix_product_gflops
+from cmirnet_cli.benchmarks.timing import gflops_of, matrix_product_gflops
 from cmirnet_cli.engine.devices import has_bf16
 
 

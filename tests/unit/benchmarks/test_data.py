@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from cmirnet_cli.batches.batch import Batch, Tokens
-from cmirnet_cli.batches.transforms import normalise
+from cmirnet_cli.batches.batch import Batch, Tokens, normalise
 from cmirnet_cli.benchmarks.data import Course, choose_collate, require_identical, time_loading
 from cmirnet_cli.benchmarks.plain_loading import Original
 from cmirnet_cli.cache.reader import Cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cmirnet_cli.benchmarks.random_weights import recipe
+from cmirnet_cli.benchmarks.stand_ins import recipe
 from cmirnet_cli.benchmarks.train import PLAIN, ways_on
 from cmirnet_cli.engine.devices import has_bf16
 

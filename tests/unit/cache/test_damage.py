@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cmirnet_cli.cache.find import find_cache
+from cmirnet_cli.cache.folder import find_cache
 from cmirnet_cli.cache.reader import Cache, Damage, verify
 from cmirnet_cli.cache.schema import CacheOptions, cache_name
 from cmirnet_cli.cache.writer import write_cache

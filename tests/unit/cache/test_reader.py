@@ -19,7 +19,7 @@ from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import CacheOptions, SplitCounts
 from cmirnet_cli.cache.writer import write_cache
 from cmirnet_cli.errors import CacheError
-from cmirnet_cli.refer.masks import Overlap
+from cmirnet_cli.images import OverlapRule
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
 
 Draw = Callable[..., ReferDataset]
@@ -134,7 +134,7 @@ def test_a_referent_without_objects_has_an_empty_mask(draw: Draw, tmp_path: Path
 
 
 @pytest.mark.parametrize(("overlap", "pixels"), [("paper", 2 * 10 * 10 - 2 * 5 * 10), ("union", 2 * 10 * 10 - 5 * 10)])
-def test_the_overlap_rule_decides_what_two_polygons_share(draw: Draw, tmp_path: Path, overlap: Overlap, pixels: int):
+def test_the_overlap_rule_decides_what_two_polygons_share(draw: Draw, tmp_path: Path, overlap: OverlapRule, pixels: int):
     image = draw(images=1).images[0]
     boxes = [[x, 5, x + 10, 5, x + 10, 15, x, 15] for x in (5, 10)]
     referent = Referent(0, "val", image, "", (boxes,), ())

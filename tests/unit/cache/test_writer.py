@@ -17,14 +17,13 @@ from queue import Queue
 import pytest
 from PIL import Image
 
-from cmirnet_cli.cache.find import find_cache
-from cmirnet_cli.cache.fingerprint import without
+from cmirnet_cli.cache.check_images import BadImage, check_images
+from cmirnet_cli.cache.folder import find_cache
 from cmirnet_cli.cache.reader import Cache, verify
 from cmirnet_cli.cache.schema import CacheOptions
-from cmirnet_cli.cache.staging import sole_writer, staging_folder
-from cmirnet_cli.cache.survey import BadImage, check_images
-from cmirnet_cli.cache.writer import estimate, steps, write_cache
+from cmirnet_cli.cache.writer import estimate, steps, without, write_cache
 from cmirnet_cli.errors import AnnotationError, CacheError, DataError, ImageError
+from cmirnet_cli.files import sole_writer, staging_folder
 from cmirnet_cli.refer.referent import ReferDataset
 
 Draw = Callable[..., ReferDataset]

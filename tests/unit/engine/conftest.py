@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cmirnet_cli.batches.tokens import word_tokenizer
+from cmirnet_cli.batches.batch import word_tokenizer
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import ModelConfig, TextConfig
 from cmirnet_cli.engine.evaluation.loop import Evaluator

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from cmirnet_cli.engine.machine import computes_in_bf16, in_fresh_process, machine, peak_memory_mib, run_command
+from cmirnet_cli.engine.environment import computes_in_bf16, in_fresh_process, machine, peak_memory_mib, run_command
 
 
 def memory_with(mebibytes: int) -> tuple[int, float]:

@@ -19,13 +19,11 @@ from cmirnet_cli.cache.features_writer import write_features
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.evaluation.loop import Evaluator, evaluate_split
-from cmirnet_cli.engine.text_features import TextReader, matching_features
-from cmirnet_cli.engine.training.frozen_text import features_to_begin_with
-from cmirnet_cli.engine.training.listening import EpochReport, StepReport
+from cmirnet_cli.engine.text_features import TextReader, features_to_begin_with, matching_features
+from cmirnet_cli.engine.training.callbacks import EpochReport, StepReport
 from cmirnet_cli.engine.training.loop import Trainer
-from cmirnet_cli.engine.training.resume import resumed_trainer
 from cmirnet_cli.engine.training.run_directory import RunDirectory
-from cmirnet_cli.engine.training.start import starting_bundle, starting_text
+from cmirnet_cli.engine.training.start import resumed_trainer, starting_bundle, starting_text
 from cmirnet_cli.errors import CacheError, ConfigError, DataError
 from cmirnet_cli.weights.bundle import Bundle, load_bundle, save_bundle
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cmirnet_cli.errors import ExportError
-from cmirnet_cli.export.parity import TOLERANCES, Compared, Parity, Tolerance, compare
+from cmirnet_cli.export.verification import TOLERANCES, Compared, Parity, Tolerance, compare
 
 
 def logits_of(*masks: list[list[int]]) -> np.ndarray:

@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from transformers import AutoTokenizer
 
-from cmirnet_cli.batches.tokens import tokenise, word_tokenizer
-from cmirnet_cli.batches.transforms import IMAGENET_MEAN, IMAGENET_STD, normalise
+from cmirnet_cli.batches.batch import IMAGENET_MEAN, IMAGENET_STD, normalise, tokenise, word_tokenizer
 from cmirnet_cli.errors import ExportError
-from cmirnet_cli.export.preprocessing import SentenceReader, normalised, resized
+from cmirnet_cli.export.preprocessing import SentenceReader, normalised
 from cmirnet_cli.export.spec import Input
+from cmirnet_cli.images.pixels import resized
 
 PREPARED = Input(image_size=64, mean=IMAGENET_MEAN, std=IMAGENET_STD, tokens=20)
 LONG = "the very tall and quite old brown giraffe that stands on the left side behind the tree and eats from it slowly"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cmirnet_cli.export.samples import halves, spread
+from cmirnet_cli.export.preprocessing import halves, spread
 
 
 @pytest.mark.parametrize(("count", "expected"), [(1, [0]), (2, [0, 5]), (5, [0, 2, 4, 6, 8]), (10, list(range(10))), (99, list(range(10)))])

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from cmirnet_cli.durable import sha256_of
 from cmirnet_cli.errors import ExportError
 from cmirnet_cli.export.spec import ExportOrigin, ExportSpec, Input, fingerprint, holds_export, read_spec, require_whole
+from cmirnet_cli.files import sha256_of
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from cmirnet_cli.export.upsampling import enlarged, referent_probability
+from cmirnet_cli.export.preprocessing import enlarged, referent_probability
 
 
 @pytest.mark.parametrize(("height", "width"), [(480, 640), (97, 33), (64, 64), (7, 5), (1, 1), (200, 1)])

@@ -7,8 +7,16 @@ import math
 import numpy as np
 import pytest
 
-from cmirnet_cli.metrics.bootstrap import Interval, Resampling, interval_of, multiplicities, resampled_sums, sums_by_image
-from cmirnet_cli.metrics.intervals import differences, measure
+from cmirnet_cli.metrics.intervals import (
+    Interval,
+    Resampling,
+    differences,
+    interval_of,
+    measure,
+    multiplicities,
+    resampled_sums,
+    sums_by_image,
+)
 from cmirnet_cli.metrics.scores import SCORES
 from cmirnet_cli.metrics.sentences import SentenceScore, summarise
 

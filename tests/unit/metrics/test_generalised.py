@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from cmirnet_cli.metrics.bootstrap import Resampling
 from cmirnet_cli.metrics.generalised import EMPTY_BELOW, Tally, generalise
+from cmirnet_cli.metrics.intervals import Resampling
 
 FEW = Resampling(resamples=50)
 Case = tuple[bool, int, int, int]

@@ -7,8 +7,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from cmirnet_cli.metrics.histogram import BINS, iou_bins
 from cmirnet_cli.metrics.scores import reached
+from cmirnet_cli.metrics.sentences import BINS, iou_bins
 
 
 def test_every_step_holds_its_lower_end_and_the_last_one_both():

@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cmirnet_cli.metrics.bootstrap import Resampling
-from cmirnet_cli.metrics.intervals import measure
+from cmirnet_cli.metrics.intervals import Resampling, measure
 from cmirnet_cli.metrics.sentences import Overlap, ReferentStats, SplitScores
 from cmirnet_cli.metrics.split_report import Rules, report
 

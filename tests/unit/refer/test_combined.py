@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from cmirnet_cli.errors import AnnotationError
-from cmirnet_cli.refer.combined import combine
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
+from cmirnet_cli.refer.sources import combine
 
 SPLITS = {
     ("refcoco", "unc"): ("train", "val", "testA", "testB"),

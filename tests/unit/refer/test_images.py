@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cmirnet_cli.refer.images import ImageFolders, is_path, stays_inside
+from cmirnet_cli.refer.layout import ImageFolders, is_path, stays_inside
 
 
 @pytest.mark.parametrize("on_disk", ["1012.jpg", "25/images/1012.jpg"])

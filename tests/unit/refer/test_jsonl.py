@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from cmirnet_cli.errors import AnnotationError
+from cmirnet_cli.images.masks import rasterise
 from cmirnet_cli.refer.jsonl import read_jsonl
-from cmirnet_cli.refer.masks import rasterise
 from cmirnet_cli.refer.referent import Sentence
 
 BOX = [2, 3, 8, 3, 8, 9, 2, 9]

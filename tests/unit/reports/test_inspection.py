@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cmirnet_cli.reports.inspection import Selection, marks_of
+from cmirnet_cli.reports.cache_page import Selection, marks_of
 
 
 def mask(pixels, height=100, width=100):

@@ -11,8 +11,8 @@ pytest.importorskip("nicegui", reason="the package nicegui is not installed; it 
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from cmirnet_cli.web.downloads import Downloads
 from cmirnet_cli.web.server import Door
-from cmirnet_cli.web.shelf import Downloads
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from cmirnet_cli.batches.tokens import tokenise, word_tokenizer
+from cmirnet_cli.batches.batch import tokenise, word_tokenizer
 from cmirnet_cli.config import ModelConfig, TextConfig
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.referring import ReferringModel

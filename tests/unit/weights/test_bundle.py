@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from cmirnet_cli.batches.tokens import word_tokenizer
+from cmirnet_cli.batches.batch import word_tokenizer
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.weights.bundle import Bundle, load_bundle, save_bundle, update_tensors
 from cmirnet_cli.weights.folder import find_weights

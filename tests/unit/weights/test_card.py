@@ -15,7 +15,7 @@ from cmirnet_cli.engine.prediction.segmenter import Segmenter
 from cmirnet_cli.errors import UsageError, WeightsError
 from cmirnet_cli.metrics.sentences import Overlap, SentenceScore, SplitScores
 from cmirnet_cli.metrics.split_report import Rules, report
-from cmirnet_cli.reports.evaluation.scores_file import describe
+from cmirnet_cli.reports.evaluation.results import describe
 from cmirnet_cli.weights.bundle import Bundle, load_bundle
 
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
-from cmirnet_cli.batches.tokens import word_tokenizer
+from cmirnet_cli.batches.batch import word_tokenizer
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.weights.checkpoint import state_dict
 from cmirnet_cli.weights.conversion import convert_checkpoint
 from cmirnet_cli.weights.encoder import encoder_from_config
-from cmirnet_cli.weights.official_text import convert_text
+from cmirnet_cli.weights.official import convert_text
 
 SIZES = {
     "vocab_size": 40,

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
-from cmirnet_cli.batches.tokens import tokenise, word_tokenizer
+from cmirnet_cli.batches.batch import tokenise, word_tokenizer
 from cmirnet_cli.config import TextConfig
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.model.text import TextEncoder

@@ -8,15 +8,14 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, CanineTokenizer, PreTrainedModel
 
-from cmirnet_cli.batches.tokens import tokenise, word_tokenizer
+from cmirnet_cli.batches.batch import tokenise, word_tokenizer
 from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.model.text import TextEncoder
 from cmirnet_cli.weights.bundle import Bundle, BundleConfig, load_bundle, save_bundle
-from cmirnet_cli.weights.encoder import load_encoder, load_tokenizer
-from cmirnet_cli.weights.identity import encoder_fingerprint, tokenizer_fingerprint
+from cmirnet_cli.weights.encoder import encoder_fingerprint, load_encoder, load_tokenizer, tokenizer_fingerprint
 
 
 def small_bert(**changes: object) -> PreTrainedModel:

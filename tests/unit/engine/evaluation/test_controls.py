@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from cmirnet_cli.batches.sets import EvaluationSet
-from cmirnet_cli.batches.transforms import normalise
+from cmirnet_cli.batches.batch import normalise
+from cmirnet_cli.batches.datasets import EvaluationSet
 from cmirnet_cli.cache.reader import Cache
-from cmirnet_cli.engine.evaluation.controls import GREY, control_set
-from cmirnet_cli.engine.evaluation.loop import Evaluator, evaluate_split
+from cmirnet_cli.engine.evaluation.loop import GREY, Evaluator, control_set, evaluate_split
 from cmirnet_cli.metrics.sentences import CONTROLS
 
 

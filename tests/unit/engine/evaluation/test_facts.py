@@ -12,7 +12,7 @@ from PIL import Image
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import CacheOptions
 from cmirnet_cli.cache.writer import write_cache
-from cmirnet_cli.engine.evaluation.facts import referent_stats
+from cmirnet_cli.engine.evaluation.loop import referent_stats
 from cmirnet_cli.metrics.sentences import ReferentStats
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
 

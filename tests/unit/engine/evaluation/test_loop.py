@@ -12,7 +12,7 @@ from PIL import Image
 from pycocotools import mask as coco
 from torch.utils.data import Subset
 
-from cmirnet_cli.batches.sets import EvaluationImage, EvaluationSet, shuffled_texts
+from cmirnet_cli.batches.datasets import EvaluationImage, EvaluationSet, shuffled_texts
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.engine.evaluation.loop import Evaluator, evaluate, evaluate_split, scored_batches
 from cmirnet_cli.metrics.sentences import Overlap, SentenceScore

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from cmirnet_cli.engine.health.fitness import device_findings, memory_findings, room_findings
-from cmirnet_cli.engine.machine import memory_gib, processor_features
+from cmirnet_cli.doctor.environment import device_findings, memory_findings, room_findings
+from cmirnet_cli.engine.environment import memory_gib, processor_features
 
 
 def test_a_folder_yet_to_be_made_is_judged_by_the_disk_it_will_lie_on(tmp_path: Path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cmirnet_cli.engine.prediction.components import largest_component
+from cmirnet_cli.engine.prediction.masks import largest_component
 
 
 def flood(mask: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cmirnet_cli.engine.prediction.photos import PhotoFile, listed_photo
-from cmirnet_cli.engine.prediction.questions import ImageQuery, image_queries
+from cmirnet_cli.engine.prediction.queries import ImageQuery, image_queries
 from cmirnet_cli.errors import UsageError
 
 

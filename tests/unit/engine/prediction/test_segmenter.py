@@ -12,13 +12,12 @@ from PIL import Image
 from pycocotools import mask as coco
 from torch.nn import functional as F
 
-from cmirnet_cli.batches.tokens import tokenise, word_tokenizer
-from cmirnet_cli.batches.transforms import normalise
+from cmirnet_cli.batches.batch import normalise, tokenise, word_tokenizer
 from cmirnet_cli.config import ModelConfig, TextConfig
-from cmirnet_cli.engine.prediction.answers import predict_photos
 from cmirnet_cli.engine.prediction.masks import MaskRule, decide
 from cmirnet_cli.engine.prediction.photos import find_photos
-from cmirnet_cli.engine.prediction.questions import ImageQuery
+from cmirnet_cli.engine.prediction.predictor import predict_photos
+from cmirnet_cli.engine.prediction.queries import ImageQuery
 from cmirnet_cli.engine.prediction.segmenter import Segmenter
 from cmirnet_cli.errors import ImageError, UsageError
 from cmirnet_cli.model.build import build_network

@@ -14,11 +14,11 @@ from pydantic import ValidationError
 
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
-from cmirnet_cli.engine.training.listening import EpochReport, StepReport
+from cmirnet_cli.engine.training.callbacks import EpochReport, StepReport
+from cmirnet_cli.engine.training.dry_run import dry_run
 from cmirnet_cli.engine.training.loop import Trainer
 from cmirnet_cli.engine.training.run_directory import RunDirectory
 from cmirnet_cli.engine.training.start import starting_bundle
-from cmirnet_cli.engine.training.trial import dry_run
 from cmirnet_cli.errors import CmirnetError, ConfigError, DataError, DivergedError, UsageError
 from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.weights.bundle import load_bundle

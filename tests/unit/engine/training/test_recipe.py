@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from cmirnet_cli.config import OptimizerConfig, ScheduleConfig, Settings
-from cmirnet_cli.engine.training.recipe import learning_rate_factor, make_optimizer, make_schedule
+from cmirnet_cli.engine.training.steps import learning_rate_factor, make_optimizer, make_schedule
 
 EPOCHS, N = 30, 7
 

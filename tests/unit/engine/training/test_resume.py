@@ -22,13 +22,11 @@ import torch
 
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
-from cmirnet_cli.engine.training.checkpoint_folders import newest_checkpoint
+from cmirnet_cli.engine.training.callbacks import Callback, EpochReport, StepReport
 from cmirnet_cli.engine.training.checkpoints import Progress, TrainingState, read_state, save_checkpoint
-from cmirnet_cli.engine.training.listening import Callback, EpochReport, StepReport
 from cmirnet_cli.engine.training.loop import Trainer
-from cmirnet_cli.engine.training.resume import resumed_trainer
-from cmirnet_cli.engine.training.run_directory import RunDirectory
-from cmirnet_cli.engine.training.start import starting_bundle
+from cmirnet_cli.engine.training.run_directory import RunDirectory, newest_checkpoint
+from cmirnet_cli.engine.training.start import resumed_trainer, starting_bundle
 from cmirnet_cli.errors import ConfigError, DataError, InterruptedRunError, StoppedError, TerminatedRunError, UsageError, WeightsError
 from cmirnet_cli.weights.bundle import load_bundle
 
@@ -67,17 +65,17 @@ class StopAfter:
         pass
 
 
-def begin(folder: Path, cache: Cache, chosen: Settings, *listeners: Callback) -> RunDirectory:
+def begin(folder: Path, cache: Cache, chosen: Settings, *callbacks: Callback) -> RunDirectory:
     directory = RunDirectory.create(folder, chosen, cache.manifest.fingerprint.key)
-    Trainer(starting_bundle(chosen, cache), chosen, cache, CPU).run(directory, listeners)
+    Trainer(starting_bundle(chosen, cache), chosen, cache, CPU).run(directory, callbacks)
     return directory
 
 
-def go_on(folder: Path, cache: Cache, chosen: Settings, *listeners: Callback) -> RunDirectory:
+def go_on(folder: Path, cache: Cache, chosen: Settings, *callbacks: Callback) -> RunDirectory:
     directory = RunDirectory.open(folder)
     trainer = resumed_trainer(directory, chosen, cache, CPU)
     directory.rewind(trainer.steps_taken, trainer.progress.epoch, chosen)
-    trainer.run(directory, listeners)
+    trainer.run(directory, callbacks)
     return directory
 
 
@@ -319,7 +317,7 @@ def test_resumption_is_recorded(small_cache: Cache, tmp_path: Path):
 def start() -> Callable[..., list[BaseProcess]]:
     """Starts the processes of a run; torch is imported once for all of them."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["cmirnet_cli.engine.training.resume", "torchvision.transforms.v2"])
+    context.set_forkserver_preload(["cmirnet_cli.engine.training.start", "torchvision.transforms.v2"])
 
     def started(folder: Path, cache: Cache, chosen: Settings, processes: int = 1, stop_after: int | None = None) -> list[BaseProcess]:
         shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(processes)}

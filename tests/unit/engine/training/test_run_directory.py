@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cmirnet_cli.config import Settings, resolve
-from cmirnet_cli.engine.training.listening import EpochReport, StepReport
+from cmirnet_cli.engine.training.callbacks import EpochReport, StepReport
 from cmirnet_cli.engine.training.run_directory import RunDirectory, new_run_folder
 from cmirnet_cli.errors import CmirnetError, DivergedError, UsageError
 

@@ -19,9 +19,8 @@ def train(folder: Path, cache: Path, settings: dict[str, Any], resume: bool, sto
     from cmirnet_cli.config import Settings
     from cmirnet_cli.engine.devices import leaving_in_order
     from cmirnet_cli.engine.training.loop import Trainer
-    from cmirnet_cli.engine.training.resume import resumed_trainer
     from cmirnet_cli.engine.training.run_directory import RunDirectory
-    from cmirnet_cli.engine.training.start import starting_bundle
+    from cmirnet_cli.engine.training.start import resumed_trainer, starting_bundle
 
     torch.set_num_threads(1)
     data, chosen, device = Cache.open(cache), Settings.model_validate(settings), torch.device("cpu")
@@ -40,7 +39,7 @@ def train(folder: Path, cache: Path, settings: dict[str, Any], resume: bool, sto
 
 
 class StopAfter:
-    """A listener that asks its own process to stop."""
+    """A callback that asks its own process to stop."""
 
     def __init__(self, steps: int | None) -> None:
         self.steps = steps

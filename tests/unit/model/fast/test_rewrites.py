@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.cmirnet import CMIRNet
-from cmirnet_cli.model.fast.folding import by_taps
-from cmirnet_cli.model.fast.linear import LinearAsConv
-from cmirnet_cli.model.fast.rewrites import COMPILE, OPTIMIZATIONS, accelerate, measured_to_help
+from cmirnet_cli.model.fast.convolutions import LinearAsConv, by_taps
+from cmirnet_cli.model.fast.optimizations import COMPILE, OPTIMIZATIONS, accelerate, measured_to_help
 from cmirnet_cli.model.fast.windows import GatheringBlock
 from cmirnet_cli.model.fast.winograd import WinogradConv
 from cmirnet_cli.model.vision import WindowBlock

@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cmirnet_cli.model.fast.winograd import WinogradConv, replaceable
-from cmirnet_cli.model.fast.workspace import Workspace
+from cmirnet_cli.model.fast.winograd import WinogradConv, Workspace, replaceable
 
 
 def convolution(inputs: int, outputs: int, bias: bool = True) -> nn.Conv2d:

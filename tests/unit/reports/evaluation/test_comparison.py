@@ -10,11 +10,18 @@ from typing import Any
 import pytest
 
 from cmirnet_cli.errors import CmirnetError, DataError
-from cmirnet_cli.metrics.bootstrap import Resampling
+from cmirnet_cli.metrics.intervals import Resampling
 from cmirnet_cli.metrics.sentences import Overlap, SentenceScore, SplitScores
 from cmirnet_cli.reports.evaluation.comparison import EXAMPLES, change_lines, compare, describe_comparison
-from cmirnet_cli.reports.evaluation.results import Results, ScoresOrigin, holds_results, read_results, require_comparable, write_results
-from cmirnet_cli.reports.evaluation.scores_file import sentence_lines
+from cmirnet_cli.reports.evaluation.results import (
+    Results,
+    ScoresOrigin,
+    holds_results,
+    read_results,
+    require_comparable,
+    sentence_lines,
+    write_results,
+)
 
 FEW = Resampling(resamples=100)
 ORIGIN = ScoresOrigin("runs/b", "b" * 64, "f" * 64, 480, ("val",), ("paper",))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cmirnet_cli.metrics.sentences import Overlap, SentenceScore, SplitScores
-from cmirnet_cli.reports.evaluation.examples import choose
-from cmirnet_cli.reports.spread import evenly, filled
+from cmirnet_cli.reports.evaluation.examples import choose, evenly, filled
 
 
 def split(paper: list[int], original: list[int] | None = None) -> SplitScores:

@@ -9,13 +9,12 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from cmirnet_cli.metrics.bootstrap import Interval
 from cmirnet_cli.metrics.generalised import GENERALISED, Generalised
-from cmirnet_cli.metrics.intervals import Difference, MeasuredScores
+from cmirnet_cli.metrics.intervals import Difference, Interval, MeasuredScores
 from cmirnet_cli.metrics.scores import SCORES, Scores
 from cmirnet_cli.metrics.split_report import Control
 from cmirnet_cli.reports.evaluation.score_lines import GENERALISED_HEADS, DifferenceRow, GeneralisedRow, GroupRow, ScoreRow
-from cmirnet_cli.reports.evaluation.score_tables import group_table, score_table
+from cmirnet_cli.reports.evaluation.tables import group_table, score_table
 
 OWN = Scores(overall_iou=79.128, mean_iou=77.5, precision=(90.0, 85.0, 70.25, 60.0, 30.0), sentences=10834)
 OTHER = Scores(overall_iou=19.12, mean_iou=80.0, precision=(10.0, 5.0, 0.25, 0.0, 0.0), sentences=10834)

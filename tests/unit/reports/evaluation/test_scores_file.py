@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from cmirnet_cli.metrics.bootstrap import Resampling
+from cmirnet_cli.metrics.intervals import Resampling
 from cmirnet_cli.metrics.sentences import Overlap, ReferentStats, SentenceScore, SplitScores
 from cmirnet_cli.metrics.split_report import Rules, report
-from cmirnet_cli.reports.evaluation.scores_file import describe, sentence_lines
+from cmirnet_cli.reports.evaluation.results import describe, sentence_lines
 
 RULES = Rules(Resampling(resamples=100, seed=7), empty_below=20)
 RLE = {"size": [4, 5], "counts": "52b0"}

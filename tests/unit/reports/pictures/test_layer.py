@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmirnet_cli.reports.pictures.layer import HALO, mask_layer, outline_layer
-from cmirnet_cli.reports.pictures.overlay import overlay
+from cmirnet_cli.reports.pictures.overlay import HALO, mask_layer, outline_layer, overlay
 from cmirnet_cli.reports.pictures.palette import BLUE, ORANGE, WHITE
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (120, 160, 3), dtype=np.uint8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cmirnet_cli.reports.pictures.scaled import fitting_size, scaled_mask
+from cmirnet_cli.reports.pictures.overlay import fitting_size, scaled_mask
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,19 @@ from pycocotools.coco import COCO
 
 from cmirnet_cli.errors import CmirnetError, DataError, UsageError
 from cmirnet_cli.reports.predictions.coco import write_coco
-from cmirnet_cli.reports.predictions.folder import CUTOUTS, MASKS, OVERLAYS, PROBABILITIES, MaskToWrite, PredictedPhoto, PredictionFolder
+from cmirnet_cli.reports.predictions.folder import (
+    CUTOUTS,
+    MASKS,
+    OVERLAYS,
+    PROBABILITIES,
+    MaskToWrite,
+    PredictedPhoto,
+    PredictionFolder,
+    begin_folder,
+    sweep_all,
+)
 from cmirnet_cli.reports.predictions.gallery import write_gallery
 from cmirnet_cli.reports.predictions.index import Index, append, mend, part_file, unite
-from cmirnet_cli.reports.predictions.start import begin, sweep_all
 
 ALL = (MASKS, OVERLAYS, CUTOUTS, PROBABILITIES)
 SETTINGS = {"weights": "abc", "threshold": 0.5}
@@ -48,7 +57,7 @@ def folder(tmp_path: Path) -> PredictionFolder:
 
 @pytest.fixture
 def written(folder: PredictionFolder) -> PredictionFolder:
-    begin(folder.folder, SETTINGS, skip_existing=False, overwrite=False)
+    begin_folder(folder.folder, SETTINGS, skip_existing=False, overwrite=False)
     assert folder.add(source(), [CUP, NOTHING], part_file(folder.folder, 0, 1)) == 2
     return folder
 
@@ -153,23 +162,23 @@ def test_a_photo_is_done_when_every_line_and_every_picture_is_there_to_its_end(w
 
 def test_a_folder_with_predictions_is_continued_or_replaced_on_request_only(written: PredictionFolder):
     with pytest.raises(UsageError, match="holds predictions already") as caught:
-        begin(written.folder, SETTINGS, skip_existing=False, overwrite=False)
+        begin_folder(written.folder, SETTINGS, skip_existing=False, overwrite=False)
     assert "--skip-existing" in str(caught.value.hint)
-    begin(written.folder, SETTINGS, skip_existing=True, overwrite=False)
+    begin_folder(written.folder, SETTINGS, skip_existing=True, overwrite=False)
     assert Index.read(written.folder).places
-    begin(written.folder, SETTINGS, skip_existing=False, overwrite=True)
+    begin_folder(written.folder, SETTINGS, skip_existing=False, overwrite=True)
     assert not Index.read(written.folder).places
 
 
 def test_other_settings_cannot_continue(written: PredictionFolder):
     with pytest.raises(UsageError, match=r"threshold was 0\.5, now 0\.7"):
-        begin(written.folder, SETTINGS | {"threshold": 0.7}, skip_existing=True, overwrite=False)
+        begin_folder(written.folder, SETTINGS | {"threshold": 0.7}, skip_existing=True, overwrite=False)
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(CmirnetError, match="cannot write"):
-        begin(tmp_path / "file" / "out", SETTINGS, skip_existing=False, overwrite=False)
+        begin_folder(tmp_path / "file" / "out", SETTINGS, skip_existing=False, overwrite=False)
 
 
 def test_leftovers_of_killed_processes_are_taken_away(written: PredictionFolder):

@@ -1,0 +1,212 @@
+"""The cache as torch data sets: one referent or one sentence a training item, one image an evaluation item."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence, Sized
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from cmirnet_cli.batches.batch import Batch, random_crop, tokenise
+from cmirnet_cli.batches.loader import WHOLE, EpochSampler, Loader, Share
+from cmirnet_cli.batches.mirror import mirrored
+from cmirnet_cli.cache.features_reader import TextFeatures
+from cmirnet_cli.cache.reader import Cache, Sample
+from cmirnet_cli.config import DataConfig
+
+FLIP_SHARE = 0.5
+"""How often `data.flip` mirrors an image whose sentence allows it."""
+
+
+class Together(list[Sample]):
+    """Samples whose images are the rows of one array, uint8 (B, S, S, 3)."""
+
+    def __init__(self, samples: Iterable[Sample], images: NDArray[np.uint8]) -> None:
+        super().__init__(samples)
+        self.images = images
+
+
+class TrainingSet(Dataset[Sample]):
+    """One epoch: one random sentence of each referent, or every sentence once, as `data.sample` says.
+
+    Image and mask are resized, randomly cropped and, if `data.flip` is set, half of the time mirrored together with the sentence.
+    What an item holds depends on (seed, epoch, item) alone, not on the worker that reads it.
+    """
+
+    def __init__(self, cache: Cache, split: str, data: DataConfig, *, seed: int, epoch: int) -> None:
+        self.cache = cache
+        self.rows = cache.referents(split)
+        self.counts = cache.sentence_counts(self.rows)
+        self.sentences: NDArray[np.int64] | None = None
+        if data.sample == "sentence":
+            self.rows, self.sentences = np.repeat(self.rows, self.counts), _counted_from_0(self.counts)
+        self.data = data
+        self.seed = seed
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, item: int) -> Sample:
+        return self._item(item, None)
+
+    def __getitems__(self, items: Sequence[int]) -> Together:
+        """A whole batch, as the loader asks for it: images are read right into their place beside each other, or copied there at once."""
+        images = np.empty((len(items), self.data.image_size, self.data.image_size, 3), np.uint8)
+        return Together((self._item(item, place) for item, place in zip(items, images, strict=True)), images)
+
+    def _item(self, item: int, place: NDArray[np.uint8] | None) -> Sample:
+        """One item; with `place`, uint8 (S, S, 3), its image is there."""
+        row = int(self.rows[item])
+        sentence, rng = self._drawn(row, int(self.counts[item])) if self.sentences is None else self._given(row, int(self.sentences[item]))
+        sample = self.cache.sample(row, sentence, self.data.resize, place if self.data.resize == self.data.image_size else None)
+        image, mask = random_crop(sample.image, sample.mask, self.data.image_size, rng)
+        cropped = replace(sample, image=image, mask=mask)
+        made = mirrored(cropped) if self.data.flip and rng.random() < FLIP_SHARE else cropped
+        return made if place is None else _laid(made, place)
+
+    def _drawn(self, row: int, sentences: int) -> tuple[int, np.random.Generator]:
+        """One of a referent's so many sentences, and the random numbers that the rest of the item is made with."""
+        rng = np.random.default_rng([self.seed, self.epoch, row])
+        return int(rng.integers(sentences)), rng
+
+    def _given(self, row: int, sentence: int) -> tuple[int, np.random.Generator]:
+        """As `_drawn`, of the sentence that is this item's."""
+        return sentence, np.random.default_rng([self.seed, self.epoch, row, sentence])
+
+
+def _laid(sample: Sample, place: NDArray[np.uint8]) -> Sample:
+    """The sample with its image in `place`, a row of a batch, where it may lie already."""
+    if sample.image.base is not place.base:
+        place[...] = sample.image
+    return replace(sample, image=place)
+
+
+def _counted_from_0(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[2, 3] to [0, 1, 0, 1, 2]."""
+    begins = np.cumsum(counts) - counts
+    return np.arange(counts.sum()) - np.repeat(begins, counts)
+
+
+@dataclass(frozen=True)
+class Collate:
+    """Samples to a batch; picklable, so that workers can tokenise, and read the features of the sentences where there are some."""
+
+    tokenizer: PreTrainedTokenizerBase
+    tokens: int
+    features: TextFeatures | None = None
+
+    def __call__(self, samples: Sequence[Sample]) -> Batch:
+        """Stack what must be stacked, tokenise the rest."""
+        images = samples.images if isinstance(samples, Together) else np.stack([sample.image for sample in samples])
+        texts = [sample.text for sample in samples]
+        return Batch(
+            image=torch.from_numpy(images),
+            tokens=tokenise(self.tokenizer, texts, self.tokens),
+            target=torch.from_numpy(np.stack([sample.mask for sample in samples])),
+            sent_ids=tuple(sample.sent_id for sample in samples),
+            words=None if self.features is None else torch.from_numpy(self.features.words(texts)),
+        )
+
+
+def training_batches(samples: TrainingSet, collate: Collate, batch_size: int, *, offset: int = 0, share: Share = WHOLE) -> Loader[Batch]:
+    """The batches of one epoch, in their order, from the `offset`-th on; of each the pieces of this `share`."""
+    sampler = EpochSampler(len(samples), batch_size, seed=samples.seed, epoch=samples.epoch, offset=offset, share=share)
+    return Loader(partial(_batch, samples, collate), sampler, samples.data.workers)
+
+
+def _batch(samples: TrainingSet, collate: Collate, items: Sequence[int]) -> Batch:
+    return collate(samples.__getitems__(items))
+
+
+@dataclass(frozen=True)
+class EvaluationSentence:
+    """One sentence of an image to be evaluated, with both targets.
+
+    Attributes:
+        ref_id: REFER's id of the referent.
+        sent_id: REFER's id of the sentence.
+        text: what the network is asked; the sentence, unless a control replaced it.
+        target: uint8 (S, S), at network size.
+        original: uint8 (H, W), at the image's own size.
+    """
+
+    ref_id: int
+    sent_id: int
+    text: str
+    target: NDArray[np.uint8]
+    original: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class EvaluationImage:
+    """One image, uint8 (S, S, 3), and all sentences of the split that refer into it."""
+
+    image_id: str
+    image: NDArray[np.uint8]
+    questions: tuple[EvaluationSentence, ...]
+
+
+class EvaluationSet(Dataset[EvaluationImage]):
+    """Every sentence of every referent of a split exactly once, gathered by image.
+
+    Args:
+        cache: the prepared data.
+        split: name of the split.
+        size: network size.
+        asked: row of the referent → texts that replace its sentences one by one (a control); none by default.
+    """
+
+    def __init__(self, cache: Cache, split: str, size: int, asked: dict[int, tuple[str, ...]] | None = None) -> None:
+        self.cache = cache
+        self.size = size
+        self.asked = asked or {}
+        self.by_image: dict[int, list[int]] = {}
+        for row in cache.referents(split).tolist():
+            self.by_image.setdefault(cache.referent(row).image_row, []).append(row)
+        self.image_rows = list(self.by_image)
+
+    def __len__(self) -> int:
+        return len(self.image_rows)
+
+    def __getitem__(self, item: int) -> EvaluationImage:
+        image_row = self.image_rows[item]
+        rows = self.by_image[image_row]
+        questions = tuple(question for row in rows for question in self._questions(row))
+        return EvaluationImage(self.cache.referent(rows[0]).image_id, self.cache.image(image_row, self.size), questions)
+
+    def sentence_count(self, items: Iterable[int]) -> int:
+        """How many sentences refer into these images."""
+        rows = [row for item in items for row in self.by_image[self.image_rows[item]]]
+        return int(self.cache.sentence_counts(np.array(rows, dtype=np.int64)).sum())
+
+    def _questions(self, row: int) -> list[EvaluationSentence]:
+        referent = self.cache.referent(row)
+        target, original = self.cache.mask(row, self.size), self.cache.mask(row, None)
+        texts = self.asked.get(row, tuple(sentence.text for sentence in referent.sentences))
+        pairs = zip(referent.sentences, texts, strict=True)
+        return [EvaluationSentence(referent.ref_id, sentence.sent_id, text, target, original) for sentence, text in pairs]
+
+
+def evaluation_images(samples: Dataset[EvaluationImage], workers: int) -> Loader[EvaluationImage]:
+    """The images of a set one by one, in their order."""
+    return Loader(samples.__getitem__, range(len(cast(Sized, samples))), workers)
+
+
+def shuffled_texts(cache: Cache, split: str, seed: int = 0) -> dict[int, tuple[str, ...]]:
+    """The shuffled-text control: every referent is asked for with the sentences of another one of the split.
+
+    The referents stand in a random ring and each takes its neighbour's sentences, so none keeps its own (a lone referent does).
+    """
+    rows = np.random.default_rng(seed).permutation(cache.referents(split)).tolist()
+    asked: dict[int, tuple[str, ...]] = {}
+    for row, other in zip(rows, [*rows[1:], *rows[:1]], strict=True):
+        texts = [sentence.text for sentence in cache.referent(other).sentences]
+        asked[row] = tuple(texts[k % len(texts)] for k in range(len(cache.referent(row).sentences)))
+    return asked

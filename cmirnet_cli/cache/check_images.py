@@ -1,0 +1,95 @@
+"""Which images cannot be cached, found before anything is written."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from cmirnet_cli.errors import ImageError
+from cmirnet_cli.images.pixels import UnreadableImageError, as_rgb, open_image, pil_at_work, upright_size
+from cmirnet_cli.refer.referent import ImageRecord, ReferDataset
+
+
+@dataclass(frozen=True)
+class BadImage:
+    """An image file that cannot be cached, and why."""
+
+    path: Path
+    reason: str
+
+
+def check_images(dataset: ReferDataset, workers: int = 0, advance: Callable[[int], None] = lambda images: None) -> list[BadImage]:
+    """Read every image file once: missing, truncated, undecodable, or of another size than its annotations say.
+
+    Args:
+        dataset: what is to be cached.
+        workers: threads that read; 0 reads in this one.
+        advance: called with the number of images done since the last call; `len(dataset.images)` in all.
+    """
+    bad = []
+    images = dataset.images
+    for image, defect in zip(images, in_order(_defect, images, workers), strict=True):
+        if defect is not None:
+            bad.append(BadImage(image.path, defect))
+        advance(1)
+    return bad
+
+
+def require_good_images(bad: Sequence[BadImage], *, skip: bool) -> frozenset[Path]:
+    """The files to leave out, or the refusal to begin.
+
+    Raises:
+        ImageError: there are bad images and they are not to be skipped; names every one of them.
+    """
+    if bad and not skip:
+        listed = "\n".join(f"  {image.path}: {image.reason}" for image in bad)
+        raise ImageError(
+            f"{len(bad)} {'image' if len(bad) == 1 else 'images'} cannot be used:\n{listed}",
+            hint="mend them, or leave them out with --skip-bad",
+        )
+    return frozenset(image.path for image in bad)
+
+
+def _defect(image: ImageRecord) -> str | None:
+    try:
+        if not image.path.is_file():
+            return "missing"
+        with open_image(image.path) as picture:
+            size = upright_size(picture) if image.upright else picture.size
+            if size != (image.width, image.height):
+                return f"is {_size(*size)}, but its annotations were drawn on {_size(image.width, image.height)}"
+            with pil_at_work():
+                picture.draft("RGB", (1, 1))  # a JPEG is read to its end either way, and at an eighth of the size three times as fast
+            as_rgb(picture, upright=image.upright)
+    except (OSError, UnreadableImageError) as error:
+        return f"cannot be decoded: {error}"
+    return None
+
+
+def _size(width: int, height: int) -> str:
+    return f"{width}×{height}"
+
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_AHEAD = 4
+
+
+def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """`function` of each item, in order; `workers` threads work at most a few items ahead, so memory stays flat."""
+    if workers < 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[Result]] = deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > _AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

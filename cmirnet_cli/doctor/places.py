@@ -1,0 +1,177 @@
+"""Which data sets, caches and runs are there, and whether they look whole, without reading all that they hold."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from cmirnet_cli.cache.features import all_features, holds_features, require_fitting
+from cmirnet_cli.cache.folder import prepared_caches, read_manifest, require_files
+from cmirnet_cli.cache.hints import features_command, prepare_command
+from cmirnet_cli.cache.schema import ANNOTATIONS, MANIFEST, CacheOptions
+from cmirnet_cli.doctor.findings import Finding, examined
+from cmirnet_cli.engine.training.callbacks import EpochReport
+from cmirnet_cli.engine.training.run_directory import (
+    BAD_BATCH,
+    CONFIG,
+    METRICS,
+    STATE_FILE,
+    RunDirectory,
+    after_divergence,
+    newest_checkpoint,
+)
+from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.files import finished_name, is_temporary
+from cmirnet_cli.refer.archives import find_archives
+from cmirnet_cli.refer.layout import REFS, Places, find_layout, find_photographs, find_refs, refs_in
+from cmirnet_cli.refer.registry import SPLITS, published_counts
+from cmirnet_cli.refer.sources import COMBINED
+from cmirnet_cli.weights.folder import require_plausible
+
+
+def data_findings(data_root: Path) -> Iterator[Finding]:
+    """What is there of every known data set, and of one's own in REFER layout; what is missing altogether is one finding."""
+    known = [(name, by) for name, divisions in SPLITS.items() if name != COMBINED for by in divisions]
+    places = Places(data_root)
+    there = [pair for pair in known if find_refs(*pair, places)]
+    packed = {pair: files for pair in known if (files := _packed(*pair, places, needs_annotations=pair not in there))}
+    for name, by in [*there, *(pair for pair in _own(data_root) if pair not in known)]:
+        if (name, by) not in packed:
+            yield from examined(f"{name} ({by})", _found, name, by, places)
+    for (name, by), files in packed.items():
+        yield Finding("note", f"{name} ({by})", f"{files} not unpacked yet", f"to unpack: cmirnet prepare-data {name} --split-by {by}")
+    missing = [f"{name} ({by})" for name, by in known if (name, by) not in [*there, *packed]]
+    if missing:
+        advice = "for the places that are looked at, and what is missing there: cmirnet prepare-data NAME --split-by BY"
+        yield Finding("note", str(data_root), f"no annotations of {', '.join(missing)}", advice)
+
+
+def _packed(name: str, split_by: str, places: Places, *, needs_annotations: bool) -> str:
+    """The archives that will be unpacked for a data set, if any; photographs alone are none of a data set's."""
+    archives = find_archives(name, split_by, places)
+    if needs_annotations and not any(archive.kind == "annotations" for archive in archives):
+        return ""
+    return " and ".join(str(archive.file) for archive in archives)
+
+
+def _own(data_root: Path) -> list[tuple[str, str]]:
+    """Name and split_by of all that has a refs file in a folder of its own."""
+    names = [(folder.name, REFS.fullmatch(file.name)) for folder in sorted(data_root.glob("*")) for file in refs_in(folder)]
+    return list(dict.fromkeys((folder, name["split_by"]) for folder, name in names if name))
+
+
+def _found(dataset: str, split_by: str, places: Places) -> Iterator[Finding]:
+    """One data set whose refs are there. Raises what `find_layout` does where something else is missing."""
+    subject, layout = f"{dataset} ({split_by})", find_layout(dataset, split_by, places)
+    photographs = find_photographs(dataset, layout.image_folders)
+    if photographs is None:
+        looked_in = ", ".join(map(str, layout.image_folders))
+        message = f"annotations in {layout.refs.parent}, but no photographs in {looked_in}"
+        yield Finding("warning", subject, message, "put the photographs there, or say where they are with --images DIR")
+    else:
+        yield Finding("ok", subject, f"annotations in {layout.refs.parent}, photographs in {photographs}")
+
+
+def room_for_refcoco() -> float:
+    """GiB that the pixels of RefCOCO take in a decoded store at the network's usual size."""
+    _, images, _ = published_counts("refcoco", "unc")["total"].known
+    (side,) = CacheOptions().sizes
+    return images * 3 * side**2 / (1 << 30)
+
+
+def cache_findings(root: Path) -> Iterator[Finding]:
+    """One finding for each cache at `root` or right below it, and for each, or its text features, that was begun and not finished."""
+    folders = [root] if (root / MANIFEST).is_file() else sorted({*prepared_caches(root), *_without_manifest(root)})
+    for folder in folders:
+        yield from examined(str(folder), _whole, folder)
+    for place in dict.fromkeys([root, *folders]):
+        yield from (_leftover(path) for path in sorted(place.glob("*")) if is_temporary(path) and path.is_dir())
+
+
+def _without_manifest(root: Path) -> list[Path]:
+    return [path.parent for path in root.glob(f"*/{ANNOTATIONS}") if not is_temporary(path.parent)]
+
+
+def _whole(folder: Path) -> Iterator[Finding]:
+    """A cache whose manifest is in order and whose files have the right length, its text features' too.
+
+    Raises:
+        CacheError: something is missing or damaged.
+    """
+    manifest, features = read_manifest(folder), all_features(folder)
+    require_files(folder, manifest)
+    for each in features:
+        require_fitting(folder, manifest.fingerprint.key, each)
+    counts = ", ".join(f"{split} {count.refs:,}" for split, count in manifest.counts.items())
+    message = f"referents: {counts}; {len(manifest.files) + len(features)} files of the right length"
+    yield Finding("ok", str(folder), f"{message} (every byte is read by: cmirnet cache verify {folder})")
+
+
+def _leftover(folder: Path) -> Finding:
+    what, target = "text features" if holds_features(folder) else "a cache", finished_name(folder)
+    if target is None:
+        return Finding("note", str(folder), f"what is left of {what} that made way for newer", "delete that folder")
+    command = features_command(target.parent) if holds_features(folder) else prepare_command(target)
+    advice = f"if nothing is writing there, go on with: {command}, or delete that folder"
+    return Finding("note", str(folder), f"{what}, begun and not finished", advice)
+
+
+def run_findings(root: Path) -> Iterator[Finding]:
+    """What there is to say about each run at `root` or right below it: how far it came, its weights and its checkpoint."""
+    folders = [root] if (root / CONFIG).is_file() else [path.parent for path in sorted(root.glob(f"*/{CONFIG}"))]
+    for folder in folders:
+        yield from examined(str(folder), _how_far, folder)
+        saved = [folder / "weights" / name for name in ("best", "last")]
+        for weights in filter(Path.is_dir, saved):
+            yield from examined(str(weights), _sound, weights)
+        if checkpoint := newest_checkpoint(folder / "checkpoints"):
+            yield from examined(str(checkpoint), _sound, checkpoint, STATE_FILE)
+
+
+def _how_far(folder: Path) -> Iterator[Finding]:
+    """How many epochs are done.
+
+    Raises:
+        CmirnetError: a file that a resumption needs is missing or damaged.
+    """
+    run = RunDirectory.open(folder)
+    settings, epochs = run.settings(), run.epochs()
+    wanted = settings.schedule.epochs
+    begun = f"begun with data of fingerprint {run.data[:12]} and {run.threads} threads"
+    done = f"{len(epochs)} of {wanted} epochs done{_best(epochs)}"
+    if len(epochs) >= wanted:
+        yield Finding("ok", str(folder), done)
+    elif (folder / BAD_BATCH).is_file():
+        advice = f"see {folder / BAD_BATCH}; {after_divergence(settings, folder)}"
+        yield Finding("warning", str(folder), f"{done}; training diverged: the loss is NaN or infinite", advice)
+    else:
+        advice = f"unless it is still running, go on with: cmirnet train --resume {folder}"
+        yield Finding("note", str(folder), f"{done}; {begun}; {_last_sign(folder)}", advice)
+
+
+def _best(epochs: list[EpochReport]) -> str:
+    best = [(report.epoch, report.overall_iou) for report in epochs if report.best and report.overall_iou is not None]
+    return f", best overall IoU {best[-1][1]:.2f} after epoch {best[-1][0]}" if best else ""
+
+
+def _last_sign(folder: Path) -> str:
+    metrics = folder / METRICS
+    if not metrics.is_file():
+        return "no step was reported"
+    written = datetime.fromtimestamp(metrics.stat().st_mtime)
+    return f"its last report is of {written:%Y-%m-%d %H:%M}"
+
+
+def _sound(folder: Path, state: str | None = None) -> Iterator[Finding]:
+    """Weights, or with the name of a state file a checkpoint, that look whole.
+
+    Raises:
+        WeightsError: a file is missing or damaged.
+    """
+    require_plausible(folder)
+    if state and not ((folder / state).is_file() and zipfile.is_zipfile(folder / state)):
+        hint = "delete that checkpoint: cmirnet train --resume then starts from the beginning"
+        raise WeightsError(f"{folder / state} is missing or cut short", hint=hint)
+    yield Finding("ok", str(folder), "files look whole")

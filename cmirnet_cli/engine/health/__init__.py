@@ -1,1 +1,0 @@
-"""What `doctor` finds out about libraries, machine and runs. Light: imports no torch."""

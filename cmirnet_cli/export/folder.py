@@ -1,0 +1,196 @@
+"""Writes an export, which appears only when it has proved that it agrees with its weights."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cmirnet_cli import __version__
+from cmirnet_cli.batches.batch import IMAGENET_MEAN, IMAGENET_STD
+from cmirnet_cli.errors import ExportError, UsageError
+from cmirnet_cli.export.graph import write_graph
+from cmirnet_cli.export.parts import PROGRAM_FILE, parts_of, trace
+from cmirnet_cli.export.preprocessing import ExportSample, Samples
+from cmirnet_cli.export.quantization import calibrate, to_fp16
+from cmirnet_cli.export.readme import readme
+from cmirnet_cli.export.runtime import MISSING
+from cmirnet_cli.export.spec import SPEC_FILE, TOKENIZER_FILE, ExportOptions, ExportOrigin, ExportSpec, Format, Input, holds_export
+from cmirnet_cli.export.verification import PARITY_FILE, Parity, reference_logits, verify
+from cmirnet_cli.files import replaced_folder, sha256_of
+from cmirnet_cli.images.pixels import resized
+from cmirnet_cli.weights.bundle import Bundle, write_bundle
+from cmirnet_cli.weights.folder import MODEL_FILE
+
+
+def require_libraries(format: Format) -> None:
+    """Refuse to begin where the extra packages are missing that a format needs.
+
+    Raises:
+        ExportError: one of them is not installed.
+    """
+    if format != "onnx":
+        return
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ExportError(f"export to ONNX needs packages that are not installed: {error}", hint=MISSING) from error
+
+
+def write_model(bundle: Bundle, folder: Path, wanted: ExportOptions, prepared: Input, calibrating: Sequence[ExportSample]) -> list[str]:
+    """Write the model into a folder; the names of the files.
+
+    Raises:
+        ExportError: it does not fit into such a file.
+    """
+    if wanted.format == "safetensors":
+        write_bundle(bundle, folder)
+        return [MODEL_FILE]
+    if wanted.format == "torch":
+        written = BytesIO()  # where the disk is full, torch's own writer ends the whole process
+        torch.export.save(trace(parts_of(bundle, split=False)[0], dynamic_size=wanted.dynamic_size), written)
+        (folder / PROGRAM_FILE).write_bytes(written.getbuffer())
+        return [PROGRAM_FILE]
+    return _write_graphs(bundle, folder, wanted, prepared, calibrating)
+
+
+def _write_graphs(bundle: Bundle, folder: Path, wanted: ExportOptions, prepared: Input, calibrating: Sequence[ExportSample]) -> list[str]:
+    parts = parts_of(bundle, split=wanted.split)
+    for part in parts:
+        write_graph(trace(part, dynamic_size=wanted.dynamic_size), part, folder / part.file)
+    if wanted.precision == "fp16":
+        for part in parts:
+            to_fp16(folder / part.file)
+    if wanted.precision == "int8":
+        calibrate(folder, parts, prepared, calibrating)
+    return [part.file for part in parts]
+
+
+SAMPLE_FILE = "sample.npz"
+README_FILE = "README.md"
+LIBRARIES = ("torch", "transformers", "tokenizers", "PIL")
+ONNX_LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class ExportSource:
+    """The weights: as named, the sha256 of their file, and what loads them, anew each time."""
+
+    name: str
+    sha256: str
+    load: Callable[[], Bundle]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: graph file → bytes, and how it compares."""
+
+    files: dict[str, int]
+    parity: Parity
+
+
+def require_apart(folder: Path, weights: Path) -> None:
+    """Refuse to export into the place of the weights themselves, or of a folder that they lie in.
+
+    Raises:
+        UsageError: they lie in `folder`.
+    """
+    if weights.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{folder} holds the weights that are to be exported", hint="choose another place with --out")
+
+
+def require_replaceable(folder: Path, *, overwrite: bool) -> None:
+    """Refuse to export to where something is: an export may be replaced with leave, anything else never.
+
+    Raises:
+        UsageError: something stands there that may not be replaced, or the place has no name of its own.
+    """
+    if folder.name in ("", ".."):
+        raise UsageError(f"an export is a folder of its own, which {folder} cannot become", hint="name a new folder with --out")
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not holds_export(folder) or any(inner.is_dir() for inner in folder.iterdir()):
+        raise UsageError(f"{folder} exists already and holds other things than an export", hint="choose another place with --out")
+    if not overwrite:
+        raise UsageError(f"{folder} exists already", hint="choose another place with --out, or replace it with --overwrite")
+
+
+def export(
+    source: ExportSource, target: Path, wanted: ExportOptions, samples: Samples, advance: Callable[[int], object] = lambda compared: None
+) -> Exported:
+    """Write an export, read it back, and compare it with freshly loaded weights; only then does it take its place.
+
+    Args:
+        source: the weights.
+        target: the export's folder; an export that is there already is replaced.
+        wanted: what to write.
+        samples: what it is compared and calibrated on.
+        advance: told how many samples were compared.
+
+    Raises:
+        ExportError: it does not agree, cannot be written, or needs packages that are not installed. Nothing is left behind.
+        WeightsError: the weights cannot be loaded.
+    """
+    require_libraries(wanted.format)
+    with replaced_folder(target, ExportError) as folder:
+        spec = write_export(source, folder, wanted, samples)
+        reference = source.load()
+        parity = verify(folder, reference, samples.compared, samples.source, advance)
+        _write_json(folder / PARITY_FILE, parity.described())
+        _write_sample(folder / SAMPLE_FILE, reference, samples.compared[0])
+        (folder / README_FILE).write_text(readme(spec, parity), encoding="utf-8")
+        return Exported({name: (folder / name).stat().st_size for name in spec.files}, parity)
+
+
+def write_export(source: ExportSource, folder: Path, wanted: ExportOptions, samples: Samples) -> ExportSpec:
+    """Write all that an export is run with, not compared with anything yet, into an existing folder.
+
+    Raises:
+        ExportError: it cannot be written, or its tokenizer is no file.
+    """
+    bundle = source.load()
+    bundle.tokenizer.save_pretrained(folder)
+    if not (folder / TOKENIZER_FILE).is_file():
+        kind = type(bundle.tokenizer).__name__
+        raise ExportError(f"the tokenizer {kind} is Python code and cannot be exported", hint="use one that has a tokenizer.json")
+    prepared = Input(image_size=bundle.config.image_size, mean=IMAGENET_MEAN, std=IMAGENET_STD, tokens=bundle.config.tokens)
+    files = write_model(bundle, folder, wanted, prepared, samples.calibrating)
+    digests = {name: sha256_of(folder / name) for name in files}
+    tokenizer = sha256_of(folder / TOKENIZER_FILE)
+    spec = ExportSpec(**vars(wanted), input=prepared, origin=_origin(source, bundle, wanted), files=digests, tokenizer=tokenizer)
+    _write_json(folder / SPEC_FILE, spec.model_dump(mode="json"))
+    return spec
+
+
+def _origin(source: ExportSource, bundle: Bundle, wanted: ExportOptions) -> ExportOrigin:
+    libraries = [*LIBRARIES, *(ONNX_LIBRARIES if wanted.format == "onnx" else ())]
+    return ExportOrigin(
+        weights=source.name,
+        sha256=source.sha256,
+        backbone=bundle.config.model.backbone,
+        dataset=bundle.config.dataset,
+        program=__version__,
+        libraries={name: import_module(name).__version__ for name in libraries},
+    )
+
+
+def _write_sample(path: Path, reference: Bundle, sample: ExportSample) -> None:
+    """The first sample as it goes in, and what the weights make of it."""
+    size = reference.config.image_size
+    pixels = resized(sample.pixels, size, size)[None]
+    image, sentence, logits = reference_logits(reference, pixels, [sample.sentence])
+    asked = np.array([sample.sentence])
+    ids, mask = sentence.ids, sentence.mask
+    np.savez_compressed(path, pixels=pixels, sentence=asked, image=image, input_ids=ids, attention_mask=mask, logits=logits)
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,138 @@
+"""Which parts of a network are computed in another way, and where that pays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from types import MappingProxyType
+from typing import Literal, TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+
+from cmirnet_cli.model.cmirnet import STRIDE, CMIRNet
+from cmirnet_cli.model.compiled import compile_parts
+from cmirnet_cli.model.decoder import DoubleConv
+from cmirnet_cli.model.fast.convolutions import LinearAsConv, by_taps, fold_batch_norms
+from cmirnet_cli.model.fast.windows import GatheringBlock
+from cmirnet_cli.model.fast.winograd import JoiningDoubleConv, WinogradConv, Workspace, replaceable
+from cmirnet_cli.model.features import ImageFeatures, Logits
+from cmirnet_cli.model.vision import WindowBlock
+
+Precision: TypeAlias = Literal["fp32", "bf16"]
+"""Number format of the network's convolutions and matrix products."""
+
+COMPILE = "compile"
+OPTIMIZATIONS = MappingProxyType(
+    {
+        "batch-norm": "batch norms folded into the convolutions before them, activations in place",
+        "heads": "the heads' 3×3 convolutions to two classes tap by tap",
+        "windows": "Swin's windows without work on their padding, attention in one fused step",
+        "linear": "Swin's linear layers as 1×1 convolutions",
+        "winograd": "large 3×3 convolutions by Winograd's F(4×4, 3×3): a quarter of the multiplications",
+        "channels-last": "maps whose channels lie together in memory",
+        COMPILE: "parts compiled by torch.compile when they are first asked, which takes a minute for every new number of rows",
+    }
+)
+"""Every optimization and what it does, in the order in which they are made. Up to rounding none of them changes a mask."""
+
+
+SMALLEST_SIDE = 60
+"""Of a map on which Winograd's way is taken: below, it saves little time."""
+FEWEST_CHANNELS = 128
+"""In and out, at least: with fewer, the transforms cost more than the products save."""
+
+
+class FastNetwork(CMIRNet):
+    """A trained network, to be asked only: the same up to rounding.
+
+    Args:
+        network: optimized, in eval mode; its parts are taken over.
+        precision: of its convolutions and matrix products.
+        channels_last: whether maps are laid out with their channels together.
+    """
+
+    def __init__(self, network: CMIRNet, precision: Precision, *, channels_last: bool) -> None:
+        fusions = [None] * network.wordless + [*network.fusions]
+        last = network.context, network.context_fusion, network.graph, network.decoder
+        super().__init__([*network.stages], fusions, *last, [*network.heads])
+        self.precision = precision
+        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+
+    def encode_image(self, image: Tensor) -> ImageFeatures:
+        """As `CMIRNet.encode_image`."""
+        with self._computing(image.device):
+            return super().encode_image(image.contiguous(memory_format=self.layout))
+
+    def decode(self, features: ImageFeatures, words: Tensor, keep: Tensor, sentence: Tensor, *, auxiliary: bool = True) -> Logits:
+        """As `CMIRNet.decode`; logits are fp32."""
+        with self._computing(words.device):
+            logits = super().decode(features, words, keep, sentence, auxiliary=auxiliary)
+        return Logits(logits.main.float(), [each.float() for each in logits.auxiliary])
+
+    def _computing(self, device: torch.device) -> torch.autocast:
+        return torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def measured_to_help(device: torch.device) -> tuple[str, ...]:
+    """The optimizations that `auto` stands for: on a CPU all but compiling, elsewhere none, as nobody has timed them there."""
+    return tuple(name for name in OPTIMIZATIONS if name != COMPILE) if device.type == "cpu" else ()
+
+
+def accelerate(network: CMIRNet, size: int, optimizations: Collection[str], precision: Precision = "fp32") -> FastNetwork:
+    """Turn a network into a form that computes faster, for images of `size` × `size`.
+
+    Args:
+        network: trained, in eval mode; it is taken over, tensors and all, and is of no other use afterwards.
+        size: of the images, in pixels; others can be asked about as well, but it decides which convolutions are replaced.
+        optimizations: names of `OPTIMIZATIONS`.
+        precision: fp32 or bf16.
+    """
+    if "batch-norm" in optimizations:
+        fold_batch_norms(network)
+    if "heads" in optimizations:
+        network.heads = nn.ModuleList([by_taps(cast("nn.Conv2d", head)) for head in network.heads])
+    if "windows" in optimizations:
+        _replace(network, lambda module: type(module) is WindowBlock, GatheringBlock)
+    if "linear" in optimizations:
+        _replace(network.stages, lambda module: type(module) is nn.Linear, LinearAsConv)
+    if "winograd" in optimizations:
+        workspace, products = Workspace(), torch.bfloat16 if precision == "bf16" else torch.float32
+        for level in _large_levels(network, size):
+            _replace(level, _worthwhile, lambda convolution: WinogradConv(convolution, workspace, products))
+            _replace(level, _starts_with_winograd, JoiningDoubleConv)
+    if precision == "bf16":
+        _halve(network)
+    fast = FastNetwork(network.eval(), precision, channels_last="channels-last" in optimizations)
+    if COMPILE in optimizations:
+        compile_parts(fast)
+    return fast
+
+
+def _replace(network: nn.Module, fits: Callable[[nn.Module], bool], make: Callable[..., nn.Module]) -> None:
+    for parent in network.modules():
+        for name, module in parent.named_children():
+            if fits(module):
+                setattr(parent, name, make(module))
+
+
+def _large_levels(network: CMIRNet, size: int) -> list[nn.Module]:
+    """The decoder's levels whose maps are large enough for Winograd's way; each has half the stride of the one before."""
+    levels = list(network.decoder.levels)
+    finest = STRIDE >> (len(levels) - 2)  # the two coarsest share a grid
+    return [level for step, level in enumerate(levels[::-1]) if size // min(finest << step, STRIDE) >= SMALLEST_SIDE]
+
+
+def _starts_with_winograd(module: nn.Module) -> bool:
+    return isinstance(module, DoubleConv) and isinstance(module[0], WinogradConv)
+
+
+def _worthwhile(module: nn.Module) -> bool:
+    return replaceable(module) and min(module.in_channels, module.out_channels) >= FEWEST_CHANNELS
+
+
+def _halve(network: nn.Module) -> None:
+    """Keep the weights of convolutions and matrix products in bf16."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)):
+            for name, parameter in list(module.named_parameters(recurse=False)):
+                setattr(module, name, nn.Parameter(parameter.detach().bfloat16()))

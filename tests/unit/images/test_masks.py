@@ -1,0 +1,168 @@
+"""Outlines become the pixels that COCO's own tools and a hand count give; hostile ones are refused."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco
+
+from cmirnet_cli.errors import AnnotationError
+from cmirnet_cli.images.masks import rasterise
+from cmirnet_cli.refer.layout import Places, find_layout
+from cmirnet_cli.refer.reader import read_dataset
+
+
+def box(left: int, top: int, right: int, bottom: int) -> list[int]:
+    return [left, top, right, top, right, bottom, left, bottom]
+
+
+def pixels(left: int, top: int, right: int, bottom: int, height: int = 20, width: int = 30) -> Any:
+    expected = np.zeros((height, width), dtype=np.uint8)
+    expected[top:bottom, left:right] = 1
+    return expected
+
+
+def test_a_box_covers_the_pixels_between_its_corners() -> None:
+    mask = rasterise([[box(2, 3, 8, 9)]], 20, 30)
+    assert mask.dtype == np.uint8
+    np.testing.assert_array_equal(mask, pixels(2, 3, 8, 9))
+
+
+def test_pixels_that_two_polygons_of_an_object_share_are_background_on_paper() -> None:
+    mask = rasterise([[box(0, 0, 10, 10), box(5, 0, 15, 10)]], 20, 30)
+    np.testing.assert_array_equal(mask, pixels(0, 0, 5, 10) | pixels(10, 0, 15, 10))
+
+
+def test_pixels_that_two_polygons_of_an_object_share_belong_to_their_union() -> None:
+    mask = rasterise([[box(0, 0, 10, 10), box(5, 0, 15, 10)]], 20, 30, overlap="union")
+    np.testing.assert_array_equal(mask, pixels(0, 0, 15, 10))
+
+
+def test_pixels_that_three_polygons_share_are_background_too() -> None:
+    mask = rasterise([[box(0, 0, 10, 10), box(0, 0, 10, 10), box(0, 0, 12, 10)]], 20, 30)
+    np.testing.assert_array_equal(mask, pixels(10, 0, 12, 10))
+
+
+@pytest.mark.parametrize("overlap", ["paper", "union"])
+def test_several_objects_are_united(overlap: Any) -> None:
+    mask = rasterise([[box(0, 0, 10, 10)], [box(5, 0, 15, 10)]], 20, 30, overlap)
+    np.testing.assert_array_equal(mask, pixels(0, 0, 15, 10))
+
+
+def test_no_object_is_an_empty_mask() -> None:
+    np.testing.assert_array_equal(rasterise([], 20, 30), np.zeros((20, 30)))
+
+
+def random_mask(seed: int, height: int = 37, width: int = 53) -> Any:
+    rng = np.random.default_rng(seed)
+    coarse = rng.random((height // 6 + 1, width // 6 + 1)) > 0.5
+    return np.kron(coarse, np.ones((6, 6), dtype=np.uint8))[:height, :width].astype(np.uint8)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_compressed_and_uncompressed_rle_give_the_mask_they_were_made_from(seed: int) -> None:
+    mask = random_mask(seed) if seed else np.ones((37, 53), dtype=np.uint8)
+    counts = coco.encode(np.asfortranarray(mask))["counts"]
+    flat = mask.T.ravel()
+    ends = np.flatnonzero(np.diff(flat, prepend=0)).tolist()
+    plain = {"size": [37, 53], "counts": np.diff([0, *ends, flat.size]).tolist()}
+    for form in ({"size": [37, 53], "counts": counts}, {"size": [37, 53], "counts": counts.decode()}, plain, [plain]):
+        np.testing.assert_array_equal(rasterise([form], 37, 53), mask)
+
+
+def test_a_list_of_rle_is_summed_as_polygons_are() -> None:
+    first, second = random_mask(1), random_mask(2)
+    forms = [{"size": [37, 53], "counts": coco.encode(np.asfortranarray(mask))["counts"].decode()} for mask in (first, second)]
+    np.testing.assert_array_equal(rasterise([forms], 37, 53), first ^ second)
+    np.testing.assert_array_equal(rasterise([forms], 37, 53, "union"), first | second)
+
+
+def test_a_polygon_that_leaves_the_image_is_cut_at_its_border() -> None:
+    np.testing.assert_array_equal(rasterise([[box(-50, -50, 5, 5)]], 20, 30), pixels(0, 0, 5, 5))
+    assert rasterise([[box(100, 100, 120, 120)]], 20, 30).sum() == 0
+
+
+@pytest.mark.parametrize(
+    "outline",
+    [
+        pytest.param([], id="empty"),
+        pytest.param([[]], id="an empty polygon"),
+        pytest.param([[1, 1, 5, 5]], id="four numbers, which pycocotools takes for a box"),
+        pytest.param([[1, 1, 5, 1, 5, 5, 1]], id="an odd number of coordinates"),
+        pytest.param([1, 1, 5, 1, 5, 5], id="a polygon without its list"),
+        pytest.param([[1, 1, 5, "1", 5, 5]], id="text as a coordinate"),
+        pytest.param([[1, 1, 5, None, 5, 5]], id="null as a coordinate"),
+        pytest.param([[1, 1, float("nan"), 1, 5, 5]], id="NaN"),
+        pytest.param([[1, 1, float("inf"), 1, 5, 5]], id="infinity"),
+        pytest.param([[1, 1, 1e9, 1e9, 3, 3]], id="a coordinate that would exhaust memory"),
+        pytest.param([[1, 1, 10**400, 1, 5, 5]], id="an integer beyond any float"),
+        pytest.param([[0, 0, 2_000_000, 0] * 3], id="an outline that would exhaust memory"),
+        pytest.param({"size": [30, 20], "counts": [600]}, id="width and height exchanged"),
+        pytest.param({"size": [20, 30], "counts": [10, 90]}, id="runs that end too early"),
+        pytest.param({"size": [20, 30], "counts": [10, 900]}, id="runs that end too late"),
+        pytest.param({"size": [20, 30], "counts": [-10, 610]}, id="a negative run"),
+        pytest.param({"size": [20, 30], "counts": [1.5, 598.5]}, id="half pixels"),
+        pytest.param({"size": [20, 30], "counts": [True, 599]}, id="a boolean"),
+        pytest.param({"size": [20, 30], "counts": 600}, id="a number in place of runs"),
+        pytest.param({"size": [20, 30]}, id="no counts"),
+        pytest.param({"counts": [600]}, id="no size"),
+        pytest.param({"size": [20, 30], "counts": "zzzz"}, id="characters that are no counts"),
+        pytest.param({"size": [20, 30], "counts": "é\ud800"}, id="characters that are no ASCII"),
+        pytest.param({"size": [20, 30], "counts": "o" * 100}, id="a number without end"),
+        pytest.param({"size": [20, 30], "counts": ""}, id="no runs"),
+        pytest.param([{"size": [20, 30], "counts": ""}], id="no runs in a list"),
+        pytest.param([5], id="a number in place of a polygon"),
+    ],
+)
+def test_malformed_outlines_are_refused(outline: Any) -> None:
+    with pytest.raises(AnnotationError) as caught:
+        rasterise([outline], 20, 30)
+    assert caught.value.hint
+    assert len(caught.value.message) < 300
+
+
+@pytest.mark.parametrize(
+    ("golden", "folder", "dataset", "split_by"),
+    [
+        ("mini_refcocog", "mini_refcocog_google_val", "refcocog", "google"),
+        ("coco128", "coco128_refer", "refcoco128", "template"),
+    ],
+)
+def test_masks_of_real_referents_are_the_published_ones(
+    shared_data: Path, shared_fixtures: Path, golden: str, folder: str, dataset: str, split_by: str
+) -> None:
+    referents = {
+        referent.ref_id: referent for referent in read_dataset(find_layout(dataset, split_by, Places(shared_data / folder))).referents
+    }
+    samples = json.loads((shared_fixtures / "samples.json").read_text(encoding="utf-8"))[golden]
+    for sample in samples:
+        referent = referents[sample["ref_id"]]
+        mask = rasterise(referent.objects, referent.image.height, referent.image.width)
+        resized = np.asarray(Image.fromarray(mask).resize((480, 480), Image.Resampling.NEAREST))
+        assert int(resized.sum()) == sample["mask_pixels"]
+        assert hashlib.sha256(resized.tobytes()).hexdigest() == sample["mask_sha256"]
+        assert [sentence.text for sentence in referent.sentences] == sample["raw"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "dataset", "split_by"),
+    [("coco128_refer", "refcoco128", "template"), ("refcocos_val2017", "refcocos", "refcocos")],
+)
+def test_real_unions_are_those_of_pycocotools(shared_data: Path, folder: str, dataset: str, split_by: str) -> None:
+    for referent in read_dataset(find_layout(dataset, split_by, Places(shared_data / folder))).referents:
+        height, width = referent.image.height, referent.image.width
+        (outline,) = referent.objects or ([],)
+        if isinstance(outline, list) and outline and isinstance(outline[0], list):
+            runs = coco.frPyObjects(outline, height, width)
+        elif isinstance(outline, dict):
+            runs = [coco.frPyObjects(outline, height, width)]
+        else:
+            runs = outline
+        expected = coco.decode(coco.merge(runs)) if runs else np.zeros((height, width))
+        np.testing.assert_array_equal(rasterise(referent.objects, height, width, "union"), expected)
