@@ -19,7 +19,8 @@ A message says what is wrong and with which value; the hint says what to do now.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from reprlib import Repr
 
 _SHORT = Repr()
@@ -167,6 +168,13 @@ def listed(names: Sequence[str], shown: int = 8) -> str:
     """The first of many names, each cut to 80 characters, and how many more there are."""
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return ", ".join(name[:80] for name in names[:shown]) + more
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """The hint about a name that none of `names` is: the nearest of them, or all."""
+    names = tuple(names)
+    near = get_close_matches(name, names, n=1)
+    return f"did you mean {near[0]}?" if near else f"choose one of {', '.join(names)}"
 
 
 def shown(value: object) -> str:

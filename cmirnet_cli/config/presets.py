@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cmirnet_cli.errors import ConfigError
+from cmirnet_cli.errors import ConfigError, did_you_mean
 from cmirnet_cli.files import write_text
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def load_preset(name: str) -> Preset:
     """
     names = preset_names()
     if name not in names:
-        raise ConfigError(f"there is no preset {name!r}", hint=_which(name, names))
+        raise ConfigError(f"there is no preset {name!r}", hint=did_you_mean(name, names))
     text = (_folder() / f"{name}{SUFFIX}").read_text(encoding="utf-8")
     return Preset(name, _header(text, "Purpose"), _header(text, "Data"), _header(text, "Command"), text)
 
@@ -92,8 +91,3 @@ def _place(name: str) -> list[str]:
 def _header(text: str, field: str) -> str:
     found = re.search(rf"^# {field}: *(.+(?:\n#  +.+)*)", text, re.MULTILINE)
     return re.sub(r"\n# +", " ", found.group(1)) if found else ""
-
-
-def _which(name: str, names: list[str]) -> str:
-    near = get_close_matches(name, names, n=1)
-    return f"did you mean {near[0]}?" if near else f"choose one of {', '.join(names)}"

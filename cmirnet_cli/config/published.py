@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
+from cmirnet_cli.errors import ConfigError, did_you_mean
+
 Backbone: TypeAlias = Literal["resnet50", "resnet101", "swin-t", "swin-s", "swin-b", "swin-l", "resnet-nano", "swin-nano"]
 Family: TypeAlias = Literal["swin", "resnet"]
 
@@ -25,9 +27,30 @@ PUBLISHED: Mapping[str, Mapping[Family, Any]] = MappingProxyType(
 )
 
 
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        "resnet50": "resnet",
+        "resnet101": "resnet",
+        "swin-t": "swin",
+        "swin-s": "swin",
+        "swin-b": "swin",
+        "swin-l": "swin",
+        "resnet-nano": "resnet",
+        "swin-nano": "swin",
+    }
+)
+"""Backbone → which of the two published networks is built on it."""
+
+
 def family(backbone: str) -> Family:
-    """The family that a backbone's name says it belongs to."""
-    return "resnet" if backbone.startswith("resnet") else "swin"
+    """The family that a backbone belongs to.
+
+    Raises:
+        ConfigError: there is no such backbone; the hint names the nearest one or all of them.
+    """
+    if backbone not in FAMILIES:
+        raise ConfigError(f"there is no backbone {backbone!r}", hint=did_you_mean(backbone, FAMILIES))
+    return FAMILIES[backbone]
 
 
 def recipe(backbone: str, image_size: int = IMAGE_SIZE) -> dict[str, Any]:
@@ -35,8 +58,12 @@ def recipe(backbone: str, image_size: int = IMAGE_SIZE) -> dict[str, Any]:
 
     At another image size the training images keep the published proportion to the crop (520 to 480 for ResNet).
     The nano backbones are ours and small: there are no ImageNet weights to start them from.
+
+    Raises:
+        ConfigError: there is no such backbone.
     """
-    values = {name: by_family[family(backbone)] for name, by_family in PUBLISHED.items()}
+    of = family(backbone)
+    values = {name: by_family[of] for name, by_family in PUBLISHED.items()}
     values["data.resize"] = round(values["data.resize"] * image_size / IMAGE_SIZE)
     values["loop.backbone_weights"] = "none" if backbone.endswith("-nano") else "imagenet"
     return values

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, Strict, model_validator
 
 from cmirnet_cli.config import yaml_text
-from cmirnet_cli.config.published import IMAGE_SIZE, PUBLISHED, Backbone, Family, family, recipe
+from cmirnet_cli.config.published import FAMILIES, IMAGE_SIZE, PUBLISHED, Backbone, Family, family, recipe
 
 SCRATCH = "scratch"
 """The `text.source` that stands for a small text encoder of one's own."""
@@ -163,7 +163,9 @@ class Settings(_Section):
         if not isinstance(given, Mapping):
             return given
         filled = {name: _given_fields(section) for name, section in given.items()}
-        for dotted, value in recipe(_backbone(filled), _image_size(filled)).items():
+        backbone, size = _section_value(filled, "model", "backbone"), _section_value(filled, "data", "image_size")
+        known = backbone if isinstance(backbone, str) and backbone in FAMILIES else ModelConfig().backbone  # the field refuses others
+        for dotted, value in recipe(known, size if isinstance(size, int) else IMAGE_SIZE).items():
             section, _, key = dotted.partition(".")
             fields = filled.setdefault(section, {})
             if isinstance(fields, dict):
@@ -201,16 +203,6 @@ def _given_fields(section: Any) -> Any:
 def _section_value(sections: Mapping[str, Any], section: str, key: str) -> Any:
     fields = sections.get(section)
     return fields.get(key) if isinstance(fields, dict) else None
-
-
-def _backbone(sections: Mapping[str, Any]) -> str:
-    backbone = _section_value(sections, "model", "backbone")
-    return backbone if isinstance(backbone, str) else ModelConfig().backbone
-
-
-def _image_size(sections: Mapping[str, Any]) -> int:
-    size = _section_value(sections, "data", "image_size")
-    return size if isinstance(size, int) else IMAGE_SIZE
 
 
 def to_yaml(settings: Settings) -> str:

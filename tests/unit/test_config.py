@@ -1,13 +1,26 @@
 """Settings: the published recipe, the order of layers, and that every mistake is named with its place."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import yaml
 from pydantic import ValidationError
 
 import cmirnet_cli as cmirnet
-from cmirnet_cli.config import DataConfig, ModelConfig, OptimizerConfig, Settings, load_preset, preset_names, resolve, to_yaml, yaml_text
+from cmirnet_cli.config import (
+    Backbone,
+    DataConfig,
+    ModelConfig,
+    OptimizerConfig,
+    Settings,
+    load_preset,
+    preset_names,
+    resolve,
+    to_yaml,
+    yaml_text,
+)
+from cmirnet_cli.config.published import family, recipe
 from cmirnet_cli.errors import ConfigError
 
 
@@ -52,14 +65,18 @@ RESNET_RECIPE = {
 }
 
 
-@pytest.mark.parametrize("backbone", ["swin-t", "swin-s", "swin-b", "swin-l", "swin-nano"])
-def test_swin_trunks_get_the_recipe_published_for_swin(backbone):
-    assert recipe_of(Settings(model=ModelConfig(backbone=backbone))) == SWIN_RECIPE
+def test_every_backbone_gets_the_recipe_published_for_its_family():
+    recipes = {name: recipe_of(Settings(model=ModelConfig(backbone=name))) for name in get_args(Backbone)}
+    swins = dict.fromkeys(("swin-t", "swin-s", "swin-b", "swin-l", "swin-nano"), SWIN_RECIPE)
+    assert recipes == swins | dict.fromkeys(("resnet50", "resnet101", "resnet-nano"), RESNET_RECIPE)
 
 
-@pytest.mark.parametrize("backbone", ["resnet50", "resnet101", "resnet-nano"])
-def test_resnet_trunks_get_the_recipe_published_for_resnet(backbone):
-    assert recipe_of(Settings(model=ModelConfig(backbone=backbone))) == RESNET_RECIPE
+@pytest.mark.parametrize(("name", "hint"), [("swinb", "did you mean swin-b?"), ("vit", "choose one of resnet50, resnet101, swin-t")])
+def test_an_unknown_backbone_is_of_no_family_and_has_no_recipe(name, hint):
+    for ask in (family, recipe):
+        with pytest.raises(ConfigError, match=f"there is no backbone '{name}'") as caught:
+            ask(name)
+        assert caught.value.hint.startswith(hint)
 
 
 def test_the_default_network_is_the_published_one():
