@@ -17,7 +17,8 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from cmirnet_cli.errors import AnnotationError
 from cmirnet_cli.files import new_file, new_folder, require_room
-from cmirnet_cli.refer.layout import ANNOTATIONS, INSTANCES, PICTURE, Places, find_photographs, find_refs, is_path, stays_inside
+from cmirnet_cli.refer.layout import ANNOTATIONS, INSTANCES, PICTURE, Places, find_photographs, find_refs
+from cmirnet_cli.refer.records import is_path, stays_inside
 
 Kind = Literal["annotations", "photographs"]
 Members: TypeAlias = Mapping[Path, ZipInfo]
@@ -31,7 +32,7 @@ _MOST_INFLATED = 100
 
 @dataclass(frozen=True)
 class Archive:
-    """A zip file of which something is wanted.
+    """A zip file that holds annotations or photographs of a data set.
 
     Attributes:
         file: where it lies.
@@ -69,16 +70,16 @@ class Archive:
 def find_archives(dataset: str, split_by: str, places: Places) -> list[Archive]:
     """The archives that have what is missing of a data set, annotations first; arguments as for `find_layout`."""
     refs, homes = find_refs(dataset, split_by, places), places.homes(dataset)
-    home, found = refs.parent if refs else homes[0], []
+    home, archives = refs.parent if refs else homes[0], []
     if not refs or not (home / INSTANCES).is_file():
-        found = _first("annotations", [(folder.with_name(f"{dataset}.zip"), home if refs else folder) for folder in homes])
-    folders = places.image_folders(dataset, found[0].target if found else home)
+        archives = _first("annotations", [(folder.with_name(f"{dataset}.zip"), home if refs else folder) for folder in homes])
+    folders = places.image_folders(dataset, archives[0].target if archives else home)
     if find_photographs(dataset, folders) is None:
         beside = [(folder.with_name(f"{folder.name}.zip"), folder) for folder in folders]
         names = [] if places.images else [folder.name for folder in folders if folder.name != dataset]
         usual = [(places.data_root / f"{name}.zip", places.data_root / "images" / name) for name in names]
-        found += _first("photographs", [(file, target) for file, target in [*beside, *usual] if not target.exists()])
-    return found
+        archives += _first("photographs", [(file, target) for file, target in [*beside, *usual] if not target.exists()])
+    return archives
 
 
 def _first(kind: Kind, candidates: list[tuple[Path, Path]]) -> list[Archive]:
@@ -92,7 +93,8 @@ def unpack(archive: Archive, members: Members, advance: Callable[[int], object])
         AnnotationError: it is no whole zip file, has a password, or was made to fill a disk; nothing of what it holds is run.
         CmirnetError: the files cannot be written.
     """
-    _refuse_bomb(archive, members)
+    if _bytes(members) > _MOST_INFLATED * archive.file.stat().st_size:
+        raise AnnotationError(f"{archive.file} unpacks to more than {_MOST_INFLATED} times its size", hint="it was made to fill a disk")
     write = _write_together if archive.kind == "photographs" else _write_each
     with _opened(archive.file) as file:
         write(file, archive.target, members, advance)
@@ -118,11 +120,6 @@ def _write_each(archive: ZipFile, target: Path, members: Members, advance: Calla
 def _copy(archive: ZipFile, info: ZipInfo, path: Path) -> None:
     with archive.open(info) as source, path.open("xb") as target:
         shutil.copyfileobj(source, target, 1 << 20)
-
-
-def _refuse_bomb(archive: Archive, members: Members) -> None:
-    if _bytes(members) > _MOST_INFLATED * archive.file.stat().st_size:
-        raise AnnotationError(f"{archive.file} unpacks to more than {_MOST_INFLATED} times its size", hint="it was made to fill a disk")
 
 
 def _bytes(members: Members) -> int:

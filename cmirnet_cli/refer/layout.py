@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -23,16 +24,11 @@ from pathlib import Path, PurePosixPath
 
 from cmirnet_cli.errors import AnnotationError
 
-_LONGEST_NAME = 255
-
-_LONGEST_PATH = 2048
-
 PICTURE = re.compile(r".+\.(jpe?g|png|tiff?|bmp|webp)", re.IGNORECASE)
 """Names of photographs."""
 
 _ENTRIES = 1000
 """How many entries of a folder are looked at before it counts as one without photographs."""
-
 
 INSTANCES = "instances.json"
 """The name of COCO's file of images and annotations."""
@@ -127,7 +123,8 @@ def find_layout(dataset: str, split_by: str, places: Places) -> Layout:
         return Layout(dataset, split_by, refs, instances, image_folders)
     missing = []
     if not refs:
-        missing.append(_lacking(" or ".join(refs_names(split_by)), homes, _other_refs(homes)))
+        others = [str(path) for home in homes for path in refs_in(home)]
+        missing.append(_lacking(" or ".join(refs_names(split_by)), homes, f"; there is {', '.join(others)}" if others else ""))
     if not instances:
         missing.append(_lacking(INSTANCES, homes))
     if not image_folders:
@@ -156,18 +153,12 @@ def refs_in(folder: Path) -> list[Path]:
 
 def find_photographs(dataset: str, folders: Iterable[Path]) -> Path | None:
     """The first of a data set's image folders, there or not, that holds photographs: right in it, or nested as the data set has them."""
-    return next((folder for folder in folders if any(map(holds_pictures, _nests(dataset, folder)))), None)
-
-
-def _nests(dataset: str, folder: Path) -> Iterator[Path]:
     patterns = _NESTED.get(dataset, ("*", "*/images"))
-    return filter(Path.is_dir, (folder, *(nest for pattern in patterns for nest in folder.glob(pattern))))
-
-
-def _other_refs(folders: Sequence[Path]) -> str:
-    """A remark on the refs files of other split_by names, if any."""
-    found = [str(path) for folder in folders for path in refs_in(folder)]
-    return f"; there is {', '.join(found)}" if found else ""
+    for folder in folders:
+        nests = (nest for pattern in patterns for nest in folder.glob(pattern))
+        if any(holds_pictures(place) for place in (folder, *nests) if place.is_dir()):
+            return folder
+    return None
 
 
 def _lacking(what: str, places: Iterable[Path], remark: str = "") -> str:
@@ -184,7 +175,7 @@ class ImageFolders:
     def __init__(self, folders: Sequence[Path]) -> None:
         self.folders = tuple(folders)
 
-    def locate(self, file_name: str) -> Path:
+    def find(self, file_name: str) -> Path:
         """Where the image `file_name` lies; where it was expected first if it lies nowhere.
 
         refclef's images come flat (`1012.jpg`) or nested (`25/images/1012.jpg`), in the annotations as well as on disk: a
@@ -194,9 +185,9 @@ class ImageFolders:
         names = (file_name, written.name) if written.parent.name == "images" else (file_name,)
         for folder in self.folders:
             for name in names:
-                path = folder / name
-                if _is_there(path):
-                    return path
+                with suppress(PermissionError):
+                    if (folder / name).is_file():
+                        return folder / name
         return self._nested.get(file_name, self.folders[0] / file_name)
 
     @cached_property
@@ -205,26 +196,7 @@ class ImageFolders:
         return {path.name: path for folder in reversed(self.folders) for path in sorted(folder.glob("*/images/*"), reverse=True)}
 
 
-def _is_there(path: Path) -> bool:
-    """Whether a file is there as far as one may look."""
-    try:
-        return path.is_file()
-    except PermissionError:
-        return False
-
-
 def holds_pictures(folder: Path) -> bool:
     """Whether photographs lie right in a folder, which must be there."""
     with os.scandir(folder) as entries:
         return any(PICTURE.fullmatch(entry.name) for entry in islice(entries, _ENTRIES))
-
-
-def is_path(text: str) -> bool:
-    """Whether a file system can hold a file of this path."""
-    return 0 < len(text.encode()) <= _LONGEST_PATH and all(len(part.encode()) <= _LONGEST_NAME for part in PurePosixPath(text).parts)
-
-
-def stays_inside(text: str) -> bool:
-    """Whether a path leads to a place below the folder it is read from."""
-    path = PurePosixPath(text)
-    return not path.is_absolute() and ".." not in path.parts

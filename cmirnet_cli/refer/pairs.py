@@ -19,8 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cmirnet_cli.errors import AnnotationError
-from cmirnet_cli.refer.layout import is_path
-from cmirnet_cli.refer.records import Record, parse_json, read_bytes
+from cmirnet_cli.refer.records import Record, decode_text, json_lines, read_bytes
 
 STANDARD_INPUT = "-"
 """The name under which standard input is read."""
@@ -30,11 +29,11 @@ COLUMNS = ("image", "expression")
 
 @dataclass(frozen=True)
 class Pair:
-    """An image and what is asked about it.
+    """An image and an expression that refers to something in it.
 
     Attributes:
         path: where the image is.
-        written: the same as the list has it.
+        written: the path as the list has it.
         expression: with at least one character that is no space.
     """
 
@@ -52,8 +51,9 @@ def read_pairs(source: str) -> list[Pair]:
     text = _text(source)
     file = Path(source)
     folder = Path() if source == STANDARD_INPUT else file.parent
-    records = _json_lines(text, file) if text.lstrip().startswith("{") else _csv_rows(text, file)
-    pairs = [_pair(record, folder) for record in records]
+    is_jsonl = text.lstrip().startswith("{")
+    records = [record for _, record in json_lines(text, file)] if is_jsonl else _csv_rows(text, file)
+    pairs = [Pair(folder / record.path("image"), Path(record.path("image")), record.expression()) for record in records]
     if not pairs:
         raise AnnotationError(f"{source} holds no pair", hint="one line a pair, with image and expression")
     return pairs
@@ -74,18 +74,7 @@ def read_lines(source: str) -> list[str]:
 
 
 def _text(source: str) -> str:
-    data = sys.stdin.buffer.read() if source == STANDARD_INPUT else read_bytes(Path(source))
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise AnnotationError(f"{source} is not UTF-8 text: {error}", hint="save it as UTF-8") from error
-
-
-def _json_lines(text: str, file: Path) -> Iterator[Record]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            where = f"line {number}"
-            yield Record.of(parse_json(line, f"{file}: {where}"), file, where)
+    return decode_text(sys.stdin.buffer.read() if source == STANDARD_INPUT else read_bytes(Path(source)), source)
 
 
 def _csv_rows(text: str, file: Path) -> Iterator[Record]:
@@ -98,12 +87,3 @@ def _csv_rows(text: str, file: Path) -> Iterator[Record]:
             yield Record.of(row, file, f"line {reader.line_num}")
     except csv.Error as error:
         raise AnnotationError(f"{file}: line {reader.line_num} is not CSV: {error}", hint="put cells with commas in quotes") from error
-
-
-def _pair(record: Record, folder: Path) -> Pair:
-    image, expression = (record.text(name) for name in COLUMNS)
-    if not is_path(image):
-        raise record.wrong("image", "the path of a file")
-    if not expression.strip():
-        raise record.refused("the expression is empty")
-    return Pair(folder / image, Path(image), expression)

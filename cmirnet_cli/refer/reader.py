@@ -10,8 +10,8 @@ from typing import Any, cast
 
 from cmirnet_cli.errors import AnnotationError, shown
 from cmirnet_cli.images import Segmentation
-from cmirnet_cli.refer.layout import ImageFolders, Layout, is_path, stays_inside
-from cmirnet_cli.refer.records import LONGEST_TEXT, Id, Instances, Record, parse_json, read_bytes, read_instances
+from cmirnet_cli.refer.layout import ImageFolders, Layout
+from cmirnet_cli.refer.records import LONGEST_TEXT, Id, Instances, Record, is_path, parse_json, read_bytes, read_instances, stays_inside
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
 from cmirnet_cli.refer.unpickle import read_plain_pickle
 
@@ -30,7 +30,8 @@ def read_dataset(layout: Layout) -> ReferDataset:
 
     The image's file name is that of `instances.json` (a ref's own `file_name` is not a file). A sentence's text is its `raw`
     field, which keeps case and punctuation as the published training does; only where a file has no `raw`, it is `sent`.
-    Image files are looked for but not opened: the path of one that is missing is where it was expected first.
+    Image files are looked for but not opened: the path of one that is missing is where it was expected first. Sentences without a
+    word are part of the published counts, so they stay, with a remark.
 
     Raises:
         AnnotationError: a file cannot be read or contradicts itself or the other; file, record and field are named.
@@ -39,7 +40,9 @@ def read_dataset(layout: Layout) -> ReferDataset:
         join = _Join(read_instances(layout.instances), ImageFolders(layout.image_folders))
         referents = tuple(join.referent(ref) for ref in _read_refs(layout.refs))
     _refuse_amplified_text(referents, layout.refs)
-    return ReferDataset(layout.dataset, layout.split_by, referents, (layout.refs, layout.instances), _remarks(referents))
+    empty = [referent.ref_id for referent in referents for sentence in referent.sentences if not sentence.text.strip()]
+    remarks = (f"{len(empty):,} sentences hold no word; the first is one of ref {empty[0]}",) if empty else ()
+    return ReferDataset(layout.dataset, layout.split_by, referents, (layout.refs, layout.instances), remarks)
 
 
 @contextmanager
@@ -83,12 +86,6 @@ def _refuse_amplified_text(referents: Sequence[Referent], file: Path) -> None:
         raise AnnotationError(f"{file} repeats the same text more often than its size allows", hint="it was made to exhaust memory")
 
 
-def _remarks(referents: Sequence[Referent]) -> tuple[str, ...]:
-    """Sentences without a word are part of the published counts, so they stay."""
-    empty = [referent.ref_id for referent in referents for sentence in referent.sentences if not sentence.text.strip()]
-    return (f"{len(empty):,} sentences hold no word; the first is one of ref {empty[0]}",) if empty else ()
-
-
 class _Join:
     """Looks up what refs point at."""
 
@@ -124,7 +121,7 @@ class _Join:
             raise record.refused(f"fields 'width' and 'height' say {width}×{height} pixels, which no image here can have")
         if not is_path(file_name) or not stays_inside(file_name):
             raise record.wrong("file_name", "a file in the folder of images")
-        return ImageRecord(image_id, self.folders.locate(file_name), height, width)
+        return ImageRecord(image_id, self.folders.find(file_name), height, width)
 
     def outline(self, ref: Record, target: Id, image_id: Id) -> Segmentation:
         if target not in self.instances.annotations:
@@ -162,12 +159,7 @@ def _target_ids(ref: Record) -> list[Id]:
 
 
 def _sentences(ref: Record) -> tuple[Sentence, ...]:
-    sentences = tuple(_sentence(fields, ref, position) for position, fields in enumerate(ref.items("sentences")))
+    sentences = [Record.of(fields, ref.file, f"{ref.name}, sentences[{place}]") for place, fields in enumerate(ref.items("sentences"))]
     if not sentences:
         raise ref.refused("field 'sentences' is empty")
-    return sentences
-
-
-def _sentence(fields: object, ref: Record, position: int) -> Sentence:
-    sentence = Record.of(fields, ref.file, f"{ref.name}, sentences[{position}]")
-    return Sentence(sentence.integer("sent_id"), sentence.text("raw" if "raw" in sentence.fields else "sent"))
+    return tuple(Sentence(one.integer("sent_id"), one.text("raw" if "raw" in one.fields else "sent")) for one in sentences)

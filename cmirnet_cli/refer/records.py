@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cmirnet_cli.errors import AnnotationError, shown
@@ -17,6 +17,8 @@ LONGEST_LABEL = 100
 """Characters of a name that is typed and printed, such as a split's."""
 
 _ID_LIMIT = 1 << 63
+_LONGEST_PATH, _LONGEST_NAME = 2048, 255
+"""Bytes of a path and of each of its parts, as file systems have it."""
 
 
 def read_bytes(path: Path) -> bytes:
@@ -25,6 +27,25 @@ def read_bytes(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise AnnotationError(f"{path} cannot be read: {error.strerror}", hint="check that the file is there and may be read") from error
+
+
+def decode_text(data: bytes, source: Path | str) -> str:
+    """UTF-8 text, with or without a byte order mark. Raises AnnotationError that begins with `source`."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AnnotationError(f"{source} is not UTF-8 text: {error}", hint="save it as UTF-8") from error
+
+
+def is_path(text: str) -> bool:
+    """Whether a file system can hold a file of this path."""
+    return 0 < len(text.encode()) <= _LONGEST_PATH and all(len(part.encode()) <= _LONGEST_NAME for part in PurePosixPath(text).parts)
+
+
+def stays_inside(text: str) -> bool:
+    """Whether a path leads to a place below the folder it is read from."""
+    path = PurePosixPath(text)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def parse_json(text: bytes | str, where: str) -> Any:
@@ -67,9 +88,9 @@ class Record:
         except KeyError:
             raise self.refused(f"field {key!r} is missing") from None
 
-    def wrong(self, key: str, wanted: str) -> AnnotationError:
-        """The error that says field `key` is not `wanted`."""
-        return self.refused(f"field {key!r} is {shown(self.value(key))}; it must be {wanted}")
+    def wrong(self, key: str, expected: str) -> AnnotationError:
+        """The error that says field `key` is not `expected`."""
+        return self.refused(f"field {key!r} is {shown(self.value(key))}; it must be {expected}")
 
     def integer(self, key: str) -> int:
         """The field `key`, which must be an integer of 64 bits."""
@@ -114,6 +135,28 @@ class Record:
         if "\0" in value or not (value.isascii() or _is_unicode(value)):
             raise self.wrong(key, "valid Unicode text without NUL")
         return value
+
+    def path(self, key: str) -> str:
+        """The field `key`, which must be the path of a file."""
+        value = self.text(key)
+        if not is_path(value):
+            raise self.wrong(key, "the path of a file")
+        return value
+
+    def expression(self) -> str:
+        """The field `expression`, which must hold a character that is no space."""
+        value = self.text("expression")
+        if not value.strip():
+            raise self.refused("the expression is empty")
+        return value
+
+
+def json_lines(text: str, file: Path) -> Iterator[tuple[int, Record]]:
+    """The lines of a JSONL file with their numbers, from 1; lines of spaces are skipped. Raises AnnotationError."""
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            where = f"line {number}"
+            yield number, Record.of(parse_json(line, f"{file}: {where}"), file, where)
 
 
 def _is_unicode(text: str) -> bool:

@@ -25,8 +25,8 @@ SPLITS: Mapping[str, Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "combined": {"unc+umd": ("train", "val")},
     }
 )
-"""Data set → split_by → splits. The first split_by of a data set is its default. Splits by google share images. The module
-`combined` says what its splits hold."""
+"""Data set → split_by → splits. The first split_by of a data set is its default. Splits by google share images. `sources`
+says what the splits of `combined` hold."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,9 @@ def choose_split_by(dataset: str, split_by: str | None) -> str:
     if dataset not in SPLITS:
         _require_name(dataset, "a data set")
         if split_by is None:
+            known = ", ".join(f"{name} ({', '.join(divisions)})" for name, divisions in SPLITS.items())
             raise UsageError(
-                f"no data set is called {dataset!r}; there are {_legal_choices()}",
+                f"no data set is called {dataset!r}; there are {known}",
                 hint="for a data set of your own in REFER layout give --split-by X, where its file is called refs(X).p",
             )
         _require_name(split_by, "a division into splits")
@@ -78,10 +79,6 @@ def _require_name(name: str, what: str) -> None:
     if not name.strip() or PurePath(name).name != name:
         hint = "its files go to --annotations DIR and --images DIR; a file of your own lines ends in .jsonl"
         raise UsageError(f"{name!r} cannot be the name of {what}", hint=hint)
-
-
-def _legal_choices() -> str:
-    return ", ".join(f"{dataset} ({', '.join(divisions)})" for dataset, divisions in SPLITS.items())
 
 
 def legal_splits(dataset: str, split_by: str) -> tuple[str, ...]:
@@ -102,19 +99,13 @@ def belongs(label: str, split: str) -> bool:
 def published_counts(dataset: str, split_by: str) -> Mapping[str, PublishedCounts]:
     """Split → published counts, with "total" for the whole; splits of which nothing is known are absent."""
     entry = _table()["counts"].get(dataset, {}).get(split_by, {"splits": {}})
-    return {split: _counts(row) for split, row in entry["splits"].items()}
+    return {
+        split: PublishedCounts(row.get("refs"), row.get("images"), row.get("sentences"), tuple(row.get("unconfirmed", ())))
+        for split, row in entry["splits"].items()
+    }
 
 
 @cache
 def _table() -> Mapping[str, Any]:
     table: Mapping[str, Any] = json.loads((files("cmirnet_cli.refer") / "published_counts.json").read_text(encoding="utf-8"))
     return table
-
-
-def _counts(row: dict[str, Any]) -> PublishedCounts:
-    return PublishedCounts(
-        refs=row.get("refs"),
-        images=row.get("images"),
-        sentences=row.get("sentences"),
-        unconfirmed=tuple(row.get("unconfirmed", ())),
-    )

@@ -1,4 +1,6 @@
-"""`combined`: refcoco, refcoco+ and refcocog as one data set to train on, without a photograph that any of them tests on.
+"""The data set that a user names: a published one, a folder in REFER layout, a JSONL file, or `combined`.
+
+`combined` is refcoco, refcoco+ and refcocog as one data set to train on, without a photograph that any of them tests on:
 
 train   the training referents of all three, less those in a photograph that a val or test split of any of the three holds
 val     the val referents of all three, less those in a photograph that a test split of any of the three holds
@@ -13,7 +15,7 @@ its 19,994): even weights trained on such a split have seen its test photographs
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +34,7 @@ COMBINED_PARTS = (("refcoco", "unc"), ("refcoco+", "unc"), ("refcocog", "umd"))
 
 TRAIN, VAL = "train", "val"
 ID_STEP = 10_000_000
-"""The three number their referents and sentences alike: a combined id is the own one plus 0, 1 or 2 times this, in the order of PARTS."""
+"""The three number their referents and sentences alike: a combined id is the own one plus this times the data set's place."""
 
 
 def combine(parts: Sequence[ReferDataset]) -> ReferDataset:
@@ -42,7 +44,7 @@ def combine(parts: Sequence[ReferDataset]) -> ReferDataset:
     referents and sentences are made distinct by ID_STEP.
 
     Args:
-        parts: the data sets of PARTS, in this order.
+        parts: the data sets of COMBINED_PARTS, in this order.
 
     Raises:
         AnnotationError: a part lacks one of its splits, so that what must be left out is not known; two parts disagree about an
@@ -52,18 +54,16 @@ def combine(parts: Sequence[ReferDataset]) -> ReferDataset:
         _require_every_split(part)
     images = _one_record_each(parts)
     tested = {referent.image.image_id for part in parts for referent in part.referents if referent.split not in (TRAIN, VAL)}
-    judged = tested | {referent.image.image_id for part in parts for referent in part.referents if referent.split == VAL}
-    kept = [_kept(part, judged, tested) for part in parts]
+    scored = tested | {referent.image.image_id for part in parts for referent in part.referents if referent.split == VAL}
+    left_out = {TRAIN: scored, VAL: tested}
+    kept = [[one for one in part.referents if one.split in left_out and one.image.image_id not in left_out[one.split]] for part in parts]
     return ReferDataset(
         name=COMBINED,
         split_by=choose_split_by(COMBINED, None),
         referents=tuple(_adapted(one, place, images) for place, referents in enumerate(kept) for one in referents),
         annotation_files=tuple(file for part in parts for file in part.annotation_files),
-        remarks=tuple(_remark(split, parts, kept, reason) for split, reason in _REASONS.items()),
+        remarks=(_remark(TRAIN, parts, kept, "val or test"), _remark(VAL, parts, kept, "test")),
     )
-
-
-_REASONS = {TRAIN: "val or test", VAL: "test"}
 
 
 def _require_every_split(part: ReferDataset) -> None:
@@ -73,11 +73,6 @@ def _require_every_split(part: ReferDataset) -> None:
             f"{part.annotation_files[0]} has no {' and no '.join(missing)}: which photographs must stay out of train is not known",
             hint="fetch the whole file again",
         )
-
-
-def _kept(part: ReferDataset, judged: Collection[Id], tested: Collection[Id]) -> list[Referent]:
-    forbidden = {TRAIN: judged, VAL: tested}
-    return [one for one in part.referents if one.split in forbidden and one.image.image_id not in forbidden[one.split]]
 
 
 def _one_record_each(parts: Sequence[ReferDataset]) -> dict[Id, ImageRecord]:
@@ -141,7 +136,12 @@ def read_source(name: str, split_by: str | None = None, places: Places = USUAL_P
         AnnotationError: files are missing, broken or contradictory.
     """
     if name.endswith(".jsonl"):
-        _refuse_what_a_jsonl_says_itself(name, {"--split-by": split_by, "--annotations": places.annotations, "--images": places.images})
+        options = {"--split-by": split_by, "--annotations": places.annotations, "--images": places.images}
+        if useless := [option for option, value in options.items() if value is not None]:
+            raise UsageError(
+                f"{' and '.join(useless)} cannot be used with {name}",
+                hint="each line of a JSONL file names its image, seen from the file's own folder, and its split",
+            )
         return read_jsonl(Path(name))
     datasets = [read_dataset(find_layout(*part)) for part in _parts(name, split_by, places)]
     return combine(datasets) if name == COMBINED else datasets[0]
@@ -160,14 +160,5 @@ def packed(name: str, split_by: str | None = None, places: Places = USUAL_PLACES
 
 def _parts(name: str, split_by: str | None, places: Places) -> list[tuple[str, str, Places]]:
     """The data sets in REFER layout that are read for `name`, with their split_by and where they lie."""
-    chosen = choose_split_by(name, split_by)
-    return [(part, by, places.of_part(part)) for part, by in COMBINED_PARTS] if name == COMBINED else [(name, chosen, places)]
-
-
-def _refuse_what_a_jsonl_says_itself(name: str, options: Mapping[str, object]) -> None:
-    given = [option for option, value in options.items() if value is not None]
-    if given:
-        raise UsageError(
-            f"{' and '.join(given)} cannot be used with {name}",
-            hint="each line of a JSONL file names its image, seen from the file's own folder, and its split",
-        )
+    split_by = choose_split_by(name, split_by)
+    return [(part, by, places.of_part(part)) for part, by in COMBINED_PARTS] if name == COMBINED else [(name, split_by, places)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cmirnet_cli.errors import AnnotationError
-from cmirnet_cli.refer.layout import Places, find_layout
+from cmirnet_cli.refer.layout import ImageFolders, Places, find_layout
 from cmirnet_cli.refer.unpickle import read_plain_pickle
 
 
@@ -116,3 +116,26 @@ def test_the_real_data_sets_are_found(shared_data: Path, folder: str, dataset: s
     by_annotations = find_layout(dataset, split_by, Places(Path("nowhere"), annotations=shared_data / folder))
     assert by_root == by_annotations
     assert any(by_root.image_folders[0].glob("*.jpg"))
+
+
+@pytest.mark.parametrize("on_disk", ["1012.jpg", "25/images/1012.jpg"])
+@pytest.mark.parametrize("written", ["1012.jpg", "25/images/1012.jpg"])
+def test_flat_and_nested_names_are_found_either_way(tmp_path: Path, on_disk: str, written: str) -> None:
+    touch(tmp_path, on_disk)
+    assert ImageFolders([tmp_path]).find(written) == tmp_path / on_disk
+
+
+def test_the_first_folder_that_has_the_image_wins(tmp_path: Path) -> None:
+    touch(tmp_path, "a/x.jpg", "b/x.jpg", "b/y.jpg")
+    folders = ImageFolders([tmp_path / "a", tmp_path / "b"])
+    assert folders.find("x.jpg") == tmp_path / "a" / "x.jpg"
+    assert folders.find("y.jpg") == tmp_path / "b" / "y.jpg"
+
+
+def test_a_missing_image_is_expected_in_the_first_folder(tmp_path: Path) -> None:
+    assert ImageFolders([tmp_path / "a", tmp_path]).find("25/images/1.jpg") == tmp_path / "a" / "25" / "images" / "1.jpg"
+
+
+def test_an_image_of_another_folder_does_not_stand_in(tmp_path: Path) -> None:
+    touch(tmp_path, "1.jpg")
+    assert ImageFolders([tmp_path]).find("val/1.jpg") == tmp_path / "val" / "1.jpg"
