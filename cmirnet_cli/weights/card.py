@@ -2,61 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from pydantic import BaseModel, Field, ValidationError
 
 from cmirnet_cli.errors import WeightsError, first_line
 from cmirnet_cli.weights.folder import BundleConfig
 
 TASK = "image-segmentation"
-
-TEMPLATE = """---
-{header}
----
-
-# {name}
-
-Referring image segmentation: an image and an expression ("the girl in pink on the skateboard") go in, the mask of that object comes
-out. This is a CMIRNet (IEEE TCSVT 2024), in the format of the `cmirnet` toolkit.
-
-## Use
-
-```python
-import cmirnet_cli as cmirnet
-
-segmenter = cmirnet.Segmenter.from_pretrained("{name}")
-prediction = segmenter.predict("photo.jpg", "the red cup")[0]
-prediction.mask  # bool (H, W), at the photo's own size
-```
-
-    cmirnet predict {name} photo.jpg -e "the red cup"
-
-## Architecture
-
-| | |
-|---|---|
-{architecture}
-
-## Scores
-
-{scores}
-
-## Licence
-
-{licence}
-
-## Files
-
-`model.safetensors` holds the network and the text encoder, `config.json` what to build and how to prepare the input; the tokenizer lies
-beside them. Nothing in this folder executes.
-"""
-
-NO_SCORES = "None are given. `cmirnet eval` measures them."
-NO_LICENCE = "None is stated: ask whoever trained these weights. The data that they were trained on have terms of their own."
 
 
 class _Scored(BaseModel):
@@ -72,7 +29,7 @@ class _Data(BaseModel):
 
 
 class ScoresFile(BaseModel):
-    """What a card tells of a `scores.json`: the protocols in words; split → protocol → scores in percent."""
+    """The part of a `scores.json` that a card shows: the protocols in words; split → protocol → scores in percent."""
 
     schema_version: Literal[1]
     data: _Data
@@ -98,22 +55,12 @@ def model_card(name: str, config: BundleConfig, parameters: int, scores: ScoresF
     """The card as Markdown with the hub's header.
 
     Args:
-        name: hub id or folder, as it is to be given to `from_pretrained`.
+        name: hub id or folder, as `from_pretrained` takes it.
         config: of the weights folder.
         parameters: how many numbers the model has.
         scores: what `cmirnet eval` measured.
         license: the hub's identifier of a licence, such as `mit`.
     """
-    return TEMPLATE.format(
-        header=_header(name, config, scores, license),
-        name=name,
-        architecture="\n".join(f"| {what} | {value} |" for what, value in _architecture(config, parameters)),
-        scores=_score_section(scores) if scores else NO_SCORES,
-        licence=f"`{license}`. The data that the weights were trained on have terms of their own." if license else NO_LICENCE,
-    )
-
-
-def _header(name: str, config: BundleConfig, scores: ScoresFile | None, license: str | None) -> str:
     data = ModelCardData(
         license=license,
         library_name="cmirnet",
@@ -122,10 +69,12 @@ def _header(name: str, config: BundleConfig, scores: ScoresFile | None, license:
         model_name=name.rpartition("/")[2],
         eval_results=list(_results(scores)) if scores else None,
     )
-    return data.to_yaml()
+    template = (files("cmirnet_cli.weights") / "card.md.jinja").read_text(encoding="utf-8")
+    facts: dict[str, Any] = {"name": name, "config": config, "parameters": parameters, "scores": scores, "license": license}
+    return f"{ModelCard.from_template(data, template_str=template, **facts)}\n"
 
 
-def _results(scores: ScoresFile) -> Iterable[EvalResult]:
+def _results(scores: ScoresFile) -> Iterator[EvalResult]:
     dataset = f"{scores.data.dataset} ({scores.data.split_by})"
     for split, by_protocol in scores.splits.items():
         for protocol, scored in by_protocol.items():
@@ -140,24 +89,3 @@ def _results(scores: ScoresFile) -> Iterable[EvalResult]:
                     metric_name=f"{metric.replace('_iou', ' IoU')}, protocol {protocol}",
                     metric_value=round(value, 2),
                 )
-
-
-def _architecture(config: BundleConfig, parameters: int) -> Iterable[tuple[str, object]]:
-    encoder = config.encoder
-    yield "visual backbone", config.model.backbone
-    yield "fusion width", config.model.fusion_width
-    yield "text encoder", f"{encoder.get('model_type')}, {encoder.get('num_hidden_layers')} layers, {config.model.text_width} channels"
-    yield "input", f"{config.image_size} × {config.image_size} pixels, {config.tokens} tokens"
-    yield "parameters", f"{parameters:,}"
-    yield "trained on", config.dataset or "not recorded"
-
-
-def _score_section(scores: ScoresFile) -> str:
-    lines = [f"On {scores.data.dataset} ({scores.data.split_by}), in percent:", ""]
-    lines += ["| split | protocol | overall IoU | mean IoU | precision@0.5 | sentences |", "|---|---|---|---|---|---|"]
-    lines += [
-        f"| {split} | {protocol} | {each.overall_iou:.2f} | {each.mean_iou:.2f} | {each.precision:.2f} | {each.sentences:,} |"
-        for split, by_protocol in scores.splits.items()
-        for protocol, each in by_protocol.items()
-    ]
-    return "\n".join([*lines, "", *(f"- *{protocol}*: {words}." for protocol, words in scores.protocols.items())])
