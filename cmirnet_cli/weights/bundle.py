@@ -3,7 +3,7 @@
 model.safetensors   network.* and text.*
 config.json         what to build, how to prepare the input, what it was trained on
 tokenizer files     as transformers writes them
-README.md           a model card, where one was asked for
+README.md           a model card, if the writer passed one
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def update_tensors(bundle: Bundle, folder: Path) -> None:
 
     Where it does not hold this model yet, all of it is written as by `save_bundle`; raises what that raises.
     """
-    if _holds_same_model(bundle, folder):
+    config = folder / CONFIG_FILE
+    if config.is_file() and config.read_text(encoding="utf-8") == _config_text(bundle):
         with new_file(folder / MODEL_FILE, WeightsError) as file:
             _write_tensors(bundle.model, file)
     else:
@@ -89,11 +90,6 @@ def write_bundle(bundle: Bundle, folder: Path, card: str | None = None) -> None:
     bundle.tokenizer.save_pretrained(folder)
     if card is not None:
         (folder / CARD_FILE).write_text(card, encoding="utf-8")
-
-
-def _holds_same_model(bundle: Bundle, folder: Path) -> bool:
-    config = folder / CONFIG_FILE
-    return config.is_file() and config.read_text(encoding="utf-8") == _config_text(bundle)
 
 
 def _config_text(bundle: Bundle) -> str:

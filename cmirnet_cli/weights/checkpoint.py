@@ -80,7 +80,11 @@ def read_checkpoint(path: Path) -> object:
         if zipped:
             _check_archive(path)
         for name in _names_asked_for(path, zipped):
-            _require_allowed(path, name)
+            if name not in ALLOWED:
+                raise WeightsError(
+                    f"{path} is refused: it asks for {name!r}",
+                    hint="a checkpoint of weights holds tensors, numbers and text only; nothing of this file was run",
+                )
     with _damage_named(path), torch.serialization.safe_globals([(Arguments, "argparse.Namespace")]):
         value: object = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     _check_sizes(path, list(_tensors(value)))
@@ -138,16 +142,8 @@ def _names_asked_for(path: Path, zipped: bool) -> Iterator[str]:
             yield from _globals(cast(IO[bytes], data))
 
 
-def _require_allowed(path: Path, name: str) -> None:
-    if name not in ALLOWED:
-        raise WeightsError(
-            f"{path} is refused: it asks for {name!r}",
-            hint="a checkpoint of weights holds tensors, numbers and text only; nothing of this file was run",
-        )
-
-
 def _globals(pickle: bytes | IO[bytes]) -> Iterator[str]:
-    """The names in one pickle as `module.name`; those that its instructions put together are told apart, as torch.save writes none."""
+    """The names in one pickle as `module.name`; those that its instructions put together are marked, as torch.save writes none."""
     texts: list[str] = []
     for opcode, argument, _ in pickletools.genops(pickle):
         if opcode.name in {"GLOBAL", "INST"}:
@@ -162,13 +158,13 @@ def _globals(pickle: bytes | IO[bytes]) -> Iterator[str]:
 
 def _tensors(value: object) -> Iterator[Tensor]:
     """Every tensor in nested containers, each container visited once."""
-    waiting, seen = [value], set[int]()
+    waiting, visited = [value], set[int]()
     while waiting:
         one = waiting.pop()
         if isinstance(one, Tensor):
             yield one
-        elif isinstance(one, (dict, list, tuple)) and id(one) not in seen:
-            seen.add(id(one))
+        elif isinstance(one, (dict, list, tuple)) and id(one) not in visited:
+            visited.add(id(one))
             waiting.extend(one.values() if isinstance(one, dict) else one)
 
 
@@ -195,10 +191,10 @@ def _unreadable(path: Path, reason: str) -> WeightsError:
 
 def _reason(error: Exception) -> str:
     """The first line that says something; PyTorch's advice to load the file unsafely is left out."""
-    said = str(error).rpartition("WeightsUnpickler error:")[2].strip().splitlines()
-    if said and said[0].startswith("Weights only load failed"):
+    lines = str(error).rpartition("WeightsUnpickler error:")[2].strip().splitlines()
+    if lines and lines[0].startswith("Weights only load failed"):
         return "it asks for more than plain data"
-    return said[0] if said else type(error).__name__
+    return lines[0] if lines else type(error).__name__
 
 
 def _kind(value: Any) -> str:

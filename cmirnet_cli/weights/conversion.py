@@ -12,12 +12,11 @@ from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.config import ModelConfig, Settings, TextConfig
 from cmirnet_cli.errors import WeightsError, listed
-from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle, filled_model
 from cmirnet_cli.weights.checkpoint import read_checkpoint, state_dict
 from cmirnet_cli.weights.encoder import load_tokenizer
 from cmirnet_cli.weights.folder import BundleConfig
-from cmirnet_cli.weights.official import NETWORK, TEXT, Account, ConvertedNetwork, ConvertedText, convert_network, convert_text
+from cmirnet_cli.weights.official import NETWORK, TEXT, Account, ConvertedText, convert_network, convert_text
 
 TRAINING = ("optimizer", "lr_scheduler", "scaler")
 FACTS = ("epoch", "args")
@@ -55,14 +54,16 @@ def read_official(path: Path, tokenizer: str | None = None) -> Conversion:
         tokenizer: local folder or hub id, as an official file names none; by default that of the published text encoder.
 
     Raises:
-        WeightsError: the file is refused by `read_checkpoint`, holds anything unknown, or the tokenizer is not to be had or not its own.
+        WeightsError: `read_checkpoint` refuses the file, the file holds anything unknown, or the tokenizer cannot be loaded or belongs
+            to another text encoder.
     """
     checkpoint = read_checkpoint(path)
-    return convert_checkpoint(checkpoint, _tokenizer(tokenizer or TextConfig().source))
+    hint = "an official checkpoint holds no tokenizer: name a folder that does with --tokenizer DIR (tokenizer=… in Python)"
+    return convert_checkpoint(checkpoint, load_tokenizer(tokenizer or TextConfig().source, hint))
 
 
 def convert_checkpoint(checkpoint: object, tokenizer: PreTrainedTokenizerBase) -> Conversion:
-    """What `read_checkpoint` gave, as a model.
+    """The content of an official checkpoint, as `read_checkpoint` returns it, as a model.
 
     Raises:
         WeightsError: a part or an entry is unknown or missing, or the tokenizer belongs to another text encoder.
@@ -74,12 +75,18 @@ def convert_checkpoint(checkpoint: object, tokenizer: PreTrainedTokenizerBase) -
     facts = {name: _plain(parts[name]) for name in FACTS if name in parts}
     accounts = {NETWORK: network.account, TEXT: text.account}
     report = Report(accounts, tuple(name for name in TRAINING if name in parts), facts)
-    return Conversion(Bundle(_model(network, text), tokenizer, _described(network.config, text, parts.get("args"))), report)
-
-
-def _tokenizer(source: str) -> PreTrainedTokenizerBase:
-    hint = "an official checkpoint holds no tokenizer: name a folder that does with --tokenizer DIR (tokenizer=… in Python)"
-    return load_tokenizer(source, hint)
+    state = {f"network.{name}": value for name, value in network.state.items()}
+    state |= {f"text.encoder.{name}": value for name, value in text.state.items()}
+    model = filled_model(network.config, text.config, state)
+    published = Settings(model=network.config)
+    config = BundleConfig(
+        model=network.config,
+        encoder=text.config,
+        tokens=published.text.tokens,
+        image_size=published.data.image_size,
+        dataset=_trained_on(parts.get("args")),
+    )
+    return Conversion(Bundle(model, tokenizer, config), report)
 
 
 def _parts(checkpoint: object) -> dict[str, object]:
@@ -111,27 +118,10 @@ def _check_widths(config: ModelConfig, text: ConvertedText, tokenizer: PreTraine
         )
 
 
-def _model(network: ConvertedNetwork, text: ConvertedText) -> ReferringModel:
-    state = {f"network.{name}": value for name, value in network.state.items()}
-    state |= {f"text.encoder.{name}": value for name, value in text.state.items()}
-    return filled_model(network.config, text.config, state)
-
-
-def _described(config: ModelConfig, text: ConvertedText, arguments: object) -> BundleConfig:
-    published = Settings(model=config)
-    return BundleConfig(
-        model=config,
-        encoder=text.config,
-        tokens=published.text.tokens,
-        image_size=published.data.image_size,
-        dataset=_trained_on(arguments),
-    )
-
-
 def _trained_on(arguments: object) -> str:
     """`<dataset>-<split_by>` where the arguments of the authors' training name both, else an empty text."""
-    given = arguments if isinstance(arguments, dict) else {}
-    names = [given.get("dataset"), given.get("splitBy")]
+    by_name = arguments if isinstance(arguments, dict) else {}
+    names = [by_name.get("dataset"), by_name.get("splitBy")]
     known = [name for name in names if isinstance(name, str) and DATASET_NAME.fullmatch(name)]
     return "-".join(known) if len(known) == len(names) else ""
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedModel, PreTrainedTokenizerBase
 
 from cmirnet_cli.config import TextConfig
@@ -46,7 +46,7 @@ def load_tokenizer(source: str, hint: str = ELSEWHERE) -> PreTrainedTokenizerBas
 
     Args:
         source: hub id or folder.
-        hint: what to do where it cannot be had.
+        hint: what to do if it cannot be loaded.
 
     Raises:
         WeightsError: it is not there, cannot be read, or cannot be fetched.
@@ -143,7 +143,7 @@ def encoder_fingerprint(encoder: PreTrainedModel) -> str:
     digest = hashlib.sha256(_text({name: settings.get(name) for name in _UNSEEN}))
     for name, tensor in sorted(encoder.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-        digest.update(_bytes(tensor))
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
@@ -163,7 +163,3 @@ def tokenizer_fingerprint(tokenizer: PreTrainedTokenizerBase) -> str:
 
 def _text(content: dict[str, Any]) -> bytes:
     return json.dumps(content, sort_keys=True).encode()
-
-
-def _bytes(tensor: Tensor) -> memoryview:
-    return tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data

@@ -1,4 +1,4 @@
-"""Which files make a weights folder, what its config.json says, and whether it looks whole. Light: imports no torch."""
+"""The files of a weights folder, its config.json, and whether it looks whole. Imports no torch."""
 
 from __future__ import annotations
 

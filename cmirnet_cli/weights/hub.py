@@ -1,4 +1,4 @@
-"""The Hugging Face hub: weights folders come and go, and nothing else."""
+"""Downloads weights folders from the Hugging Face hub and uploads them; nothing else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from cmirnet_cli.errors import WeightsError, first_line
 
-WANTED = ["*.json", "*.safetensors", "*.txt", "*.model"]
+FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 """Files that a weights folder is made of; a tokenizer may have a vocabulary as text or as a sentencepiece model."""
 
 _TransportError: type[Exception] = HfHubHTTPError.__bases__[0]
@@ -22,10 +22,10 @@ def download(hub_id: str) -> Path:
     """The local copy of a repository on the hub; what is there already is not fetched again, and nothing of it is run.
 
     Raises:
-        WeightsError: there is no such repository, or the hub cannot be reached and no copy is at hand.
+        WeightsError: there is no such repository, or the hub cannot be reached and there is no local copy.
     """
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=WANTED))
+        return Path(snapshot_download(hub_id, allow_patterns=FILES))
     except REFUSALS as error:
         raise WeightsError(
             f"there is no folder {hub_id}, and it could not be downloaded from the hub: {first_line(error)}",

@@ -52,7 +52,7 @@ def load_start(network: CMIRNet, config: ModelConfig, start: str) -> BackboneRep
     Args:
         network: whose backbone to fill.
         config: what the network was built from.
-        start: `imagenet` (timm's weights, fetched from the hub unless they are at hand), `none`, or a file: torchvision's ResNet `.pth`
+        start: `imagenet` (timm's weights, fetched from the hub unless a local copy exists), `none`, or a file: torchvision's ResNet `.pth`
             or the Swin authors' `swin_*.pth`, read as data.
 
     Raises:

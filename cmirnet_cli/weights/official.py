@@ -23,7 +23,7 @@ NETWORK, TEXT = "model", "bert_model"
 
 SWINS: tuple[Backbone, ...] = ("swin-b", "swin-l")
 RESNETS: tuple[Backbone, ...] = ("resnet50", "resnet101")
-"""The published backbones: a Swin is told from the width of its patch embedding, a ResNet from the blocks of its third stage."""
+"""The published backbones: the width of its patch embedding shows which Swin it is, the blocks of its third stage which ResNet."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def convert_network(state: Mapping[str, Tensor]) -> ConvertedNetwork:
 
 
 def recognise_official(state: Mapping[str, Tensor]) -> ModelConfig:
-    """Which published network an official state dict belongs to, told from its names and widths.
+    """Which published network an official state dict belongs to, by its names and widths.
 
     Raises:
         WeightsError: it belongs to none.
@@ -83,9 +83,9 @@ def recognise_official(state: Mapping[str, Tensor]) -> ModelConfig:
     patch = state.get("Vis_backbone_TGMM.patch_embed.proj.weight")
     width = len(patch) if patch is not None and patch.ndim else 0
     depth = len({name.split(".")[1] for name in state if name.startswith("layer4.")})
-    found = [name for name in SWINS if SWIN[name].width == width] or [name for name in RESNETS if RESNET[name].depths[2] == depth]
-    if found:
-        return ModelConfig(backbone=found[0])
+    matches = [name for name in SWINS if SWIN[name].width == width] or [name for name in RESNETS if RESNET[name].depths[2] == depth]
+    if matches:
+        return ModelConfig(backbone=matches[0])
     raise WeightsError(
         "this is not a state dict of a published CMIRNet: neither a Swin-B/L patch embedding nor a ResNet-50/101 backbone is in it",
         hint="give the `model` entry of an official checkpoint",
@@ -216,11 +216,10 @@ def _twin(name: str) -> str:
 
 
 def refuse_entries(what: str, names: Iterable[str], part: str = NETWORK) -> None:
-    """Raise a `WeightsError` that says what a part of an official checkpoint has or lacks, if there are any names to say it of."""
-    found = sorted(names)
-    if found:
+    """Raise a `WeightsError` that lists entries which a part of an official checkpoint should not have, or lacks; none is no error."""
+    if entries := sorted(names):
         raise WeightsError(
-            f"the official `{part}` state dict {what}: {listed(found)}",
+            f"the official `{part}` state dict {what}: {listed(entries)}",
             hint=f"it must be the untouched `{part}` entry of a checkpoint of the authors' code",
         )
 
@@ -229,7 +228,7 @@ DEAD_TEXT = re.compile(r"pooler\.dense\.(weight|bias)|embeddings\.(position_ids|
 """The pooler, which nothing reads, and counters that older versions of transformers kept."""
 
 HEAD_WIDTH = 64
-"""Channels of one attention head in every published BERT; the shapes do not tell it."""
+"""Channels of one attention head in every published BERT; the shapes do not show it."""
 
 
 @dataclass(frozen=True)
