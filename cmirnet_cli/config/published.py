@@ -1,4 +1,4 @@
-"""What the authors trained each family of backbones with: the only home of the values that differ between Swin and ResNet."""
+"""The authors' training recipe for each family of backbones: the only home of the values that differ between Swin and ResNet."""
 
 from __future__ import annotations
 

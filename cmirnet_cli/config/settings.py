@@ -147,7 +147,7 @@ class TrainConfig(_Section):
 
 
 class Settings(_Section):
-    """All of them. What is not given comes from the published recipe of the backbone's family."""
+    """All settings. Defaults that depend on the backbone come from the published recipe of its family."""
 
     model: ModelConfig = Field(default=ModelConfig(), description="the network")
     text: TextConfig = Field(default=TextConfig(), description="the text encoder")
@@ -159,10 +159,10 @@ class Settings(_Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _fill_from_the_recipe(cls, given: Any) -> Any:
-        if not isinstance(given, Mapping):
-            return given
-        filled = {name: _given_fields(section) for name, section in given.items()}
+    def _fill_from_the_recipe(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        filled = {name: _set_fields(section) for name, section in data.items()}
         backbone, size = _section_value(filled, "model", "backbone"), _section_value(filled, "data", "image_size")
         known = backbone if isinstance(backbone, str) and backbone in FAMILIES else ModelConfig().backbone  # the field refuses others
         for dotted, value in recipe(known, size if isinstance(size, int) else IMAGE_SIZE).items():
@@ -193,8 +193,8 @@ class Settings(_Section):
         return self
 
 
-def _given_fields(section: Any) -> Any:
-    """A section as a dict of what was given; anything else is left for validation to refuse."""
+def _set_fields(section: Any) -> Any:
+    """A section as a dict of the fields that were set; validation refuses anything that is no section."""
     if isinstance(section, BaseModel):
         return {name: getattr(section, name) for name in section.model_fields_set}
     return dict(section) if isinstance(section, Mapping) else section

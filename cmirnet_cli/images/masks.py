@@ -59,7 +59,7 @@ def _parts(segmentation: Segmentation, height: int, width: int) -> Iterator[Mask
     """The polygons or RLEs of one object, each as a mask of its own, uint8 (width, height): COCO's order of pixels."""
     parts = [segmentation] if isinstance(segmentation, Mapping) else segmentation
     if not parts:
-        raise _refused("an object has an empty segmentation", "it must have a polygon or an RLE")
+        raise AnnotationError("an object has an empty segmentation", hint="it must have a polygon or an RLE")
     for part in parts:
         yield _run_lengths(part, height, width) if isinstance(part, Mapping) else _polygon(part, height, width)
 
@@ -67,10 +67,14 @@ def _parts(segmentation: Segmentation, height: int, width: int) -> Iterator[Mask
 def _polygon(corners: object, height: int, width: int) -> Mask:
     """Pixels (width, height) of one polygon [x0, y0, x1, y1, …], by COCO's own rule for pixels on the border."""
     if not _is_numbers(corners) or len(corners) < 6 or len(corners) % 2:
-        raise _refused(f"the polygon {shown(corners)} is malformed", "it must be a list x0, y0, x1, y1, … of at least three corners")
+        raise AnnotationError(
+            f"the polygon {shown(corners)} is malformed", hint="it must be a list x0, y0, x1, y1, … of at least three corners"
+        )
     farthest = _FARTHEST * max(height, width)
     if not all(abs(corner) <= farthest for corner in corners) or _length(corners) > _LONGEST_OUTLINE:
-        raise _refused(f"the polygon {shown(corners)} is no outline in an image of {width}×{height} pixels", "correct its coordinates")
+        raise AnnotationError(
+            f"the polygon {shown(corners)} is no outline in an image of {width}×{height} pixels", hint="correct its coordinates"
+        )
     return _run_lengths(coco.frPyObjects([corners], height, width)[0], height, width)
 
 
@@ -84,10 +88,10 @@ def _run_lengths(rle: Mapping[str, Any], height: int, width: int) -> Mask:
     """Pixels (width, height) of one RLE {size: [height, width], counts: list | text}, whose first run is background."""
     size, counts = rle.get("size"), rle.get("counts")
     if size != [height, width]:
-        raise _refused(f"an RLE has the size {shown(size)}", f"the image's [height, width] is [{height}, {width}]")
+        raise AnnotationError(f"an RLE has the size {shown(size)}", hint=f"the image's [height, width] is [{height}, {width}]")
     lengths = _decoded_counts(counts) if isinstance(counts, str | bytes) else counts
     if not _is_numbers(lengths) or not all(type(n) is int and n >= 0 for n in lengths) or sum(lengths) != height * width:
-        raise _refused(f"an RLE has the counts {shown(counts)}", f"they must be pixel counts with the sum {height}·{width}")
+        raise AnnotationError(f"an RLE has the counts {shown(counts)}", hint=f"they must be pixel counts with the sum {height}·{width}")
     values = np.arange(len(lengths), dtype=np.int64) % 2
     return np.repeat(values.astype(np.uint8), np.asarray(lengths, dtype=np.int64)).reshape(width, height)
 
@@ -103,7 +107,7 @@ def _decoded_counts(text: str | bytes) -> list[int]:
     for code in text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text:
         group = code - ord("0")
         if not 0 <= group < 64 or shift > 60:
-            raise _refused(f"an RLE has the counts {shown(text)}", "that is not COCO's compressed form")
+            raise AnnotationError(f"an RLE has the counts {shown(text)}", hint="that is not COCO's compressed form")
         value |= (group & 0x1F) << shift
         shift += 5
         if not group & 0x20:
@@ -115,10 +119,6 @@ def _decoded_counts(text: str | bytes) -> list[int]:
 
 def _is_numbers(values: object) -> TypeGuard[list[int | float]]:
     return isinstance(values, list) and all(type(value) in (int, float) for value in values)
-
-
-def _refused(problem: str, remedy: str) -> AnnotationError:
-    return AnnotationError(problem, hint=remedy)
 
 
 _LENGTH = np.dtype("<u2")
@@ -158,7 +158,7 @@ def encode_runs(mask: NDArray[np.uint8]) -> bytes:
 
 
 def decode_runs(runs: bytes, size: int) -> NDArray[np.uint8]:
-    """The uint8 (S, S) mask that `encode_runs` was given."""
+    """The uint8 (S, S) mask that `encode_runs` encoded as `runs`."""
     lengths = np.frombuffer(runs, _LENGTH)
     values = np.zeros(len(lengths), np.uint8)
     values[1::2] = 1

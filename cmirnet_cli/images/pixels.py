@@ -38,11 +38,13 @@ _RAISED_BY_PIL = (
 _RUN_PROGRAMS = frozenset({"EPS"})
 """Formats that PIL hands to another program: Ghostscript runs what a PostScript file says."""
 
-
 _START_OF_SCAN, _MOST_SCANS = b"\xff\xda", 100
 
 _LYING = range(5, 9)
 """EXIF orientations whose upright picture is as wide as the stored one is high."""
+
+_WHITE = 0xFFFF
+"""White in greys of 16 bits."""
 
 
 class UnreadableImageError(ValueError):
@@ -61,14 +63,15 @@ def pil_at_work() -> Iterator[None]:
 def open_image(source: Path | IO[bytes]) -> Image.Image:
     """An image file of any format that PIL reads by itself; its pixels are not decoded yet, but for TIFF's.
 
-    PIL sets a TIFF upright while it decodes it, whatever is asked for, and in some versions knows its size only then.
+    PIL always sets a TIFF upright while it decodes it, and in some versions knows its size only then.
 
     Raises:
         UnreadableImageError: there is no regular file (a pipe could be waited for without end), or it is no image.
     """
     picture = _identified(source)
-    if picture.info.get("progressive"):
-        _refuse_many_scans(_content(source))
+    # A scan of 200 bytes can say "no change" of every pixel, and takes as long to decode as a whole photograph.
+    if picture.info.get("progressive") and (scans := _content(source).count(_START_OF_SCAN)) > _MOST_SCANS:
+        raise UnreadableImageError(f"it has {scans} scans, where a photograph has about ten")
     if picture.format == "TIFF":
         with pil_at_work():
             picture.load()
@@ -83,12 +86,6 @@ def _identified(source: Path | IO[bytes]) -> Image.Image:
             return Image.open(source, formats=_formats())
         except UnidentifiedImageError:
             raise UnreadableImageError("it is in no image format that is read here") from None
-
-
-def _refuse_many_scans(jpeg: bytes) -> None:
-    """A scan of 200 bytes can say "no change" of every pixel, and takes as long to decode as a whole photograph."""
-    if (scans := jpeg.count(_START_OF_SCAN)) > _MOST_SCANS:
-        raise UnreadableImageError(f"it has {scans} scans, where a photograph has about ten")
 
 
 def _content(source: Path | IO[bytes]) -> bytes:
@@ -120,9 +117,6 @@ def upright_size(picture: Image.Image) -> tuple[int, int]:
     with pil_at_work():
         lies = picture.getexif().get(ExifTags.Base.Orientation) in _LYING
     return (height, width) if lies else (width, height)
-
-
-_WHITE = 0xFFFF
 
 
 def decoder() -> str:

@@ -86,8 +86,8 @@ class CMIRNet(nn.Module):
         skips = [*features.maps[: self.wordless], *(step.map for step in fused)]
         sentences = [None] * self.wordless + [step.sentence for step in fused]
         maps = self.decoder(located, skips[::-1], sentences[::-1])
-        wanted = len(maps) if auxiliary else 1
-        scores = [_to_size(head(x), features.size) for head, x in list(zip(self.heads, maps, strict=True))[::-1][:wanted]]
+        levels = len(maps) if auxiliary else 1
+        scores = [_to_size(head(x), features.size) for head, x in list(zip(self.heads, maps, strict=True))[::-1][:levels]]
         return Logits(scores[0], scores[1:])
 
     def _fuse(self, features: ImageFeatures, text: EncodedText) -> tuple[Tensor, list[Fused]]:

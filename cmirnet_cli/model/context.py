@@ -1,4 +1,4 @@
-"""ASPP: the coarsest map seen at four scales."""
+"""ASPP: context of the coarsest map at four scales."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Fused(NamedTuple):
 class Logits(NamedTuple):
     """Class scores at input size: `main` (B, 2, H, W) is the prediction (class 1 is the referent).
 
-    `auxiliary` holds the coarser heads' scores, the one next to `main` first; it is empty where they were not asked for.
+    `auxiliary` holds the coarser heads' scores, the one next to `main` first; it is empty where the caller asks for `main` alone.
     A named tuple, not a dataclass, because distributed wrappers look for tensors inside tuples only.
     """
 

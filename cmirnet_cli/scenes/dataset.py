@@ -1,4 +1,4 @@
-"""A generated data set on disk, in REFER layout: what `refcoco/` looks like, with drawn scenes in place of photographs."""
+"""A data set of drawn scenes on disk, in REFER layout: it looks like `refcoco/`, with drawings in place of photographs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _spread(total: int, parts: int) -> Iterator[int]:
 
 
 def described_scene(rng: Random, sentences: Sequence[int] | None) -> tuple[Scene, dict[Thing, tuple[str, ...]]]:
-    """A scene with referents; how many sentences each of them has may be given."""
+    """A scene with referents, each with as many sentences as `sentences` says, or with 2 or 3 where it is None."""
     while True:
         scene = compose(rng)
         referents = refer(scene.things, rng) if sentences is None else refer_exactly(scene.things, sentences, rng)
@@ -63,12 +63,9 @@ def described_scene(rng: Random, sentences: Sequence[int] | None) -> tuple[Scene
 
 def drawn_questions(count: int, size: int) -> list[tuple[NDArray[np.uint8], str]]:
     """So many scenes, uint8 (size, size, 3), each with a sentence about one of its things; always the same ones."""
-    return [_question(Random(f"question/{number}"), Frame(size, size)) for number in range(count)]
-
-
-def _question(rng: Random, frame: Frame) -> tuple[NDArray[np.uint8], str]:
-    scene, referents = described_scene(rng, None)
-    return np.asarray(paint(scene, frame, PHOTOGRAPH_GRAIN)), next(iter(referents.values()))[0]
+    described = [described_scene(Random(f"question/{number}"), None) for number in range(count)]
+    frame = Frame(size, size)
+    return [(np.asarray(paint(scene, frame, PHOTOGRAPH_GRAIN)), next(iter(texts.values()))[0]) for scene, texts in described]
 
 
 _CATEGORIES = {shape: number for number, shape in enumerate(SHAPES, start=1)}
@@ -88,7 +85,7 @@ def write_scenes(
     seed: int = 0,
     advance: Callable[[], object] = lambda: None,
 ) -> None:
-    """Draws scenes, words expressions about them and writes both as `<root>/<dataset>/`, which appears whole or not at all.
+    """Draw scenes and write them, with expressions about them, as `<root>/<dataset>/`, which appears whole or not at all.
 
     Every image holds 3 or 4 shapes; 2 or 3 of them are referents with 2 or 3 sentences each, and each sentence fits no other
     shape of its image. The same arguments give the same bytes; a scene depends on the seed, its split and its number only.
@@ -119,8 +116,8 @@ def write_scenes(
 def _write_images(folder: Path, tables: _Tables, images: Mapping[str, int | Amount], seed: int, advance: Callable[[], object]) -> None:
     for split, amount in images.items():
         (folder / split).mkdir(parents=True)
-        asked = amount.sentences_of_images() if isinstance(amount, Amount) else repeat(None, amount)
-        for number, sentences in enumerate(asked):
+        counts = amount.sentences_of_images() if isinstance(amount, Amount) else repeat(None, amount)
+        for number, sentences in enumerate(counts):
             scene, referents = described_scene(Random(f"{seed}/{split}/{number}"), sentences)
             file_name = tables.add(split, scene, referents)
             paint(scene, tables.frame, tables.grain).save(folder / file_name, "JPEG", **_JPEG)

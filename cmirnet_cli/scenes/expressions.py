@@ -82,11 +82,11 @@ def refer(things: Sequence[Thing], rng: Random) -> dict[Thing, tuple[str, ...]]:
 
     A referent shares its shape or its colour with another thing of the scene, so that it takes words to tell it from the rest.
     """
-    wanted = rng.choice((2, 3))
+    most = rng.choice((2, 3))
     referents: dict[Thing, tuple[str, ...]] = {}
     for target in rng.sample(things, len(things)):
         sentences = _sentences(target, things, rng.choice((2, 3)), rng) if _has_rival(target, things) else ()
-        if len(sentences) >= 2 and len(referents) < wanted:
+        if len(sentences) >= 2 and len(referents) < most:
             referents[target] = sentences
     return referents if len(referents) >= 2 else {}
 

@@ -79,7 +79,7 @@ def read_checkpoint(path: Path) -> object:
     with _damage_named(path):
         if zipped:
             _check_archive(path)
-        for name in _names_asked_for(path, zipped):
+        for name in _imported_names(path, zipped):
             if name not in ALLOWED:
                 raise WeightsError(
                     f"{path} is refused: it asks for {name!r}",
@@ -128,7 +128,7 @@ def _check_archive(path: Path) -> None:
             raise ValueError(f"the checksum of {damaged} is wrong")
 
 
-def _names_asked_for(path: Path, zipped: bool) -> Iterator[str]:
+def _imported_names(path: Path, zipped: bool) -> Iterator[str]:
     """The globals that the file's pickles name, in order; nothing is run."""
     if zipped:
         with zipfile.ZipFile(path) as archive:
