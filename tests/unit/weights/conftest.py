@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -20,9 +23,15 @@ SENTENCES = ("the red cup", "left person", "the dog on the left")
 
 @pytest.fixture(params=["swin-nano", "resnet-nano"])
 def bundle(request: pytest.FixtureRequest) -> Bundle:
-    """A model of random weights and lived-in batch norms, in eval mode."""
+    """A model of random weights and lived-in batch norms, in eval mode, that the test may change."""
+    made = made_bundle(request.param)
+    return replace(made, model=deepcopy(made.model))
+
+
+@cache
+def made_bundle(backbone: str) -> Bundle:
     torch.manual_seed(0)
-    config = ModelConfig(backbone=request.param, fusion_width=32, text_width=24)
+    config = ModelConfig(backbone=backbone, fusion_width=32, text_width=24)
     tokenizer = word_tokenizer(SENTENCES)
     encoder = scratch_encoder(TextConfig(source="scratch"), config.text_width, tokenizer)
     model = ReferringModel(build_network(config), TextEncoder(encoder))
@@ -33,13 +42,13 @@ def bundle(request: pytest.FixtureRequest) -> Bundle:
 
 @pytest.fixture
 def logits() -> Callable[[Bundle], torch.Tensor]:
-    """Asks a bundle three questions about one made-up image."""
+    """A bundle's logits for three expressions and one made-up image."""
 
-    def asked(bundle: Bundle) -> torch.Tensor:
+    def computed(bundle: Bundle) -> torch.Tensor:
         tokens = tokenise(bundle.tokenizer, SENTENCES, bundle.config.tokens)
         image = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)).expand(3, -1, -1, -1)
         with torch.inference_mode():
-            found = bundle.model(image, tokens.ids, tokens.keep)
-        return torch.stack([found.main, *found.auxiliary])
+            logits = bundle.model(image, tokens.ids, tokens.keep)
+        return torch.stack([logits.main, *logits.auxiliary])
 
-    return asked
+    return computed

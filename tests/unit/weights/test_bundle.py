@@ -16,6 +16,8 @@ from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.weights.bundle import Bundle, load_bundle, save_bundle, update_tensors
 from cmirnet_cli.weights.folder import find_weights
 
+ONE_BACKBONE = pytest.mark.parametrize("bundle", ["resnet-nano"], indirect=True)
+
 
 @pytest.fixture
 def folder(bundle: Bundle, tmp_path: Path) -> Path:
@@ -39,6 +41,7 @@ def test_loaded_bundle_describes_itself_as_the_saved_one_and_is_in_eval_mode(bun
     assert loaded.tokenizer.get_vocab() == bundle.tokenizer.get_vocab()
 
 
+@ONE_BACKBONE
 def test_folder_holds_nothing_that_executes(folder: Path):
     assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors"}
 
@@ -65,6 +68,7 @@ def test_saving_again_changes_the_tensors_and_leaves_nothing_beside_it(
     assert [path.name for path in folder.parent.iterdir()] == ["best"]
 
 
+@ONE_BACKBONE
 def test_updating_the_tensors_touches_no_other_file(bundle: Bundle, folder: Path):
     before = {path.name: path.stat().st_ino for path in folder.iterdir()}
     update_tensors(bundle, folder)
@@ -82,6 +86,7 @@ def test_saving_another_model_replaces_every_file_of_the_folder(bundle: Bundle, 
     assert not (folder / "stray.txt").exists()
 
 
+@ONE_BACKBONE
 def test_saving_a_model_of_the_same_settings_keeps_neither_the_tokenizer_nor_the_card_of_the_old_one(bundle: Bundle, tmp_path: Path):
     save_bundle(bundle, tmp_path / "out", card="scores of the old one")
     words = word_tokenizer(["a cup of red", "person on the right"])
@@ -90,17 +95,20 @@ def test_saving_a_model_of_the_same_settings_keeps_neither_the_tokenizer_nor_the
     assert not (tmp_path / "out" / "README.md").exists()
 
 
+@ONE_BACKBONE
 def test_folder_that_cannot_be_written_is_an_error_that_names_it(bundle: Bundle, tmp_path: Path):
     (tmp_path / "file").touch()
     with pytest.raises(WeightsError, match=r"cannot write .*file/weights: Not a directory"):
         save_bundle(bundle, tmp_path / "file" / "weights")
 
 
+@ONE_BACKBONE
 def test_files_get_the_rights_that_any_new_file_gets(folder: Path, tmp_path: Path):
     (tmp_path / "plain").touch()
     assert {path.stat().st_mode for path in folder.iterdir()} == {(tmp_path / "plain").stat().st_mode}
 
 
+@ONE_BACKBONE
 def test_run_directory_stands_for_its_best_weights(folder: Path):
     run = folder.parent.parent
     assert find_weights(folder) == find_weights(folder.parent) == find_weights(run) == folder
@@ -113,12 +121,14 @@ def test_path_without_weights_is_refused_with_every_place_that_was_tried(tmp_pat
     assert "cmirnet train" in caught.value.hint
 
 
+@ONE_BACKBONE
 def test_missing_tensors_are_refused(folder: Path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(WeightsError, match=r"model\.safetensors"):
         load_bundle(folder)
 
 
+@ONE_BACKBONE
 @pytest.mark.parametrize("kept", [0, 4, 1000, -1])
 def test_truncated_tensors_are_refused(folder: Path, kept: int):
     path = folder / "model.safetensors"
@@ -127,6 +137,7 @@ def test_truncated_tensors_are_refused(folder: Path, kept: int):
         load_bundle(folder)
 
 
+@ONE_BACKBONE
 @pytest.mark.parametrize(
     ("lost", "found", "message"), [("network.heads.0.bias", None, "Missing key"), (None, "network.mystery", "Unexpected key")]
 )
@@ -137,6 +148,7 @@ def test_missing_and_unknown_tensors_are_refused_by_name(folder: Path, lost: str
         load_bundle(folder)
 
 
+@ONE_BACKBONE
 def test_tensors_of_another_width_are_refused_in_one_line_that_names_one(bundle: Bundle, folder: Path):
     edit_config(folder, model=bundle.config.model.model_dump() | {"fusion_width": 64})
     with pytest.raises(WeightsError, match=r"size mismatch for network\.\S+") as caught:
@@ -144,6 +156,7 @@ def test_tensors_of_another_width_are_refused_in_one_line_that_names_one(bundle:
     assert "\n" not in caught.value.message
 
 
+@ONE_BACKBONE
 @pytest.mark.parametrize("version", [2, None, "1"])
 def test_another_schema_version_is_refused_with_both(folder: Path, version: object):
     edit_config(folder, schema_version=version)
@@ -151,18 +164,21 @@ def test_another_schema_version_is_refused_with_both(folder: Path, version: obje
         load_bundle(folder)
 
 
+@ONE_BACKBONE
 def test_unknown_setting_is_refused_by_name(folder: Path):
     edit_config(folder, colour="red")
     with pytest.raises(WeightsError, match="colour"):
         load_bundle(folder)
 
 
+@ONE_BACKBONE
 def test_unknown_setting_of_the_model_is_refused_by_name(bundle: Bundle, folder: Path):
     edit_config(folder, model=bundle.config.model.model_dump() | {"depth": 3})
     with pytest.raises(WeightsError, match=r"model\.depth"):
         load_bundle(folder)
 
 
+@ONE_BACKBONE
 @pytest.mark.parametrize("text", ["", "[]", "null", "{", "\ud800".encode("utf-8", "surrogatepass").decode("latin-1")])
 def test_config_that_is_none_is_refused(folder: Path, text: str):
     (folder / "config.json").write_text(text, encoding="latin-1")
@@ -170,6 +186,7 @@ def test_config_that_is_none_is_refused(folder: Path, text: str):
         load_bundle(folder)
 
 
+@ONE_BACKBONE
 @pytest.mark.parametrize("encoder", [{}, {"model_type": "no such encoder"}])
 def test_text_encoder_nobody_knows_is_refused(folder: Path, encoder: dict[str, str]):
     edit_config(folder, encoder=encoder)
@@ -177,6 +194,7 @@ def test_text_encoder_nobody_knows_is_refused(folder: Path, encoder: dict[str, s
         load_bundle(folder)
 
 
+@ONE_BACKBONE
 def test_missing_tokenizer_is_refused_with_the_hint_for_damaged_weights(folder: Path):
     for path in folder.glob("tokenizer*"):
         path.unlink()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,9 @@ from cmirnet_cli.errors import UsageError, WeightsError
 from cmirnet_cli.metrics.sentences import Overlap, SentenceScore, SplitScores
 from cmirnet_cli.metrics.split_report import Rules, report
 from cmirnet_cli.reports.evaluation.results import describe
-from cmirnet_cli.weights.bundle import Bundle, load_bundle
+from cmirnet_cli.weights.bundle import Bundle
+
+pytestmark = pytest.mark.parametrize("bundle", ["resnet-nano"], indirect=True)
 
 
 @pytest.fixture
@@ -53,27 +54,20 @@ def header(folder: Path) -> dict[str, Any]:
     return yaml.safe_load((folder / "README.md").read_text().split("---")[1])
 
 
-def test_saved_folder_loads_to_the_same_logits_bit_for_bit(
-    segmenter: Segmenter, bundle: Bundle, tmp_path: Path, logits: Callable[[Bundle], torch.Tensor]
-):
-    segmenter.save_pretrained(tmp_path / "out")
-    assert torch.equal(logits(load_bundle(tmp_path / "out")), logits(bundle))
-
-
 def test_card_says_what_it_is_and_how_to_use_it(segmenter: Segmenter, bundle: Bundle, tmp_path: Path):
     segmenter.save_pretrained(tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text()
     numbers = sum(parameter.numel() for parameter in bundle.model.parameters())
-    for told in (bundle.config.model.backbone, f"{numbers:,}", "drawn-made", "64 × 64 pixels, 20 tokens", "cmirnet eval", "None is stated"):
-        assert told in card
+    for fact in (bundle.config.model.backbone, f"{numbers:,}", "drawn-made", "64 × 64 pixels, 20 tokens", "cmirnet eval", "None is stated"):
+        assert fact in card
     assert f'from_pretrained("{tmp_path / "out"}")' in card
 
 
 def test_header_is_the_hubs(segmenter: Segmenter, tmp_path: Path):
     segmenter.save_pretrained(tmp_path / "out", license="apache-2.0")
-    told = header(tmp_path / "out")
-    assert (told["license"], told["library_name"], told["pipeline_tag"]) == ("apache-2.0", "cmirnet", "image-segmentation")
-    assert "referring-image-segmentation" in told["tags"]
+    facts = header(tmp_path / "out")
+    assert (facts["license"], facts["library_name"], facts["pipeline_tag"]) == ("apache-2.0", "cmirnet", "image-segmentation")
+    assert "referring-image-segmentation" in facts["tags"]
     assert "`apache-2.0`" in (tmp_path / "out" / "README.md").read_text()
 
 
