@@ -6,7 +6,9 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 
@@ -52,3 +54,11 @@ def logits() -> Callable[[Bundle], torch.Tensor]:
         return torch.stack([logits.main, *logits.auxiliary])
 
     return computed
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """An empty cache of the hub's, and the hub out of reach, as with HF_HUB_OFFLINE=1 and HF_HOME; the libraries read both at each call."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    return tmp_path / "hub"
