@@ -32,10 +32,12 @@ _PLAIN = (
     "EMPTY_LIST LIST APPEND APPENDS EMPTY_DICT DICT SETITEM SETITEMS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 "
     "PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET"
 )
-_REFUSED_BY_NAME = "GLOBAL INST EXT1 EXT2 EXT4"
-"""Instructions that end in `find_class` or `get_extension`, which refuse them."""
+_END_IN_A_REFUSAL = "GLOBAL INST EXT1 EXT2 EXT4"
+"""Instructions that call `find_class` or `get_extension`, which say what was asked for and refuse it."""
 
 _PYTHONS_MACHINE: Any = pickle._Unpickler
+_NAMES = {ord(entry.code): entry.name for entry in pickletools.opcodes}
+_KEPT = {code for code, name in _NAMES.items() if name in (*_PLAIN.split(), *_END_IN_A_REFUSAL.split())}
 _DAMAGED = (pickle.UnpicklingError, struct.error, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError)
 """What the machine raises on bytes that are no pickle."""
 
@@ -121,13 +123,9 @@ class _PlainUnpickler(_PYTHONS_MACHINE):  # type: ignore[misc]
         raise _NotPlainError(f"the global {_shown(self.stack[-2:])}")
 
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {
-        code: _refuse(f"the instruction {bytes([code])!r}, which no pickle has") for code in range(256)
-    }
-    for _known in pickletools.opcodes:
-        _is_kept = _known.name in (_PLAIN + " " + _REFUSED_BY_NAME).split()
-        _action = _PYTHONS_MACHINE.dispatch[ord(_known.code)] if _is_kept else _refuse(f"the instruction {_known.name}")
-        dispatch[ord(_known.code)] = _action
-    dispatch |= {
+        **{code: _refuse(f"the instruction {bytes([code])!r}, which no pickle has") for code in range(256)},
+        **{code: _refuse(f"the instruction {name}") for code, name in _NAMES.items()},
+        **{code: _PYTHONS_MACHINE.dispatch[code] for code in _KEPT},
         pickle.FRAME[0]: load_frame,
         pickle.SETITEM[0]: load_setitem,
         pickle.SETITEMS[0]: load_setitems,
