@@ -13,8 +13,9 @@ from cmirnet_cli.cache.features import DTYPES, WORDS, WORDS_FILE, FeaturesManife
 from cmirnet_cli.cache.hdf5 import create
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import MANIFEST
+from cmirnet_cli.cache.staging import install, sole_writer, staging_folder
 from cmirnet_cli.errors import CacheError
-from cmirnet_cli.files import install, new_file, sha256_of, sole_writer, staging_folder, sweep
+from cmirnet_cli.files import new_file, sha256_of, sweep
 
 _CHUNK_BYTES = 100
 """What HDF5's own tables take for a chunk."""

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from cmirnet_cli.cache.hints import command, prepare_again, prepare_command, request_of
 from cmirnet_cli.cache.schema import MANIFEST, CachedFile, Manifest
+from cmirnet_cli.cache.staging import is_temporary, unfinished
 from cmirnet_cli.errors import CacheError
-from cmirnet_cli.files import is_temporary, sha256_of, unfinished
+from cmirnet_cli.files import sha256_of
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -13,7 +13,7 @@ import numpy as np
 
 from cmirnet_cli.cache.hints import prepare_again, verify_it
 from cmirnet_cli.errors import CacheError
-from cmirnet_cli.files import new_file, reserve
+from cmirnet_cli.files import new_file, require_room
 
 _FORMAT = ("v110", "v110")
 """Since this version HDF5's own tables carry checksums: a damaged one is an error, where older ones gave other data or no end."""
@@ -36,7 +36,7 @@ def create(target: Path, key: str, content: int) -> Iterator[h5py.File]:
     """
     with new_file(target, CacheError) as path:
         with h5py.File(path, "x", libver=_FORMAT, locking=False) as file:
-            reserve(path, content + _OVERHEAD)
+            _reserve(path, content + _OVERHEAD)
             yield file
             file.attrs["fingerprint"] = key
             written = _checksum(file)
@@ -46,6 +46,14 @@ def create(target: Path, key: str, content: int) -> Iterator[h5py.File]:
         with h5py.File(path, "r", locking=False) as file:
             if _checksum(file) != written:
                 raise CacheError(f"{target} does not read back as it was written", hint="check the disk, then prepare the cache again")
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Claim bytes on the disk for an existing file, where the system can: HDF5 cannot recover from a disk that fills up."""
+    require_room(path.parent, size, CacheError)
+    if hasattr(os, "posix_fallocate"):
+        with path.open("rb+") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
 
 
 def _checksum(file: h5py.File) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,9 +24,10 @@ from cmirnet_cli.cache.schema import (
     digest_of,
     shard_name,
 )
+from cmirnet_cli.cache.staging import install, record, recorded, sole_writer, staging_folder, tidy, unfinished
 from cmirnet_cli.cache.stores import store_of
 from cmirnet_cli.errors import AnnotationError, CacheError, DataError
-from cmirnet_cli.files import install, new_file, record, recorded, sha256_of, sole_writer, staging_folder, sweep, tidy, unfinished
+from cmirnet_cli.files import new_file, require_room, sha256_of, sweep
 from cmirnet_cli.images.pixels import decoder, unreadable_file
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent
 
@@ -165,7 +165,8 @@ def write_cache(
             sweep(staging)
         if any(staging.iterdir()):
             notice(f"going on with {staging}, which an earlier run began")
-        _require_room(staging, estimate(dataset, options))
+        left = estimate(dataset, options) - sum(path.stat().st_size for path in staging.iterdir())
+        require_room(folder.parent, left, CacheError, "free some space, choose another --out, fewer --size, or --store encoded")
         manifest = _fill(staging, work)
         install(staging, folder, overwrite)
     for other in unfinished(folder):
@@ -202,13 +203,6 @@ def _finished(folder: Path, work: _Work) -> Manifest | None:
 def _refuse_foreign(folder: Path) -> None:
     if folder.exists() and not (folder / MANIFEST).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
         raise CacheError(f"{folder} exists and is not a cache (it has no {MANIFEST})", hint="choose another folder with --out")
-
-
-def _require_room(staging: Path, needed: int) -> None:
-    free = shutil.disk_usage(staging).free + sum(path.stat().st_size for path in staging.iterdir())
-    if needed > free:
-        message = f"the cache needs about {needed / 1e6:,.0f} MB and {staging.parent} has {free / 1e6:,.0f} MB free"
-        raise CacheError(message, hint="free some space, choose another --out, fewer --size, or --store encoded")
 
 
 def _fill(staging: Path, work: _Work) -> Manifest:

@@ -72,11 +72,11 @@ class EvaluationOutputs:
         Raises:
             CmirnetError: it has not that much room.
         """
-        from cmirnet_cli.files import require_disk_room
+        from cmirnet_cli.files import require_room
         from cmirnet_cli.reports.evaluation.page import least_bytes
 
         if self.report:
-            require_disk_room(self.report.parent, least_bytes([task.sentences(split) for split in task.splits]))
+            require_room(self.report.parent, least_bytes([task.sentences(split) for split in task.splits]))
 
     def write(self, outcome: EvaluationResult, task: Task, scored: Sequence[SplitScores], rules: Rules) -> None:
         """Write all of it, and say so."""

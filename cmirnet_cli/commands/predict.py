@@ -90,14 +90,14 @@ def _answer(
     predictor: Predictor[Any], questions: Sequence[ImageQuery], rule: MaskRule, wanted: OutputOptions, shard: Shard
 ) -> PredictionSummary:
     """Answer this process's part of the questions, as far as that was not done before."""
-    from cmirnet_cli.files import SMALLEST_FILE, require_disk_room
+    from cmirnet_cli.files import SMALLEST_FILE, require_room
     from cmirnet_cli.reports.predictions.folder import PredictionFolder
     from cmirnet_cli.reports.predictions.index import mend, part_file
 
     folder = PredictionFolder(wanted.out, wanted.kinds)
     own = shard.part(questions)
     left = _unanswered(own, folder)
-    require_disk_room(wanted.out, SMALLEST_FILE * len(wanted.kinds) * sum(len(each.expressions) for each in left))
+    require_room(wanted.out, SMALLEST_FILE * len(wanted.kinds) * sum(len(each.expressions) for each in left))
     part = part_file(wanted.out, shard.rank, shard.count)
     mend(part)
     return PredictionSummary(len(own) - len(left), _write_all(predictor, left, rule, folder, part, fail_fast=wanted.fail_fast))

@@ -11,6 +11,7 @@ from cmirnet_cli.cache.features import all_features, holds_features, require_fit
 from cmirnet_cli.cache.folder import prepared_caches, read_manifest, require_files
 from cmirnet_cli.cache.hints import features_command, prepare_command
 from cmirnet_cli.cache.schema import ANNOTATIONS, MANIFEST, CacheOptions
+from cmirnet_cli.cache.staging import finished_name, is_temporary
 from cmirnet_cli.doctor.findings import Finding, examined
 from cmirnet_cli.engine.training.callbacks import EpochReport
 from cmirnet_cli.engine.training.run_directory import (
@@ -23,7 +24,6 @@ from cmirnet_cli.engine.training.run_directory import (
     newest_checkpoint,
 )
 from cmirnet_cli.errors import WeightsError
-from cmirnet_cli.files import finished_name, is_temporary
 from cmirnet_cli.refer.archives import find_archives
 from cmirnet_cli.refer.layout import REFS, Places, find_layout, find_photographs, find_refs, refs_in
 from cmirnet_cli.refer.registry import SPLITS, published_counts

@@ -102,7 +102,7 @@ def unpack(archive: Archive, members: Members, advance: Callable[[int], object])
 
 def _write_together(archive: ZipFile, target: Path, members: Members, advance: Callable[[int], object]) -> None:
     with new_folder(target, wait=False) as folder:
-        require_room(folder, _bytes(members))
+        require_room(target, _bytes(members))
         for place, info in members.items():
             (folder / place).parent.mkdir(parents=True, exist_ok=True)
             _copy(archive, info, folder / place)

@@ -11,17 +11,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from cmirnet_cli.errors import CacheError, CmirnetError
-from cmirnet_cli.files import exchange, new_file, new_folder, replaced_folder, reserve, sha256_of, sweep
+from cmirnet_cli.errors import CacheError, CmirnetError, UsageError
+from cmirnet_cli.files import (
+    exchange,
+    new_file,
+    new_folder,
+    replaced_folder,
+    require_room,
+    require_writable,
+    sha256_of,
+    sweep,
+    write_bytes,
+    write_image,
+    write_text,
+)
 
 
-def write(target: Path, *pieces: str, room: int = 0) -> None:
-    with new_file(target, CacheError) as path:
-        path.touch()
-        if room:
-            reserve(path, room)
+def write(target: Path, *pieces: str) -> None:
+    with new_file(target) as path:
         for piece in pieces:
             path.write_text(piece, encoding="utf-8")
 
@@ -39,13 +50,6 @@ def test_a_file_that_fails_leaves_the_old_one_and_nothing_else(tmp_path: Path):
     with pytest.raises(UnicodeEncodeError):
         write(tmp_path / "done", "half", "\ud800")
     assert [found.read_text() for found in tmp_path.iterdir()] == ["old"]
-
-
-def test_a_full_disk_is_an_error_with_a_hint_before_anything_is_written(tmp_path: Path):
-    with pytest.raises(CacheError, match="No space left on device") as caught:
-        write(tmp_path / "done", room=1 << 60)
-    assert caught.value.hint == "check the free space and the folder's permissions"
-    assert not list(tmp_path.iterdir())
 
 
 def test_sweeping_takes_unfinished_files_only(tmp_path: Path):
@@ -168,7 +172,7 @@ with replaced_folder(Path(sys.argv[1])) as folder:
 
 @contextmanager
 def writer(target: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process, in the middle of replacing a folder; it ends when it is told something."""
+    """Another process, in the middle of replacing a folder; it ends when it gets a line."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", WRITER, str(target)], text=True, **pipes) as process:
         assert process.stdout
@@ -222,3 +226,57 @@ def test_only_what_is_written_is_said_to_be_unwritable(tmp_path: Path, fails: st
 def test_an_error_that_is_not_the_systems_stays_as_it_is(tmp_path: Path):
     with pytest.raises(OSError, match=r"^image file is truncated$"), new_file(tmp_path / "done"):
         raise OSError("image file is truncated")
+
+
+def test_text_is_written_as_utf_8_into_folders_that_are_made(tmp_path: Path):
+    write_text(tmp_path / "new" / "folder" / "page.html", "红色 é")
+    assert (tmp_path / "new" / "folder" / "page.html").read_bytes() == "红色 é".encode()
+
+
+def test_a_mask_survives_as_png(tmp_path: Path):
+    mask = np.random.default_rng(0).random((5, 7)) < 0.5
+    write_image(tmp_path / "mask.PNG", Image.fromarray(mask).convert("L"))
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "mask.PNG")), mask * np.uint8(255))
+
+
+def test_files_get_the_rights_that_any_new_file_gets(tmp_path: Path):
+    (tmp_path / "plain").write_text("x")
+    write_text(tmp_path / "ours", "x")
+    assert (tmp_path / "ours").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_names_as_long_as_a_file_system_allows_can_be_written(tmp_path: Path):
+    write_text(tmp_path / ("é" * 127), "x")
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_what_cannot_be_written_is_a_user_error_that_names_the_path_and_leaves_nothing(tmp_path: Path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(CmirnetError, match=r"cannot write .*taken: .*directory") as caught:
+        write_bytes(tmp_path / "taken", b"x")
+    assert caught.value.hint is not None
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_folder_that_is_a_file_is_a_user_error(tmp_path: Path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(CmirnetError, match="cannot write"):
+        write_text(tmp_path / "file" / "page.html", "x")
+
+
+@pytest.mark.parametrize("name", ["picture", "picture.txt"])
+def test_a_picture_under_a_name_without_a_picture_format_is_a_usage_error(tmp_path: Path, name: str):
+    with pytest.raises(UsageError, match=f"cannot write a picture as {name}"):
+        write_image(tmp_path / name, Image.new("RGB", (2, 2)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_or_is_too_full_is_refused(tmp_path: Path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(CmirnetError, match="cannot write"):
+        require_writable(tmp_path / "file" / "out")
+    require_writable(tmp_path / "new" / "folder")
+    require_room(tmp_path / "new" / "folder", 3)
+    with pytest.raises(CacheError, match=r"No space left on device for .*folder: at least .* are needed and .* are free") as caught:
+        require_room(tmp_path / "new" / "folder", 1 << 62, CacheError, "buy a disk")
+    assert caught.value.hint == "buy a disk"

@@ -149,7 +149,7 @@ def write_results(folder: Path, data: Mapping[str, Any], scored: Sequence[SplitS
     What `data` holds under `comparison` goes to a file of its own; where it holds nothing there, an earlier evaluation's is removed.
 
     Raises:
-        CmirnetError: as for `durable.new_file`.
+        CmirnetError: as for `files.new_file`.
     """
     (folder / SCORES).unlink(missing_ok=True)  # so that old scores never stand beside new sentences
     content = {"schema_version": SCHEMA_VERSION, **data}

@@ -1,13 +1,16 @@
-"""A finished cache gets its name, or all stays as it was."""
+"""A cache grows alone, and gets its name when it is finished, or all stays as it was."""
 
 from __future__ import annotations
 
+import errno
+import os
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from cmirnet_cli.cache.staging import install, sole_writer, staging_folder
 from cmirnet_cli.errors import CacheError
-from cmirnet_cli.files import install
 
 
 @pytest.fixture
@@ -34,3 +37,27 @@ def test_old_cache_keeps_its_name_if_the_new_one_cannot_have_it(cache: Path, ove
         install(cache.with_name("removed-meanwhile"), cache, overwrite=overwrite)
     assert [path.name for path in cache.parent.iterdir()] == [cache.name]
     assert (cache / "manifest.json").read_text() == "old"
+
+
+def test_where_folders_cannot_be_locked_a_cache_grows_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with sole_writer(tmp_path / "staging", print) as alone, sole_writer(tmp_path / "staging", print) as other:
+        assert (alone, other) == (False, False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_writer_whose_folder_is_taken_while_it_waits_says_so(tmp_path: Path):
+    staging = staging_folder(tmp_path / "cache", "0123456789abcdef")
+    with ExitStack() as other:
+        other.enter_context(sole_writer(staging, str))
+
+        def taken(_: str) -> None:
+            staging.rmdir()
+            staging.touch()
+            other.close()
+
+        with pytest.raises(CacheError, match="cannot write in"), sole_writer(staging, taken):
+            pass
