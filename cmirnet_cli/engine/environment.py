@@ -5,10 +5,10 @@ Light: torch is loaded only when asked.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import platform
-import resource
 import subprocess
 import sys
 import time
@@ -23,6 +23,14 @@ from typing import Any, TypeVar
 import psutil
 
 LIBRARIES = ("torch", "torchvision", "timm", "transformers", "accelerate", "h5py", "numpy", "pillow", "pycocotools")
+MIB, GIB = 1 << 20, 1 << 30
+STANDARD_ERROR = 2
+Result = TypeVar("Result")
+
+BF16 = frozenset({"amx_bf16", "avx512_bf16", "bf16", "svebf16"})
+"""Names of the instructions that compute in bf16, as Linux spells them."""
+
+_CPU = "cpuinfo"
 
 
 def environment() -> dict[str, Any]:
@@ -59,16 +67,6 @@ def _git_state() -> dict[str, str] | None:
 
 def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True).stdout.strip()
-
-
-MIB, GIB = 1 << 20, 1 << 30
-STANDARD_ERROR = 2
-Result = TypeVar("Result")
-
-BF16 = frozenset({"amx_bf16", "avx512_bf16", "bf16", "svebf16"})
-"""Names of the instructions that compute in bf16, as Linux spells them."""
-
-_CPU = "cpuinfo"
 
 
 def machine() -> dict[str, object]:
@@ -108,19 +106,21 @@ def memory_gib() -> tuple[float, float]:
 
 
 def peak_memory_mib() -> float:
-    """The most memory that this process held so far."""
-    peak = _proc_value("self/status", "VmHWM")  # getrusage counts what the parent held, too
-    return int(peak.split()[0]) / 1024 if peak else _used_mib(resource.getrusage(resource.RUSAGE_SELF))
+    """The most memory that this process held so far; on Linux by its own table, because getrusage counts what the parent held, too."""
+    if peak := _proc_value("self/status", "VmHWM"):
+        return int(peak.split()[0]) / 1024
+    windows = getattr(psutil.Process().memory_info(), "peak_wset", None)
+    return _most_mib("RUSAGE_SELF") if windows is None else windows / MIB
 
 
 def children_memory_mib() -> float:
-    """The most memory that any one child of this process held, of those that ended."""
-    return _used_mib(resource.getrusage(resource.RUSAGE_CHILDREN))
+    """The most memory that any one child of this process held, of those that ended; not a number on Windows, which does not keep it."""
+    return _most_mib("RUSAGE_CHILDREN")
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A command that ran in a process of its own: its exit code, how long it took, the most memory it held."""
+    """A command that ran in a process of its own: its exit code, how long it took, the most memory it held (not a number on Windows)."""
 
     code: int
     seconds: float
@@ -131,9 +131,11 @@ def run_command(words: Sequence[str]) -> Finished:
     """Run a command and wait for it; what it prints goes to stderr."""
     started = time.perf_counter()
     process = subprocess.Popen(words, stdout=STANDARD_ERROR)
+    if not hasattr(os, "wait4"):
+        return Finished(process.wait(), time.perf_counter() - started, math.nan)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
-    return Finished(process.returncode, time.perf_counter() - started, _used_mib(usage))
+    return Finished(process.returncode, time.perf_counter() - started, _mib(usage.ru_maxrss))
 
 
 def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Result:
@@ -151,8 +153,18 @@ def _start_processes_by(method: str) -> None:
     multiprocessing.set_start_method(method, force=True)
 
 
-def _used_mib(usage: resource.struct_rusage) -> float:
-    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / MIB
+def _most_mib(whose: str) -> float:
+    """What getrusage says of one's own memory, or of one's children's; not a number where there is none."""
+    try:
+        import resource
+    except ImportError:
+        return math.nan
+    return _mib(resource.getrusage(getattr(resource, whose)).ru_maxrss)
+
+
+def _mib(most: int) -> float:
+    """Of the memory that getrusage tells, which is in bytes on macOS only."""
+    return most * (1 if sys.platform == "darwin" else 1024) / MIB
 
 
 def _processor() -> str:
