@@ -16,6 +16,9 @@ from cmirnet_cli.images.masks import encode_mask, encode_runs, rasterise, resize
 from cmirnet_cli.refer.referent import ReferDataset, Referent
 from cmirnet_cli.refer.registry import belongs, legal_splits
 
+Integers: TypeAlias = NDArray[np.int64]
+Label = TypeVar("Label", bound=Hashable)
+
 
 @dataclass(frozen=True)
 class Ragged:
@@ -27,7 +30,7 @@ class Ragged:
     """
 
     data: NDArray[np.uint8]
-    starts: NDArray[np.int64]
+    starts: Integers
 
     @classmethod
     def pack(cls, items: Iterable[bytes]) -> Ragged:
@@ -70,13 +73,9 @@ class Ragged:
         return cls(file[name][()], file[f"{name}_starts"][()])
 
 
-def starts_of(lengths: Iterable[int]) -> NDArray[np.int64]:
+def starts_of(lengths: Iterable[int]) -> Integers:
     """int64 (n + 1,): where pieces of these lengths begin when laid end to end, and where the last one ends."""
     return np.concatenate([[0], np.cumsum(np.fromiter(lengths, np.int64))]).astype(np.int64)
-
-
-Integers: TypeAlias = NDArray[np.int64]
-Label = TypeVar("Label", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -158,14 +157,19 @@ class Table:
 
 
 def masks_of(dataset: ReferDataset, options: CacheOptions, advance: Callable[[int], None]) -> dict[str, Ragged]:
-    """Every referent's mask by `mask_field`: at original size as COCO RLE counts, at each network size as runs (`pixels.encode_runs`).
+    """Every referent's mask by `mask_field`: at original size as COCO RLE counts, at each network size as runs (see `encode_runs`).
 
     Raises:
         AnnotationError: a segmentation cannot be drawn; the referent and its image are named.
     """
     counts: list[list[bytes]] = []
     for referent in dataset.referents:
-        counts.append(_masks(referent, options))
+        image = referent.image
+        try:
+            mask = rasterise(referent.objects, image.height, image.width, overlap=options.overlap)
+        except AnnotationError as error:
+            raise AnnotationError(f"ref {referent.ref_id} on {image.path.name}: {error.message}", error.hint) from error
+        counts.append([encode_mask(mask), *(encode_runs(resized_mask(mask, size)) for size in options.sizes)])
         advance(1)
     columns = zip(*counts, strict=True)
     return {mask_field(size): Ragged.pack(column) for size, column in zip((None, *options.sizes), columns, strict=True)}
@@ -193,20 +197,6 @@ def counts_per_split(dataset: ReferDataset) -> dict[str, SplitCounts]:
 def _counted(referents: Sequence[Referent]) -> SplitCounts:
     images = {referent.image.image_id for referent in referents}
     return SplitCounts(len(referents), len(images), sum(len(referent.sentences) for referent in referents))
-
-
-def _masks(referent: Referent, options: CacheOptions) -> list[bytes]:
-    mask = _drawn(referent, options)
-    return [encode_mask(mask), *(encode_runs(resized_mask(mask, size)) for size in options.sizes)]
-
-
-def _drawn(referent: Referent, options: CacheOptions) -> NDArray[np.uint8]:
-    """uint8 (H, W): the referent's mask at original size."""
-    image = referent.image
-    try:
-        return rasterise(referent.objects, image.height, image.width, overlap=options.overlap)
-    except AnnotationError as error:
-        raise AnnotationError(f"ref {referent.ref_id} on {image.path.name}: {error.message}", error.hint) from error
 
 
 def _coded(labels: Iterable[Label]) -> tuple[tuple[Label, ...], Integers]:

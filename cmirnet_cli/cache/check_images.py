@@ -13,6 +13,11 @@ from cmirnet_cli.errors import ImageError
 from cmirnet_cli.images.pixels import UnreadableImageError, as_rgb, open_image, pil_at_work, upright_size
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset
 
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_AHEAD = 4
+
 
 @dataclass(frozen=True)
 class BadImage:
@@ -31,8 +36,7 @@ def check_images(dataset: ReferDataset, workers: int = 0, advance: Callable[[int
         advance: called with the number of images done since the last call; `len(dataset.images)` in all.
     """
     bad = []
-    images = dataset.images
-    for image, defect in zip(images, in_order(_defect, images, workers), strict=True):
+    for image, defect in zip(dataset.images, in_order(_defect, dataset.images, workers), strict=True):
         if defect is not None:
             bad.append(BadImage(image.path, defect))
         advance(1)
@@ -61,23 +65,13 @@ def _defect(image: ImageRecord) -> str | None:
         with open_image(image.path) as picture:
             size = upright_size(picture) if image.upright else picture.size
             if size != (image.width, image.height):
-                return f"is {_size(*size)}, but its annotations were drawn on {_size(image.width, image.height)}"
+                return f"is {size[0]}×{size[1]}, but its annotations were drawn on {image.width}×{image.height}"
             with pil_at_work():
                 picture.draft("RGB", (1, 1))  # a JPEG is read to its end either way, and at an eighth of the size three times as fast
             as_rgb(picture, upright=image.upright)
     except (OSError, UnreadableImageError) as error:
         return f"cannot be decoded: {error}"
     return None
-
-
-def _size(width: int, height: int) -> str:
-    return f"{width}×{height}"
-
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-_AHEAD = 4
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:

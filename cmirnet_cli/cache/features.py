@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from cmirnet_cli.cache.hints import make_features_again
+from cmirnet_cli.cache.folder import make_features_again
 from cmirnet_cli.cache.schema import MANIFEST, CachedFile, digest_of, read_signed, shortened, signed
 from cmirnet_cli.errors import CacheError
 

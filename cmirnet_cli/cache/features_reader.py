@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmirnet_cli.cache.features import DTYPES, WORDS, FeaturesManifest, require_fitting
+from cmirnet_cli.cache.folder import verify_it
 from cmirnet_cli.cache.hdf5 import OpenFiles
-from cmirnet_cli.cache.hints import verify_it
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.errors import CacheError
 

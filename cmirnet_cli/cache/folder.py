@@ -1,15 +1,20 @@
-"""Which folder is a complete cache, and which one a command means."""
+"""Which folder is a complete cache, which one a command means, and what to do about one that is missing, damaged or another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cmirnet_cli.cache.hints import command, prepare_again, prepare_command, request_of
-from cmirnet_cli.cache.schema import MANIFEST, CachedFile, Manifest
+from pydantic import TypeAdapter
+
+from cmirnet_cli.cache.schema import MANIFEST, CachedFile, CacheOptions, Manifest
 from cmirnet_cli.cache.staging import is_temporary, unfinished
 from cmirnet_cli.errors import CacheError
 from cmirnet_cli.files import sha256_of
+from cmirnet_cli.refer.jsonl import SPLIT_BY as FROM_JSONL
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -20,7 +25,10 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise CacheError(_absence(folder), hint=f"prepare it with: {prepare_command(folder)}")
+        absence = f"there is no cache in {folder}: it has no manifest" if folder.is_dir() else f"there is no cache {folder}"
+        if begun := unfinished(folder):
+            absence = f"the cache {folder} is not finished: {begun[0]} was begun"
+        raise CacheError(absence, hint=f"prepare it with: {prepare_command(folder)}")
     try:
         return Manifest.from_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, CacheError) as error:
@@ -33,14 +41,10 @@ def require_files(folder: Path, manifest: Manifest) -> None:
     Raises:
         CacheError: files are missing or cut short; they are named.
     """
-    damaged = [
-        file.name for file in manifest.files if not (folder / file.name).is_file() or (folder / file.name).stat().st_size != file.size
-    ]
+    paths = [(folder / file.name, file.size) for file in manifest.files]
+    damaged = [path.name for path, size in paths if not path.is_file() or path.stat().st_size != size]
     if damaged:
-        raise CacheError(
-            f"{folder} is damaged: {', '.join(damaged)} missing or of the wrong length",
-            hint=prepare_again(folder),
-        )
+        raise CacheError(f"{folder} is damaged: {', '.join(damaged)} missing or of the wrong length", hint=prepare_again(folder))
 
 
 def require_whole(folder: Path, files: Iterable[CachedFile]) -> None:
@@ -67,12 +71,6 @@ def damage(folder: Path, expected: CachedFile) -> str | None:
         return f"cannot be read: {error.strerror}"
 
 
-def _absence(folder: Path) -> str:
-    if begun := unfinished(folder):
-        return f"the cache {folder} is not finished: {begun[0]} was begun"
-    return f"there is no cache in {folder}: it has no manifest" if folder.is_dir() else f"there is no cache {folder}"
-
-
 def find_cache(root: Path, dataset: str | None = None, split_by: str | None = None) -> Path:
     """The cache folder at `root`, or the one below it that fits the data set's name; there must be exactly one.
 
@@ -81,20 +79,18 @@ def find_cache(root: Path, dataset: str | None = None, split_by: str | None = No
     """
     if (root / MANIFEST).is_file():
         return root
-    prepared = prepared_caches(root)
-    fitting = [folder for folder in prepared if _fits(folder, dataset, split_by)]
+    prepared = [(folder, _request_of(folder)) for folder in prepared_caches(root)]
+    fitting = [folder for folder, made in prepared if dataset in (None, made.dataset) and split_by in (None, made.split_by)]
     if len(fitting) == 1:
         return fitting[0]
-    wanted = " ".join(part for part in (dataset, f"({split_by})" if split_by else None) if part)
+    name = " ".join(part for part in (dataset, f"({split_by})" if split_by else None) if part)
+    of_it = f" of {name}" if name else ""
     if fitting:
         names = ", ".join(folder.name for folder in fitting)
         hint = f"name one of these folders, such as {fitting[0]}"
-        raise CacheError(f"{root} holds several prepared caches{f' of {wanted}' if wanted else ''}: {names}", hint=hint)
-    there = f"it holds {', '.join(folder.name for folder in prepared)}" if prepared else "no cache is there"
-    raise CacheError(
-        f"there is no prepared cache{f' of {wanted}' if wanted else ''} in {root}: {there}",
-        hint=f"make one with `{command(dataset, split_by)}`",
-    )
+        raise CacheError(f"{root} holds several prepared caches{of_it}: {names}", hint=hint)
+    there = f"it holds {', '.join(folder.name for folder, _ in prepared)}" if prepared else "no cache is there"
+    raise CacheError(f"there is no prepared cache{of_it} in {root}: {there}", hint=f"make one with `{_command(dataset, split_by)}`")
 
 
 def prepared_caches(root: Path) -> list[Path]:
@@ -102,6 +98,67 @@ def prepared_caches(root: Path) -> list[Path]:
     return [path.parent for path in sorted(root.glob(f"*/{MANIFEST}")) if not is_temporary(path.parent)]
 
 
-def _fits(folder: Path, dataset: str | None, split_by: str | None) -> bool:
-    asked = request_of(folder)
-    return dataset in (None, asked.dataset) and split_by in (None, asked.split_by)
+@dataclass(frozen=True)
+class _Request:
+    """What somebody asked for when they prepared a cache."""
+
+    dataset: str
+    split_by: str
+    options: CacheOptions
+
+
+def _request_of(folder: Path) -> _Request:
+    """What the cache in `folder` was prepared from: as its manifest says, of whatever version it is, or else as the name says."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return TypeAdapter(_Request).validate_python(manifest["fingerprint"])
+    except (OSError, ValueError, LookupError, TypeError, RecursionError, CacheError):
+        dataset, dash, split_by = folder.name.rpartition("-")
+        return _Request(dataset, split_by if dash else "NAME", CacheOptions())
+
+
+def prepare_command(folder: Path, sizes: Sequence[int] = ()) -> str:
+    """The command that makes the cache in `folder`. `sizes` are those to make instead, where there are any.
+
+    Where the annotations and photographs lie is not known; a data set of one's own needs these options again.
+    """
+    made = _request_of(folder)
+    options = replace(made.options, sizes=tuple(sizes)) if sizes else made.options
+    return f"{_command(made.dataset, made.split_by, options)} --out {shlex.quote(str(folder.parent))}"
+
+
+def prepare_again(folder: Path, sizes: Sequence[int] = ()) -> str:
+    """The hint to replace the cache in `folder`; arguments as for `prepare_command`."""
+    return f"prepare it again with: {prepare_command(folder, sizes)} --overwrite"
+
+
+def verify_it(folder: Path) -> str:
+    """The hint to look for damage in the cache in `folder`."""
+    return f"see what is damaged with: cmirnet cache verify {shlex.quote(str(folder))}"
+
+
+def make_features_again(cache: Path) -> str:
+    """The hint to replace text features of a cache, after a message that names their folder."""
+    return f"delete that folder, and make the features again with: {features_command(cache)}"
+
+
+def features_command(cache: Path) -> str:
+    """The command that makes text features of a cache; which text encoder it was is not known."""
+    return f"cmirnet cache-features {shlex.quote(str(cache))}"
+
+
+def _command(dataset: str | None, split_by: str | None, options: CacheOptions | None = None) -> str:
+    """`cmirnet prepare-data …` for a data set; what is not known is a word in capitals or left out, as are options of the usual value."""
+    words, usual = ["cmirnet", "prepare-data"], CacheOptions()
+    if split_by == FROM_JSONL and dataset:
+        words.append(f"{dataset}.jsonl")
+    else:
+        words += [dataset or "DATASET", *(["--split-by", split_by] if split_by else [])]
+    options = options or usual
+    if options.sizes != usual.sizes:
+        words += [word for size in options.sizes for word in ("--size", str(size))]
+    if options.store != usual.store:
+        words += ["--store", options.store]
+    if options.overlap != usual.overlap:
+        words += ["--overlap", options.overlap]
+    return shlex.join(words)

@@ -11,7 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from cmirnet_cli.cache.hints import prepare_again, verify_it
+from cmirnet_cli.cache.folder import prepare_again, verify_it
 from cmirnet_cli.errors import CacheError
 from cmirnet_cli.files import new_file, require_room
 
@@ -86,40 +86,35 @@ class OpenFiles:
         Raises:
             CacheError: the file cannot be opened or belongs to another cache.
         """
-        self._leave_parent()
+        file = self.file(name)
         if (name, dataset) not in self._datasets:
-            self._datasets[name, dataset] = self._named(name, dataset)
+            try:
+                self._datasets[name, dataset] = file[dataset]
+            except (KeyError, OSError, RuntimeError) as error:
+                raise self._damaged(name, error) from error
         return self._datasets[name, dataset]
 
     def file(self, name: str) -> h5py.File:
         """The file `name`, open for reading. Raises as `dataset` does."""
-        self._leave_parent()
+        if self._process != os.getpid():
+            for file in self._files.values():
+                file.close()  # here only; HDF5 would else read through the parent's descriptor, which has one place for both
+            self._files, self._datasets, self._process = {}, {}, os.getpid()
         if name not in self._files:
-            self._files[name] = self._open(self._folder / name)
+            self._files[name] = self._open(name)
         return self._files[name]
 
-    def _named(self, name: str, dataset: str) -> h5py.Dataset:
-        try:
-            return self.file(name)[dataset]
-        except (KeyError, OSError, RuntimeError) as error:
-            raise self._damaged(self._folder / name, error) from error
-
-    def _damaged(self, path: Path, error: Exception) -> CacheError:
-        return CacheError(f"cannot read {path}: {error}", hint=verify_it(self._folder))
-
-    def _open(self, path: Path) -> h5py.File:
+    def _open(self, name: str) -> h5py.File:
+        path = self._folder / name
         try:
             file = h5py.File(path, "r", locking=False)
             key = file.attrs.get("fingerprint")
         except (KeyError, OSError, RuntimeError) as error:
-            raise self._damaged(path, error) from error
+            raise self._damaged(name, error) from error
         if key != self._key:
             message = f"{path} belongs to another cache: its fingerprint differs from the manifest's"
             raise CacheError(message, hint=prepare_again(self._folder))
         return file
 
-    def _leave_parent(self) -> None:
-        if self._process != os.getpid():
-            for file in self._files.values():
-                file.close()  # here only; HDF5 would else read through the parent's descriptor, which has one place for both
-            self._files, self._datasets, self._process = {}, {}, os.getpid()
+    def _damaged(self, name: str, error: Exception) -> CacheError:
+        return CacheError(f"cannot read {self._folder / name}: {error}", hint=verify_it(self._folder))

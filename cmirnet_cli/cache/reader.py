@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from cmirnet_cli.cache.annotations import Ragged, Table, mask_field
 from cmirnet_cli.cache.features import all_features
-from cmirnet_cli.cache.folder import damage, read_manifest, require_files, require_whole
+from cmirnet_cli.cache.folder import damage, read_manifest, require_files, require_whole, verify_it
 from cmirnet_cli.cache.hdf5 import OpenFiles
-from cmirnet_cli.cache.hints import verify_it
 from cmirnet_cli.cache.schema import ANNOTATIONS, CachedFile, Manifest
 from cmirnet_cli.cache.stores import store_of
 from cmirnet_cli.errors import CacheError, ImageError

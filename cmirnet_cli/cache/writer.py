@@ -1,4 +1,8 @@
-"""From a data set and the user's choices to the `Fingerprint` of the cache they make."""
+"""From a data set and the user's choices to the files of a cache.
+
+`fingerprint_of` says which cache it will be, `estimate` how large. `write_cache` writes file by file into the folder beside it (`staging`),
+and goes on there with what a killed run began.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,6 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from cmirnet_cli.cache.annotations import Table, counts_per_split, masks_of
 from cmirnet_cli.cache.check_images import in_order
@@ -57,8 +60,8 @@ def fingerprint_of(dataset: ReferDataset, options: CacheOptions, skip: frozenset
         split_by=dataset.split_by,
         options=options,
         annotation_files=tuple((f"{path.parent.name}/{path.name}", sha256_of(path)) for path in dataset.annotation_files),
-        referents=_digest_all(_digest_of_referent(referent) for referent in dataset.referents),
-        images=_digest_all(digest_of(_image_facts(image)) for image in dataset.images),
+        referents=_digest_all(map(_digest_of_referent, dataset.referents)),
+        images=_digest_all(map(_digest_of_image, dataset.images)),
         skipped=tuple(sorted(path.name for path in skip)),
         decoder=decoder(),
     )
@@ -72,28 +75,21 @@ def _digest_all(digests: Iterable[str]) -> str:
 
 
 def _digest_of_referent(referent: Referent) -> str:
-    try:
-        return digest_of(_facts(referent))
-    except RecursionError as error:
-        raise AnnotationError(
-            f"ref {referent.ref_id}: its outline is nested too deeply", hint="correct it in the annotation file"
-        ) from error
-
-
-def _facts(referent: Referent) -> list[Any]:
     sentences = [[sentence.sent_id, sentence.text] for sentence in referent.sentences]
-    return [referent.ref_id, referent.split, str(referent.image.image_id), referent.category, referent.objects, sentences]
-
-
-def _image_facts(image: ImageRecord) -> list[Any]:
-    return [str(image.image_id), image.path.name, image.height, image.width, image.upright, _image_digest(image.path)]
-
-
-def _image_digest(path: Path) -> str:
+    facts = [referent.ref_id, referent.split, str(referent.image.image_id), referent.category, referent.objects, sentences]
     try:
-        return sha256_of(path)
+        return digest_of(facts)
+    except RecursionError as error:
+        message = f"ref {referent.ref_id}: its outline is nested too deeply"
+        raise AnnotationError(message, hint="correct it in the annotation file") from error
+
+
+def _digest_of_image(image: ImageRecord) -> str:
+    try:
+        content = sha256_of(image.path)
     except OSError as error:
-        raise unreadable_file(path, error) from error
+        raise unreadable_file(image.path, error) from error
+    return digest_of([str(image.image_id), image.path.name, image.height, image.width, image.upright, content])
 
 
 # What HDF5's own tables, and masks of photographs, were found to take; a mask grows with the length of its outline.
@@ -113,9 +109,10 @@ def estimate(dataset: ReferDataset, options: CacheOptions) -> int:
     """
     images, referents, store = dataset.images, dataset.referents, store_of(options)
     pixels = sum(store.estimate(image) + _IMAGE_BYTES for image in images)
-    sentences = sum(len(referent.sentences) for referent in referents)
-    texts = len(referents) * _REFERENT_BYTES + sentences * _SENTENCE_BYTES
-    return pixels + _mask_bytes(referents, options) + texts + (1 + len(_shards(images))) * _FILE_BYTES
+    original = _ORIGINAL_MASK_BYTES * sum(referent.image.height + referent.image.width for referent in referents)
+    masks = round(original + _NETWORK_MASK_BYTES * len(referents) * sum(options.sizes))
+    texts = len(referents) * _REFERENT_BYTES + sum(len(referent.sentences) for referent in referents) * _SENTENCE_BYTES
+    return pixels + masks + texts + (1 + len(_shards(images))) * _FILE_BYTES
 
 
 def steps(dataset: ReferDataset) -> int:
@@ -143,7 +140,7 @@ def write_cache(
         folder: the cache folder, `<out>/<dataset>-<split_by>`.
         options: store, sizes, overlap rule.
         workers: threads that read and resize images; 0 does it in this one.
-        skipped: the image files that were left out of `dataset`, with their referents; see `fingerprint.without`.
+        skipped: the image files that were left out of `dataset`, with their referents; see `without`.
         overwrite: replace whatever cache `folder` holds, once the new one is complete.
         advance: called with the number of steps done since the last call; see `steps`.
         notice: called with a sentence when something is worth knowing (waiting, going on).
@@ -214,15 +211,18 @@ def _fill(staging: Path, work: _Work) -> Manifest:
         shards=tuple(_shard(staging / shard_name(number), images, work) for number, images in enumerate(_shards(work.dataset.images))),
         counts=counts_per_split(work.dataset),
     )
-    with new_file(staging / MANIFEST, CacheError) as path, path.open("x", encoding="utf-8") as file:
-        file.write(manifest.to_json())
+    with new_file(staging / MANIFEST, CacheError) as path:
+        path.write_text(manifest.to_json(), encoding="utf-8")
     return manifest
 
 
 def _annotations(path: Path, work: _Work) -> CachedFile:
-    digest = recorded(path)
-    if digest is None:
-        _write_annotations(path, work)
+    if (digest := recorded(path)) is None:
+        table, masks = Table.of(work.dataset), masks_of(work.dataset, work.options, work.advance)
+        with create(path, work.fingerprint.key, table.nbytes + sum(column.nbytes for column in masks.values())) as file:
+            table.save(file)
+            for name, column in masks.items():
+                column.save(file, name)
         digest = record(path)
     else:
         work.advance(len(work.dataset.referents))
@@ -230,36 +230,18 @@ def _annotations(path: Path, work: _Work) -> CachedFile:
 
 
 def _shard(path: Path, images: Sequence[ImageRecord], work: _Work) -> CachedFile:
-    digest = recorded(path)
-    if digest is None:
-        _write_shard(path, images, work)
+    if (digest := recorded(path)) is None:
+        store = store_of(work.options)
+        content = sum(store.estimate(image) + _IMAGE_BYTES for image in images)
+        with create(path, work.fingerprint.key, content) as file:
+            store.create(file, images)
+            for row, arrays in enumerate(in_order(store.prepare, images, work.workers)):
+                store.put(file, row, arrays)
+                work.advance(1)
         digest = record(path)
     else:
         work.advance(len(images))
     return CachedFile(path.name, digest, path.stat().st_size, len(images))
-
-
-def _write_annotations(path: Path, work: _Work) -> None:
-    table, masks = Table.of(work.dataset), masks_of(work.dataset, work.options, work.advance)
-    with create(path, work.fingerprint.key, table.nbytes + sum(column.nbytes for column in masks.values())) as file:
-        table.save(file)
-        for name, column in masks.items():
-            column.save(file, name)
-
-
-def _write_shard(path: Path, images: Sequence[ImageRecord], work: _Work) -> None:
-    store = store_of(work.options)
-    content = sum(store.estimate(image) + _IMAGE_BYTES for image in images)
-    with create(path, work.fingerprint.key, content) as file:
-        store.create(file, images)
-        for row, arrays in enumerate(in_order(store.prepare, images, work.workers)):
-            store.put(file, row, arrays)
-            work.advance(1)
-
-
-def _mask_bytes(referents: Sequence[Referent], options: CacheOptions) -> int:
-    original = _ORIGINAL_MASK_BYTES * sum(referent.image.height + referent.image.width for referent in referents)
-    return round(original + _NETWORK_MASK_BYTES * len(referents) * sum(options.sizes))
 
 
 def _shards(images: Sequence[ImageRecord]) -> list[Sequence[ImageRecord]]:

@@ -8,8 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from cmirnet_cli.cache.features import all_features, holds_features, require_fitting
-from cmirnet_cli.cache.folder import prepared_caches, read_manifest, require_files
-from cmirnet_cli.cache.hints import features_command, prepare_command
+from cmirnet_cli.cache.folder import features_command, prepare_command, prepared_caches, read_manifest, require_files
 from cmirnet_cli.cache.schema import ANNOTATIONS, MANIFEST, CacheOptions
 from cmirnet_cli.cache.staging import finished_name, is_temporary
 from cmirnet_cli.doctor.findings import Finding, examined

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cmirnet_cli.cache.hints import prepare_again
+from cmirnet_cli.cache.folder import prepare_again
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.errors import ConfigError, DataError
