@@ -45,7 +45,9 @@ class TrainingSet(Dataset[Sample]):
         self.counts = cache.sentence_counts(self.rows)
         self.sentences: NDArray[np.int64] | None = None
         if data.sample == "sentence":
-            self.rows, self.sentences = np.repeat(self.rows, self.counts), _counted_from_0(self.counts)
+            begins = np.cumsum(self.counts) - self.counts
+            self.sentences = np.arange(self.counts.sum()) - np.repeat(begins, self.counts)  # of 2 and 3 sentences: 0 1 0 1 2
+            self.rows = np.repeat(self.rows, self.counts)
         self.data = data
         self.seed = seed
         self.epoch = epoch
@@ -57,41 +59,29 @@ class TrainingSet(Dataset[Sample]):
         return self._item(item, None)
 
     def __getitems__(self, items: Sequence[int]) -> Together:
-        """A whole batch, as the loader asks for it: images are read right into their place beside each other, or copied there at once."""
+        """A whole batch, for the loader: images are read right into their place beside each other, or copied there at once."""
         images = np.empty((len(items), self.data.image_size, self.data.image_size, 3), np.uint8)
         return Together((self._item(item, place) for item, place in zip(items, images, strict=True)), images)
 
     def _item(self, item: int, place: NDArray[np.uint8] | None) -> Sample:
         """One item; with `place`, uint8 (S, S, 3), its image is there."""
         row = int(self.rows[item])
-        sentence, rng = self._drawn(row, int(self.counts[item])) if self.sentences is None else self._given(row, int(self.sentences[item]))
+        if self.sentences is None:
+            rng = np.random.default_rng([self.seed, self.epoch, row])
+            sentence = int(rng.integers(int(self.counts[item])))
+        else:
+            sentence = int(self.sentences[item])
+            rng = np.random.default_rng([self.seed, self.epoch, row, sentence])
         sample = self.cache.sample(row, sentence, self.data.resize, place if self.data.resize == self.data.image_size else None)
         image, mask = random_crop(sample.image, sample.mask, self.data.image_size, rng)
-        cropped = replace(sample, image=image, mask=mask)
-        made = mirrored(cropped) if self.data.flip and rng.random() < FLIP_SHARE else cropped
-        return made if place is None else _laid(made, place)
-
-    def _drawn(self, row: int, sentences: int) -> tuple[int, np.random.Generator]:
-        """One of a referent's so many sentences, and the random numbers that the rest of the item is made with."""
-        rng = np.random.default_rng([self.seed, self.epoch, row])
-        return int(rng.integers(sentences)), rng
-
-    def _given(self, row: int, sentence: int) -> tuple[int, np.random.Generator]:
-        """As `_drawn`, of the sentence that is this item's."""
-        return sentence, np.random.default_rng([self.seed, self.epoch, row, sentence])
-
-
-def _laid(sample: Sample, place: NDArray[np.uint8]) -> Sample:
-    """The sample with its image in `place`, a row of a batch, where it may lie already."""
-    if sample.image.base is not place.base:
-        place[...] = sample.image
-    return replace(sample, image=place)
-
-
-def _counted_from_0(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """[2, 3] to [0, 1, 0, 1, 2]."""
-    begins = np.cumsum(counts) - counts
-    return np.arange(counts.sum()) - np.repeat(begins, counts)
+        sample = replace(sample, image=image, mask=mask)
+        if self.data.flip and rng.random() < FLIP_SHARE:
+            sample = mirrored(sample)
+        if place is None:
+            return sample
+        if sample.image.base is not place.base:
+            place[...] = sample.image
+        return replace(sample, image=place)
 
 
 @dataclass(frozen=True)
@@ -132,7 +122,7 @@ class EvaluationSentence:
     Attributes:
         ref_id: REFER's id of the referent.
         sent_id: REFER's id of the sentence.
-        text: what the network is asked; the sentence, unless a control replaced it.
+        text: what the network reads; the sentence, unless a control replaced it.
         target: uint8 (S, S), at network size.
         original: uint8 (H, W), at the image's own size.
     """
@@ -160,13 +150,13 @@ class EvaluationSet(Dataset[EvaluationImage]):
         cache: the prepared data.
         split: name of the split.
         size: network size.
-        asked: row of the referent → texts that replace its sentences one by one (a control); none by default.
+        replacements: row of the referent → texts that replace its sentences one by one (a control); none by default.
     """
 
-    def __init__(self, cache: Cache, split: str, size: int, asked: dict[int, tuple[str, ...]] | None = None) -> None:
+    def __init__(self, cache: Cache, split: str, size: int, replacements: dict[int, tuple[str, ...]] | None = None) -> None:
         self.cache = cache
         self.size = size
-        self.asked = asked or {}
+        self.replacements = replacements or {}
         self.by_image: dict[int, list[int]] = {}
         for row in cache.referents(split).tolist():
             self.by_image.setdefault(cache.referent(row).image_row, []).append(row)
@@ -178,18 +168,18 @@ class EvaluationSet(Dataset[EvaluationImage]):
     def __getitem__(self, item: int) -> EvaluationImage:
         image_row = self.image_rows[item]
         rows = self.by_image[image_row]
-        questions = tuple(question for row in rows for question in self._questions(row))
-        return EvaluationImage(self.cache.referent(rows[0]).image_id, self.cache.image(image_row, self.size), questions)
+        sentences = tuple(sentence for row in rows for sentence in self._sentences(row))
+        return EvaluationImage(self.cache.referent(rows[0]).image_id, self.cache.image(image_row, self.size), sentences)
 
     def sentence_count(self, items: Iterable[int]) -> int:
         """How many sentences refer into these images."""
         rows = [row for item in items for row in self.by_image[self.image_rows[item]]]
         return int(self.cache.sentence_counts(np.array(rows, dtype=np.int64)).sum())
 
-    def _questions(self, row: int) -> list[EvaluationSentence]:
+    def _sentences(self, row: int) -> list[EvaluationSentence]:
         referent = self.cache.referent(row)
         target, original = self.cache.mask(row, self.size), self.cache.mask(row, None)
-        texts = self.asked.get(row, tuple(sentence.text for sentence in referent.sentences))
+        texts = self.replacements.get(row, tuple(sentence.text for sentence in referent.sentences))
         pairs = zip(referent.sentences, texts, strict=True)
         return [EvaluationSentence(referent.ref_id, sentence.sent_id, text, target, original) for sentence, text in pairs]
 
@@ -200,13 +190,13 @@ def evaluation_images(samples: Dataset[EvaluationImage], workers: int) -> Loader
 
 
 def shuffled_texts(cache: Cache, split: str, seed: int = 0) -> dict[int, tuple[str, ...]]:
-    """The shuffled-text control: every referent is asked for with the sentences of another one of the split.
+    """The shuffled-text control: every referent gets the sentences of another one of the split.
 
     The referents stand in a random ring and each takes its neighbour's sentences, so none keeps its own (a lone referent does).
     """
     rows = np.random.default_rng(seed).permutation(cache.referents(split)).tolist()
-    asked: dict[int, tuple[str, ...]] = {}
+    replacements: dict[int, tuple[str, ...]] = {}
     for row, other in zip(rows, [*rows[1:], *rows[:1]], strict=True):
         texts = [sentence.text for sentence in cache.referent(other).sentences]
-        asked[row] = tuple(texts[k % len(texts)] for k in range(len(cache.referent(row).sentences)))
-    return asked
+        replacements[row] = tuple(texts[k % len(texts)] for k in range(len(cache.referent(row).sentences)))
+    return replacements

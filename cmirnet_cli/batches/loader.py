@@ -89,21 +89,21 @@ class Loader(DataLoader[T]):
     """
 
     def __init__(self, read: Callable[[Any], T], items: Iterable[Any], workers: int) -> None:
+        results: Dataset[Any] = _Results(read)
         generator = torch.Generator()
-        told: Dataset[Any] = _Told(read)
         super().__init__(
-            told, batch_size=None, sampler=items, num_workers=workers, worker_init_fn=_leave_signals_to_main, generator=generator
+            results, batch_size=None, sampler=items, num_workers=workers, worker_init_fn=_leave_signals_to_main, generator=generator
         )
 
     def __iter__(self) -> Iterator[T]:  # type: ignore[override]
         """The values; raises the first error among them."""
-        for found in super().__iter__():
-            if isinstance(found, CmirnetError):
-                raise found
-            yield found
+        for result in super().__iter__():
+            if isinstance(result, CmirnetError):
+                raise result
+            yield result
 
 
-class _Told(Dataset[Any]):
+class _Results(Dataset[Any]):
     """What `read` makes of an item, or the error that it raises."""
 
     def __init__(self, read: Callable[[Any], Any]) -> None:

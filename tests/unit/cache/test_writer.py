@@ -33,7 +33,6 @@ WRITE = """
 import pickle, sys
 from pathlib import Path
 from cmirnet_cli.cache.schema import CacheOptions
-from cmirnet_cli.cache.staging import sole_writer, staging_folder
 from cmirnet_cli.cache.writer import write_cache
 dataset, options = pickle.loads(Path(sys.argv[1]).read_bytes())
 write_cache(dataset, Path(sys.argv[2]), options)
@@ -59,14 +58,16 @@ def stop_after(steps: int) -> Callable[[int], None]:
     return count
 
 
-@pytest.mark.parametrize("store", ["decoded", "encoded"])
-def test_two_runs_write_the_same_bytes_whatever_the_number_of_workers(draw: Draw, tmp_path: Path, content: Content, store: str):
-    dataset, options = draw(images=20), CacheOptions(store=store, sizes=(8, 12))
-    write_cache(dataset, tmp_path / "one", options)
+def test_two_runs_write_the_same_bytes_whatever_the_number_of_workers(draw: Draw, tmp_path: Path, content: Content):
+    dataset, stores = draw(images=20), [CacheOptions(store=store, sizes=(8, 12)) for store in ("decoded", "encoded")]
+    for options in stores:
+        write_cache(dataset, tmp_path / f"one-{options.store}", options)
     time.sleep(1.1)  # a time stamp in the files would differ
-    write_cache(dataset, tmp_path / "two", options, workers=3)
-    assert content(tmp_path / "one") == content(tmp_path / "two")
-    assert sorted(content(tmp_path / "one")) == ["annotations.h5", "images-00000.h5", "manifest.json"]
+    for options in stores:
+        one, two = tmp_path / f"one-{options.store}", tmp_path / f"two-{options.store}"
+        write_cache(dataset, two, options, workers=3)
+        assert content(one) == content(two)
+        assert sorted(content(one)) == ["annotations.h5", "images-00000.h5", "manifest.json"]
 
 
 def test_a_killed_writer_costs_one_shard_and_leaves_no_trace(draw: Draw, tmp_path: Path, content: Content):
