@@ -161,20 +161,29 @@ def held(folder: Path, waiting: Callable[[], object] | None = None) -> Iterator[
         False if another process holds it, or if the system cannot lock it (Windows, some network disks).
     """
     if waiting:
-        folder.mkdir(parents=True, exist_ok=True)
-    if not _FOLDERS_OPEN:
-        yield False
-        return
+        folder.parent.mkdir(parents=True, exist_ok=True)
     with ExitStack() as handles:
-        while True:
-            descriptor = os.open(folder, os.O_RDONLY)
-            handles.callback(os.close, descriptor)
-            locked = _lock(descriptor, waiting)
-            if not waiting or (folder.exists() and os.path.samestat(folder.stat(), os.fstat(descriptor))):
-                break
+        locked: bool | None = None
+        while locked is None:
             handles.close()
-            folder.mkdir(parents=True, exist_ok=True)
+            if waiting:
+                with suppress(FileExistsError):
+                    folder.mkdir()
+            locked = _FOLDERS_OPEN and _hold(folder, waiting, handles)
         yield locked
+
+
+def _hold(folder: Path, waiting: Callable[[], object] | None, handles: ExitStack) -> bool | None:
+    """Whether it is held; None if whoever held it before gave it another name."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        handles.callback(os.close, descriptor)
+        locked = _lock(descriptor, waiting)
+        return locked if not waiting or os.path.samestat(folder.stat(), os.fstat(descriptor)) else None
+    except FileNotFoundError:
+        if waiting and not folder.is_symlink():
+            return None
+        raise
 
 
 def _lock(descriptor: int, waiting: Callable[[], object] | None) -> bool:

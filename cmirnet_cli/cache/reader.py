@@ -188,12 +188,12 @@ class Cache:
         """One sentence (counted from 0 within its referent) with its image, `out` as for `image`, and mask. Raises as these do."""
         table = self._table
         image_row = int(table.ref_image[row])
-        said = self._sentence(range(*table.ref_sentences[row : row + 2])[sentence])
+        expression = self._sentence(range(*table.ref_sentences[row : row + 2])[sentence])
         return Sample(
             ref_id=int(table.ref_id[row]),
             image_id=table.image_id.text(image_row),
-            sent_id=said.sent_id,
-            text=said.text,
+            sent_id=expression.sent_id,
+            text=expression.text,
             image=self.image(image_row, size, out),
             mask=self.mask(row, size),
         )

@@ -90,13 +90,10 @@ class Fingerprint:
         return digest_of(asdict(self))
 
     def differences(self, other: Fingerprint) -> list[str]:
-        """One line for each field in which `self` (found) differs from `other` (wanted)."""
-        found, wanted = _flat(asdict(self)), _flat(asdict(other))
-        return [
-            f"{field} is {shortened(repr(found[field]))}, not {shortened(repr(wanted[field]))}"
-            for field in wanted
-            if found[field] != wanted[field]
-        ]
+        """One line for each field in which this one differs from `other`: `field is …, not …`, the first its own value."""
+        own, others = _flat(asdict(self)), _flat(asdict(other))
+        changed = [field for field in own if own[field] != others[field]]
+        return [f"{field} is {shortened(repr(own[field]))}, not {shortened(repr(others[field]))}" for field in changed]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -54,11 +55,13 @@ def sole_writer(staging: Path, notice: Callable[[str], None]) -> Iterator[bool]:
             locked = hold.enter_context(held(staging, lambda: notice(f"another process is writing {staging}; waiting for it")))
         except OSError as error:
             raise CacheError(f"cannot write in {staging.parent}: {error.strerror}", hint="choose another folder with --out") from error
+        own = staging.stat()
         try:
             yield locked
         finally:
-            if staging.is_dir() and not any(staging.iterdir()):
-                staging.rmdir()
+            with suppress(OSError):  # it is not empty, or it has its final name and somebody else's stands here
+                if os.path.samestat(staging.stat(), own):
+                    staging.rmdir()
 
 
 def record(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -61,3 +62,19 @@ def test_a_writer_whose_folder_is_taken_while_it_waits_says_so(tmp_path: Path):
 
         with pytest.raises(CacheError, match="cannot write in"), sole_writer(staging, taken):
             pass
+
+
+def test_writers_that_come_and_go_at_once_take_nothing_from_under_each_other(tmp_path: Path):
+    inside: list[int] = []
+
+    def come_and_go(writer: int) -> None:
+        for _ in range(100):
+            with sole_writer(tmp_path / "staging", str):
+                inside.append(writer)
+                (tmp_path / "staging").stat()
+                assert inside == [writer]
+                inside.remove(writer)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(come_and_go, range(4))) == [None] * 4
+    assert not list(tmp_path.iterdir())
