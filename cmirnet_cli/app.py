@@ -18,10 +18,7 @@ import typer
 from cmirnet_cli import __version__
 from cmirnet_cli.commands import (
     benchmark_data,
-    benchmark_growth,
     benchmark_infer,
-    benchmark_scale,
-    benchmark_text,
     benchmark_train,
     cache,
     cache_features,
@@ -53,10 +50,7 @@ COMMANDS: tuple[tuple[str, Command], ...] = (
     ("demo", demo.demo),
     ("doctor", doctor.doctor),
     ("benchmark data", benchmark_data.data),
-    ("benchmark growth", benchmark_growth.growth),
     ("benchmark infer", benchmark_infer.infer),
-    ("benchmark scale", benchmark_scale.scale),
-    ("benchmark text", benchmark_text.text),
     ("benchmark train", benchmark_train.train),
     ("cache info", cache.info),
     ("cache verify", cache.verify),

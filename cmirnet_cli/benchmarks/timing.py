@@ -51,6 +51,10 @@ class Timing:
         """How many times as fast as another way, compared round by round."""
         return Spread.of([theirs / ours for theirs, ours in zip(other.seconds, self.seconds, strict=True)])
 
+    def share_of(self, whole: Timing) -> Spread:
+        """What it takes of the whole's time, in percent, compared round by round."""
+        return Spread.of([100 * part / total for part, total in zip(self.seconds, whole.seconds, strict=True)])
+
 
 def side_by_side(
     ways: Mapping[str, Callable[[], object]],

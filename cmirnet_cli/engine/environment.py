@@ -1,4 +1,4 @@
-"""What a run ran on: program, libraries, git state, machine; and processes whose time and memory are measured.
+"""What a run ran on: program, libraries, git state, machine; and processes whose memory is measured.
 
 Light: torch is loaded only when asked.
 """
@@ -11,10 +11,8 @@ import os
 import platform
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -24,7 +22,6 @@ import psutil
 
 LIBRARIES = ("torch", "torchvision", "timm", "transformers", "accelerate", "h5py", "numpy", "pillow", "pycocotools")
 MIB, GIB = 1 << 20, 1 << 30
-STANDARD_ERROR = 2
 Result = TypeVar("Result")
 
 BF16 = frozenset({"amx_bf16", "avx512_bf16", "bf16", "svebf16"})
@@ -110,32 +107,14 @@ def peak_memory_mib() -> float:
     if peak := _proc_value("self/status", "VmHWM"):
         return int(peak.split()[0]) / 1024
     windows = getattr(psutil.Process().memory_info(), "peak_wset", None)
-    return _most_mib("RUSAGE_SELF") if windows is None else windows / MIB
-
-
-def children_memory_mib() -> float:
-    """The most memory that any one child of this process held, of those that ended; not a number on Windows, which does not keep it."""
-    return _most_mib("RUSAGE_CHILDREN")
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A command that ran in a process of its own: its exit code, how long it took, the most memory it held (not a number on Windows)."""
-
-    code: int
-    seconds: float
-    memory_mib: float
-
-
-def run_command(words: Sequence[str]) -> Finished:
-    """Run a command and wait for it; what it prints goes to stderr."""
-    started = time.perf_counter()
-    process = subprocess.Popen(words, stdout=STANDARD_ERROR)
-    if not hasattr(os, "wait4"):
-        return Finished(process.wait(), time.perf_counter() - started, math.nan)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return Finished(process.returncode, time.perf_counter() - started, _mib(usage.ru_maxrss))
+    if windows is not None:
+        return windows / MIB
+    try:
+        import resource
+    except ImportError:
+        return math.nan
+    unit = 1 if sys.platform == "darwin" else 1024  # of getrusage, which tells bytes on macOS only
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MIB
 
 
 def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Result:
@@ -151,20 +130,6 @@ def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Res
 
 def _start_processes_by(method: str) -> None:
     multiprocessing.set_start_method(method, force=True)
-
-
-def _most_mib(whose: str) -> float:
-    """What getrusage says of one's own memory, or of one's children's; not a number where there is none."""
-    try:
-        import resource
-    except ImportError:
-        return math.nan
-    return _mib(resource.getrusage(getattr(resource, whose)).ru_maxrss)
-
-
-def _mib(most: int) -> float:
-    """Of the memory that getrusage tells, which is in bytes on macOS only."""
-    return most * (1 if sys.platform == "darwin" else 1024) / MIB
 
 
 def _processor() -> str:

@@ -153,17 +153,6 @@ def change_sentences(home: Path, change: Callable[[dict], dict]) -> None:
     file.write_bytes(pickle.dumps(changed, protocol=2))
 
 
-def test_text_says_what_share_the_encoder_has(cmirnet: Cmirnet):
-    found = cmirnet("benchmark", "text", "--backbone", "resnet-nano", "--size", "64", "--sentences", "2", "--rounds", "1", "--json").data
-    took = {name: each["median"] for name, each in found["ms_per_sentence"].items()}
-    assert list(took) == ["evaluation", "training step", "text encoder", "its features, read", "image without words"]
-    for whole in ("evaluation", "training step"):
-        for part, share in found["percent_of"][whole].items():
-            assert share["median"] == pytest.approx(100 * took[part] / took[whole])
-        assert found["percent_of"][whole]["its features, read"]["median"] < found["percent_of"][whole]["text encoder"]["median"] < 100
-    assert (found["backbone"], found["size"], found["sentences"]) == ("resnet-nano", 64, 2)
-
-
 @pytest.mark.slow
 def test_train_takes_the_same_first_steps_in_every_way(cmirnet: Cmirnet):
     found = cmirnet("benchmark", "train", "--backbone", "resnet-nano", "--size", "64", "--steps", "2", "--device", "cpu", "--json").data
@@ -182,49 +171,11 @@ def test_train_takes_the_same_first_steps_in_every_way(cmirnet: Cmirnet):
         assert way["peak_memory_mib"] > 1
 
 
-@pytest.mark.slow
-def test_growth_measures_every_load_and_draws_it(cmirnet: Cmirnet, tmp_path: Path):
-    picture = tmp_path / "growth.png"
-    loads = "--size 64 --size 96 --count 1 --count 2 --base 64"
-    options = ["--backbone", "resnet-nano", "--rounds", "1", "--device", "cpu", "--plot", picture, "--json"]
-    grown = cmirnet("benchmark", "growth", *loads.split(), *options).data["grown"]
-    assert {name: [each[name] for each in loads] for name, loads in grown.items()} == {
-        "size": [64, 96],
-        "batch": [1, 2],
-        "expressions": [1, 2],
-        "images": [1, 2],
-    }
-    same = [grown["size"][0], *(grown[name][0] for name in ("batch", "expressions", "images"))]
-    assert len({each["ms"]["median"] for each in same}) == 1  # one load, measured once
-    assert all(each["peak_memory_mib"] > 1 for loads in grown.values() for each in loads)
-    with Image.open(picture) as drawn:
-        assert drawn.format == "PNG"
-        assert len(drawn.getcolors(1 << 20)) > 10
-
-
-@pytest.mark.slow
-def test_scale_measures_every_step_of_a_data_set_of_refcocos_proportions(cmirnet: Cmirnet, tmp_path: Path):
-    outcome = cmirnet("benchmark", "scale", "--fraction", "0.001", "--out", tmp_path, "--json")
-    assert outcome.code == 0
-    found = outcome.data
-    assert (found["reading"]["images"], found["reading"]["refs"], found["reading"]["sentences"]) == (21, 50, 143)
-    assert found["reading"]["seconds"] > 0
-    assert found["preparing"]["code"] == 0
-    assert [(each["shuffled"], each["workers"]) for each in found["loading"]] == [(False, 0), (False, 2), (True, 0), (True, 2)]
-    memory = [found["reading"]["memory_mib"], found["preparing"]["memory_mib"], *(each["memory_mib"] for each in found["loading"])]
-    assert min(memory) > 1
-    assert found["cache_bytes"] == sum(path.stat().st_size for path in (tmp_path / "cache" / "scenes-scale").iterdir())
-
-
 @pytest.mark.parametrize(
     "words",
     [
-        ["growth", "--size", "64", "--size", "100"],
-        ["growth", "--base", "32"],
-        ["scale", "--size", "100"],
         ["data", "--size", "100"],
         ["infer", "--size", "100"],
-        ["text", "--size", "100"],
         ["train", "--size", "100"],
     ],
 )
@@ -239,12 +190,3 @@ def test_what_says_where_a_cache_came_from_needs_one(cmirnet: Cmirnet, option: s
     outcome = cmirnet("benchmark", "data", option, "unc")
     assert outcome.code == 2
     assert "add --cache or --dataset" in outcome.err
-
-
-@pytest.mark.parametrize(("name", "told"), [("growth.txt", "no picture format"), ("growth.png", "exists already")])
-def test_a_chart_that_cannot_be_written_is_refused_before_anything_is_measured(cmirnet: Cmirnet, tmp_path: Path, name: str, told: str):
-    (tmp_path / "growth.png").write_text("mine")
-    outcome = cmirnet("benchmark", "growth", "--backbone", "resnet-nano", "--plot", tmp_path / name)
-    assert outcome.code == 2
-    assert told in outcome.err
-    assert (tmp_path / "growth.png").read_text() == "mine"

@@ -1,17 +1,14 @@
-"""Curves as pictures: those of a training over its epochs, and how the cost of prediction grows."""
+"""The curves of a training over its epochs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image
 
 from cmirnet_cli.reports.pictures.chart import Curve, draw_chart, lay_out
 from cmirnet_cli.reports.pictures.palette import BLUE, ORANGE, PURPLE, VERMILION
-
-Series = tuple[Sequence[int], Sequence[float], Sequence[float]]
-"""Values, seconds, and GiB of memory."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +43,6 @@ def training_curves(history: Sequence[CurvePoint]) -> Image.Image:
     epochs = [point.epoch for point in history]
     charts = [draw_chart(title, epochs, lines) for title, lines in _lines(history).items()]
     return lay_out([charts])
-
-
-def growth_chart(series: Mapping[str, Series]) -> Image.Image:
-    """How cost grows, a row of charts of time and one of memory below it: what grows → its values, seconds, and GiB of memory."""
-    times = [draw_chart("Seconds", values, [Curve("seconds", BLUE, seconds)], name) for name, (values, seconds, _) in series.items()]
-    memory = [draw_chart("Peak memory, GiB", values, [Curve("GiB", VERMILION, held)], name) for name, (values, _, held) in series.items()]
-    return lay_out([times, memory])
 
 
 def _lines(history: Sequence[CurvePoint]) -> dict[str, list[Curve]]:

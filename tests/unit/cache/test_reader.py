@@ -212,7 +212,7 @@ def test_a_cache_may_be_pickled_after_it_was_read(cache: Cache):
 
 
 def test_a_hundred_times_the_sentences_are_no_more_work_to_open(draw: Draw, tmp_path: Path):
-    """In calls of functions, until a sample is read; `cmirnet benchmark scale` measures the seconds of 142,000."""
+    """In calls of functions, until a sample is read; `tools/measure/scale.py` measures the seconds of 142,000."""
     images = draw(images=4, height=6, width=6).images
     few, many = (calls_until_a_sample_is_read(tmp_path / str(count), images, count) for count in (20, 2000))
     assert many < 1.1 * few

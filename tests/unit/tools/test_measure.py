@@ -1,0 +1,57 @@
+"""The measuring programs at their smallest: they measure what they say; how fast anything is is not tested."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from PIL import Image
+
+from cmirnet_cli.console import console
+from tools.measure import growth, scale, text
+
+
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]):
+    """What a program printed, as JSON."""
+    console.configure(json=True)
+    yield lambda: json.loads(capsys.readouterr().out)
+    console.configure()
+
+
+@pytest.mark.slow
+def test_growth_measures_every_load_and_draws_it(printed, tmp_path):
+    picture = tmp_path / "growth.png"
+    growth.main("resnet-nano", sizes=[96, 64], counts=[1, 2], base=64, rounds=1, plot=picture, device="cpu")
+    grown = printed()["grown"]
+    assert {name: [each[name] for each in loads] for name, loads in grown.items()} == {
+        "size": [64, 96],
+        "batch": [1, 2],
+        "expressions": [1, 2],
+        "images": [1, 2],
+    }
+    same = [grown["size"][0], *(grown[name][0] for name in ("batch", "expressions", "images"))]
+    assert len({each["ms"]["median"] for each in same}) == 1  # one load, measured once
+    with Image.open(picture) as drawn:
+        assert drawn.format == "PNG"
+        assert len(drawn.getcolors(1 << 20)) > 10
+
+
+@pytest.mark.slow
+def test_scale_measures_every_step_of_a_data_set_of_refcocos_proportions(printed, tmp_path):
+    scale.main(fraction=0.001, size=96, out=tmp_path)
+    found = printed()
+    assert (found["reading"]["images"], found["reading"]["refs"], found["reading"]["sentences"]) == (21, 50, 143)
+    assert [(each["shuffled"], each["workers"]) for each in found["loading"]] == [(False, 0), (False, 2), (True, 0), (True, 2)]
+    assert [each["worker_memory_mib"] > 1 for each in found["loading"]] == [False, True, False, True]
+    assert found["cache_bytes"] == sum(path.stat().st_size for path in (tmp_path / "cache" / "scenes-scale").iterdir())
+
+
+def test_text_says_what_share_the_encoder_has(printed):
+    text.main("resnet-nano", size=64, sentences=2, rounds=1)
+    found = printed()
+    took = {name: each["median"] for name, each in found["ms_per_sentence"].items()}
+    assert list(took) == [*text.WHOLES, *text.PARTS]
+    for whole in text.WHOLES:
+        for part, share in found["percent_of"][whole].items():
+            assert share["median"] == pytest.approx(100 * took[part] / took[whole])

@@ -1,0 +1,1 @@
+"""Measurements for docs/benchmarks.md that no user needs: each module is a program of its own."""
