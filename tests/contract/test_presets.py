@@ -3,8 +3,6 @@
 import json
 import re
 import shlex
-from functools import cache
-from itertools import product
 from pathlib import Path
 
 import pytest
@@ -12,18 +10,19 @@ import torch
 import typer
 
 from cmirnet_cli.app import build, run
-from cmirnet_cli.config import ModelConfig, TextConfig, load_preset, preset_names, resolve, yaml_text
+from cmirnet_cli.config import TextConfig, load_preset, preset_names, resolve, yaml_text
 from cmirnet_cli.errors import ConfigError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.refer.registry import choose_split_by
 
 FOLDER = Path(__file__).resolve().parents[2] / "presets"
-FILES = sorted(FOLDER.glob("*.yaml"))
+NAMES = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 NAMING = {"model.backbone", "data.dataset", "data.split_by"}
 """What a preset states even where it equals the default: it says what is trained on what."""
 
-DATA = {"refcoco": ("refcoco", "unc"), "refcoco+": ("refcoco+", "unc"), "refcocog-umd": ("refcocog", "umd"), "refclef": ("refclef", "unc")}
-BACKBONES = ("resnet50", "resnet101", "swin-b", "swin-l")
+PUBLISHED = ("resnet50", "resnet101", "swin-b", "swin-l")
+"""Backbones with a preset each; on other data sets `--dataset` and `--backbone` say as much."""
+
 BEYOND_THE_PAPER = {
     "refcoco-swin-b-ema": {"loop.ema_decay": 0.9998},
     "refcoco-swin-b-frozen-text": {"text.train": "none"},
@@ -37,7 +36,6 @@ BEYOND_THE_PAPER = {
 LIGHTER = {
     "refcoco-swin-b-width-128": {"model.fusion_width": 128},
     "refcoco-swin-b-width-256": {"model.fusion_width": 256},
-    "refcoco-swin-t": {"model.backbone": "swin-t"},
     "refcoco-swin-t-width-128": {"model.backbone": "swin-t", "model.fusion_width": 128},
     "refcoco-swin-t-width-256": {"model.backbone": "swin-t", "model.fusion_width": 256},
 }
@@ -46,24 +44,23 @@ LIGHTER = {
 FOR_OTHER_MACHINES = ("refcoco-swin-b-many-gpus", "refcoco-swin-b-small-gpu")
 """The published recipe with more memory, or with less, than the authors had."""
 
-by_name = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+
+def text_of(name: str) -> str:
+    return (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
 
 
-def flat(path: Path) -> dict[str, object]:
-    return flattened(yaml_text.parse(path.read_text(encoding="utf-8")))
+def stated(name: str) -> dict[str, object]:
+    """The settings that a preset's file gives, by dotted name."""
+    return flattened(yaml_text.parse(text_of(name)))
 
 
 def flattened(sections) -> dict[str, object]:
     return {f"{section}.{key}": value for section, values in sections.items() for key, value in values.items()}
 
 
-def value_of(settings, name: str):
-    section, _, key = name.partition(".")
-    return settings.model_dump(mode="json")[section][key]
-
-
-def all_settings(name: str) -> dict[str, object]:
-    return flattened(resolve(name).model_dump(mode="json"))
+def resolved(preset: str | Path) -> dict[str, object]:
+    """All settings of a run with a preset, by dotted name."""
+    return flattened(resolve(preset).model_dump(mode="json"))
 
 
 def differences(first: dict[str, object], second: dict[str, object]) -> dict[str, object]:
@@ -72,144 +69,120 @@ def differences(first: dict[str, object], second: dict[str, object]) -> dict[str
 
 
 def test_the_installed_package_offers_the_presets_of_the_folder():
-    assert sorted(preset_names()) == sorted(path.stem for path in FILES)
+    assert sorted(preset_names()) == NAMES
 
 
-def test_there_is_a_preset_for_every_data_set_with_every_published_backbone():
-    wanted = {f"{stem}-{backbone}": (*DATA[stem], backbone) for stem, backbone in product(DATA, BACKBONES)}
-    found = {name: all_settings(name) for name in wanted}
-    assert {name: (own["data.dataset"], own["data.split_by"], own["model.backbone"]) for name, own in found.items()} == wanted
-    assert all(set(flat(FOLDER / f"{name}.yaml")) == NAMING for name in wanted)
+def test_each_published_backbone_has_a_preset_that_says_no_more_than_its_name():
+    assert {backbone: stated(f"refcoco-{backbone}") for backbone in PUBLISHED} == {
+        backbone: {"model.backbone": backbone, "data.dataset": "refcoco", "data.split_by": "unc"} for backbone in PUBLISHED
+    }
 
 
-@pytest.mark.parametrize(("name", "changed"), (BEYOND_THE_PAPER | LIGHTER).items())
-def test_a_preset_beyond_the_paper_changes_what_it_says_and_nothing_else(name, changed):
-    assert differences(all_settings("refcoco-swin-b"), all_settings(name)) == changed
+def test_every_other_preset_differs_in_more_than_names():
+    published = {f"refcoco-{backbone}" for backbone in PUBLISHED}
+    assert [name for name in NAMES if name not in published and set(stated(name)) <= NAMING] == []
 
 
-@pytest.mark.parametrize("name", LIGHTER)
-def test_a_lighter_preset_says_that_nobody_has_trained_it(name):
-    assert "there is no score" in load_preset(name).text
-    assert "published CMIRNet" not in load_preset(name).purpose
+def test_a_preset_beyond_the_paper_changes_what_it_says_and_nothing_else():
+    published = resolved("refcoco-swin-b")
+    changes = BEYOND_THE_PAPER | LIGHTER
+    assert {name: differences(published, resolved(name)) for name in changes} == changes
+
+
+def test_lighter_presets_say_that_nobody_has_trained_them():
+    for preset in map(load_preset, LIGHTER):
+        assert "there is no score" in preset.text
+        assert "published CMIRNet" not in preset.purpose
 
 
 def test_text_encoders_of_presets_are_those_whose_cost_is_known():
-    assert {resolve(name).text.source for name in preset_names()} == {TextConfig().source, "scratch"}
+    assert {resolve(name).text.source for name in NAMES} == {TextConfig().source, "scratch"}
 
 
-def test_presets_stand_by_data_set_and_trunk_with_variants_after_what_they_vary():
-    variants = [name for name in preset_names() if name.startswith("refcoco-")]
-    assert variants == [
-        "refcoco-resnet50",
-        "refcoco-resnet101",
-        "refcoco-swin-b",
-        *sorted(name for name in [*BEYOND_THE_PAPER, *FOR_OTHER_MACHINES, *LIGHTER] if name.startswith("refcoco-swin-b-")),
-        "refcoco-swin-l",
-        *sorted(name for name in LIGHTER if name.startswith("refcoco-swin-t")),
-    ]
-    assert list(dict.fromkeys(name.partition("-")[0] for name in preset_names())) == [
-        "demo",
-        "refclef",
-        "refcoco",
-        "refcoco+",
-        "refcocog",
-        "smoke",
-    ]
+def test_presets_stand_by_data_set_and_backbone_with_variants_after_what_they_vary():
+    variants = sorted(name for name in [*BEYOND_THE_PAPER, *FOR_OTHER_MACHINES, *LIGHTER] if name.startswith("refcoco-swin-b-"))
+    lightest = sorted(name for name in LIGHTER if name.startswith("refcoco-swin-t"))
+    published = ["refcoco-resnet50", "refcoco-resnet101", "refcoco-swin-b", *variants, "refcoco-swin-l"]
+    assert preset_names() == ["demo", *published, *lightest, "smoke"]
 
 
-@cache
-def logits_of(model: ModelConfig, size: int, tokens: int) -> tuple[int, ...]:
-    """The shape of a network's prediction for two images, without its weights or any memory."""
-    with torch.device("meta"):
-        network = build_network(model)
-        words, keep = torch.zeros(2, tokens, model.text_width), torch.ones(2, tokens, dtype=torch.bool)
-        logits = network(torch.zeros(2, 3, size, size), words, keep, words[:, 0])
-    return tuple(logits.main.shape)
+def test_the_network_of_every_preset_is_built_and_runs_at_its_size():
+    networks = {(settings.model, settings.data.image_size, settings.text.tokens) for settings in map(resolve, NAMES)}
+    for model, size, tokens in networks:
+        with torch.device("meta"):
+            network = build_network(model)
+            words, keep = torch.zeros(2, tokens, model.text_width), torch.ones(2, tokens, dtype=torch.bool)
+            logits = network(torch.zeros(2, 3, size, size), words, keep, words[:, 0])
+        assert tuple(logits.main.shape) == (2, 2, size, size)
 
 
-@by_name
-def test_the_network_of_a_preset_is_built_and_runs_at_its_size(path):
-    settings = resolve(path.stem)
-    size = settings.data.image_size
-    assert logits_of(settings.model, size, settings.text.tokens) == (2, 2, size, size)
+def test_a_preset_resolves_to_the_values_it_gives():
+    for name in NAMES:
+        assert resolved(name) | stated(name) == resolved(name)
 
 
-@by_name
-def test_a_preset_resolves_to_the_values_it_gives(path):
-    settings = resolve(path.stem)
-    assert {name: value_of(settings, name) for name in flat(path)} == flat(path)
+def test_a_preset_begins_with_purpose_data_and_command():
+    for name in NAMES:
+        assert [line.split(":")[0] for line in text_of(name).splitlines()[:3]] == ["# Purpose", "# Data", "# Command"]
+        preset = load_preset(name)
+        assert all((preset.purpose, preset.data, preset.command))
 
 
-@by_name
-def test_a_preset_begins_with_purpose_data_and_command(path):
-    lines = path.read_text(encoding="utf-8").splitlines()
-    fields = [line.split(":")[0] for line in lines[:3]]
-    assert fields == ["# Purpose", "# Data", "# Command"]
-    preset = load_preset(path.stem)
-    assert all((preset.purpose, preset.data, preset.command))
-
-
-@by_name
-def test_the_command_of_a_preset_trains_with_it(path, capsys):
+@pytest.mark.parametrize("name", NAMES)
+def test_the_command_of_a_preset_trains_with_it(name, capsys):
     """As the command line resolves it: what the command's other options set is all that may differ."""
-    command = load_preset(path.stem).command
+    command = load_preset(name).command
     assert re.match(r"(cmirnet|torchrun --nproc-per-node \d -m cmirnet_cli) train --preset ", command)
     words = shlex.split(command[command.index("train ") :])
-    assert words[:3] == ["train", "--preset", path.stem]
+    assert words[:3] == ["train", "--preset", name]
     assert run([*words, "--print-config", "--json"]) == 0
     printed = flattened(json.loads(capsys.readouterr().out)["settings"])
-    differing = differences(all_settings(path.stem), printed)
     options = {word for word in words[3:] if word.startswith("--")}
-    assert {f"--{name.partition('.')[2].replace('_', '-')}" for name in differing} == options
+    assert {f"--{key.partition('.')[2].replace('_', '-')}" for key in differences(resolved(name), printed)} == options
 
 
-@by_name
-def test_the_data_command_of_a_preset_prepares_what_it_trains_on(path):
-    found = re.search("`cmirnet (prepare-data .*?)`", load_preset(path.stem).data)
-    data = resolve(path.stem).data
-    if found is None:
-        assert path.stem in {"demo", "smoke"}
-        return
-    given = parsed(shlex.split(found[1]))
-    assert (given["dataset"], choose_split_by(given["dataset"], given["split_by"])) == (data.dataset, data.split_by)
-    assert set(given["size"] or [480]) == {data.image_size, data.resize}
+def test_the_data_command_of_a_preset_prepares_what_it_trains_on():
+    parse = typer.main.get_command(build()).commands["prepare-data"].make_context
+    for name in NAMES:
+        command = re.search("`cmirnet prepare-data (.*?)`", load_preset(name).data)
+        if command is None:
+            assert name in {"demo", "smoke"}
+            continue
+        data, parameters = resolve(name).data, parse("prepare-data", shlex.split(command[1])).params
+        assert (parameters["dataset"], choose_split_by(parameters["dataset"], parameters["split_by"])) == (data.dataset, data.split_by)
+        assert set(parameters["size"] or [480]) == {data.image_size, data.resize}
 
 
-def parsed(words: list[str]) -> dict[str, object]:
-    """A command's parameters, as the command line reads them."""
-    command = typer.main.get_command(build()).commands[words[0]]
-    return command.make_context(words[0], words[1:]).params
+def test_a_preset_is_shown_and_copied_by_its_name(tmp_path, capsys):
+    for name in NAMES:
+        assert run(["presets", "show", name]) == 0
+        assert capsys.readouterr().out == text_of(name)
+        assert run(["presets", "cp", name, str(tmp_path), "--quiet"]) == 0
+        assert (tmp_path / f"{name}.yaml").read_text(encoding="utf-8") == text_of(name)
+        assert resolve(tmp_path / f"{name}.yaml") == resolve(name)
+        capsys.readouterr()
 
 
-@by_name
-def test_a_preset_is_shown_and_copied_by_its_name(path, tmp_path, capsys):
-    assert run(["presets", "show", path.stem]) == 0
-    assert capsys.readouterr().out == path.read_text(encoding="utf-8")
-    assert run(["presets", "cp", path.stem, str(tmp_path), "--quiet"]) == 0
-    assert (tmp_path / path.name).read_bytes() == path.read_bytes()
-    assert resolve(tmp_path / path.name) == resolve(path.stem)
-
-
-@by_name
-def test_a_preset_holds_only_what_differs(path, tmp_path):
-    given = flat(path)
-    repeated = [name for name in sorted(set(given) - NAMING) if value_without(name, given, tmp_path) == given[name]]
+def test_a_preset_holds_only_what_differs(tmp_path):
+    repeated = [
+        (name, key)
+        for name in NAMES
+        for key, value in stated(name).items()
+        if key not in NAMING and value_without(key, name, tmp_path) == value
+    ]
     assert repeated == []
 
 
-def value_without(name: str, given: dict[str, object], folder: Path) -> object:
+def value_without(key: str, preset: str, folder: Path) -> object:
     """The value a setting has if a preset does not give it; None where the rest cannot be without it."""
-    shorter = folder / f"without-{name}.yaml"
-    shorter.write_text(yaml_text.dump(nested({key: value for key, value in given.items() if key != name})))
+    sections: dict[str, dict[str, object]] = {}
+    for name, value in stated(preset).items():
+        section, _, field = name.partition(".")
+        if name != key:
+            sections.setdefault(section, {})[field] = value
+    shorter = folder / f"{preset}-without-{key}.yaml"
+    shorter.write_text(yaml_text.dump(sections))
     try:
-        return value_of(resolve(shorter), name)
+        return resolved(shorter)[key]
     except ConfigError:
         return None
-
-
-def nested(values: dict[str, object]) -> dict[str, dict[str, object]]:
-    sections: dict[str, dict[str, object]] = {}
-    for name, value in values.items():
-        section, _, key = name.partition(".")
-        sections.setdefault(section, {})[key] = value
-    return sections

@@ -20,25 +20,23 @@ def test_every_preset_is_listed_with_what_its_model_costs(cmirnet: Cmirnet):
     assert all(cost["network"]["parameters"] > 0 and cost["text"]["gflops"] > 0 and "milliseconds" not in cost for cost in found.values())
     gflops = [found[name]["network"]["gflops"] for name in ("refcoco-swin-b", "refcoco-swin-b-width-256", "refcoco-swin-b-width-128")]
     assert gflops == sorted(gflops, reverse=True)
-    assert found["refcoco-swin-t-width-128"]["network"]["gflops"] < gflops[-1] < found["refcoco-swin-t"]["network"]["gflops"]
-    assert found["refcocog-umd-swin-b"] == found["refcoco-swin-b"]
-    assert (found["demo"]["image_size"], found["demo"]["tokens"], found["refcoco-swin-t"]["image_size"]) == (96, 20, 480)
+    assert found["refcoco-swin-t-width-128"]["network"]["gflops"] < gflops[-1] < found["refcoco-resnet50"]["network"]["gflops"]
+    assert found["refcoco-swin-b-ema"] == found["refcoco-swin-b"]
+    assert (found["demo"]["image_size"], found["demo"]["tokens"], found["refcoco-swin-b"]["image_size"]) == (96, 20, 480)
 
 
 def test_costs_are_printed_as_a_table_that_says_what_was_counted(cmirnet: Cmirnet):
-    outcome = cmirnet("presets", "ls", "smoke", "refcoco-swin-t", "--cost")
+    outcome = cmirnet("presets", "ls", "smoke", "refcoco-swin-b", "--cost")
     lines = outcome.out.splitlines()
-    assert [line.split()[0] for line in lines[:3]] == ["preset", "smoke", "refcoco-swin-t"]
+    assert [line.split()[0] for line in lines[:3]] == ["preset", "smoke", "refcoco-swin-b"]
     assert "a multiply-add being two" in lines[3]
-    assert lines[2].split()[1:] == ["480", "120.8", "108.9", "410.9", "3.4"]
+    assert lines[2].split()[1:] == ["480", "191.5", "108.9", "541.6", "3.4"]
 
 
 def test_the_time_of_a_forward_is_measured_on_request_and_the_machine_named(cmirnet: Cmirnet):
-    found = cmirnet("presets", "ls", "smoke", "demo", "--time", "--json").data
-    for preset in found["presets"]:
-        took = preset["cost"]["milliseconds"]
-        assert 0 < took["lowest"] <= took["median"] <= took["highest"]
-    assert {"processor", "cores"} <= set(found["machine"])
+    found = cmirnet("presets", "ls", "smoke", "--time", "--json").data
+    took = found["presets"][0]["cost"]["milliseconds"]
+    assert 0 < took["lowest"] <= took["median"] <= took["highest"]
     assert found["machine"]["processor"] in cmirnet("presets", "ls", "smoke", "--time").out
 
 

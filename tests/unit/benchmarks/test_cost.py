@@ -117,7 +117,7 @@ def test_half_the_width_saves_more_than_the_finest_level_alone_and_less_than_thr
 
 
 def test_presets_that_are_trained_differently_share_one_cost():
-    names = ("refcoco-swin-b", "refcoco-swin-b-ema", "refcoco-swin-b-frozen-text", "refcoco-swin-b-text-dropout", "refclef-swin-b")
+    names = ("refcoco-swin-b", "refcoco-swin-b-ema", "refcoco-swin-b-frozen-text", "refcoco-swin-b-text-dropout")
     assert len({Subject.of(resolve(name)) for name in names}) == 1
     assert len({Subject.of(resolve(name)) for name in ("refcoco-swin-b", "refcoco-swin-b-width-256", "refcoco-resnet50", "smoke")}) == 4
 
