@@ -14,14 +14,13 @@ from cmirnet_cli.app import COMMANDS, build
 PROJECT = Path(__file__).resolve().parents[2]
 PAGES = [PROJECT / "README.md", *sorted((PROJECT / "docs").glob("*.md"))]
 COMMAND = re.compile(r"^    (?:torchrun --nproc-per-node \d -m cmirnet_cli|cmirnet) (.+)$", re.MULTILINE)
-USAGE = "[OPTIONS]"
 USAGE_ERROR = typer.BadParameter.__mro__[1]
 by_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
 
 def commands(page: Path) -> list[list[str]]:
-    """Command lines that stand in blocks of their own, less the usage lines of the reference."""
-    return [shlex.split(line) for line in COMMAND.findall(page.read_text(encoding="utf-8")) if USAGE not in line]
+    """Command lines that stand in blocks of their own."""
+    return [shlex.split(line) for line in COMMAND.findall(page.read_text(encoding="utf-8"))]
 
 
 def parse(words: list[str]) -> None:
