@@ -1,1 +1,1 @@
-"""The plain way and ours, side by side: one module for each `cmirnet benchmark`, and what they time with."""
+"""The plain way and ours, side by side: one module for each `cmirnet benchmark`, what they time with, and what a model costs."""

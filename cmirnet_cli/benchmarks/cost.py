@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel, BertConfig, PreTrainedModel
 
-from cmirnet_cli.benchmarks.timing import Spread, gflops_of, side_by_side
+from cmirnet_cli.benchmarks.timing import Progress, Spread, gflops_of, side_by_side, unwatched
 from cmirnet_cli.config import SCRATCH, ModelConfig, Settings, TextConfig
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.cmirnet import CMIRNet
@@ -18,7 +19,7 @@ ROUNDS = 5
 
 
 @dataclass(frozen=True)
-class Subject:
+class Architecture:
     """All that the cost of predicting one image with one sentence depends on; presets that agree in it share their cost.
 
     Attributes:
@@ -32,8 +33,8 @@ class Subject:
     image_size: int
 
     @classmethod
-    def of(cls, settings: Settings) -> Subject:
-        """What settings say about it."""
+    def of(cls, settings: Settings) -> Architecture:
+        """That of a run with these settings."""
         text = settings.text
         encoder = TextConfig(source=text.source, scratch_layers=text.scratch_layers, scratch_heads=text.scratch_heads, tokens=text.tokens)
         return cls(settings.model, encoder, settings.data.image_size)
@@ -49,34 +50,59 @@ class PartCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a model costs: the network without the heads that only training needs to compute, and the text encoder."""
+    """What a model costs for one image and one sentence.
 
+    Attributes:
+        image_size: side of the image in pixels.
+        tokens: of the sentence, padding included.
+        network: without the heads that only training needs to compute.
+        text: the text encoder.
+        milliseconds: of a forward of both, where that was timed.
+    """
+
+    image_size: int
+    tokens: int
     network: PartCost
     text: PartCost
+    milliseconds: Spread | None
 
 
-def cost_of(subject: Subject) -> Cost:
-    """Count parameters and arithmetic on torch's meta device, which has shapes and no numbers.
+def costs_of(recipes: Sequence[Settings], *, timed: bool, progress: Progress = unwatched) -> list[Cost]:
+    """What the model of each recipe costs; models that several recipes share are measured once."""
+    architectures = [Architecture.of(settings) for settings in recipes]
+    distinct = dict.fromkeys(architectures)
+    costs = {}
+    with progress("measure" if timed else "count", len(distinct)) as advance:
+        for architecture in distinct:
+            costs[architecture] = cost_of(architecture, timed=timed)
+            advance(1)
+    return [costs[architecture] for architecture in architectures]
+
+
+def cost_of(architecture: Architecture, *, timed: bool = False) -> Cost:
+    """Count parameters and arithmetic on torch's meta device, which has shapes and no numbers; measure the time if it is to be timed.
 
     Convolutions and matrix products (attention's too) are counted; normalisations, activations, softmax and resizing are not: they cost
     time, but hardly any arithmetic. A text encoder from scratch is counted with a single word, as the data decide how many it has; any
     other one is taken to be the published one, BERT base.
     """
     with torch.device("meta"), torch.inference_mode():
-        network, encoder = _network(subject), _encoder(subject)
-        image, ids, words = _input(subject)
-        seen = PartCost(_parameters(network), gflops_of(lambda: _decode(network, image, words)))
-        return Cost(seen, PartCost(_parameters(encoder), gflops_of(lambda: encoder(input_ids=ids))))
+        network, encoder = _network(architecture), _encoder(architecture)
+        image, ids, words = _input(architecture)
+        network_cost = PartCost(_parameters(network), gflops_of(lambda: _decode(network, image, words)))
+        text_cost = PartCost(_parameters(encoder), gflops_of(lambda: encoder(input_ids=ids)))
+    took = time_of(architecture) if timed else None
+    return Cost(architecture.image_size, architecture.text.tokens, network_cost, text_cost, took)
 
 
 @torch.inference_mode()
-def time_of(subject: Subject, rounds: int = ROUNDS) -> Spread:
+def time_of(architecture: Architecture, rounds: int = ROUNDS) -> Spread:
     """Milliseconds of one forward of text encoder and network on the CPU, in fp32, with random weights, after one to warm up.
 
     The plain way: PyTorch as it comes, one image and one sentence.
     """
-    network, encoder = _network(subject), _encoder(subject)
-    image, ids, _ = _input(subject)
+    network, encoder = _network(architecture), _encoder(architecture)
+    image, ids, _ = _input(architecture)
 
     def predict() -> None:
         _decode(network, image, encoder(input_ids=ids).last_hidden_state)
@@ -85,27 +111,27 @@ def time_of(subject: Subject, rounds: int = ROUNDS) -> Spread:
     return side_by_side({"predict": predict}, 1, rounds)["predict"].milliseconds
 
 
-def _network(subject: Subject) -> CMIRNet:
-    return build_network(subject.model).eval()
+def _network(architecture: Architecture) -> CMIRNet:
+    return build_network(architecture.model).eval()
 
 
-def _encoder(subject: Subject) -> PreTrainedModel:
+def _encoder(architecture: Architecture) -> PreTrainedModel:
     """The text encoder without what follows the last hidden state, which nothing reads."""
-    scratch = subject.text.source == SCRATCH
-    config = scratch_config(subject.text, subject.model.text_width, words=1) if scratch else BertConfig()
+    scratch = architecture.text.source == SCRATCH
+    config = scratch_config(architecture.text, architecture.model.text_width, words=1) if scratch else BertConfig()
     encoder: PreTrainedModel = AutoModel.from_config(config, add_pooling_layer=False).eval()
     return encoder
 
 
-def _input(subject: Subject) -> tuple[Tensor, Tensor, Tensor]:
+def _input(architecture: Architecture) -> tuple[Tensor, Tensor, Tensor]:
     """An image of noise (1, 3, S, S), token ids (1, T) and, in place of what the text encoder makes of them, words (1, T, D)."""
-    size, tokens = subject.image_size, subject.text.tokens
-    return torch.randn(1, 3, size, size), torch.zeros(1, tokens, dtype=torch.int64), torch.randn(1, tokens, subject.model.text_width)
-
-
-def _decode(network: CMIRNet, image: Tensor, words: Tensor) -> None:
-    network(image, words, torch.ones(words.shape[:2], dtype=torch.bool), words[:, 0], auxiliary=False)
+    size, tokens, width = architecture.image_size, architecture.text.tokens, architecture.model.text_width
+    return torch.randn(1, 3, size, size), torch.zeros(1, tokens, dtype=torch.int64), torch.randn(1, tokens, width)
 
 
 def _parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _decode(network: nn.Module, image: Tensor, words: Tensor) -> None:
+    network(image, words, torch.ones(words.shape[:2], dtype=torch.bool), words[:, 0], auxiliary=False)

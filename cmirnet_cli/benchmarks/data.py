@@ -1,4 +1,4 @@
-"""Loading training samples in several ways: the same ones in the same order, compared number by number."""
+"""Loading training samples in the plain way and from caches: the same ones in the same order, compared number by number, timed by turns."""
 
 from __future__ import annotations
 
@@ -8,16 +8,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TypeAlias
 
 import torch
 
 from cmirnet_cli.batches.batch import Batch, normalise, word_tokenizer
 from cmirnet_cli.batches.datasets import Collate, TrainingSet, training_batches
 from cmirnet_cli.benchmarks.plain_loading import Original, PlainSet, plain_batches
-from cmirnet_cli.benchmarks.timing import SHORTEST, Timing, side_by_side
+from cmirnet_cli.benchmarks.timing import SHORTEST, Advance, Progress, Timing, side_by_side, unwatched
+from cmirnet_cli.cache.folder import find_cache
 from cmirnet_cli.cache.reader import Cache
-from cmirnet_cli.config import Settings
+from cmirnet_cli.cache.schema import CacheOptions, Manifest, Store
+from cmirnet_cli.cache.writer import steps, write_cache
+from cmirnet_cli.config import DataConfig, Settings, resolve
 from cmirnet_cli.errors import CmirnetError, DataError, listed
+from cmirnet_cli.refer.layout import Places
+from cmirnet_cli.refer.referent import ReferDataset
+from cmirnet_cli.refer.sources import read_source
+from cmirnet_cli.scenes import PHOTOGRAPH_GRAIN, Amount, write_scenes
 from cmirnet_cli.weights.encoder import load_tokenizer
 
 PLAIN, NORMALISED = "plain", "plain, normalised"
@@ -26,13 +36,134 @@ ELSEWHERE = (
 )
 SHOWN = 3
 """Differences that an error names."""
+DRAWN_SIZE = (640, 480)
+"""Width and height of drawn pictures: those of a photograph of COCO's."""
 
-Way = Callable[[], Iterable[Batch]]
+LoadSamples: TypeAlias = Callable[[], Iterable[Batch]]
 """Loads all samples, from the first batch on, each time it is called."""
 
 
 @dataclass(frozen=True)
-class Course:
+class LoadingSource:
+    """One data set as its original files, and as prepared caches that all hold it, by store."""
+
+    dataset: ReferDataset
+    caches: Mapping[Store, Cache]
+
+    @property
+    def cache(self) -> Cache:
+        """The one that says which samples are loaded."""
+        return next(iter(self.caches.values()))
+
+    def originals(self) -> dict[tuple[int, int], Original]:
+        """Every sentence as its files have it, by its referent's id and its own."""
+        united = self.cache.manifest.options.overlap == "union"
+        originals = {}
+        for referent in self.dataset.referents:
+            image = referent.image
+            place = (image.path, image.upright, image.height, image.width)
+            for sentence in referent.sentences:
+                original = Original(sentence.sent_id, sentence.text, *place, referent.objects, united)
+                originals[referent.ref_id, sentence.sent_id] = original
+        return originals
+
+
+@contextmanager
+def drawn_source(size: int, samples: int, progress: Progress = unwatched) -> Iterator[LoadingSource]:
+    """Scenes of a photograph's size and weight, one referent a sample, prepared in both stores, gone when the block ends."""
+    amount = Amount(images=-(-2 * samples // 5), refs=samples, sentences=3 * samples)
+    with TemporaryDirectory(prefix="cmirnet-benchmark-") as folder:
+        with progress("draw", amount.images) as advance:
+            drawn = partial(advance, 1)
+            write_scenes(Path(folder), images={"train": amount}, size=DRAWN_SIZE, grain=PHOTOGRAPH_GRAIN, advance=drawn)
+        dataset = read_source("scenes", "demo", Places(Path(folder)))
+        caches: dict[Store, Cache] = {}
+        stores: tuple[Store, ...] = ("decoded", "encoded")
+        for store in stores:
+            with progress(f"prepare {store}", steps(dataset)) as advance:
+                write_cache(dataset, Path(folder, store), CacheOptions(store, (size,)), advance=advance)
+            caches[store] = Cache.open(Path(folder, store))
+        yield LoadingSource(dataset, caches)
+
+
+def prepared_source(root: Path, dataset: str | None, split_by: str | None, places: Places) -> LoadingSource:
+    """A cache that exists, and the files it was made from: annotations in REFER layout, or the JSONL file that `places` names."""
+    cache = Cache.open(find_cache(root, dataset, split_by))
+    manifest = cache.manifest
+    if places.annotations is not None and places.annotations.suffix == ".jsonl":
+        referents = read_source(str(places.annotations))
+    else:
+        referents = read_source(manifest.dataset, manifest.split_by, places)
+    return LoadingSource(referents, {manifest.options.store: cache})
+
+
+@dataclass(frozen=True)
+class LoadingOptions:
+    """Which samples are loaded and how.
+
+    Attributes:
+        split: which part of the data set.
+        samples: at most so many, in whole batches.
+        rounds: how often each way is timed.
+        size: of the images in pixels; the published one where it is prepared, else the largest prepared one, by default.
+        batch_size: samples of a batch; the published one by default.
+        workers: processes that load beside this one.
+        tokenizer: a folder or a hub id; by default one whose vocabulary is the words of the split.
+    """
+
+    split: str
+    samples: int
+    rounds: int
+    size: int | None = None
+    batch_size: int | None = None
+    workers: int = 0
+    tokenizer: str | None = None
+
+    def settings(self, prepared: Sequence[int]) -> Settings:
+        """The published recipe at one size of those prepared, without a crop."""
+        usual = DataConfig().image_size
+        side = self.size or (usual if usual in prepared else max(prepared))
+        flags = {"data.image_size": side, "data.resize": side, "data.workers": self.workers, "loop.batch_size": self.batch_size}
+        return resolve(flags=flags)
+
+
+@dataclass(frozen=True)
+class LoadingComparison:
+    """How long each way took to load the same samples, and what they were."""
+
+    manifest: Manifest
+    data: DataConfig
+    samples: int
+    batch_size: int
+    timings: Mapping[str, Timing]
+
+
+def compare_loading(source: LoadingSource, options: LoadingOptions, progress: Progress = unwatched) -> LoadingComparison:
+    """Load the same samples in every way, compare all values, then time the ways by turns.
+
+    Raises:
+        CmirnetError: two ways differ.
+        DataError: the samples do not fill one batch, or the original data lack one.
+        ImageError: a photograph cannot be read any more.
+        WeightsError: the tokenizer cannot be loaded.
+    """
+    manifest = source.cache.manifest
+    settings = options.settings(manifest.options.sizes)
+    collate = choose_collate(options.tokenizer, source.cache, options.split, settings.text.tokens)
+    by_store = {store: FirstBatches.of(cache, options.split, settings, collate, options.samples) for store, cache in source.caches.items()}
+    first = next(iter(by_store.values()))
+    originals = first.originals(source.originals())
+    ways: dict[str, LoadSamples] = {name: first.plainly(originals, normalised=name == NORMALISED) for name in (PLAIN, NORMALISED)}
+    ways |= {store: batches.load for store, batches in by_store.items()}
+    with progress("compare", first.batches) as advance:
+        require_identical(ways, advance)
+    with progress("time", options.rounds * len(ways)) as advance:
+        timings = time_loading(ways, first.sample_count, options.rounds, advance=advance)
+    return LoadingComparison(manifest, settings.data, first.sample_count, first.batch_size, timings)
+
+
+@dataclass(frozen=True)
+class FirstBatches:
     """The first batches of a split's first epoch, as training takes them from a cache."""
 
     samples: TrainingSet
@@ -41,21 +172,21 @@ class Course:
     batches: int
 
     @classmethod
-    def of(cls, cache: Cache, split: str, settings: Settings, collate: Collate, samples: int) -> Course:
+    def of(cls, cache: Cache, split: str, settings: Settings, collate: Collate, samples: int) -> FirstBatches:
         """Whole batches of at most so many samples.
 
         Raises:
             DataError: there is not even one.
         """
-        chosen = TrainingSet(cache, split, settings.data, seed=settings.loop.seed, epoch=0)
+        epoch = TrainingSet(cache, split, settings.data, seed=settings.loop.seed, epoch=0)
         batch_size = settings.loop.batch_size
-        if not (batches := min(samples, len(chosen)) // batch_size):
-            found = f"{min(samples, len(chosen))} samples of {split} in {cache.folder} do not fill one batch of {batch_size}"
-            raise DataError(found, hint="lower --batch-size, raise --samples, or name another --split")
-        return cls(chosen, collate, batch_size, batches)
+        if not (batches := min(samples, len(epoch)) // batch_size):
+            problem = f"{min(samples, len(epoch))} samples of {split} in {cache.folder} do not fill one batch of {batch_size}"
+            raise DataError(problem, hint="lower --batch-size, raise --samples, or name another --split")
+        return cls(epoch, collate, batch_size, batches)
 
     @property
-    def samples_in_all(self) -> int:
+    def sample_count(self) -> int:
         """How many samples the batches hold."""
         return self.batches * self.batch_size
 
@@ -63,37 +194,30 @@ class Course:
         """The batches, from the first on."""
         return islice(iter(training_batches(self.samples, self.collate, self.batch_size)), self.batches)
 
-    def sentences(self) -> list[tuple[int, int]]:
+    def sentence_ids(self) -> list[tuple[int, int]]:
         """`ref_id` and `sent_id` of every sample, in order."""
         order: Iterable[list[int]] = training_batches(self.samples, self.collate, self.batch_size).sampler
-        drawn = (self.samples[item] for batch in islice(order, self.batches) for item in batch)
-        return [(sample.ref_id, sample.sent_id) for sample in drawn]
+        samples = (self.samples[item] for batch in islice(order, self.batches) for item in batch)
+        return [(sample.ref_id, sample.sent_id) for sample in samples]
 
     def originals(self, known: Mapping[tuple[int, int], Original]) -> list[Original]:
-        """The samples as their files have them, found by `ref_id` and `sent_id`.
+        """The samples as their files have them, looked up by `ref_id` and `sent_id`.
 
         Raises:
             DataError: one is not among those known.
         """
-        drawn = self.sentences()
-        if missing := [key for key in drawn if key not in known]:
-            found = f"the original data have no sentence {missing[0][1]} of referent {missing[0][0]}, which {self.samples.cache.folder} has"
-            raise DataError(found, hint="name the annotations that the cache was made from, with --data or --annotations")
-        return [known[key] for key in drawn]
+        ids = self.sentence_ids()
+        if missing := [key for key in ids if key not in known]:
+            ref_id, sent_id = missing[0]
+            problem = f"the original data have no sentence {sent_id} of referent {ref_id}, which {self.samples.cache.folder} has"
+            raise DataError(problem, hint="name the annotations that the cache was made from, with --data or --annotations")
+        return [known[key] for key in ids]
 
-    def plainly(self, originals: Sequence[Original], *, normalised: bool) -> Way:
+    def plainly(self, originals: Sequence[Original], *, normalised: bool) -> LoadSamples:
         """The same batches from their files."""
         data = self.samples.data
         samples = PlainSet(originals, data.image_size, self.collate.tokenizer, self.collate.tokens, normalised=normalised)
         return partial(plain_batches, samples, self.batch_size, data.workers)
-
-
-def ways_to_load(courses: Mapping[str, Course], known: Mapping[tuple[int, int], Original]) -> dict[str, Way]:
-    """The plain way without and with normalisation, then each store; raises as `Course.originals` does."""
-    course = next(iter(courses.values()))
-    originals = course.originals(known)
-    plain = {PLAIN: course.plainly(originals, normalised=False), NORMALISED: course.plainly(originals, normalised=True)}
-    return plain | {store: course.load for store, course in courses.items()}
 
 
 def choose_collate(tokenizer: str | None, cache: Cache, split: str, tokens: int) -> Collate:
@@ -103,7 +227,7 @@ def choose_collate(tokenizer: str | None, cache: Cache, split: str, tokens: int)
     return Collate(word_tokenizer(cache.split_sentences(split)), tokens)
 
 
-def require_identical(ways: Mapping[str, Way], advance: Callable[[int], object] = lambda batches: None) -> None:
+def require_identical(ways: Mapping[str, LoadSamples], advance: Advance = lambda batches: None) -> None:
     """Compare all batches of all ways with those of the first: pixels, masks, ids, attention masks and sentences, bit by bit.
 
     Where one way normalises its images and the first does not, those of the first are normalised a whole batch at a time.
@@ -112,8 +236,8 @@ def require_identical(ways: Mapping[str, Way], advance: Callable[[int], object] 
         CmirnetError: they differ; names the sentences and what differs.
     """
     first, *others = ways
-    for expected, *found in zip(*(way() for way in ways.values()), strict=True):
-        for name, batch in zip(others, found, strict=True):
+    for expected, *batches in zip(*(load() for load in ways.values()), strict=True):
+        for name, batch in zip(others, batches, strict=True):
             if differences := _differences(expected, batch):
                 raise CmirnetError(
                     f"{name} does not load what {first} loads: {listed(differences, SHOWN)}",
@@ -123,13 +247,12 @@ def require_identical(ways: Mapping[str, Way], advance: Callable[[int], object] 
 
 
 def time_loading(
-    ways: Mapping[str, Way], samples: int, rounds: int, *, at_least: float = SHORTEST, advance: Callable[[int], object] = lambda done: None
+    ways: Mapping[str, LoadSamples], samples: int, rounds: int, *, at_least: float = SHORTEST, advance: Advance = lambda done: None
 ) -> dict[str, Timing]:
     """Time all ways by turns; see `side_by_side`."""
     with one_thread():
-        return side_by_side(
-            {name: partial(_exhaust, way) for name, way in ways.items()}, samples, rounds, at_least=at_least, advance=advance
-        )
+        runs = {name: partial(_exhaust, load) for name, load in ways.items()}
+        return side_by_side(runs, samples, rounds, at_least=at_least, advance=advance)
 
 
 @contextmanager
@@ -143,19 +266,19 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _exhaust(way: Way) -> None:
-    deque(way(), maxlen=0)
+def _exhaust(load: LoadSamples) -> None:
+    deque(load(), maxlen=0)
 
 
-def _differences(expected: Batch, found: Batch) -> list[str]:
+def _differences(expected: Batch, batch: Batch) -> list[str]:
     """Such as "the pixels of sentence 12"."""
-    if expected.sent_ids != found.sent_ids:
-        return [f"sentences {found.sent_ids} instead of {expected.sent_ids}"]
+    if expected.sent_ids != batch.sent_ids:
+        return [f"sentences {batch.sent_ids} instead of {expected.sent_ids}"]
     parts = {
-        "pixels": (normalise(expected.image) if found.image.is_floating_point() else expected.image, found.image),
-        "mask": (expected.target, found.target),
-        "tokens": (expected.tokens.ids, found.tokens.ids),
-        "attention mask": (expected.tokens.keep, found.tokens.keep),
+        "pixels": (normalise(expected.image) if batch.image.is_floating_point() else expected.image, batch.image),
+        "mask": (expected.target, batch.target),
+        "tokens": (expected.tokens.ids, batch.tokens.ids),
+        "attention mask": (expected.tokens.keep, batch.tokens.keep),
     }
     rows = range(len(expected))
     return [

@@ -1,10 +1,11 @@
-"""Asking a model in several ways: as published, and optimized; the same questions, timed by turns, mask compared with mask."""
+"""Prediction in several ways, as published and optimized: the same images and expressions, timed by turns, mask compared with mask."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,26 +13,75 @@ import torch
 from torch import Tensor
 
 from cmirnet_cli.batches.batch import Tokens, normalise, tokenise
-from cmirnet_cli.benchmarks.timing import Timing
-from cmirnet_cli.engine.devices import finish_on, has_bf16, most_held_mib
+from cmirnet_cli.benchmarks.stand_ins import random_bundle
+from cmirnet_cli.benchmarks.timing import Progress, Timing, gflops_of, matrix_product_gflops, side_by_side, unwatched
+from cmirnet_cli.engine.devices import finish_on, has_bf16, most_held_mib, pick_device
+from cmirnet_cli.engine.environment import in_fresh_process
 from cmirnet_cli.engine.evaluation.loop import ReferringModelLike
 from cmirnet_cli.engine.inference import AS_PUBLISHED, AUTO, Inference
-from cmirnet_cli.errors import UsageError
-from cmirnet_cli.export.folder import ExportSource, require_libraries, write_export
-from cmirnet_cli.export.preprocessing import ExportSample, Samples
+from cmirnet_cli.engine.prediction.photos import find_photos, read_photo
 from cmirnet_cli.export.runtime import ExportedModel
 from cmirnet_cli.export.scoring import ExportedReferring
-from cmirnet_cli.export.spec import ExportOptions, ExportPrecision, read_spec
-from cmirnet_cli.images.pixels import Pixels
+from cmirnet_cli.images.pixels import Pixels, resized
 from cmirnet_cli.model.fast.optimizations import COMPILE, OPTIMIZATIONS, Precision
 from cmirnet_cli.model.features import ImageFeatures
 from cmirnet_cli.scenes import drawn_questions
 from cmirnet_cli.weights.bundle import Bundle
-from cmirnet_cli.weights.source import fingerprint
+from cmirnet_cli.weights.source import load_weights
 
 PLAIN, ONE_HEAD, EXACT = "plain", "one head", "fp32"
 SAME_MASKS = 0.9995
 """Share of pixels on which the exact way must agree with the plain one."""
+SCENE = 640
+"""Side of a drawn scene, in pixels."""
+
+
+@dataclass(frozen=True)
+class InferenceRequest:
+    """What is predicted with what, and in which ways; every process of a benchmark makes the same of it.
+
+    Attributes:
+        weights: as `load_weights` takes them; random ones where None.
+        backbone, size: of random weights.
+        images: a folder of photographs; drawn scenes where None.
+        expressions: about every image.
+        count: of the images.
+        batch_size: images at once, but in the plain way.
+        device: as `pick_device` takes it.
+        each: whether every optimization is made alone, too.
+        compiled: whether the network is compiled, too, in bf16 if there is bf16.
+        exports: folders of exports that are compared, by the names that the table has for them.
+    """
+
+    weights: str | None
+    backbone: str
+    size: int | None
+    images: Path | None
+    expressions: tuple[str, ...]
+    count: int
+    batch_size: int
+    device: str
+    each: bool
+    compiled: bool
+    exports: tuple[tuple[str, Path], ...] = ()
+
+    def load(self) -> Bundle:
+        """The model, the same each time."""
+        return load_weights(self.weights) if self.weights else random_bundle(self.backbone, self.size, self.expressions)
+
+    def photos(self, size: int) -> list[Pixels]:
+        """Images uint8 (S, S, 3) of one size."""
+        if self.images:
+            photos = [read_photo(photo.path) for photo in find_photos([str(self.images)])[: self.count]]
+        else:
+            photos = [pixels for pixels, _ in drawn_questions(self.count, SCENE)]
+        return [resized(pixels, size, size) for pixels in photos]
+
+    def prepare(self) -> tuple[Bundle, list[InferenceBatch], torch.device]:
+        """The model, what it predicts, and where."""
+        place, bundle = pick_device(self.device), self.load()
+        photos = self.photos(bundle.config.image_size)
+        return bundle, inference_batches(bundle, photos, self.expressions, place, self.batch_size), place
 
 
 @dataclass(frozen=True)
@@ -40,7 +90,7 @@ class Way:
 
     Attributes:
         name: as the table has it.
-        prepare: makes of a bundle the model to be asked in this way; it may take the bundle's over.
+        prepare: makes of a bundle the model that predicts in this way; it may take the bundle's over.
         every_head: whether every head is computed, and one image and one sentence a forward, as published.
     """
 
@@ -53,28 +103,27 @@ class Way:
         """In a number format, with optimizations."""
         return cls(name, lambda bundle, device: inference.prepare(bundle, device).model, every_head)
 
+    @classmethod
+    def exported(cls, name: str, folder: Path) -> Way:
+        """An export, through ONNX Runtime on the CPU; the weights are not used."""
+        return cls(name, lambda bundle, device: ExportedReferring(ExportedModel.open(folder, "cpu")))
 
-def ways(device: torch.device, *, each: bool, compiled: bool) -> list[Way]:
-    """The plain way and ours; bf16 where the device has instructions for it.
 
-    Args:
-        device: where they are compared.
-        each: whether every optimization is made alone, too.
-        compiled: whether the network is compiled, too, in bf16 if there is bf16.
-    """
-    made = [Way.of(PLAIN, AS_PUBLISHED, every_head=True), Way.of(ONE_HEAD, AS_PUBLISHED)]
-    if each:
-        made += [Way.of(name, Inference(optimizations=(name,))) for name in OPTIMIZATIONS if name != COMPILE]
-    formats: list[Precision] = ["fp32", "bf16"] if has_bf16(device) else ["fp32"]
-    made += [Way.of(precision, Inference(precision)) for precision in formats]
-    if compiled:
-        made.append(Way.of(f"{formats[-1]}, compiled", Inference(formats[-1], (AUTO, COMPILE))))
-    return made
+def ways_of(request: InferenceRequest) -> list[Way]:
+    """The plain way and ours; bf16 where the device has instructions for it."""
+    ways = [Way.of(PLAIN, AS_PUBLISHED, every_head=True), Way.of(ONE_HEAD, AS_PUBLISHED)]
+    if request.each:
+        ways += [Way.of(name, Inference(optimizations=(name,))) for name in OPTIMIZATIONS if name != COMPILE]
+    formats: list[Precision] = ["fp32", "bf16"] if has_bf16(pick_device(request.device)) else ["fp32"]
+    ways += [Way.of(precision, Inference(precision)) for precision in formats]
+    if request.compiled:
+        ways.append(Way.of(f"{formats[-1]}, compiled", Inference(formats[-1], (AUTO, COMPILE))))
+    return [*ways, *(Way.exported(name, folder) for name, folder in request.exports)]
 
 
 @dataclass(frozen=True)
 class InferenceBatch:
-    """Images, uint8 (b, S, S, 3), and the n expressions that each of them is asked about, all on the device."""
+    """Images, uint8 (b, S, S, 3), and the n expressions about each of them, all on the device."""
 
     images: Tensor
     tokens: Tokens
@@ -90,16 +139,16 @@ class InferenceBatch:
 
 
 def inference_batches(
-    bundle: Bundle, photos: Sequence[Pixels], expressions: Sequence[str], device: torch.device, together: int = 1
+    bundle: Bundle, photos: Sequence[Pixels], expressions: Sequence[str], device: torch.device, batch_size: int = 1
 ) -> list[InferenceBatch]:
-    """Photos, uint8 (S, S, 3), so many at once, and what is asked about each, as a model takes them."""
+    """Photos, uint8 (S, S, 3), and the expressions about each, as a model takes them."""
     tokens = tokenise(bundle.tokenizer, expressions, bundle.config.tokens).to(device)
-    batches = [np.stack(photos[first : first + together]) for first in range(0, len(photos), together)]
+    batches = [np.stack(photos[first : first + batch_size]) for first in range(0, len(photos), batch_size)]
     return [InferenceBatch(torch.from_numpy(batch).to(device), tokens) for batch in batches]
 
 
 @torch.inference_mode()
-def answer(way: Way, model: ReferringModelLike, batch: InferenceBatch) -> Tensor:
+def predict_batch(way: Way, model: ReferringModelLike, batch: InferenceBatch) -> Tensor:
     """Logits (b·n, 2, S, S) of the n expressions about the first image, about the second and so on."""
     if way.every_head:
         return torch.cat([_logits(model, one, auxiliary=True) for one in batch.one_by_one()])
@@ -114,9 +163,9 @@ def _logits(model: ReferringModelLike, batch: InferenceBatch, *, auxiliary: bool
     return model.decode(features, model.encode_text(ids, keep), keep, auxiliary=auxiliary).main
 
 
-def answer_all(way: Way, model: ReferringModelLike, questions: Sequence[InferenceBatch]) -> list[Tensor]:
-    """`answer` for all images, computed to the end."""
-    logits = [answer(way, model, each) for each in questions]
+def predict_all(way: Way, model: ReferringModelLike, batches: Sequence[InferenceBatch]) -> list[Tensor]:
+    """`predict_batch` for all batches, computed to the end."""
+    logits = [predict_batch(way, model, batch) for batch in batches]
     finish_on(logits[0].device)
     return logits
 
@@ -136,20 +185,31 @@ class Agreement:
     error: float
 
     @classmethod
-    def of(cls, found: Sequence[Tensor], plain: Sequence[Tensor]) -> Agreement:
+    def of(cls, logits: Sequence[Tensor], plain: Sequence[Tensor]) -> Agreement:
         """Of logits (n, 2, S, S) batch by batch."""
-        ours, theirs = torch.cat(list(found)).float(), torch.cat(list(plain)).float()
-        mine, yours = ours[:, 1] > ours[:, 0], theirs[:, 1] > theirs[:, 0]
-        union = int((mine | yours).sum())
-        iou = int((mine & yours).sum()) / union if union else 1.0
-        return cls(float((mine == yours).float().mean()), iou, float((ours - theirs).abs().max() / theirs.std()))
+        ours, theirs = torch.cat(list(logits)).float(), torch.cat(list(plain)).float()
+        our_masks, their_masks = ours[:, 1] > ours[:, 0], theirs[:, 1] > theirs[:, 0]
+        union = int((our_masks | their_masks).sum())
+        iou = int((our_masks & their_masks).sum()) / union if union else 1.0
+        return cls(float((our_masks == their_masks).float().mean()), iou, float((ours - theirs).abs().max() / theirs.std()))
+
+
+def disagreement(agreements: Mapping[str, Agreement]) -> str | None:
+    """A warning with what to do now if the masks of the exact way are not those of the plain way."""
+    share = agreements[EXACT].pixels
+    if share >= SAME_MASKS:
+        return None
+    warning = f"{EXACT} agrees with the plain way on {share:.3%} of the pixels only, {SAME_MASKS:.2%} are required"
+    return f"{warning}: measure the optimizations one by one with --each, and report it with the machine"
 
 
 @dataclass(frozen=True)
-class WayResult:
-    """What came of asking in several ways, by the ways' names.
+class InferenceComparison:
+    """What the ways came to, by their names.
 
     Attributes:
+        images: how many there were.
+        device: where they were predicted.
         timings: of all expressions.
         agreements: with the plain way.
         memory_mib: at its peak, each way in a fresh process.
@@ -157,6 +217,8 @@ class WayResult:
         peak_gflops: 10⁹ operations a second of a large matrix product on the same device, by number format.
     """
 
+    images: int
+    device: torch.device
     timings: Mapping[str, Timing]
     agreements: Mapping[str, Agreement]
     memory_mib: Mapping[str, float]
@@ -168,13 +230,29 @@ class WayResult:
         return self.gflops * self.timings[name].per_second
 
 
-def disagreement(agreements: Mapping[str, Agreement]) -> str | None:
-    """What is wrong with an exact way that is none, and what to do now; None if its masks are those of the plain way."""
-    share = agreements[EXACT].pixels
-    if share >= SAME_MASKS:
-        return None
-    told = f"{EXACT} agrees with the plain way on {share:.3%} of the pixels only, {SAME_MASKS:.2%} are required"
-    return f"{told}: measure the optimizations one by one with --each, and report it with the machine"
+def compare_inference(request: InferenceRequest, rounds: int, progress: Progress = unwatched) -> InferenceComparison:
+    """Predict in every way: compare the logits, take the time, count the arithmetic, then measure each way's memory."""
+    bundle, batches, place = request.prepare()
+    ways = ways_of(request)
+    models = own_copies(bundle, ways, place)
+    runs = {way.name: partial(predict_all, way, models[way.name], batches) for way in ways}
+    logits = {}
+    with progress("compare", len(ways)) as advance:
+        for name, run in runs.items():
+            logits[name] = run()
+            advance(1)
+    agreements = {name: Agreement.of(each, logits[PLAIN]) for name, each in logits.items()}
+    items = sum(map(len, batches))
+    with progress("time", rounds * len(ways)) as advance:
+        timings = side_by_side(runs, items, rounds, advance=advance)
+    gflops, peaks = gflops_of(runs[ONE_HEAD]) / items, matrix_product_gflops(place)
+    del bundle, models, runs, logits
+    memory = {}
+    with progress("memory", len(ways)) as advance:
+        for way in ways:
+            memory[way.name] = in_fresh_process(peak_memory_of, request, way.name)
+            advance(1)
+    return InferenceComparison(sum(len(batch.images) for batch in batches), place, timings, agreements, memory, gflops, peaks)
 
 
 def own_copies(bundle: Bundle, ways: Sequence[Way], device: torch.device) -> Mapping[str, ReferringModelLike]:
@@ -182,45 +260,9 @@ def own_copies(bundle: Bundle, ways: Sequence[Way], device: torch.device) -> Map
     return {way.name: way.prepare(Bundle(deepcopy(bundle.model), bundle.tokenizer, bundle.config), device) for way in ways}
 
 
-def memory_of(way: Way, bundle: Bundle, questions: Sequence[InferenceBatch], device: torch.device) -> float:
-    """Peak memory in MiB of asking in one way: of the GPU where there is one, else of this process, which should be a fresh one."""
-    model = way.prepare(bundle, device)
-    answer_all(way, model, questions)
-    return most_held_mib(device)
-
-
-CALIBRATING = 8
-"""Drawn scenes from which int8 takes the ranges of activations: random weights have no ranges worth more."""
-
-
-def exported_way(name: str, folder: Path) -> Way:
-    """An export under a name for the table, through ONNX Runtime on the CPU; the weights are not used."""
-    return Way(name, lambda bundle, device: ExportedReferring(ExportedModel.open(folder, "cpu")))
-
-
-def require_made_from(folder: Path, weights: str | None) -> None:
-    """Refuse an export of other weights.
-
-    Raises:
-        UsageError: it was made from others.
-        ExportError: it is damaged.
-    """
-    if weights is None or read_spec(folder).origin.sha256 != fingerprint(weights):
-        raise UsageError(f"{folder} was not exported from {weights or 'random weights'}", hint="give its own weights as WEIGHTS")
-
-
-def export_random(load: Callable[[], Bundle], expressions: Sequence[str], precision: ExportPrecision, folder: Path) -> None:
-    """Export random weights as one ONNX graph; int8 is calibrated on drawn scenes, with the expressions asked about them.
-
-    The graph is not held to any agreement: masks of random weights lie on the border between both classes, and the benchmark says how many
-    pixels are the same.
-
-    Raises:
-        ExportError: it cannot be written, or needs packages that are not installed.
-    """
-    scenes = drawn_questions(CALIBRATING, load().config.image_size)
-    asked = tuple(ExportSample(pixels, expressions[number % len(expressions)]) for number, (pixels, _) in enumerate(scenes))
-    wanted = ExportOptions("onnx", precision)
-    require_libraries(wanted.format)
-    folder.mkdir()
-    write_export(ExportSource("random weights", "", load), folder, wanted, Samples("drawn scenes", (), asked))
+def peak_memory_of(request: InferenceRequest, name: str) -> float:
+    """Peak memory in MiB of one way: of the GPU where there is one, else of this process, which should be a fresh one."""
+    bundle, batches, place = request.prepare()
+    way = next(way for way in ways_of(request) if way.name == name)
+    predict_all(way, way.prepare(bundle, place), batches)
+    return most_held_mib(place)

@@ -30,7 +30,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Original:
-    """One sentence with the file and the outlines it is about.
+    """One sentence with the image file and the outlines that it refers to.
 
     Attributes:
         sent_id: REFER's id of the sentence.
@@ -67,7 +67,7 @@ class PlainSet(Dataset[Loaded]):
     """Sentences with their images at `size` × `size` pixels, normalised or not, and their ids cut or padded to `tokens`.
 
     Raises:
-        ImageError: a sample is asked for whose photograph is gone or damaged.
+        ImageError: the photograph of a sample is gone or damaged.
     """
 
     def __init__(
@@ -86,10 +86,10 @@ class PlainSet(Dataset[Loaded]):
         original = self.originals[item]
         sides = (self.size, self.size)
         image = _photograph(original).resize(sides, Image.Resampling.BILINEAR)
-        mask = Image.fromarray(_drawn(original)).resize(sides, Image.Resampling.NEAREST)
+        mask = Image.fromarray(_mask(original)).resize(sides, Image.Resampling.NEAREST)
         ids = self.tokenizer.encode(original.text, add_special_tokens=True, verbose=False)[: self.tokens]
         padding = [0] * (self.tokens - len(ids))
-        pixels = _normalised(image) if self.normalised else np.asarray(image)
+        pixels = F.normalize(F.to_tensor(image), IMAGENET_MEAN, IMAGENET_STD).numpy() if self.normalised else np.asarray(image)
         return Loaded(original.sent_id, pixels, np.asarray(mask), ids + padding, [1] * len(ids) + padding)
 
 
@@ -118,27 +118,18 @@ def _photograph(original: Original) -> Image.Image:
         raise ImageError(f"cannot load {original.file}: {error}", hint=hint) from error
 
 
-def _normalised(image: Image.Image) -> NDArray[np.float32]:
-    normalised: NDArray[np.float32] = F.normalize(F.to_tensor(image), IMAGENET_MEAN, IMAGENET_STD).numpy()
-    return normalised
-
-
-def _drawn(original: Original) -> Pixels:
+def _mask(original: Original) -> Pixels:
     """uint8 (H, W): the parts of each object summed up, the objects united."""
     mask = np.zeros((original.height, original.width), np.uint8)
     for segmentation in original.objects:
-        count = np.sum(coco.decode(_encoded(segmentation, original.height, original.width)), axis=2)
+        parts = [segmentation] if isinstance(segmentation, Mapping) else segmentation
+        count = np.sum(coco.decode([_compressed(part, original.height, original.width) for part in parts]), axis=2)
         mask[count >= 1 if original.united else count == 1] = 1
     return mask
 
 
-def _encoded(segmentation: Any, height: int, width: int) -> list[Any]:
-    """The parts of an object as COCO's compressed RLE."""
-    parts = [segmentation] if isinstance(segmentation, Mapping) else segmentation
-    return [_encoded_part(part, height, width) for part in parts]
-
-
-def _encoded_part(part: Any, height: int, width: int) -> Any:
+def _compressed(part: Any, height: int, width: int) -> Any:
+    """A polygon or an RLE as COCO's compressed RLE."""
     if not isinstance(part, Mapping):
         return coco.frPyObjects([part], height, width)[0]
     return part if isinstance(part["counts"], str | bytes) else coco.frPyObjects(part, height, width)

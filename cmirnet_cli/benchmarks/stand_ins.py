@@ -1,4 +1,4 @@
-"""What benchmarks run on where nothing is at hand: random weights of the published sizes, drawn scenes as a prepared data set."""
+"""What benchmarks run on without weights and data: random weights of the published sizes, drawn scenes as a prepared data set."""
 
 from __future__ import annotations
 
@@ -24,36 +24,35 @@ from cmirnet_cli.weights.folder import BundleConfig
 BERT_BASE = {"text.source": SCRATCH, "text.scratch_layers": 12, "text.scratch_heads": 12, "model.text_width": 768}
 """A text encoder of BERT base's size, from scratch."""
 
+DATASET, SPLIT_BY = "scenes", "demo"
 
-def random_bundle(backbone: str, size: int | None, sentences: Sequence[str], **more: object) -> Bundle:
-    """A model with random weights, in eval mode, of the published widths unless told otherwise: it computes as long as a trained one.
+
+def random_bundle(backbone: str, size: int | None, sentences: Sequence[str], **settings: object) -> Bundle:
+    """A model with random weights in eval mode, of the published widths unless `settings` change them: as slow as a trained one.
 
     Args:
         backbone: the backbone.
         size: of its images in pixels; the published one by default.
         sentences: whose words its tokenizer knows.
-        more: other settings, by their dotted names.
+        settings: others, by their dotted names.
 
     Raises:
-        ConfigError: there is no such backbone, or the size is none that it can take.
+        ConfigError: there is no such backbone, or it cannot take the size.
     """
-    settings = resolve(flags={"model.backbone": backbone, "data.image_size": size, **BERT_BASE, **more})
-    seed_everything(settings.loop.seed)
+    recipe = resolve(flags={"model.backbone": backbone, "data.image_size": size, **BERT_BASE, **settings})
+    seed_everything(recipe.loop.seed)
     tokenizer = word_tokenizer(sentences)
-    text = TextEncoder(scratch_encoder(settings.text, settings.model.text_width, tokenizer))
+    text = TextEncoder(scratch_encoder(recipe.text, recipe.model.text_width, tokenizer))
     encoder = text.encoder.config.to_dict()
-    config = BundleConfig(model=settings.model, encoder=encoder, tokens=settings.text.tokens, image_size=settings.data.image_size)
-    return Bundle(ReferringModel(build_network(settings.model), text).eval(), tokenizer, config)
+    config = BundleConfig(model=recipe.model, encoder=encoder, tokens=recipe.text.tokens, image_size=recipe.data.image_size)
+    return Bundle(ReferringModel(build_network(recipe.model), text).eval(), tokenizer, config)
 
 
-def recipe(backbone: str | None, size: int | None, batch_size: int, **more: object) -> Settings:
+def random_recipe(backbone: str | None, size: int | None, batch_size: int, **settings: object) -> Settings:
     """The published recipe on random weights, at one size, without a crop and without workers."""
     side = size or DataConfig().image_size
-    given = {"model.backbone": backbone, "data.image_size": side, "data.resize": side, "data.workers": 0, "loop.batch_size": batch_size}
-    return resolve(flags={**given, **BERT_BASE, "loop.backbone_weights": "none", **more})
-
-
-DATASET, SPLIT_BY = "scenes", "demo"
+    flags = {"model.backbone": backbone, "data.image_size": side, "data.resize": side, "data.workers": 0, "loop.batch_size": batch_size}
+    return resolve(flags={**flags, **BERT_BASE, "loop.backbone_weights": "none", **settings})
 
 
 def drawn_cache(folder: Path, size: int, amounts: Mapping[str, Amount]) -> Cache:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from statistics import median
+from typing import TypeAlias
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from cmirnet_cli.engine.devices import finish_on, has_bf16
@@ -15,10 +18,27 @@ from cmirnet_cli.engine.devices import finish_on, has_bf16
 SHORTEST = 0.25
 """Seconds: shorter turns are decided by what else the machine does."""
 
+GIGA = 1e9
+SIDES = {"cuda": 8192}
+"""Rows of the square matrices that are multiplied, by type of device."""
+SIDE = 2048
+"""On any other device."""
+ROUNDS = 3
+
+Advance: TypeAlias = Callable[[int], None]
+Progress: TypeAlias = Callable[[str, int], AbstractContextManager[Advance]]
+"""Opened with a label and the number of items; it yields what is called after each item."""
+
+
+@contextmanager
+def unwatched(label: str, total: int) -> Iterator[Advance]:
+    """Show no progress."""
+    yield lambda done: None
+
 
 @dataclass(frozen=True)
 class Spread:
-    """The middle one of several measurements, and the outermost ones."""
+    """The middle one of several measurements, the lowest and the highest."""
 
     median: float
     lowest: float
@@ -32,7 +52,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Timing:
-    """How long one way took: the seconds of each round, in each of which it went through `items` samples, images or steps."""
+    """How long one way took: the seconds of each round, and how many `items` (samples, images, steps) a round has."""
 
     seconds: tuple[float, ...]
     items: int
@@ -62,7 +82,7 @@ def side_by_side(
     rounds: int,
     *,
     at_least: float = SHORTEST,
-    advance: Callable[[int], object] = lambda done: None,
+    advance: Advance = lambda done: None,
 ) -> dict[str, Timing]:
     """Time every way in each round, in the order given; nothing is run beforehand to warm it up.
 
@@ -70,32 +90,19 @@ def side_by_side(
         ways: each goes through all items when it is called.
         items: how many those are.
         rounds: how often all ways take their turn.
-        at_least: seconds that a turn lasts; a way that is sooner done is run again, and the turn counts as its mean.
-        advance: told of each turn that is over; `rounds · len(ways)` in all.
+        at_least: seconds that a turn lasts; a way that ends sooner runs again, and the turn counts as its mean.
+        advance: called after each turn; `rounds · len(ways)` times in all.
     """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
-            seconds[name].append(_turn(way, at_least))
+            started, runs, elapsed = time.perf_counter(), 0, 0.0
+            while runs == 0 or elapsed < at_least:
+                way()
+                runs, elapsed = runs + 1, time.perf_counter() - started
+            seconds[name].append(elapsed / runs)
             advance(1)
-    return {name: Timing(tuple(taken), items) for name, taken in seconds.items()}
-
-
-def _turn(way: Callable[[], object], at_least: float) -> float:
-    """Mean seconds of as many runs as fill a turn."""
-    started, runs, elapsed = time.perf_counter(), 0, 0.0
-    while runs == 0 or elapsed < at_least:
-        way()
-        runs, elapsed = runs + 1, time.perf_counter() - started
-    return elapsed / runs
-
-
-GIGA = 1e9
-SIDES = {"cuda": 8192}
-"""Of the square matrices that are multiplied, by type of device."""
-SIDE = 2048
-"""On any other device."""
-ROUNDS = 3
+    return {name: Timing(tuple(turns), items) for name, turns in seconds.items()}
 
 
 def gflops_of(compute: Callable[[], object]) -> float:
@@ -107,18 +114,16 @@ def gflops_of(compute: Callable[[], object]) -> float:
 
 def matrix_product_gflops(device: torch.device) -> Mapping[str, float]:
     """10⁹ operations a second that a device reaches in the product of two large matrices, in each number format that it computes in."""
-    formats = {"fp32": torch.float32, **({"bf16": torch.bfloat16} if has_bf16(device) else {})}
-    return {name: _reached(device, dtype) for name, dtype in formats.items()}
-
-
-def _reached(device: torch.device, dtype: torch.dtype) -> float:
     side = SIDES.get(device.type, SIDE)
-    matrix = torch.randn(side, side, device=device).to(dtype)
+    reached = {}
+    for name, dtype in {"fp32": torch.float32, **({"bf16": torch.bfloat16} if has_bf16(device) else {})}.items():
+        matrix = torch.randn(side, side, device=device).to(dtype)
 
-    def multiply() -> None:
-        torch.mm(matrix, matrix)
-        finish_on(device)
+        def multiply(matrix: Tensor = matrix) -> None:
+            torch.mm(matrix, matrix)
+            finish_on(device)
 
-    multiply()
-    timing = side_by_side({"multiply": multiply}, 1, ROUNDS)["multiply"]
-    return 2 * side**3 / GIGA * timing.per_second
+        multiply()
+        timing = side_by_side({name: multiply}, 1, ROUNDS)[name]
+        reached[name] = 2 * side**3 / GIGA * timing.per_second
+    return reached

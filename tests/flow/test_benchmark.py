@@ -47,7 +47,6 @@ def test_without_a_data_set_it_draws_one_and_measures_both_stores(cmirnet: Cmirn
     assert list(found["ways"]) == [*WAYS, "decoded", "encoded"]
     assert (found["samples"], found["batch_size"], found["size"], found["workers"], found["identical"]) == (16, 8, 64, 0, True)
     for way in found["ways"].values():
-        assert way["samples_per_second"] > 0
         assert len(way["seconds"]) == 2
         assert way["ms_per_sample"]["lowest"] <= way["ms_per_sample"]["median"] <= way["ms_per_sample"]["highest"]
         assert set(way["times_faster_than"]) == set(WAYS)
@@ -168,7 +167,6 @@ def test_train_takes_the_same_first_steps_in_every_way(cmirnet: Cmirnet):
         assert way["losses_within"] == pytest.approx(max(apart))
         took = [each["ms_per_sentence"]["median"] for each in (ways["plain"], way)]
         assert way["times_faster_than_plain"] == pytest.approx(took[0] / took[1])
-        assert way["peak_memory_mib"] > 1
 
 
 @pytest.mark.parametrize(

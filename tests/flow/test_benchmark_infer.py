@@ -20,22 +20,19 @@ FORMATS = ["fp32", "bf16"] if has_bf16(torch.device("cpu")) else ["fp32"]
 
 
 @pytest.mark.slow
-def test_the_same_questions_are_asked_in_every_way(cmirnet: Callable[..., Outcome], weights: Path):
+def test_the_same_masks_are_predicted_in_every_way(cmirnet: Callable[..., Outcome], weights: Path):
     words = "--count 1 --rounds 1 -e red -e cup --device cpu --json"
     found = cmirnet("benchmark", "infer", weights, *words.split()).data
     assert list(found["ways"]) == ["plain", "one head", *FORMATS]
     assert list(found["matrix_product_gflops_per_second"]) == FORMATS
     assert (found["images"], found["expressions"], found["agrees"]) == (1, 2, True)
     assert list(found["optimizations"]) == [name for name in OPTIMIZATIONS if name != "compile"]
-    for way in found["ways"].values():
-        assert way["peak_memory_mib"] > 0
-        assert way["expressions_per_second"] > 0
     assert found["ways"]["plain"]["times_faster_than_plain"]["median"] == 1.0
     assert found["ways"]["fp32"]["agreement"]["pixels"] >= 0.9995
 
 
 @pytest.mark.slow
-def test_random_weights_are_asked_as_a_graph_too(cmirnet: Callable[..., Outcome]):
+def test_random_weights_predict_as_a_graph_too(cmirnet: Callable[..., Outcome]):
     words = "--backbone resnet-nano --size 64 --onnx fp32 --count 1 --rounds 1 --device cpu --json"
     found = cmirnet("benchmark", "infer", *words.split()).data["ways"]
     assert list(found) == ["plain", "one head", *FORMATS, "ONNX fp32"]
@@ -57,7 +54,7 @@ def test_what_random_weights_are_made_of_is_refused_beside_weights(cmirnet: Call
 
 
 @pytest.mark.slow
-def test_fewer_photographs_than_were_asked_for_are_counted(cmirnet: Callable[..., Outcome], weights: Path, tmp_path: Path):
+def test_fewer_photographs_than_count_says_are_counted(cmirnet: Callable[..., Outcome], weights: Path, tmp_path: Path):
     Image.effect_noise((50, 40), 60).convert("RGB").save(tmp_path / "a.png")
     found = cmirnet(
         "benchmark", "infer", weights, "--images", tmp_path, *["--count", "2", "--rounds", "1", "--device", "cpu", "--json"]
@@ -69,7 +66,7 @@ def test_fewer_photographs_than_were_asked_for_are_counted(cmirnet: Callable[...
     ("name", "words"),
     [("plain", []), ("one head", []), ("fp32", []), (FORMATS[-1], []), ("heads", ["--each"]), (f"{FORMATS[-1]}, compiled", ["--compile"])],
 )
-def test_a_bundle_called_like_another_way_is_refused_before_anything_is_loaded(
+def test_an_export_called_like_another_way_is_refused_before_anything_is_loaded(
     cmirnet: Callable[..., Outcome], name: str, words: list[str]
 ):
     refused = cmirnet("benchmark", "infer", "no-weights", "--exported", name, *words, "--device", "cpu", "--json")
@@ -79,7 +76,7 @@ def test_a_bundle_called_like_another_way_is_refused_before_anything_is_loaded(
     assert error["hint"] == f"give its whole path: {Path.cwd() / name}"
 
 
-def test_a_bundle_is_taken_by_its_whole_path_whatever_it_is_called(cmirnet: Callable[..., Outcome], tmp_path: Path):
+def test_an_export_is_taken_by_its_whole_path_whatever_it_is_called(cmirnet: Callable[..., Outcome], tmp_path: Path):
     outcome = cmirnet("benchmark", "infer", "no-weights", "--exported", tmp_path / "fp32", "--device", "cpu")
     assert outcome.code == 5
     assert "export.json cannot be read" in " ".join(outcome.err.split())
@@ -89,7 +86,7 @@ def test_the_name_of_a_way_that_is_not_compared_is_free(cmirnet: Callable[..., O
     assert cmirnet("benchmark", "infer", "no-weights", "--exported", "heads", "--device", "cpu").code == 5
 
 
-def test_one_bundle_given_twice_is_refused_however_it_is_written(cmirnet: Callable[..., Outcome], tmp_path: Path):
+def test_one_export_given_twice_is_refused_however_it_is_written(cmirnet: Callable[..., Outcome], tmp_path: Path):
     (tmp_path / "link").symlink_to(tmp_path / "bundle", target_is_directory=True)
     for again in (tmp_path / "bundle", tmp_path / "link"):
         words = ["--exported", tmp_path / "bundle", "--exported", again, "--device", "cpu", "--json"]
@@ -98,13 +95,13 @@ def test_one_bundle_given_twice_is_refused_however_it_is_written(cmirnet: Callab
         assert refused.data["error"]["message"] == f"--exported {again} was given already"
 
 
-def test_an_exact_way_that_is_none_is_told():
+def test_an_exact_way_that_is_none_is_noticed():
     agreed = {EXACT: Agreement(1.0, 1.0, 0.0)}
     assert disagreement(agreed) is None
     assert "99.000% of the pixels only" in str(disagreement({EXACT: replace(agreed[EXACT], pixels=0.99)}))
 
 
-def test_a_trunk_that_is_not_known_is_refused_by_name(cmirnet: Callable[..., Outcome]):
+def test_a_backbone_that_is_not_known_is_refused_by_name(cmirnet: Callable[..., Outcome]):
     outcome = cmirnet("benchmark", "infer", "--backbone", "resnet18")
     assert outcome.code == 2
     assert "resnet18" in outcome.err

@@ -16,7 +16,7 @@ import typer
 
 from cmirnet_cli.batches.batch import normalise
 from cmirnet_cli.batches.datasets import Collate, EvaluationSet, TrainingSet, training_batches
-from cmirnet_cli.benchmarks.stand_ins import drawn_cache, recipe
+from cmirnet_cli.benchmarks.stand_ins import drawn_cache, random_recipe
 from cmirnet_cli.benchmarks.timing import Spread, side_by_side
 from cmirnet_cli.cache.features import TextFacts
 from cmirnet_cli.cache.features_reader import TextFeatures
@@ -57,7 +57,7 @@ def main(
     Network and text encoder, one of the size of BERT base, have random weights: times do not depend on them. The evaluation takes
     sentences about one drawn image; a training step takes as many, with an image each.
     """
-    settings = recipe(backbone, size, sentences, **{"text.train": "none"})
+    settings = random_recipe(backbone, size, sentences, **{"text.train": "none"})
     amounts = {"train": Amount(sentences, sentences, sentences), "val": Amount(1, min(REFERENTS, sentences), sentences)}
     with TemporaryDirectory(prefix="cmirnet-measure-") as folder:
         cache = drawn_cache(Path(folder), settings.data.image_size, amounts)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cmirnet_cli.batches.batch import Batch, Tokens, normalise
-from cmirnet_cli.benchmarks.data import Course, choose_collate, require_identical, time_loading
+from cmirnet_cli.benchmarks.data import FirstBatches, choose_collate, require_identical, time_loading
 from cmirnet_cli.benchmarks.plain_loading import Original
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import resolve
@@ -85,14 +85,14 @@ def test_normalised_pixels_are_compared_with_normalised_pixels():
         require_identical({"plain": way(plain), "published": way(replace(plain, image=-normalise(plain.image)))})
 
 
-def course(cache: Cache, samples: int, batch_size: int = 2) -> Course:
+def first_batches(cache: Cache, samples: int, batch_size: int = 2) -> FirstBatches:
     settings = resolve(flags={"data.image_size": 64, "data.resize": 64, "data.workers": 0, "loop.batch_size": batch_size})
-    return Course.of(cache, "train", settings, choose_collate(None, cache, "train", 20), samples)
+    return FirstBatches.of(cache, "train", settings, choose_collate(None, cache, "train", 20), samples)
 
 
-def test_a_course_is_the_first_batches_that_training_takes(small_cache: Cache):
-    short, whole = course(small_cache, 5), course(small_cache, 100)
-    assert (short.samples_in_all, whole.samples_in_all) == (4, 6)
+def test_they_are_the_first_batches_that_training_takes(small_cache: Cache):
+    short, whole = first_batches(small_cache, 5), first_batches(small_cache, 100)
+    assert (short.sample_count, whole.sample_count) == (4, 6)
     assert [found.sent_ids for found in short.load()] == [found.sent_ids for found in whole.load()][:2]
 
 
@@ -105,29 +105,29 @@ def test_a_tokenizer_that_cannot_be_had_is_refused_with_options_of_this_command(
 
 
 def test_sentences_are_those_of_the_batches(small_cache: Cache):
-    run = course(small_cache, 6)
-    assert [sent_id for _, sent_id in run.sentences()] == [sent_id for found in run.load() for sent_id in found.sent_ids]
-    assert len(run.sentences()) == 6
+    run = first_batches(small_cache, 6)
+    assert [sent_id for _, sent_id in run.sentence_ids()] == [sent_id for found in run.load() for sent_id in found.sent_ids]
+    assert len(run.sentence_ids()) == 6
 
 
 def test_a_sample_that_the_original_data_lack_is_named(small_cache: Cache):
-    run = course(small_cache, 6)
-    known = {key: Original(key[1], "", small_cache.folder, False, 1, 1, (), False) for key in run.sentences()[:3]}
-    ref_id, sent_id = run.sentences()[3]
+    run = first_batches(small_cache, 6)
+    known = {key: Original(key[1], "", small_cache.folder, False, 1, 1, (), False) for key in run.sentence_ids()[:3]}
+    ref_id, sent_id = run.sentence_ids()[3]
     with pytest.raises(DataError, match=f"no sentence {sent_id} of referent {ref_id}, which"):
         run.originals(known)
 
 
 def test_less_than_a_batch_is_refused_with_the_numbers(small_cache: Cache):
     with pytest.raises(DataError, match=r"6 samples of train in .* do not fill one batch of 8"):
-        course(small_cache, 100, batch_size=8)
+        first_batches(small_cache, 100, batch_size=8)
 
 
 def test_every_round_loads_all_batches_and_the_threads_are_as_before(small_cache: Cache):
     loaded: list[int] = []
 
     def counted() -> Iterable[Batch]:
-        for found in course(small_cache, 6).load():
+        for found in first_batches(small_cache, 6).load():
             loaded.append(len(found))
             yield found
 

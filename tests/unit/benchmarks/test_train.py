@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from cmirnet_cli.benchmarks.stand_ins import recipe
+from cmirnet_cli.benchmarks.stand_ins import random_recipe
 from cmirnet_cli.benchmarks.train import PLAIN, ways_on
 from cmirnet_cli.engine.devices import has_bf16
 
 
 @pytest.mark.parametrize(("device", "plain"), [("cpu", "fp32"), ("cuda", "fp16")])
 def test_plain_is_the_published_precision_where_the_device_has_it(device: str, plain: str):
-    ways = {name: recipe("swin-nano", 64, 2, **changes) for name, changes in ways_on(torch.device(device)).items()}
+    ways = {name: random_recipe("swin-nano", 64, 2, **changes) for name, changes in ways_on(torch.device(device)).items()}
     assert ways[PLAIN].loop.precision == ways["recomputing"].loop.precision == ways["frozen text"].loop.precision == plain
     assert [each.loop.precision for name, each in ways.items() if name == "bf16"] == ["bf16"] * has_bf16(torch.device(device))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmirnet_cli.benchmarks.infer import Agreement, Way, answer, answer_all, inference_batches, own_copies
+from cmirnet_cli.benchmarks.infer import Agreement, Way, inference_batches, own_copies, predict_all, predict_batch
 from cmirnet_cli.benchmarks.stand_ins import random_bundle
 from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference, optimizations_named
 from cmirnet_cli.engine.prediction.masks import MaskRule
@@ -62,7 +62,7 @@ def test_every_way_answers_every_expression_and_the_exact_one_like_the_plain_one
     (question,) = inference_batches(bundle, [photo], SAID, CPU)
     ways = [Way.of("plain", AS_PUBLISHED, every_head=True), Way.of("fp32", Inference()), Way.of("bf16", Inference("bf16"))]
     models = own_copies(bundle, ways, CPU)
-    plain, exact, rounded = (answer(way, models[way.name], question) for way in ways)
+    plain, exact, rounded = (predict_batch(way, models[way.name], question) for way in ways)
     assert plain.shape == exact.shape == rounded.shape == (len(SAID), 2, 96, 96)
     assert isinstance(models["fp32"].network, FastNetwork)
     assert Agreement.of([exact], [plain]).error < 1e-3 < Agreement.of([rounded], [plain]).error
@@ -71,10 +71,10 @@ def test_every_way_answers_every_expression_and_the_exact_one_like_the_plain_one
 def test_images_that_go_through_at_once_are_answered_like_one_by_one(bundle: Bundle):
     photos = list(np.random.default_rng(1).integers(0, 256, (3, 96, 96, 3), dtype=np.uint8))
     plain, ours = Way.of("plain", AS_PUBLISHED, every_head=True), Way.of("one head", AS_PUBLISHED)
-    together = inference_batches(bundle, photos, SAID, CPU, together=2)
+    together = inference_batches(bundle, photos, SAID, CPU, batch_size=2)
     assert [len(each) for each in together] == [4, 2]
-    expected = torch.cat([answer(plain, bundle.model, one) for each in together for one in each.one_by_one()])
-    found = torch.cat(answer_all(ours, bundle.model, together))
+    expected = torch.cat([predict_batch(plain, bundle.model, one) for each in together for one in each.one_by_one()])
+    found = torch.cat(predict_all(ours, bundle.model, together))
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=1e-4)
     apart = (found[:, None] - expected).abs().amax(dim=(2, 3, 4))  # random weights hardly tell sentences from each other
     assert apart.argmin(dim=1).tolist() == list(range(6))
