@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
-from types import ModuleType
 
 from huggingface_hub import constants, get_session, try_to_load_from_cache
 
@@ -26,6 +25,10 @@ LITTLE_SHARED_MEMORY = 0.25
 ROOM_FOR_A_RUN = 10.0
 """GiB: of Swin-B, weights twice and for a moment two checkpoints, which hold the weights and AdamW's averages."""
 
+PATIENCE = 2.5
+"""Seconds to wait for the hub, looking up its address included."""
+
+_ELSEWHERE = "name local files instead: --set text.source=FOLDER, --backbone-weights FILE"
 _LIGHTER = "a lighter model needs less: cmirnet presets ls --cost"
 
 
@@ -35,72 +38,57 @@ def device_findings() -> Iterator[Finding]:
     Raises:
         ImportError: torch cannot be loaded.
     """
-    torch = _torch()
-    yield _processor(torch.get_num_threads())
-    for number in range(torch.cuda.device_count()):
-        facts = torch.cuda.get_device_properties(number)
-        bf16 = "bf16" if facts.major >= 8 else "no bf16 (use --precision fp16)"
-        yield Finding("ok", f"cuda:{number}", f"{facts.name}, {facts.total_memory / GIB:.0f} GiB, {bf16}")
-    if torch.backends.mps.is_available():
-        yield Finding("ok", "mps", "Apple GPU")
-    elif not torch.cuda.device_count():
-        yield _no_gpu(f"torch {torch.__version__}")
-
-
-def _torch() -> ModuleType:
     try:
         import torch
     except OSError as problem:  # so it says that a shared library of its own is missing
         raise ImportError(str(problem)) from problem
-    return torch
-
-
-def _processor(threads: int) -> Finding:
     features = processor_features()
-    bf16 = f"bf16 ({', '.join(sorted(features & BF16))})" if features & BF16 else "no native bf16: use fp32"
-    return Finding("ok", "cpu", f"{machine_in_words()}; torch uses {threads} threads" + (f"; {bf16}" if features else ""))
-
-
-def _no_gpu(torch: str) -> Finding:
-    if Path("/proc/driver/nvidia/version").is_file():
+    bf16 = f"; bf16 ({', '.join(sorted(features & BF16))})" if features & BF16 else "; no native bf16: use fp32"
+    yield Finding("ok", "cpu", f"{machine_in_words()}; torch uses {torch.get_num_threads()} threads{bf16 if features else ''}")
+    for number in range(torch.cuda.device_count()):
+        gpu = torch.cuda.get_device_properties(number)
+        bf16 = "bf16" if gpu.major >= 8 else "no bf16 (use --precision fp16)"
+        yield Finding("ok", f"cuda:{number}", f"{gpu.name}, {gpu.total_memory / GIB:.0f} GiB, {bf16}")
+    if torch.backends.mps.is_available():
+        yield Finding("ok", "mps", "Apple GPU")
+    elif torch.cuda.device_count():
+        return
+    elif Path("/proc/driver/nvidia/version").is_file():
         advice = "compare the driver that `nvidia-smi` shows with the CUDA version that torch was built for, and install the torch for it"
-        return Finding("warning", "gpu", f"there is an NVIDIA GPU, which {torch} cannot use", advice)
-    return Finding("note", "gpu", "none: everything runs on the CPU", f"to train the published recipes find a GPU; {_LIGHTER}")
+        yield Finding("warning", "gpu", f"there is an NVIDIA GPU, which torch {torch.__version__} cannot use", advice)
+    else:
+        yield Finding("note", "gpu", "none: everything runs on the CPU", f"to train the published recipes find a GPU; {_LIGHTER}")
 
 
 def memory_findings() -> Iterator[Finding]:
     """Memory, and the part of it through which loading processes hand over batches."""
     usable, free = memory_gib()
-    said = f"{free:.1f} of {usable:.1f} GiB free"
-    scarce = free < LITTLE_MEMORY
-    yield Finding("warning", "memory", said, f"close other programs; {_LIGHTER}") if scarce else Finding("ok", "memory", said)
+    message = f"{free:.1f} of {usable:.1f} GiB free"
+    if free < LITTLE_MEMORY:
+        yield Finding("warning", "memory", message, f"close other programs; {_LIGHTER}")
+    else:
+        yield Finding("ok", "memory", message)
     shared = Path("/dev/shm")
     if shared.is_dir() and (size := shutil.disk_usage(shared).total / GIB) < LITTLE_SHARED_MEMORY:
         advice = "use --workers 0, or give the container more (docker run --shm-size=1g)"
         yield Finding("warning", "shared memory", f"{size * 1024:.0f} MiB for loading processes", advice)
 
 
-def room_findings(folder: Path, needed: float, what: str) -> Iterator[Finding]:
-    """Room where a folder is or will be: whether it can be written, and whether `needed` GiB are free, which `what` takes."""
+def room_findings(folder: Path, required: float, what: str) -> Iterator[Finding]:
+    """Room where a folder is or will be: whether it can be written, and whether `required` GiB are free, which `what` takes."""
     place = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.is_dir())
     free = shutil.disk_usage(place).free / GIB
-    said = f"{free:,.0f} GiB free"
+    subject, message = f"disk for {folder}", f"{free:,.0f} GiB free"
     if not os.access(place, os.W_OK):
-        yield Finding("warning", f"disk for {folder}", f"{place} cannot be written", "choose another folder, or change its permissions")
-    elif free < needed:
-        yield Finding("warning", f"disk for {folder}", f"{said}; {what} takes {needed:.0f} GiB", "free some space, or use another disk")
+        yield Finding("warning", subject, f"{place} cannot be written", "choose another folder, or change its permissions")
+    elif free < required:
+        yield Finding("warning", subject, f"{message}; {what} takes {required:.0f} GiB", "free some space, or use another disk")
     else:
-        yield Finding("ok", f"disk for {folder}", said)
-
-
-PATIENCE = 2.5
-"""Seconds that the hub is waited for, looking up its address included."""
-
-_ELSEWHERE = "name files at hand instead: --set text.source=FOLDER, --backbone-weights FILE"
+        yield Finding("ok", subject, message)
 
 
 def hub_findings(seconds: float = PATIENCE) -> Iterator[Finding]:
-    """Whether the hub can be reached; that it cannot is no error, as everything works with files at hand."""
+    """Whether the hub can be reached; that it cannot is no error, as everything works with local files."""
     endpoint = constants.ENDPOINT
     if constants.HF_HUB_OFFLINE:
         yield Finding("note", "hub", "HF_HUB_OFFLINE is set: nothing is fetched", f"unset it, or {_ELSEWHERE}")
@@ -108,28 +96,27 @@ def hub_findings(seconds: float = PATIENCE) -> Iterator[Finding]:
         yield Finding("note", "hub", f"{endpoint} cannot be reached: {problem}", f"check the network and proxies, or {_ELSEWHERE}")
     else:
         yield Finding("ok", "hub", f"{endpoint} answers")
-    yield _text_encoder(TextConfig().source)
-
-
-def _text_encoder(source: str) -> Finding:
+    source = TextConfig().source
     if isinstance(try_to_load_from_cache(source, "config.json"), str):
-        return Finding("ok", "text encoder", f"{source} is in the local cache")
-    advice = f"training fetches it once; without the hub, fetch it elsewhere (hf download {source}) and use --set text.source=FOLDER"
-    return Finding("note", "text encoder", f"{source}, with which the published recipes start, is not in the local cache", advice)
+        yield Finding("ok", "text encoder", f"{source} is in the local cache")
+    else:
+        advice = f"training fetches it once; without the hub, fetch it elsewhere (hf download {source}) and use --set text.source=FOLDER"
+        message = f"{source}, with which the published recipes start, is not in the local cache"
+        yield Finding("note", "text encoder", message, advice)
 
 
 def _unreachable(seconds: float) -> str | None:
-    """Why the hub gives no answer in that time; None if it does. Looking up an address knows no limit of time, so a thread asks."""
-    answers: list[str | None] = []
-    asking = Thread(target=lambda: answers.append(_refusal(seconds)), daemon=True)
-    asking.start()
-    asking.join(seconds)
-    return answers[0] if answers else f"no answer within {seconds:g} s"
+    """Why the hub gives no answer in that time; None if it does. Looking up an address knows no limit of time, so a thread does it."""
+    problems: list[str | None] = []
 
+    def request() -> None:
+        try:
+            get_session().head(constants.ENDPOINT, timeout=seconds)
+            problems.append(None)
+        except REFUSALS as error:
+            problems.append(first_line(error))
 
-def _refusal(seconds: float) -> str | None:
-    try:
-        get_session().head(constants.ENDPOINT, timeout=seconds)
-    except REFUSALS as error:
-        return first_line(error)
-    return None
+    thread = Thread(target=request, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return problems[0] if problems else f"no answer within {seconds:g} s"

@@ -1,4 +1,4 @@
-"""Which data sets, caches and runs are there, and whether they look whole, without reading all that they hold."""
+"""Data sets, caches and runs: which there are, and whether they look whole, without reading all that they hold."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from cmirnet_cli.cache.features import all_features, holds_features, require_fit
 from cmirnet_cli.cache.folder import features_command, prepare_command, prepared_caches, read_manifest, require_files
 from cmirnet_cli.cache.schema import ANNOTATIONS, MANIFEST, CacheOptions
 from cmirnet_cli.cache.staging import finished_name, is_temporary
-from cmirnet_cli.doctor.findings import Finding, examined
-from cmirnet_cli.engine.training.callbacks import EpochReport
+from cmirnet_cli.doctor.findings import Finding, findings_of
 from cmirnet_cli.engine.training.run_directory import (
     BAD_BATCH,
     CONFIG,
@@ -31,43 +30,40 @@ from cmirnet_cli.weights.folder import require_plausible
 
 
 def data_findings(data_root: Path) -> Iterator[Finding]:
-    """What is there of every known data set, and of one's own in REFER layout; what is missing altogether is one finding."""
-    known = [(name, by) for name, divisions in SPLITS.items() if name != COMBINED for by in divisions]
+    """What there is of every known data set, and of one's own in REFER layout; what is missing altogether is one finding."""
     places = Places(data_root)
-    there = [pair for pair in known if find_refs(*pair, places)]
-    packed = {pair: files for pair in known if (files := _packed(*pair, places, needs_annotations=pair not in there))}
-    for name, by in [*there, *(pair for pair in _own(data_root) if pair not in known)]:
-        if (name, by) not in packed:
-            yield from examined(f"{name} ({by})", _found, name, by, places)
-    for (name, by), files in packed.items():
-        yield Finding("note", f"{name} ({by})", f"{files} not unpacked yet", f"to unpack: cmirnet prepare-data {name} --split-by {by}")
-    missing = [f"{name} ({by})" for name, by in known if (name, by) not in [*there, *packed]]
+    known = [(dataset, by) for dataset, divisions in SPLITS.items() if dataset != COMBINED for by in divisions]
+    present = [pair for pair in known if find_refs(*pair, places)]
+    packed = {pair: archives for pair in known if (archives := _packed(*pair, places, needs_annotations=pair not in present))}
+    named = [(folder.name, REFS.fullmatch(file.name)) for folder in sorted(data_root.glob("*")) for file in refs_in(folder)]
+    own = dict.fromkeys((folder, name["split_by"]) for folder, name in named if name)
+    for dataset, by in [*present, *(pair for pair in own if pair not in known)]:
+        if (dataset, by) not in packed:
+            yield from findings_of(f"{dataset} ({by})", _unpacked, dataset, by, places)
+    for (dataset, by), archives in packed.items():
+        advice = f"to unpack: cmirnet prepare-data {dataset} --split-by {by}"
+        yield Finding("note", f"{dataset} ({by})", f"{archives} not unpacked yet", advice)
+    missing = [f"{dataset} ({by})" for dataset, by in known if (dataset, by) not in [*present, *packed]]
     if missing:
         advice = "for the places that are looked at, and what is missing there: cmirnet prepare-data NAME --split-by BY"
         yield Finding("note", str(data_root), f"no annotations of {', '.join(missing)}", advice)
 
 
-def _packed(name: str, split_by: str, places: Places, *, needs_annotations: bool) -> str:
+def _packed(dataset: str, split_by: str, places: Places, *, needs_annotations: bool) -> str:
     """The archives that will be unpacked for a data set, if any; photographs alone are none of a data set's."""
-    archives = find_archives(name, split_by, places)
+    archives = find_archives(dataset, split_by, places)
     if needs_annotations and not any(archive.kind == "annotations" for archive in archives):
         return ""
     return " and ".join(str(archive.file) for archive in archives)
 
 
-def _own(data_root: Path) -> list[tuple[str, str]]:
-    """Name and split_by of all that has a refs file in a folder of its own."""
-    names = [(folder.name, REFS.fullmatch(file.name)) for folder in sorted(data_root.glob("*")) for file in refs_in(folder)]
-    return list(dict.fromkeys((folder, name["split_by"]) for folder, name in names if name))
-
-
-def _found(dataset: str, split_by: str, places: Places) -> Iterator[Finding]:
+def _unpacked(dataset: str, split_by: str, places: Places) -> Iterator[Finding]:
     """One data set whose refs are there. Raises what `find_layout` does where something else is missing."""
     subject, layout = f"{dataset} ({split_by})", find_layout(dataset, split_by, places)
     photographs = find_photographs(dataset, layout.image_folders)
     if photographs is None:
-        looked_in = ", ".join(map(str, layout.image_folders))
-        message = f"annotations in {layout.refs.parent}, but no photographs in {looked_in}"
+        folders = ", ".join(map(str, layout.image_folders))
+        message = f"annotations in {layout.refs.parent}, but no photographs in {folders}"
         yield Finding("warning", subject, message, "put the photographs there, or say where they are with --images DIR")
     else:
         yield Finding("ok", subject, f"annotations in {layout.refs.parent}, photographs in {photographs}")
@@ -82,18 +78,18 @@ def room_for_refcoco() -> float:
 
 def cache_findings(root: Path) -> Iterator[Finding]:
     """One finding for each cache at `root` or right below it, and for each, or its text features, that was begun and not finished."""
-    folders = [root] if (root / MANIFEST).is_file() else sorted({*prepared_caches(root), *_without_manifest(root)})
+    if (root / MANIFEST).is_file():
+        folders = [root]
+    else:
+        without_manifest = (path.parent for path in root.glob(f"*/{ANNOTATIONS}") if not is_temporary(path.parent))
+        folders = sorted({*prepared_caches(root), *without_manifest})
     for folder in folders:
-        yield from examined(str(folder), _whole, folder)
+        yield from findings_of(str(folder), _cache, folder)
     for place in dict.fromkeys([root, *folders]):
         yield from (_leftover(path) for path in sorted(place.glob("*")) if is_temporary(path) and path.is_dir())
 
 
-def _without_manifest(root: Path) -> list[Path]:
-    return [path.parent for path in root.glob(f"*/{ANNOTATIONS}") if not is_temporary(path.parent)]
-
-
-def _whole(folder: Path) -> Iterator[Finding]:
+def _cache(folder: Path) -> Iterator[Finding]:
     """A cache whose manifest is in order and whose files have the right length, its text features' too.
 
     Raises:
@@ -109,27 +105,28 @@ def _whole(folder: Path) -> Iterator[Finding]:
 
 
 def _leftover(folder: Path) -> Finding:
-    what, target = "text features" if holds_features(folder) else "a cache", finished_name(folder)
+    of_features, target = holds_features(folder), finished_name(folder)
+    what = "text features" if of_features else "a cache"
     if target is None:
         return Finding("note", str(folder), f"what is left of {what} that made way for newer", "delete that folder")
-    command = features_command(target.parent) if holds_features(folder) else prepare_command(target)
+    command = features_command(target.parent) if of_features else prepare_command(target)
     advice = f"if nothing is writing there, go on with: {command}, or delete that folder"
     return Finding("note", str(folder), f"{what}, begun and not finished", advice)
 
 
 def run_findings(root: Path) -> Iterator[Finding]:
-    """What there is to say about each run at `root` or right below it: how far it came, its weights and its checkpoint."""
+    """Findings about each run at `root` or right below it: how far it came, its weights and its checkpoint."""
     folders = [root] if (root / CONFIG).is_file() else [path.parent for path in sorted(root.glob(f"*/{CONFIG}"))]
     for folder in folders:
-        yield from examined(str(folder), _how_far, folder)
+        yield from findings_of(str(folder), _progress, folder)
         saved = [folder / "weights" / name for name in ("best", "last")]
         for weights in filter(Path.is_dir, saved):
-            yield from examined(str(weights), _sound, weights)
+            yield from findings_of(str(weights), _weights, weights)
         if checkpoint := newest_checkpoint(folder / "checkpoints"):
-            yield from examined(str(checkpoint), _sound, checkpoint, STATE_FILE)
+            yield from findings_of(str(checkpoint), _weights, checkpoint, STATE_FILE)
 
 
-def _how_far(folder: Path) -> Iterator[Finding]:
+def _progress(folder: Path) -> Iterator[Finding]:
     """How many epochs are done.
 
     Raises:
@@ -137,33 +134,25 @@ def _how_far(folder: Path) -> Iterator[Finding]:
     """
     run = RunDirectory.open(folder)
     settings, epochs = run.settings(), run.epochs()
-    wanted = settings.schedule.epochs
-    begun = f"begun with data of fingerprint {run.data[:12]} and {run.threads} threads"
-    done = f"{len(epochs)} of {wanted} epochs done{_best(epochs)}"
-    if len(epochs) >= wanted:
+    done = f"{len(epochs)} of {settings.schedule.epochs} epochs done"
+    best = [report for report in epochs if report.best and report.overall_iou is not None]
+    if best:
+        done += f", best overall IoU {best[-1].overall_iou:.2f} after epoch {best[-1].epoch}"
+    if len(epochs) >= settings.schedule.epochs:
         yield Finding("ok", str(folder), done)
     elif (folder / BAD_BATCH).is_file():
         advice = f"see {folder / BAD_BATCH}; {after_divergence(settings, folder)}"
         yield Finding("warning", str(folder), f"{done}; training diverged: the loss is NaN or infinite", advice)
     else:
+        begun = f"begun with data of fingerprint {run.data[:12]} and {run.threads} threads"
+        metrics, last = folder / METRICS, "no step was reported"
+        if metrics.is_file():
+            last = f"its last report is of {datetime.fromtimestamp(metrics.stat().st_mtime):%Y-%m-%d %H:%M}"
         advice = f"unless it is still running, go on with: cmirnet train --resume {folder}"
-        yield Finding("note", str(folder), f"{done}; {begun}; {_last_sign(folder)}", advice)
+        yield Finding("note", str(folder), f"{done}; {begun}; {last}", advice)
 
 
-def _best(epochs: list[EpochReport]) -> str:
-    best = [(report.epoch, report.overall_iou) for report in epochs if report.best and report.overall_iou is not None]
-    return f", best overall IoU {best[-1][1]:.2f} after epoch {best[-1][0]}" if best else ""
-
-
-def _last_sign(folder: Path) -> str:
-    metrics = folder / METRICS
-    if not metrics.is_file():
-        return "no step was reported"
-    written = datetime.fromtimestamp(metrics.stat().st_mtime)
-    return f"its last report is of {written:%Y-%m-%d %H:%M}"
-
-
-def _sound(folder: Path, state: str | None = None) -> Iterator[Finding]:
+def _weights(folder: Path, state: str | None = None) -> Iterator[Finding]:
     """Weights, or with the name of a state file a checkpoint, that look whole.
 
     Raises:
