@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from cmirnet_cli.commands.cache import count_rows, described_counts, differences
+from cmirnet_cli.commands.cache import count_rows
 from cmirnet_cli.console import console
 from cmirnet_cli.images import OverlapRule
 from cmirnet_cli.options import Overwrite, SplitBy, Workers
@@ -48,6 +48,7 @@ def prepare_data(
 
     Example: cmirnet prepare-data refcocog --split-by umd
     """
+    from cmirnet_cli.cache.counts import count_warnings, described_counts
     from cmirnet_cli.cache.schema import CacheOptions, cache_name
     from cmirnet_cli.refer.layout import Places
     from cmirnet_cli.refer.sources import packed, read_source
@@ -62,9 +63,16 @@ def prepare_data(
     options = CacheOptions(store=store, sizes=tuple(size or CacheOptions.sizes), overlap=overlap)
     folder = out / cache_name(referents.name, referents.split_by)
     manifest, skipped = _write(referents, folder, options, workers or 0, skip_bad=skip_bad, overwrite=overwrite)
-    for difference in differences(manifest):
-        console.warn(difference)
-    console.result(_described(manifest, folder, skipped), count_table(count_rows(manifest)), f"cache: {folder}")
+    for warning in count_warnings(manifest):
+        console.warn(warning)
+    described = {
+        "cache": folder,
+        "dataset": manifest.dataset,
+        "split_by": manifest.split_by,
+        "splits": described_counts(manifest),
+        "skipped": skipped,
+    }
+    console.result(described, count_table(count_rows(manifest)), f"cache: {folder}")
 
 
 def _unpack(archive: Archive) -> None:
@@ -95,8 +103,3 @@ def _write(
             kept, folder, options, workers=workers, skipped=skipped, overwrite=overwrite, advance=advance, notice=console.notice
         )
     return manifest, [str(image.path) for image in bad]
-
-
-def _described(manifest: Manifest, folder: Path, skipped: list[str]) -> dict[str, object]:
-    splits = described_counts(manifest)
-    return {"cache": folder, "dataset": manifest.dataset, "split_by": manifest.split_by, "splits": splits, "skipped": skipped}

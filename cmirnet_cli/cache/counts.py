@@ -1,0 +1,61 @@
+"""How much a cache's splits hold, beside what was published about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+from cmirnet_cli.cache.schema import Manifest, SplitCounts
+from cmirnet_cli.refer.registry import PublishedCounts, legal_splits, published_counts
+
+TOTAL = "total"
+
+
+@dataclass(frozen=True)
+class ComparedCounts:
+    """Referents, images and sentences of a split; `published` is None where no published number is known."""
+
+    split: str
+    counts: SplitCounts
+    published: PublishedCounts | None
+
+    @property
+    def differences(self) -> list[str]:
+        """Such as "3 refs instead of 5,000", where both numbers are known."""
+        if self.published is None:
+            return []
+        published = asdict(self.published)
+        remarks = {name: " (a number that is not confirmed)" for name in self.published.unconfirmed}
+        return [
+            f"{ours:,} {name} instead of {published[name]:,}{remarks.get(name, '')}"
+            for name, ours in asdict(self.counts).items()
+            if published[name] not in (None, ours)
+        ]
+
+
+def compared_counts(manifest: Manifest) -> list[ComparedCounts]:
+    """One for each split of a cache."""
+    published = published_counts(manifest.dataset, manifest.split_by)
+    return [ComparedCounts(split, counts, published.get(split)) for split, counts in manifest.counts.items()]
+
+
+def count_warnings(manifest: Manifest) -> Iterator[str]:
+    """One sentence for each split that is empty or whose counts are not the published ones: worth a warning, no more."""
+    published = published_counts(manifest.dataset, manifest.split_by)
+    refs, sentences = (sum(getattr(counts, name) for counts in manifest.counts.values()) for name in ("refs", "sentences"))
+    # No total is published of refclef by unc, whose test splits overlap.
+    total = SplitCounts(refs, sum(shard.images for shard in manifest.shards), sentences)
+    expected = dict.fromkeys(legal_splits(manifest.dataset, manifest.split_by), SplitCounts(0, 0, 0))
+    for split, counts in (expected | manifest.counts | {TOTAL: total}).items():
+        if differences := ComparedCounts(split, counts, published.get(split)).differences:
+            yield f"the counts of {split} differ from the published ones: {', '.join(differences)}"
+        elif not counts.refs:
+            yield f"{split} is empty"
+
+
+def described_counts(manifest: Manifest) -> dict[str, object]:
+    """Split → its counts, with those that were `published` (None where nothing is known), as plain data."""
+    return {
+        each.split: asdict(each.counts) | {"published": asdict(each.published) if each.published else None}
+        for each in compared_counts(manifest)
+    }
