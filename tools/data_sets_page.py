@@ -1,39 +1,35 @@
-"""The table of data sets: what may be asked for, beside the published counts."""
+"""The table of data sets: their splits, beside the published counts."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cmirnet_cli.refer.registry import SPLITS, PublishedCounts, published_counts
+from cmirnet_cli.refer.registry import SPLITS, published_counts
 
 _HEAD = """# Data sets
 
-This page is drawn from the code by `make reference`: every data set with each `--split-by` (the first one is taken where none is given),
-its splits, and the counts that were published for them. `prepare-data` prints what it finds beside these numbers; a difference is a warning
-that gives both. A `?` marks a number that is generally quoted and was not found in a primary source; where a place is empty, none was
-found.
+This page is drawn from the code by `make reference`: every data set with each `--split-by` (the first one is the default), its splits, and
+the counts that were published for them. `prepare-data` prints what it finds beside these numbers and warns of a difference. A `?` marks a
+number that is generally quoted and was not found in a primary source; where a place is empty, none was found.
 
 | data set | split by | split | referents | images | sentences |
 |---|---|---|---|---|---|
 """
-_UNKNOWN = PublishedCounts(None, None, None, ())
 
 
 def data_sets_page() -> str:
     """docs/data_sets.md."""
-    return _HEAD + "".join(_rows())
+    return _HEAD + "".join(f"| {' | '.join(row)} |\n" for row in _rows())
 
 
-def _rows() -> Iterator[str]:
+def _rows() -> Iterator[list[str]]:
     for dataset, divisions in SPLITS.items():
         for split_by, splits in divisions.items():
-            known = published_counts(dataset, split_by)
+            published = published_counts(dataset, split_by)
             for split in splits:
-                numbers = " | ".join(_numbers(known.get(split, _UNKNOWN)))
-                yield f"| `{dataset}` | {split_by} | {split} | {numbers} |\n"
-
-
-def _numbers(known: PublishedCounts) -> Iterator[str]:
-    for what in ("refs", "images", "sentences"):
-        value, doubt = getattr(known, what), "?" if what in known.unconfirmed else ""
-        yield "" if value is None else f"{value:,}{doubt}"
+                row, counts = [f"`{dataset}`", split_by, split], published.get(split)
+                for name in ("refs", "images", "sentences"):
+                    number = getattr(counts, name, None)
+                    doubt = "?" if counts and name in counts.unconfirmed else ""
+                    row.append("" if number is None else f"{number:,}{doubt}")
+                yield row

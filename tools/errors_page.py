@@ -23,7 +23,12 @@ stderr altogether, error and hint with it: then the exit code, or `--json`, says
 
 def errors_page() -> str:
     """docs/errors.md."""
-    return _HEAD + "".join(_row(kind, depth) for kind, depth in family(CmirnetError))
+    page = _HEAD
+    for kind, depth in family(CmirnetError):
+        when, *rest = [" ".join(part.split()) for part in (inspect.getdoc(kind) or "").split("\n\n")]
+        remedy = next(part.removeprefix(REMEDY) for part in rest if part.startswith(REMEDY))
+        page += f"| {'&emsp;' * depth}`{kind.__name__}` | {kind.exit_code} | {when} | {remedy[0].upper()}{remedy[1:]} |\n"
+    return page
 
 
 def family(kind: type[CmirnetError], depth: int = 0) -> Iterator[tuple[type[CmirnetError], int]]:
@@ -31,14 +36,3 @@ def family(kind: type[CmirnetError], depth: int = 0) -> Iterator[tuple[type[Cmir
     yield kind, depth
     for child in kind.__subclasses__():
         yield from family(child, depth + 1)
-
-
-def _row(kind: type[CmirnetError], depth: int) -> str:
-    when, *rest = (inspect.getdoc(kind) or "").split("\n\n")
-    remedy = next(part.removeprefix(REMEDY) for part in rest if part.startswith(REMEDY))
-    what_now = f"{remedy[0].upper()}{remedy[1:]}"
-    return " | ".join([f"| {'&emsp;' * depth}`{kind.__name__}`", str(kind.exit_code), *map(_joined, (when, what_now))]) + " |\n"
-
-
-def _joined(text: str) -> str:
-    return " ".join(text.split())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from cmirnet_cli.config import ModelConfig, Settings
@@ -45,45 +45,28 @@ _KINDS = {"boolean": "`true`, `false`", "string": "text", "integer": "whole numb
 
 def settings_page() -> str:
     """docs/settings.md."""
-    sections = Settings.model_json_schema()["$defs"]
-    return _HEAD + "".join(_section(name, sections[type(section).__name__]) for name, section in Settings())
+    schemas = Settings.model_json_schema()["$defs"]
+    page = _HEAD
+    for section, settings in Settings():
+        schema = schemas[type(settings).__name__]
+        page += f"\n## {section}\n\n{schema['description']}\n\n| setting | default | values | what it is |\n|---|---|---|---|\n"
+        for name, field in schema["properties"].items():
+            values = " or ".join(map(_values, field.get("anyOf", [field])))
+            page += f"| `{section}.{name}` | {_default(section, name)} | {values} | {field['description']} |\n"
+    return page
 
 
-def _section(name: str, schema: Mapping[str, Any]) -> str:
-    rows = "".join(_row(f"{name}.{key}", field) for key, field in schema["properties"].items())
-    return f"\n## {name}\n\n{schema['description']}\n\n| setting | default | values | what it is |\n|---|---|---|---|\n{rows}"
-
-
-def _row(name: str, field: Mapping[str, Any]) -> str:
-    return f"| `{name}` | {_default(name)} | {_values(field)} | {field['description']} |\n"
-
-
-def _default(name: str) -> str:
+def _default(section: str, name: str) -> str:
     """What the setting is where nothing is given; of both families where they differ."""
-    swin, resnet = (_shown(_value(Settings(model=ModelConfig(backbone=backbone)), name)) for backbone in ("swin-b", "resnet50"))
-    return swin if swin == resnet or name == "model.backbone" else f"{swin} (Swin), {resnet} (ResNet)"
-
-
-def _value(settings: Settings, name: str) -> Any:
-    section, _, key = name.partition(".")
-    return settings.model_dump(mode="json")[section][key]
-
-
-def _shown(value: Any) -> str:
-    return f"`{value if isinstance(value, str) else json.dumps(value)}`"
+    swin, resnet = (
+        Settings(model=ModelConfig(backbone=backbone)).model_dump(mode="json")[section][name] for backbone in ("swin-b", "resnet50")
+    )
+    shown = [f"`{value if isinstance(value, str) else json.dumps(value)}`" for value in (swin, resnet)]
+    return shown[0] if swin == resnet or name == "backbone" else f"{shown[0]} (Swin), {shown[1]} (ResNet)"
 
 
 def _values(field: Mapping[str, Any]) -> str:
-    """Which values it may have."""
-    return " or ".join(map(_kind, field.get("anyOf", [field])))
-
-
-def _kind(field: Mapping[str, Any]) -> str:
-    choices = ", ".join(f"`{value}`" for value in field.get("enum", ()))
-    return choices or ", ".join([_KINDS[field["type"]], *_limits(field)])
-
-
-def _limits(field: Mapping[str, Any]) -> Iterator[str]:
-    for bound, words in _BOUNDS.items():
-        if bound in field:
-            yield words.format(field[bound])
+    """The choices, or the kind of value with its bounds."""
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    return ", ".join([_KINDS[field["type"]], *(words.format(field[bound]) for bound, words in _BOUNDS.items() if bound in field)])

@@ -14,7 +14,6 @@ from cmirnet_cli.options import Overwrite
 
 if TYPE_CHECKING:
     from cmirnet_cli.weights.conversion import Report
-    from cmirnet_cli.weights.folder import BundleConfig
 
 Official: TypeAlias = Annotated[Path, typer.Argument(metavar="OFFICIAL.pth", help="A checkpoint of the authors' code.", show_default=False)]
 Out: TypeAlias = Annotated[Path, typer.Argument(metavar="OUT", help="Weights folder to write.", show_default=False)]
@@ -34,24 +33,28 @@ def convert(official: Official, out: Out, tokenizer: Tokenizer = None, overwrite
     require_replaceable(out, overwrite=overwrite)
     conversion = read_official(official, tokenizer)
     save_bundle(conversion.bundle, out)
-    _show(out, conversion.bundle.config, conversion.report)
-
-
-def _show(out: Path, config: BundleConfig, report: Report) -> None:
+    report, config = conversion.report, conversion.bundle.config
     entries = {
         part: {"used": len(account.used), "duplicate": account.duplicate, "dead": account.dead} for part, account in report.accounts.items()
     }
-    described = {"weights": out, "backbone": config.model.backbone, "dataset": config.dataset or None, "entries": entries}
-    table = console.table(f"CMIRNet with {config.model.backbone}", ["entries of", "", "count", "such as"], _rows(report))
-    console.result(described | {"ignored": report.ignored, "facts": report.facts}, table, *_notes(report), f"weights: {out}")
-
-
-def _rows(report: Report) -> list[tuple[str, str, str, str]]:
-    return [
+    rows = [
         (part, fate, f"{len(names):,}", names[0] if names else "")
         for part, account in report.accounts.items()
         for fate, names in asdict(account).items()
     ]
+    console.result(
+        {
+            "weights": out,
+            "backbone": config.model.backbone,
+            "dataset": config.dataset or None,
+            "entries": entries,
+            "ignored": report.ignored,
+            "facts": report.facts,
+        },
+        console.table(f"CMIRNet with {config.model.backbone}", ["entries of", "", "count", "such as"], rows),
+        *_notes(report),
+        f"weights: {out}",
+    )
 
 
 def _notes(report: Report) -> Iterator[str]:

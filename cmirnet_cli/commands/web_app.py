@@ -32,7 +32,7 @@ def open_page(
     precision: Precision = "fp32",
     optimizations: Optimizations = "auto",
 ) -> None:
-    """Serve a page on this machine where images are dropped and asked about, until Ctrl-C.
+    """Serve a page on this machine to drop images on and type expressions, until Ctrl-C.
 
     Uploads and masks stay in memory. It needs the extra [app] and no network.
 
@@ -48,7 +48,9 @@ def open_page(
     inference = Inference(precision, optimizations_named(optimizations))
     door = Door.opened(host, port)
     site = Site(_segmenter(weights, device, inference), weights, max_upload)
-    _tell(door.url, weights, private=door.is_private)
+    if not door.is_private:
+        console.warn("anybody in the network can reach this page; without --host only this machine can")
+    console.result({"url": door.url, "weights": weights}, f"{door.url} (Ctrl-C ends it)")
     if opened:
         Thread(target=webbrowser.open, args=[door.url], daemon=True).start()  # which may take its time
     serve(site, door)
@@ -62,9 +64,3 @@ def _segmenter(weights: str, device: str, inference: Inference) -> Segmenter:
     place = pick_device(device)
     warn_if_slow(inference.precision, place)
     return Segmenter(inference.prepare(load_weights(weights), place), place)
-
-
-def _tell(url: str, weights: str, *, private: bool) -> None:
-    if not private:
-        console.warn("anybody in the network can reach this page; without --host only this machine can")
-    console.result({"url": url, "weights": weights}, f"{url} (Ctrl-C ends it)")
