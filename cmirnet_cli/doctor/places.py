@@ -134,6 +134,7 @@ def _progress(folder: Path) -> Iterator[Finding]:
     """
     run = RunDirectory.open(folder)
     settings, epochs = run.settings(), run.epochs()
+    begun = f"begun with data of fingerprint {run.data[:12]} and {run.threads} threads"  # read in any case: a resumption needs it
     done = f"{len(epochs)} of {settings.schedule.epochs} epochs done"
     best = [report for report in epochs if report.best and report.overall_iou is not None]
     if best:
@@ -144,7 +145,6 @@ def _progress(folder: Path) -> Iterator[Finding]:
         advice = f"see {folder / BAD_BATCH}; {after_divergence(settings, folder)}"
         yield Finding("warning", str(folder), f"{done}; training diverged: the loss is NaN or infinite", advice)
     else:
-        begun = f"begun with data of fingerprint {run.data[:12]} and {run.threads} threads"
         metrics, last = folder / METRICS, "no step was reported"
         if metrics.is_file():
             last = f"its last report is of {datetime.fromtimestamp(metrics.stat().st_mtime):%Y-%m-%d %H:%M}"
