@@ -108,7 +108,7 @@ def peak_memory_mib() -> float:
         return int(peak.split()[0]) / 1024
     windows = getattr(psutil.Process().memory_info(), "peak_wset", None)
     if windows is not None:
-        return windows / MIB
+        return float(windows) / MIB
     try:
         import resource
     except ImportError:
