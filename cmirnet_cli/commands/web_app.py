@@ -38,7 +38,7 @@ def open_page(
 
     Example: cmirnet app weights/
     """
-    from cmirnet_cli.web.extra import require_nicegui
+    from cmirnet_cli.web import require_nicegui
 
     require_nicegui()
     from cmirnet_cli.engine.inference import Inference, optimizations_named

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from cmirnet_cli.metrics.breakdown import NO_TARGET
 from cmirnet_cli.reports.evaluation.examples import evenly, filled
-from cmirnet_cli.reports.pages.cards import Card, Layer
-from cmirnet_cli.reports.pages.gallery import PHOTOGRAPHS, Gallery, Order
-from cmirnet_cli.reports.pages.markup import definitions, table, text
+from cmirnet_cli.reports.pages.cards import PHOTOGRAPHS, Card, Entry, Layer, jpeg, png
+from cmirnet_cli.reports.pages.gallery import Gallery, Order
 from cmirnet_cli.reports.pictures.overlay import Mask, Photo, card_size, mask_layer, scaled_mask, unsquared
-from cmirnet_cli.reports.tables import CountCell, CountRow, count_grid
+from cmirnet_cli.reports.tables import CountGrid, CountRow, count_grid
 
 EMPTY = "empty mask"
 """There is an object of some category, and no pixel belongs to it."""
@@ -119,7 +116,7 @@ class ShownReferent:
         sentences: its expressions as written.
         image: uint8 (S, S, 3), RGB, as a network gets it.
         mask: bool (H, W), at the image's own size.
-        marks: all that is worth a look about it; see `inspection.marks_of`.
+        marks: all that is worth a look about it; see `marks_of`.
     """
 
     ref_id: int
@@ -148,12 +145,16 @@ class CacheSummary:
     facts: Mapping[str, str]
     counts: Sequence[CountRow]
 
+    @property
+    def grid(self) -> CountGrid:
+        """The counts as a table."""
+        return count_grid(self.counts)
+
 
 def cache_page(summary: CacheSummary, referents: Iterable[ShownReferent]) -> str:
     """The whole page as HTML; see `Gallery.html`. Referents are consumed one at a time."""
-    about = f'<section id="about">\n{definitions(summary.facts)}\n{_counts(summary.counts)}\n</section>\n'
     title = f"{summary.title}, {'all splits' if summary.split == 'all' else summary.split}"
-    gallery = Gallery(title, "referents", "words, id, category", ORDERS, about, PHOTOGRAPHS)
+    gallery = Gallery(title, "referents", "words, id, category", ORDERS, about=summary, template="cache.html.jinja")
     return gallery.html(_card(referent, summary.split) for referent in referents)
 
 
@@ -164,40 +165,23 @@ def percentage(share: float) -> str:
 
 
 def _card(referent: ShownReferent, split: str) -> Card:
-    size = card_size(referent.mask)
-    return Card(
-        picture=unsquared(referent.image, size),
+    """The referent; its split is named where the page does not say it."""
+    mask, size = referent.mask, card_size(referent.mask)
+    height, width = mask.shape
+    area = f"mask {percentage(float(mask.mean()))} of {width}×{height}".replace(" ", NO_BREAK)
+    facts = filter(None, (referent.category, referent.split if referent.split != split else ""))
+    words = [len(sentence.split()) for sentence in referent.sentences]
+    entry = Entry(
         sentences=referent.sentences,
-        notes=_notes(referent, split),
-        keys=_keys(referent),
-        layers=[Layer(LAYER, mask_layer(scaled_mask(referent.mask, size)))],
+        notes=[f"ref{NO_BREAK}{referent.ref_id}", f"image{NO_BREAK}{referent.image_id}", *facts, area],
+        keys={
+            "area": float(mask.mean()),
+            "shortest": min(words, default=0),
+            "longest": max(words, default=0),
+            "category": referent.category,
+            "image": referent.image_id,
+        },
         marks=referent.marks,
     )
-
-
-def _notes(referent: ShownReferent, split: str) -> list[str]:
-    height, width = referent.mask.shape
-    label = referent.split if referent.split != split else ""
-    area = f"mask {percentage(float(referent.mask.mean()))} of {width}×{height}".replace(" ", NO_BREAK)
-    return [f"ref{NO_BREAK}{referent.ref_id}", f"image{NO_BREAK}{referent.image_id}", *filter(None, (referent.category, label)), area]
-
-
-def _keys(referent: ShownReferent) -> dict[str, float | str]:
-    words = [len(sentence.split()) for sentence in referent.sentences]
-    return {
-        "area": float(np.mean(referent.mask)),
-        "shortest": min(words, default=0),
-        "longest": max(words, default=0),
-        "category": referent.category,
-        "image": referent.image_id,
-    }
-
-
-def _counts(rows: Sequence[CountRow]) -> str:
-    grid = count_grid(rows)
-    lines = "".join(f"<tr>{''.join(map(_cell, line))}</tr>" for line in grid.lines)
-    return table(grid.columns, [lines])
-
-
-def _cell(cell: CountCell) -> str:
-    return f"<td{' class=differs' if cell.differs else ''}>{text(cell.text)}</td>"
+    layer = Layer(LAYER, png(mask_layer(scaled_mask(mask, size))))
+    return Card(entry, jpeg(unsquared(referent.image, size), PHOTOGRAPHS), [layer])

@@ -1,4 +1,4 @@
-"""What one question becomes: pictures for a page, as the bytes of their files."""
+"""An uploaded photo, and what each expression refers to in it: pictures for the page, as the bytes of their files."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 
-from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction
+from cmirnet_cli.engine.prediction.masks import MaskRule
 from cmirnet_cli.engine.prediction.photos import decoded
 from cmirnet_cli.engine.prediction.segmenter import Segmenter
 from cmirnet_cli.errors import UsageError
@@ -22,7 +23,7 @@ SHOWN_SIDE = 1280
 """Longest side of a picture on the page; what is downloaded has the photo's own size."""
 
 MOST_EXPRESSIONS = 30
-"""In one question: each answer stays in memory as long as the page shows it."""
+"""At once: each answer stays in memory as long as the page shows it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class UploadedPhoto:
 
     def preview(self) -> bytes:
         """The same as the bytes of a JPEG file."""
-        return _jpeg(self.shown())
+        return _encoded(self.shown(), "JPEG")
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ class ExpressionResult:
     """What one expression refers to.
 
     Attributes:
-        photo: what was asked about.
-        expression: as asked.
+        photo: that it refers to.
+        expression: as typed.
         score: 0 to 1.
         cut: whether the network read only the expression's beginning.
         overlay: JPEG, the mask drawn on the photo as the page shows it.
@@ -88,7 +89,7 @@ class ExpressionResult:
 
     def cutout(self) -> bytes:
         """PNG at the photo's own size: the object on transparency. Made anew at every call, as few want it and it is large."""
-        return _png(cutout(self.photo.pixels, np.asarray(Image.open(io.BytesIO(self.mask))) > 0))
+        return _encoded(cutout(self.photo.pixels, np.asarray(Image.open(io.BytesIO(self.mask))) > 0), "PNG")
 
     def file_name(self, kind: str) -> str:
         """What a download of this kind, such as `mask`, is called: as `predict` names it, with the kind before its end."""
@@ -101,36 +102,33 @@ def expressions_in(text: str) -> Sequence[str]:
     Raises:
         UsageError: there are none, or more than `MOST_EXPRESSIONS`.
     """
-    asked = list(dict.fromkeys(filter(None, map(str.strip, text.splitlines()))))
-    if not asked:
+    expressions = list(dict.fromkeys(filter(None, map(str.strip, text.splitlines()))))
+    if not expressions:
         raise UsageError("There is no expression yet", hint="say what to find, such as “the red cup”")
-    if len(asked) > MOST_EXPRESSIONS:
-        raise UsageError(
-            f"These are {len(asked)} expressions", hint=f"the page takes {MOST_EXPRESSIONS} at once, `cmirnet predict` any number"
-        )
-    return asked
+    if len(expressions) > MOST_EXPRESSIONS:
+        hint = f"the page takes {MOST_EXPRESSIONS} at once, `cmirnet predict` any number"
+        raise UsageError(f"These are {len(expressions)} expressions", hint=hint)
+    return expressions
 
 
 def predict_upload(segmenter: Segmenter, photo: UploadedPhoto, expressions: Sequence[str]) -> Iterator[ExpressionResult]:
-    """One answer after the other; the photo is looked at once."""
+    """One result after the other; the network encodes the photo once."""
     cut = segmenter.too_long(expressions)
     shown = np.asarray(photo.shown())
-    for found in segmenter.predict_iter(photo.pixels, expressions, MaskRule()):
-        yield _answer(photo, shown, found, cut=found.expression in cut)
+    for prediction in segmenter.predict_iter(photo.pixels, expressions, MaskRule()):
+        mask = prediction.mask
+        yield ExpressionResult(
+            photo=photo,
+            expression=prediction.expression,
+            score=prediction.score,
+            cut=prediction.expression in cut,
+            overlay=_encoded(overlay(shown, scaled_mask(mask, (shown.shape[1], shown.shape[0]))), "JPEG"),
+            mask=_encoded(mask_picture(mask), "PNG"),
+            is_empty=not mask.any(),
+        )
 
 
-def _answer(photo: UploadedPhoto, shown: Pixels, found: Prediction, *, cut: bool) -> ExpressionResult:
-    drawn = _jpeg(overlay(shown, scaled_mask(found.mask, (shown.shape[1], shown.shape[0]))))
-    return ExpressionResult(photo, found.expression, found.score, cut, drawn, _png(mask_picture(found.mask)), not found.mask.any())
-
-
-def _jpeg(picture: Image.Image) -> bytes:
+def _encoded(picture: Image.Image, form: Literal["JPEG", "PNG"]) -> bytes:
     file = io.BytesIO()
-    picture.save(file, "JPEG", quality=90)
-    return file.getvalue()
-
-
-def _png(picture: Image.Image) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "PNG", compress_level=3)
+    picture.save(file, form, quality=90, compress_level=3)
     return file.getvalue()

@@ -5,19 +5,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 
 from nicegui import events, ui
 
 from cmirnet_cli.engine.prediction.segmenter import Segmenter
 from cmirnet_cli.errors import CmirnetError, UsageError
-from cmirnet_cli.web import parts
+from cmirnet_cli.reports.pages.gallery import render
 from cmirnet_cli.web.answers import ExpressionResult, UploadedPhoto, expressions_in, predict_upload
 from cmirnet_cli.web.downloads import Downloads
-from cmirnet_cli.web.style import ACCENT, STYLE
 
+ACCENT = "#00714f"
+MEGABYTE = 1_000_000
 JPEG, PNG = "image/jpeg", "image/png"
 WHY_REFUSED = "(entries) => emit(entries[0].failedPropValidation)"
 """Why the browser does not even send a file, in its words."""
+
+_ROOM = files("cmirnet_cli.web")
+STYLE = render("colours.css.jinja") + _ROOM.joinpath("page.css").read_text(encoding="utf-8")
+ICON = _ROOM.joinpath("icon.svg").read_text(encoding="utf-8")
+ZONE = _ROOM.joinpath("zone.html").read_text(encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -25,7 +32,7 @@ class Site:
     """What all visitors share.
 
     Attributes:
-        segmenter: what is asked.
+        segmenter: answers.
         weights: where it comes from.
         megabytes: the largest file that is taken.
         downloads: what can be fetched.
@@ -51,34 +58,38 @@ class Page:
         self._photo: UploadedPhoto | None = None
         self._photo_file: list[str] = []
         self._answer_files: list[str] = []
-        ui.add_css(STYLE)
-        ui.colors(primary=ACCENT)
-        parts.heading(site.weights)
-        self._upload = parts.zone(site.megabytes, self._take)
-        self._shown = ui.element("div")
-        self._typed = parts.text()
-        self._button = parts.find_button()
-        self._said = ui.label().classes("said").props("role=status")
-        self._answers = ui.element("div").classes("answers").props("aria-live=polite")
-        self._listen()
-
-    def _listen(self) -> None:
+        self._draw()
         self._upload.on("rejected", self._refuse, js_handler=WHY_REFUSED)
         self._upload.on("failed", lambda: self._say("The file did not arrive. Try once more."), args=[])
-        self._typed.on("keydown.ctrl.enter", self._find, args=[])
+        self._text.on("keydown.ctrl.enter", self._find, args=[])
         self._button.on_click(self._find)
-        ui.on_exception(self._apologise)
+        ui.on_exception(lambda problem: self._say(f"This failed: {problem or type(problem).__name__}. The terminal says more."))
         ui.context.client.on_delete(self._forget)
 
+    def _draw(self) -> None:
+        ui.add_css(STYLE)
+        ui.colors(primary=ACCENT)
+        with ui.element("header"):
+            with ui.element("h1"):
+                ui.label("Find it in an image")
+            ui.label(f"cmirnet, with {self._site.weights}").classes("faint")
+        self._upload = ui.upload(max_file_size=self._site.megabytes * MEGABYTE, auto_upload=True, on_upload=self._take)
+        self._upload.props('accept="image/*" flat').classes("drop").add_slot("header", ZONE.format(megabytes=self._site.megabytes))
+        self._shown = ui.element("div")
+        self._text = ui.textarea("What to find, one expression a line", placeholder="the red cup\nleft person")
+        self._text.props("outlined autogrow stack-label spellcheck=false")
+        with ui.element("div").classes("line"):
+            self._button = ui.button("Find").props("unelevated no-caps").classes("find")
+            ui.label("or Ctrl and Enter").classes("faint")
+        self._message = ui.label().classes("message").props("role=status")
+        self._answers = ui.element("div").classes("answers").props("aria-live=polite")
+
     def _say(self, message: str) -> None:
-        self._said.text = message
+        self._message.text = message
 
     def _refuse(self, event: events.GenericEventArguments) -> None:
         too_large = f"The file is larger than {self._site.megabytes} MB: make it smaller, or start with a larger --max-upload."
         self._say(too_large if event.args == "max-file-size" else "The file is no image. Choose another one.")
-
-    def _apologise(self, problem: Exception) -> None:
-        self._say(f"This failed: {problem or type(problem).__name__}. The terminal says more.")
 
     async def _take(self, event: events.UploadEventArguments) -> None:
         """Show an image that was uploaded, in place of the one before; where it cannot be read, that one stays."""
@@ -88,17 +99,15 @@ class Page:
             photo = await asyncio.to_thread(UploadedPhoto.of_file, event.file.name, await event.file.read())
         except CmirnetError as problem:
             self._say(f"{problem.message[:1].upper()}{problem.message[1:]}. Choose another one.")
-        else:
-            self._show_photo(photo)
-
-    def _show_photo(self, photo: UploadedPhoto) -> None:
+            return
         self._forget()
         self._photo = photo
         self._shown.clear()
         self._answers.clear()
         with self._shown:
-            parts.photo_shown(self._offer(photo.preview, JPEG, self._photo_file), photo.name, photo.width, photo.height)
-        self._typed.run_method("focus")
+            _picture(self._offer(photo.preview, JPEG, self._photo_file), photo.name).classes("photo")
+            ui.label(f"{photo.name}, {photo.width} × {photo.height}").classes("faint caption")
+        self._text.run_method("focus")
 
     async def _find(self) -> None:
         """Answer what is typed, one expression after the other."""
@@ -107,37 +116,45 @@ class Page:
         self._button.props("loading").disable()
         self._say("")
         try:
-            photo, expressions = self._question()
+            if self._photo is None:
+                raise UsageError("There is no image yet", hint="drop one above")
+            photo, expressions = self._photo, expressions_in(self._text.value)
             self._answers.clear()
             self._withdraw(self._answer_files)
-            async for answer in self._coming(photo, expressions):
+            async for answer in self._results(photo, expressions):
                 self._show(answer)
         except UsageError as problem:
             self._say(f"{problem.message}: {problem.hint}.")
         finally:
             self._button.props(remove="loading").enable()
 
-    def _question(self) -> tuple[UploadedPhoto, Sequence[str]]:
-        if self._photo is None:
-            raise UsageError("There is no image yet", hint="drop one above")
-        return self._photo, expressions_in(self._typed.value)
-
-    async def _coming(self, photo: UploadedPhoto, expressions: Sequence[str]) -> AsyncIterator[ExpressionResult]:
+    async def _results(self, photo: UploadedPhoto, expressions: Sequence[str]) -> AsyncIterator[ExpressionResult]:
         """Answers as they are made, until another photo takes the place of this one or the visitor leaves."""
-        made = predict_upload(self._site.segmenter, photo, expressions)
+        results = predict_upload(self._site.segmenter, photo, expressions)
         while photo is self._photo:
             async with self._site.turn:
-                answer = await asyncio.to_thread(next, made, None)
+                answer = await asyncio.to_thread(next, results, None)
             if answer is None or photo is not self._photo:
                 return
             yield answer
 
     def _show(self, answer: ExpressionResult) -> None:
-        overlay = self._offer(lambda: answer.overlay, JPEG, self._answer_files)
-        made = {"mask": lambda: answer.mask, "cutout": answer.cutout}
-        files = {kind: self._offer(make, PNG, self._answer_files) for kind, make in made.items()}
-        with self._answers:
-            parts.card(answer, overlay, files, self._site.segmenter.tokens)
+        with self._answers, ui.element("article").classes("answer"):
+            _picture(self._offer(lambda: answer.overlay, JPEG, self._answer_files), f"{answer.expression}: drawn on the image")
+            with ui.element("div").classes("line"):
+                ui.label(answer.expression).classes("expression")
+                ui.label("nothing found" if answer.is_empty else f"score {answer.score:.2f}").classes("faint")
+                self._link("Mask", lambda: answer.mask, answer)
+                self._link("Cutout", answer.cutout, answer)
+            if answer.cut:
+                ui.label(f"Cut at {self._site.segmenter.tokens} tokens, as the network reads no more.").classes("faint note")
+
+    def _link(self, name: str, make: Callable[[], bytes], answer: ExpressionResult) -> None:
+        """A link that downloads a picture of an answer."""
+        address = self._offer(make, PNG, self._answer_files)
+        with ui.element("a") as link:
+            ui.label(name)
+        link.props.update({"href": address, "download": answer.file_name(name.lower()), "aria-label": f"{name} of {answer.expression}"})
 
     def _offer(self, make: Callable[[], bytes], kind: str, among: list[str]) -> str:
         among.append(self._site.downloads.put(make, kind))
@@ -152,3 +169,9 @@ class Page:
         self._photo = None
         self._withdraw(self._photo_file)
         self._withdraw(self._answer_files)
+
+
+def _picture(address: str, description: str) -> ui.element:
+    image = ui.element("img")
+    image.props.update(src=address, alt=description)
+    return image

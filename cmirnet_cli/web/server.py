@@ -1,4 +1,4 @@
-"""The server behind the page: for this machine alone unless told otherwise, and with nothing on disk."""
+"""The server behind the page: for this machine alone by default, and with nothing on disk."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from starlette.formparsers import MultiPartParser
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from cmirnet_cli.errors import UsageError
-from cmirnet_cli.web.page import Site
-from cmirnet_cli.web.parts import MEGABYTE
-from cmirnet_cli.web.style import ICON
+from cmirnet_cli.web.page import ICON, MEGABYTE, Site
 
 ENVELOPE = 1 << 16
 """Bytes of an upload around the file."""
@@ -32,7 +30,7 @@ class Door:
 
     Attributes:
         listening: its socket.
-        host: as it was asked for.
+        host: as the user named it.
     """
 
     listening: socket.socket

@@ -18,7 +18,7 @@ from cmirnet_cli.config import preset_names
 
 PROJECT = Path(__file__).resolve().parents[2]
 SOURCES = ("pyproject.toml", "setup.py", "README.md", "LICENSE", "cmirnet_cli", "presets")
-HELD = (".py", ".json", ".yaml", ".jinja", "py.typed")
+HELD = (".py", ".json", ".yaml", ".jinja", ".css", ".js", ".html", ".svg", "py.typed")
 DESCRIPTION = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt", "licenses/LICENSE"}
 
 pytestmark = pytest.mark.slow

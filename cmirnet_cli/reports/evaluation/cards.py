@@ -1,50 +1,22 @@
-"""A scored sentence as a card with its picture, and as a line of the list."""
+"""A scored sentence as an entry of the list, and as a card with its picture."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cmirnet_cli.metrics.breakdown import NO_TARGET, groups_of
-from cmirnet_cli.metrics.sentences import ReferentStats, SentenceScore, SplitScores, counts_of, iou_bins
-from cmirnet_cli.reports.evaluation.score_markup import HALF, step_token
-from cmirnet_cli.reports.pages.cards import Card, Keys, Layer, ListItem, Meter, token
-from cmirnet_cli.reports.pages.markup import shortened
+from cmirnet_cli.metrics.sentences import BINS, ReferentStats, SentenceScore, SplitScores, counts_of, iou_bins
+from cmirnet_cli.reports.pages.cards import PHOTOGRAPHS, Card, Entry, Layer, Meter, jpeg, png, token
 from cmirnet_cli.reports.pictures.overlay import Mask, Photo, card_size, mask_layer, outline_layer, scaled_mask, unsquared
 from cmirnet_cli.reports.pictures.palette import ORANGE, WHITE
 
 LONGEST = 400
 """Letters of a sentence that are shown; a line of the list shows as many as fit."""
+HALF = BINS // 2
+"""The first step of the histogram that precision@0.5 counts."""
 NOTHING = "nothing predicted"
 APART = "no overlap"
-
-
-@dataclass(frozen=True)
-class ScoredSentence:
-    """One sentence and all that is said of it.
-
-    Attributes:
-        split: that it belongs to.
-        place: among the split's sentences.
-        score: its counts under each protocol.
-        facts: of its referent, where they are known.
-    """
-
-    split: str
-    place: int
-    score: SentenceScore
-    facts: ReferentStats | None
-
-    @classmethod
-    def of(cls, scored: SplitScores, place: int) -> ScoredSentence:
-        """The sentence at this place of a split."""
-        sentence = scored.sentences[place]
-        return cls(scored.split, place, sentence, scored.facts.get(sentence.ref_id))
-
-    @property
-    def anchor(self) -> str:
-        """Its name within the page."""
-        return token(self.split, str(self.place))
 
 
 @dataclass(frozen=True)
@@ -56,80 +28,61 @@ class SentencePictures:
     prediction: Mask
 
 
-def card(judged: ScoredSentence, shot: SentencePictures) -> Card:
-    """The sentence with its image, what was predicted, and the ground truth."""
-    size = card_size(shot.target)
+def sentence_entry(scored: SplitScores, place: int) -> Entry:
+    """The sentence at this place of a split: its IoU under each protocol, its referent where it is known, and its groups."""
+    sentence = scored.sentences[place]
+    facts = scored.facts.get(sentence.ref_id)
+    groups = groups_of(sentence.text, facts)
+    steps = {protocol: int(iou_bins(*counts_of([sentence], protocol))[0]) for protocol in sentence.overlaps}
+    named = [token(kind, name) for kind, names in groups.items() for name in names]
+    return Entry(
+        sentences=[sentence.text if len(sentence.text) <= LONGEST else f"{sentence.text[:LONGEST].rstrip()}…"],
+        notes=[*_target(facts, groups), f"ref {sentence.ref_id}", f"image {sentence.image_id}"],
+        keys={
+            **{f"iou{position}": overlap.iou for position, overlap in enumerate(sentence.overlaps.values())},
+            "area": facts.area if facts else 0,
+            "words": len(sentence.text.split()),
+            "category": facts.category if facts else "",
+            "image": sentence.image_id,
+        },
+        marks=_marks(sentence, facts),
+        meters=[
+            Meter("IoU", overlap.iou, token("protocol", protocol), good=steps[protocol] >= HALF)
+            for protocol, overlap in sentence.overlaps.items()
+        ],
+        groups=[token("split", scored.split), *named, *(step_token(*step) for step in steps.items())],
+        anchor=token(scored.split, str(place)),
+    )
+
+
+def sentence_card(entry: Entry, pictures: SentencePictures) -> Card:
+    """An entry with its image, what was predicted, and the ground truth."""
+    size = card_size(pictures.target)
     layers = [
-        Layer("prediction", mask_layer(scaled_mask(shot.prediction, size), ORANGE), ORANGE),
-        Layer("ground truth", outline_layer(scaled_mask(shot.target, size), WHITE), WHITE),
+        Layer("prediction", png(mask_layer(scaled_mask(pictures.prediction, size), ORANGE)), ORANGE),
+        Layer("ground truth", png(outline_layer(scaled_mask(pictures.target, size), WHITE)), WHITE),
     ]
-    return Card(
-        picture=unsquared(shot.image, size),
-        sentences=[shortened(judged.score.text, LONGEST)],
-        notes=_notes(judged),
-        keys=_keys(judged),
-        layers=layers,
-        marks=_marks(judged),
-        meters=_meters(judged.score),
-        groups=_groups(judged),
-        anchor=judged.anchor,
-    )
+    return Card(entry, jpeg(unsquared(pictures.image, size), PHOTOGRAPHS), layers)
 
 
-def line(judged: ScoredSentence, *, pictured: bool) -> ListItem:
-    """The sentence without its picture; `pictured`: a card on the page has it."""
-    return ListItem(
-        sentence=shortened(judged.score.text, LONGEST),
-        notes=_notes(judged),
-        keys=_keys(judged),
-        marks=_marks(judged),
-        meters=_meters(judged.score),
-        groups=_groups(judged),
-        anchor=judged.anchor if pictured else "",
-    )
+def step_token(protocol: str, step: int) -> str:
+    """The group of the sentences whose IoU lies in a step of the histogram."""
+    return token(f"iou-{protocol}", str(step))
 
 
-def _notes(judged: ScoredSentence) -> list[str]:
-    score, facts = judged.score, judged.facts
-    ids = [f"ref {score.ref_id}", f"image {score.image_id}"]
+def _target(facts: ReferentStats | None, groups: Mapping[str, Sequence[str]]) -> list[str]:
+    """Category and size of the target, where they are known and there is one."""
     if facts is None:
-        return ids
-    size = groups_of(score.text, facts)["size"][0]
-    return [*filter(None, (facts.category,)), *([] if size == NO_TARGET else [f"{size} target"]), *ids]
+        return []
+    size = groups["size"][0]
+    return [*filter(None, (facts.category,)), *([] if size == NO_TARGET else [f"{size} target"])]
 
 
-def _keys(judged: ScoredSentence) -> Keys:
-    score, facts = judged.score, judged.facts
-    ious = {f"iou{place}": overlap.iou for place, overlap in enumerate(score.overlaps.values())}
-    area, category = (facts.area, facts.category) if facts else (0, "")
-    return {**ious, "area": area, "words": len(score.text.split()), "category": category, "image": score.image_id}
-
-
-def _marks(judged: ScoredSentence) -> Sequence[str]:
+def _marks(sentence: SentenceScore, facts: ReferentStats | None) -> Sequence[str]:
     """What sets a failure apart; a mask that is empty under one protocol only is not called so."""
-    overlaps = judged.score.overlaps.values()
-    if judged.facts and not judged.facts.area:
+    overlaps = sentence.overlaps.values()
+    if facts and not facts.area:
         return [NO_TARGET]
     if not any(overlap.predicted for overlap in overlaps):
         return [NOTHING]
     return [] if any(overlap.intersection for overlap in overlaps) else [APART]
-
-
-def _meters(score: SentenceScore) -> list[Meter]:
-    """The IoU under each protocol, seen while that is chosen; good where precision@0.5 counts it."""
-    return [
-        Meter("IoU", overlap.iou, token("protocol", protocol), good=_step(score, protocol) >= HALF)
-        for protocol, overlap in score.overlaps.items()
-    ]
-
-
-def _groups(judged: ScoredSentence) -> list[str]:
-    """Tokens of the split, of the groups that scores are broken down by, and of the histogram's steps."""
-    named = [token(kind, name) for kind, names in groups_of(judged.score.text, judged.facts).items() for name in names]
-    steps = [step_token(protocol, _step(judged.score, protocol)) for protocol in judged.score.overlaps]
-    return [token("split", judged.split), *named, *steps]
-
-
-def _step(score: SentenceScore, protocol: str) -> int:
-    """The step of the histogram that the IoU lies in."""
-    return int(iou_bins(*counts_of([score], protocol))[0])

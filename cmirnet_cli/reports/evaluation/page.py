@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from cmirnet_cli.metrics.breakdown import ATTRIBUTES
-from cmirnet_cli.metrics.sentences import SplitScores
+from cmirnet_cli.metrics.intervals import Interval, MeasuredScores
+from cmirnet_cli.metrics.sentences import BINS, SentenceScore, SplitScores, counts_of, iou_bins
 from cmirnet_cli.metrics.split_report import Rules, SplitReport
-from cmirnet_cli.reports.evaluation import tables as said
-from cmirnet_cli.reports.evaluation.cards import ScoredSentence, SentencePictures, card, line
+from cmirnet_cli.reports.evaluation import tables
+from cmirnet_cli.reports.evaluation.cards import HALF, SentencePictures, sentence_card, sentence_entry, step_token
 from cmirnet_cli.reports.evaluation.comparison import Comparison, change_lines
 from cmirnet_cli.reports.evaluation.examples import Examples, choose
-from cmirnet_cli.reports.evaluation.score_lines import GENERALISED_HEADS
-from cmirnet_cli.reports.evaluation.score_markup import group_markup, histogram_markup, score_markup
-from cmirnet_cli.reports.pages import template
-from cmirnet_cli.reports.pages.cards import Card, ListItem, seen_when, token
-from cmirnet_cli.reports.pages.gallery import PHOTOGRAPHS, Choice, Gallery, Order
-from cmirnet_cli.reports.pages.markup import definitions, text
+from cmirnet_cli.reports.evaluation.score_lines import GENERALISED_HEADS, SCORE_HEADS, Heads, Row, lines_of, number
+from cmirnet_cli.reports.pages.cards import token
+from cmirnet_cli.reports.pages.gallery import Choice, Gallery, Order
 
 PICTURES = 300
 """Sentences that are shown with their pictures, shared by up to three splits: browsers bear no ten thousand."""
@@ -62,14 +63,11 @@ class Evaluation:
 
     def examples(self) -> dict[str, Examples]:
         """Split → the sentences that are shown with their pictures."""
-        return self._chosen(_pictures(len(self.scored)))
+        return {each.split: choose(each, _pictures(len(self.scored))) for each in self.scored}
 
     def listed(self) -> dict[str, Examples]:
         """Split → the sentences that are listed."""
-        return self._chosen(LINES // len(self.scored))
-
-    def _chosen(self, limit: int) -> dict[str, Examples]:
-        return {each.split: choose(each, limit) for each in self.scored}
+        return {each.split: choose(each, LINES // len(self.scored)) for each in self.scored}
 
 
 def least_bytes(sentences: Sequence[int]) -> int:
@@ -78,22 +76,30 @@ def least_bytes(sentences: Sequence[int]) -> int:
     return sum(SMALLEST_CARD * min(count, pictures) + SMALLEST_LINE * min(count, lines) for count in sentences)
 
 
-def evaluation_page(evaluation: Evaluation, shots: Iterable[SentencePictures]) -> str:
+def evaluation_page(evaluation: Evaluation, pictures: Iterable[SentencePictures]) -> str:
     """The whole page as HTML; see `Gallery.html`.
 
     Args:
         evaluation: what it is about.
-        shots: pictures of the sentences that `Evaluation.examples` names, split by split and in their order; consumed one at a time.
+        pictures: of the sentences that `Evaluation.examples` names, split by split and in their order; consumed one at a time.
     """
-    choices = [
-        Choice("Split", "split", [each.split for each in evaluation.scored]),
-        Choice("Protocol", "protocol", evaluation.scored[0].protocols, sorts=True),
-    ]
     examples, listed = evaluation.examples(), evaluation.listed()
-    about = _about(evaluation, examples, listed)
-    title = f"{evaluation.title}, {evaluation.data['weights']['source']}"
-    gallery = Gallery(title, "sentences", "words, id, category", ORDERS, about, PHOTOGRAPHS, choices)
-    return gallery.html(_cards(evaluation, examples, shots), _lines(evaluation, examples, listed))
+    gallery = Gallery(
+        title=f"{evaluation.title}, {evaluation.data['weights']['source']}",
+        things="sentences",
+        search="words, id, category",
+        orders=ORDERS,
+        choices=[
+            Choice("Split", "split", [each.split for each in evaluation.scored]),
+            Choice("Protocol", "protocol", evaluation.scored[0].protocols, sorts=True),
+        ],
+        about=_about(evaluation, list(_views(evaluation, examples, listed))),
+        template="evaluation.html.jinja",
+    )
+    entries = [
+        [sentence_entry(each, place) for each in evaluation.scored for place in some[each.split].chosen] for some in (examples, listed)
+    ]
+    return gallery.html((sentence_card(*each) for each in zip(entries[0], pictures, strict=True)), entries[1])
 
 
 def _pictures(splits: int) -> int:
@@ -101,96 +107,162 @@ def _pictures(splits: int) -> int:
     return max(PICTURES // splits, LEAST)
 
 
-def _cards(evaluation: Evaluation, examples: Mapping[str, Examples], shots: Iterable[SentencePictures]) -> Iterator[Card]:
-    judged = (ScoredSentence.of(each, place) for each in evaluation.scored for place in examples[each.split].chosen)
-    return (card(one, shot) for one, shot in zip(judged, shots, strict=True))
+@dataclass(frozen=True)
+class _Line:
+    """A line of a table of scores: each as text with the ends of its interval, empty where it has none; `role` as in `ScoreLine`."""
+
+    label: str
+    role: str
+    values: Sequence[tuple[str, str]]
+    counts: Sequence[int]
 
 
-def _lines(evaluation: Evaluation, examples: Mapping[str, Examples], listed: Mapping[str, Examples]) -> Iterator[ListItem]:
-    for each in evaluation.scored:
-        pictured = set(examples[each.split].chosen)
-        for place in listed[each.split].chosen:
-            yield line(ScoredSentence.of(each, place), pictured=place in pictured)
+@dataclass(frozen=True)
+class _Table:
+    """Scores; the lines of a body belong together."""
+
+    heading: str
+    heads: Sequence[str]
+    bodies: Sequence[Sequence[_Line]]
 
 
-def _about(evaluation: Evaluation, examples: Mapping[str, Examples], listed: Mapping[str, Examples]) -> str:
-    attributes = _attributes(evaluation.reports)
-    return template.REPORT.substitute(
-        scores=_scores(evaluation),
-        histograms="".join(_histograms(evaluation, examples, listed)),
-        grouped=text(f"Scores by {', '.join(attributes)}"),
-        groups="".join(_groups(evaluation.reports)) + definitions(attributes),
-        facts=definitions(_facts(evaluation.data)),
+@dataclass(frozen=True)
+class _Bar:
+    """A step of the histogram: how many sentences it has, and their share of the fullest step's."""
+
+    token: str
+    label: str
+    count: int
+    share: float
+    good: bool
+
+    @property
+    def title(self) -> str:
+        """What the bar shows, in words."""
+        return f"{self.label}: {self.count:,} {'sentence' if self.count == 1 else 'sentences'}"
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A group of sentences: overall and mean IoU, precision@0.5, how many there are."""
+
+    name: str
+    values: Sequence[tuple[str, str]]
+    precision: str
+    sentences: int
+
+
+@dataclass(frozen=True)
+class _View:
+    """What is shown while one split and one protocol are chosen; `groups`: by attribute."""
+
+    when: str
+    title: str
+    label: str
+    bars: Sequence[_Bar]
+    hint: str
+    groups: Mapping[str, Sequence[_Group]]
+
+
+@dataclass(frozen=True)
+class _About:
+    """What stands above the cards; `generalised` and `differences` only where there are any."""
+
+    scores: _Table
+    meanings: Mapping[str, str]
+    generalised: _Table | None
+    empty_rule: str
+    differences: _Table | None
+    changes: Sequence[Sequence[str]]
+    views: Sequence[_View]
+    attributes: Mapping[str, str]
+    facts: Mapping[str, str]
+
+
+def _about(evaluation: Evaluation, views: Sequence[_View]) -> _About:
+    reports, comparisons = evaluation.reports, evaluation.comparisons
+    generalised = tables.generalised_rows(reports)
+    differences = tables.difference_rows(comparisons)
+    theirs = evaluation.data["comparison"]["with"]["source"] if comparisons else ""
+    return _About(
+        scores=_table("", tables.score_rows(reports)),
+        meanings={**tables.in_words(reports), "in brackets": f"the 95 % interval ({tables.drawn_in_words(evaluation.rules)})"},
+        generalised=_table(tables.WITHOUT_TARGET, generalised, GENERALISED_HEADS) if generalised else None,
+        empty_rule=tables.empty_in_words(evaluation.rules),
+        differences=_table(f"{tables.COMPARED}: {theirs}", differences) if differences else None,
+        changes=[change_lines(each) for each in comparisons],
+        views=views,
+        attributes={attribute: ATTRIBUTES[attribute] for attribute in next(iter(reports[0].protocols.values())).groups},
+        facts=_facts(evaluation.data),
     )
 
 
-def _scores(evaluation: Evaluation) -> str:
-    """Every table of scores, with what is to be known about it below."""
-    reports = evaluation.reports
-    words = {**said.in_words(reports), "in brackets": f"the 95 % interval ({said.drawn_in_words(evaluation.rules)})"}
-    parts = [score_markup(said.score_rows(reports), said.LABEL), definitions(words)]
-    if generalised := said.generalised_rows(reports):
-        parts += [_heading(said.WITHOUT_TARGET), score_markup(generalised, said.LABEL, GENERALISED_HEADS)]
-        parts += [_paragraph(said.empty_in_words(evaluation.rules))]
-    if evaluation.comparisons:
-        parts += [_heading(f"{said.COMPARED}: {evaluation.data['comparison']['with']['source']}")]
-        parts += [score_markup(said.difference_rows(evaluation.comparisons), said.LABEL)]
-        parts += [_changes(each) for each in evaluation.comparisons]
-    return "\n".join(parts)
+def _table(heading: str, rows: Sequence[Row], heads: Heads = SCORE_HEADS) -> _Table:
+    bodies = [
+        [
+            _Line(
+                line.label,
+                line.role,
+                [(text, _ends(interval)) for text, (_, interval) in zip(line.numbers, line.values, strict=True)],
+                line.counts,
+            )
+            for line in lines_of(row)
+        ]
+        for row in rows
+    ]
+    return _Table(heading, (tables.LABEL, *heads.scores, *heads.counts), bodies)
 
 
-def _histograms(evaluation: Evaluation, examples: Mapping[str, Examples], listed: Mapping[str, Examples]) -> Iterator[str]:
-    for each in evaluation.scored:
-        shown = f"With pictures: {examples[each.split].in_words}. In the list: {listed[each.split].in_words}."
-        for protocol in each.protocols:
-            yield template.HISTOGRAM_SECTION.substitute(
-                when=_seen(each.split, protocol),
-                title=text(f"IoU of the {len(each.sentences):,} sentences of {each.split}, {protocol}"),
-                histogram=histogram_markup(each.sentences, protocol),
-                hint=text(f"Choose a bar to see its sentences. {shown}"),
+def _ends(interval: Interval) -> str:
+    return "" if math.isnan(interval.low) else f"[{number(interval.low)}, {number(interval.high)}]"
+
+
+def _views(evaluation: Evaluation, examples: Mapping[str, Examples], listed: Mapping[str, Examples]) -> Iterator[_View]:
+    for scored, measured in zip(evaluation.scored, evaluation.reports, strict=True):
+        split, total = scored.split, len(scored.sentences)
+        shown = f"With pictures: {examples[split].in_words}. In the list: {listed[split].in_words}."
+        for protocol, under in measured.protocols.items():
+            yield _View(
+                when=f"{token('split', split)} {token('protocol', protocol)}",
+                title=f"IoU of the {total:,} sentences of {split}, {protocol}",
+                label=f"IoU of {total:,} sentences",
+                bars=_bars(scored.sentences, protocol),
+                hint=f"Choose a bar to see its sentences. {shown}",
+                groups={attribute: [_group(*each) for each in parts.items()] for attribute, parts in under.groups.items()},
             )
 
 
-def _groups(reports: Sequence[SplitReport]) -> Iterator[str]:
-    for each in reports:
-        for protocol, under in each.protocols.items():
-            yield template.GROUPS_SECTION.substitute(when=_seen(each.split, protocol), groups=group_markup(said.group_rows(under)))
+def _bars(sentences: Sequence[SentenceScore], protocol: str) -> list[_Bar]:
+    counts = np.bincount(iou_bins(*counts_of(sentences, protocol)), minlength=BINS).tolist()
+    return [
+        _Bar(
+            token=step_token(protocol, step),
+            label=f"IoU {step / BINS:.2f} – {(step + 1) / BINS:.2f}",
+            count=count,
+            share=count / max(*counts, 1),
+            good=step >= HALF,
+        )
+        for step, count in enumerate(counts)
+    ]
 
 
-def _seen(split: str, protocol: str) -> str:
-    return seen_when(f"{token('split', split)} {token('protocol', protocol)}")
-
-
-def _attributes(reports: Sequence[SplitReport]) -> dict[str, str]:
-    groups = next(iter(reports[0].protocols.values())).groups
-    return {attribute: ATTRIBUTES[attribute] for attribute in groups}
+def _group(name: str, measured: MeasuredScores) -> _Group:
+    scores, intervals = measured.scores, measured.intervals
+    values = [(scores.overall_iou, intervals["overall_iou"]), (scores.mean_iou, intervals["mean_iou"])]
+    return _Group(name, [(number(value), _ends(interval)) for value, interval in values], number(scores.precision[0]), scores.sentences)
 
 
 def _facts(data: Mapping[str, Any]) -> dict[str, str]:
     """All that `scores.json` says beside the scores."""
+
+    def in_one(values: Mapping[str, Any]) -> str:
+        return ", ".join(f"{name.replace('_', ' ')} {_in_words(value)}" for name, value in values.items())
+
     parts = ("weights", "data", "settings", "intervals", "libraries")
-    return {"program": f"cmirnet {data['program']}", **{part: _in_one(data[part]) for part in parts}, **data["conventions"]}
+    return {"program": f"cmirnet {data['program']}", **{part: in_one(data[part]) for part in parts}, **data["conventions"]}
 
 
-def _in_one(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {_one_value(value)}" for name, value in values.items())
-
-
-def _one_value(value: Any) -> str:
+def _in_words(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return "none" if value is None else str(value)
-
-
-def _changes(comparison: Comparison) -> str:
-    first, *examples = change_lines(comparison)
-    lines = "".join(f'<li dir="auto">{text(each)}</li>' for each in examples)
-    return f"<details><summary>{text(first)}</summary><ul>{lines}</ul></details>"
-
-
-def _heading(content: str) -> str:
-    return f"<h2>{text(content)}</h2>"
-
-
-def _paragraph(content: str) -> str:
-    return f'<p class="hint">{text(content)}</p>'

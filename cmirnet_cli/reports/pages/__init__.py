@@ -1,1 +1,1 @@
-"""What every HTML page is made of: frame, style, script, cards, gallery."""
+"""HTML pages of cards: what they show as plain data, and the templates that draw it."""

@@ -1,38 +1,25 @@
-"""What a gallery page holds: cards, each a picture with its sentences, and lines, which do without the picture; both as HTML."""
+"""What a page shows: entries, and cards, which are entries with a picture. Plain data; pictures are data URIs."""
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 from urllib.parse import quote
 
 from PIL import Image
 
-from cmirnet_cli.reports.pages import template
-from cmirnet_cli.reports.pages.markup import jpeg, png, text
 from cmirnet_cli.reports.pictures.palette import Colour
 
 LONGEST_SIDE = 640
-"""Pictures in the page are reduced to so many pixels."""
+"""Pixels. Larger pictures are reduced."""
+PHOTOGRAPHS = 78
+"""JPEG quality for pages with hundreds of photographs."""
 MARK = "mark"
-"""The kind of group that a card's marks are."""
-
-Keys = Mapping[str, float | str]
-"""What the page's orders sort by: a value for each. A key is a word of small letters and digits."""
-
-
-def token(kind: str, name: str) -> str:
-    """The name of a group within a page, without spaces: `category`, `hot dog` → `category:hot%20dog`."""
-    return f"{kind}:{quote(name, safe='', errors='replace')}"
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A transparent picture laid over a card's own, of its size; the page has a switch for all layers of one name, with its colour."""
-
-    name: str
-    picture: Image.Image
-    colour: Colour | None = None
+"""The kind of group that an entry's marks are."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +29,7 @@ class Meter:
     Attributes:
         label: says what it measures.
         fraction: is shown.
-        when: the token of a choice; the meter is seen while that is chosen. Empty: always.
+        when: the token of a choice; the meter is shown while that is chosen. Empty: always.
         good: whether the bar has the colour of success, or that of failure.
     """
 
@@ -53,106 +40,72 @@ class Meter:
 
 
 @dataclass(frozen=True)
-class Card:
-    """One thing to look at.
+class Entry:
+    """One thing on a page, in words.
 
     Attributes:
-        picture: any size, any mode.
-        sentences: shown under the picture, one a line.
-        notes: small print under the sentences; it can be searched, too.
-        keys: what the card is sorted by.
-        layers: laid over the picture, the first one lowest.
-        marks: words that set the card apart, such as a warning; the page can show the cards of one mark alone.
-        meters: at the card's foot.
-        groups: tokens of the groups the card is in; the page can show the cards of one group alone.
-        anchor: the card's name, which a line may lead to.
+        sentences: shown one a line.
+        notes: small print; the search finds it, too.
+        keys: what entries are sorted by, a value for each. A key is a word of small letters and digits.
+        marks: words that set the entry apart, such as a warning; the page can show the entries of one mark alone.
+        meters: at the foot of a card; in the list, their numbers alone.
+        groups: tokens of the groups the entry is in; the page can show the entries of one group alone.
+        anchor: the name of its card; in the list, the numbers lead to the card of the same name, if there is one.
     """
 
-    picture: Image.Image
     sentences: Sequence[str]
     notes: Sequence[str]
-    keys: Keys
-    layers: Sequence[Layer] = ()
+    keys: Mapping[str, float | str]
     marks: Sequence[str] = ()
     meters: Sequence[Meter] = ()
     groups: Sequence[str] = ()
     anchor: str = ""
+
+    @property
+    def data(self) -> dict[str, str]:
+        """The attributes that the page's script reads: the value of each key, and the groups."""
+        values = {f"data-{key}": value if isinstance(value, str) else f"{value:.6g}" for key, value in self.keys.items()}
+        groups = [*self.groups, *(token(MARK, mark) for mark in self.marks)]
+        return values | ({"data-in": " ".join(groups)} if groups else {})
 
 
 @dataclass(frozen=True)
-class ListItem:
-    """One sentence without its picture; attributes as those of `Card`, but for `anchor`: of the card that shows the same, if any does."""
+class Layer:
+    """A transparent picture, laid over a card's own and of its size; the page has a switch for all layers of one name, with its colour."""
 
-    sentence: str
-    notes: Sequence[str]
-    keys: Keys
-    marks: Sequence[str] = ()
-    meters: Sequence[Meter] = ()
-    groups: Sequence[str] = ()
-    anchor: str = ""
+    name: str
+    picture: str
+    colour: Colour | None = None
 
 
-def figure(card: Card, quality: int) -> str:
-    """A card as HTML, its pictures in JPEG of this quality and its layers in PNG."""
-    return template.CARD.substitute(
-        attributes=_attributes(card) + (f' id="{text(card.anchor)}"' if card.anchor else ""),
-        picture=_picture(card, quality),
-        marks=_marks(card.marks),
-        sentences="\n".join(template.SENTENCE.substitute(sentence=text(sentence)) for sentence in card.sentences),
-        notes=_notes(card.notes),
-        meters="".join(map(_meter, card.meters)),
-    )
+@dataclass(frozen=True)
+class Card:
+    """An entry with its picture, and the layers over it, the first one lowest."""
+
+    entry: Entry
+    picture: str
+    layers: Sequence[Layer] = ()
 
 
-def row(line: ListItem) -> str:
-    """A line as HTML."""
-    return template.LINE.substitute(
-        attributes=_attributes(line),
-        figures="".join(_number(meter, line.anchor) for meter in line.meters),
-        sentence=text(line.sentence),
-        marks=_marks(line.marks),
-        notes=_notes(line.notes),
-    )
+@lru_cache
+def token(kind: str, name: str) -> str:
+    """The name of a group within a page, without spaces: `category`, `hot dog` → `category:hot%20dog`."""
+    return f"{kind}:{quote(name, safe='', errors='replace')}"
 
 
-def _attributes(item: Card | ListItem) -> str:
-    """What the page's script reads: the value of each key, and the groups."""
-    groups = [*item.groups, *(token(MARK, mark) for mark in item.marks)]
-    keys = "".join(f' data-{key}="{_key(value)}"' for key, value in item.keys.items())
-    return keys + (f' data-in="{text(" ".join(groups))}"' if groups else "")
+def jpeg(picture: Image.Image, quality: int = 85) -> str:
+    """A picture of any mode as a data URI, reduced where it is larger than `LONGEST_SIDE`; `quality`: 1 to 95."""
+    small = picture.convert("RGB")
+    small.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+    return _data_uri(small, "JPEG", quality=quality, subsampling=0, optimize=True)
 
 
-def _key(value: float | str) -> str:
-    return text(value) if isinstance(value, str) else f"{value:.6g}"
+def png(picture: Image.Image) -> str:
+    """A picture as a data URI, pixel for pixel and with its transparency."""
+    return _data_uri(picture, "PNG", optimize=True)
 
 
-def _picture(card: Card, quality: int) -> str:
-    base = template.BASE.substitute(picture=jpeg(card.picture, LONGEST_SIDE, quality), sentences=text("; ".join(card.sentences)))
-    layers = (template.LAYER.substitute(picture=png(layer.picture), name=text(layer.name)) for layer in card.layers)
-    return (template.LAYERED if card.layers else template.FLAT).substitute(pictures=base + "".join(layers))
-
-
-def _marks(marks: Sequence[str]) -> str:
-    return template.MARKS.substitute(items="".join(f"<li>{text(mark)}</li>" for mark in marks)) if marks else ""
-
-
-def _notes(notes: Sequence[str]) -> str:
-    return " ".join(f"<bdi>{text(note)}</bdi>" for note in notes)
-
-
-def _meter(meter: Meter) -> str:
-    return template.METER.substitute(
-        when=seen_when(meter.when), bad="" if meter.good else " bad", label=text(meter.label), percent=f"{100 * meter.fraction:.0f}"
-    )
-
-
-def _number(meter: Meter, anchor: str) -> str:
-    """A meter of a line: its number alone, which leads to the card that shows the same."""
-    number = f"{100 * meter.fraction:.1f}"
-    linked = f'<a href="#{quote(anchor)}" title="see the picture">{number}</a>' if anchor else number
-    return template.NUMBER.substitute(when=seen_when(meter.when), bad="" if meter.good else " bad", label=text(meter.label), number=linked)
-
-
-def seen_when(tokens: str) -> str:
-    """The attribute of an element that is seen while all of these tokens, with spaces between, are chosen; none: always."""
-    return f' data-when="{text(tokens)}"' if tokens else ""
+def _data_uri(picture: Image.Image, form: str, **options: Any) -> str:
+    encoded = io.BytesIO()
+    picture.save(encoded, form, **options)
+    return f"data:image/{form.lower()};base64,{base64.b64encode(encoded.getvalue()).decode('ascii')}"

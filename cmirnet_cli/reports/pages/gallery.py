@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
-from cmirnet_cli.reports.pages import template
-from cmirnet_cli.reports.pages.cards import MARK, Card, ListItem, figure, row, token
-from cmirnet_cli.reports.pages.markup import text
-from cmirnet_cli.reports.pages.script import SCRIPT
-from cmirnet_cli.reports.pages.style import STYLE
-from cmirnet_cli.reports.pictures.palette import Colour
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from cmirnet_cli.reports.pages.cards import Card, Entry, token
+from cmirnet_cli.reports.pictures import palette
 
 
 @dataclass(frozen=True)
 class Order:
     """A way to sort: by one of the keys, numbers by size and text as a dictionary does, `falling` from the largest.
 
-    Without a key, the order in which the cards are given. A key that no card has stands for one that it has with the place of the
-    chosen `Choice.sorts` behind it: `iou` for `iou0` or `iou1`.
+    Without a key, the order in which the cards come. A key that no card has stands for one that it has with the place of the chosen
+    `Choice.sorts` behind it: `iou` for `iou0` or `iou1`.
     """
 
     label: str
@@ -28,10 +28,10 @@ class Order:
 
 @dataclass(frozen=True)
 class Choice:
-    """A list of which one is always chosen: parts of the page, and cards, that belong to another one are not seen.
+    """A list of which one is always chosen: parts of the page, and cards, that belong to another one are hidden.
 
     Attributes:
-        kind: of the options' tokens. Cards that have no token of the kind are always seen.
+        kind: of the options' tokens. Cards that have no token of the kind are always shown.
         options: name → what it is called in the list.
         sorts: whether it decides which key the orders sort by.
     """
@@ -40,10 +40,6 @@ class Choice:
     kind: str
     options: Sequence[str]
     sorts: bool = False
-
-
-PHOTOGRAPHS = 78
-"""JPEG quality of pages with hundreds of photographs."""
 
 
 @dataclass(frozen=True)
@@ -55,82 +51,54 @@ class Gallery:
         things: what the cards show, in the plural.
         search: what the search finds.
         orders: ways to sort; the page opens with the first one.
-        about: HTML that stands above the cards.
-        quality: of the JPEG pictures, 1 to 95.
-        choices: what is seen at a time.
+        choices: what is shown at a time.
+        about: stands above the cards: a text, or the data of a `template` with a block of this name.
+        template: that draws the page.
     """
 
     title: str
     things: str
     search: str
     orders: Sequence[Order]
-    about: str = ""
-    quality: int = 85
     choices: Sequence[Choice] = ()
+    about: object = ""
+    template: str = "gallery.html.jinja"
 
-    def html(self, cards: Iterable[Card], lines: Iterable[ListItem] = ()) -> str:
+    def html(self, cards: Iterable[Card], lines: Iterable[Entry] = ()) -> str:
         """The whole page. Style, script and pictures are inside it, and its content policy forbids it to load anything else.
 
-        Without its script the page still shows every card; the script searches and sorts them. Cards are consumed one at a time.
-        Where there are lines, they form a list that can be looked through in place of the cards.
+        Without its script the page still shows every card; the script searches and sorts them. Where there are lines, they form a list
+        that can be looked through in place of the cards. What UTF-8 cannot hold (a byte of an odd file name) becomes a question mark.
         """
-        found, figures, rows = _Found(), [], []
-        for card in cards:
-            found.note(card)
-            figures.append(figure(card, self.quality))
-        for line in lines:
-            found.note(line)
-            rows.append(row(line))
-        return template.PAGE.substitute(
-            title=text(self.title),
-            things=text(self.things),
-            search=text(self.search),
-            choices="".join(map(_choice, self.choices)),
-            marks=_marks(tuple(found.marks)),
-            orders="\n".join(map(_order, self.orders)),
-            layers="".join(_layer_switch(*layer) for layer in found.layers.items()),
-            list=_switch("list", "list") if rows else "",
-            count=len(figures),
+        cards, lines = list(cards), list(lines)
+        page = render(
+            self.template,
+            gallery=self,
             about=self.about,
-            cards="\n".join(figures),
-            lines=template.LINES.substitute(lines="\n".join(rows)) if rows else "",
-            style=STYLE,
-            script=SCRIPT,
+            cards=cards,
+            lines=lines,
+            anchors={card.entry.anchor for card in cards} - {""},
+            marks=list(dict.fromkeys(mark for entry in (*(card.entry for card in cards), *lines) for mark in entry.marks)),
+            layers={layer.name: layer.colour for card in cards for layer in card.layers},
         )
+        return page.encode("utf-8", "replace").decode("utf-8")
 
 
-@dataclass(frozen=True)
-class _Found:
-    """The marks and the layers (with their colours) of what was seen so far, in the order in which they first appeared."""
-
-    marks: dict[str, None] = field(default_factory=dict)
-    layers: dict[str, Colour | None] = field(default_factory=dict)
-
-    def note(self, item: Card | ListItem) -> None:
-        self.marks.update(dict.fromkeys(item.marks))
-        if isinstance(item, Card):
-            self.layers.update((layer.name, layer.colour) for layer in item.layers)
+def render(template: str, **data: Any) -> str:
+    """What a template of `reports/templates` makes of the data; in HTML, text from outside is escaped."""
+    return _templates().get_template(template).render(data)
 
 
-def _order(order: Order) -> str:
-    return f'<option value="{text(order.key)}"{" data-falling" if order.falling else ""}>{text(order.label)}</option>'
-
-
-def _choice(choice: Choice) -> str:
-    options = "".join(f'\n<option value="{text(token(choice.kind, name))}">{text(name)}</option>' for name in choice.options)
-    return template.CHOICE.substitute(label=text(choice.label), sorts=" data-sorts" if choice.sorts else "", options=options)
-
-
-def _marks(marks: Sequence[str]) -> str:
-    """The choice of cards by their marks, where any card has one; the script counts them."""
-    options = "".join(f'\n<option value="{text(token(MARK, mark))}">{text(mark)}</option>' for mark in marks)
-    return template.MARKED.substitute(options=options) if marks else ""
-
-
-def _layer_switch(name: str, colour: Colour | None) -> str:
-    swatch = template.SWATCH.substitute(colour=f"rgb{colour}") if colour else ""
-    return _switch("layer", name, checked=" checked", swatch=swatch)
-
-
-def _switch(kind: str, name: str, *, checked: str = "", swatch: str = "") -> str:
-    return template.SWITCH.substitute(kind=kind, name=text(name), checked=checked, swatch=swatch, letter=text(name[:1].lower()))
+@cache
+def _templates() -> Environment:
+    templates = Environment(
+        loader=PackageLoader("cmirnet_cli.reports"),
+        autoescape=select_autoescape(["html.jinja"]),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    colours = {name: palette.css(colour) for name, colour in vars(palette).items() if name.isupper()}
+    templates.globals.update(colours, token=token)
+    return templates

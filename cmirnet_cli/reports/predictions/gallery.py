@@ -9,9 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from cmirnet_cli.files import write_text
-from cmirnet_cli.reports.pages.cards import Card, Meter
+from cmirnet_cli.reports.pages.cards import Card, Entry, Meter, jpeg
 from cmirnet_cli.reports.pages.gallery import Gallery, Order
-from cmirnet_cli.reports.pages.markup import text
 from cmirnet_cli.reports.predictions.folder import GALLERY, MASKS, OVERLAYS
 from cmirnet_cli.reports.predictions.index import Lines
 
@@ -70,10 +69,9 @@ def gallery_page(entries: Iterable[GalleryEntry], title: str, about: str = "") -
         title: heads the page.
         about: plain text above the predictions.
     """
-    above = f'<section id="about">{text(about)}</section>\n' if about else ""
-    return Gallery(title, "predictions", "words or file name", ORDERS, above).html(map(_card, entries))
+    return Gallery(title, "predictions", "words or file name", ORDERS, about=about).html(map(_card, entries))
 
 
-def _card(entry: GalleryEntry) -> Card:
-    keys: dict[str, float | str] = {"score": entry.score, "expression": entry.expression, "source": entry.source}
-    return Card(entry.picture, [entry.expression], [entry.source], keys, meters=[Meter("score", entry.score)])
+def _card(shown: GalleryEntry) -> Card:
+    keys: dict[str, float | str] = {"score": shown.score, "expression": shown.expression, "source": shown.source}
+    return Card(Entry([shown.expression], [shown.source], keys, meters=[Meter("score", shown.score)]), jpeg(shown.picture))

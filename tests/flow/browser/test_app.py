@@ -154,7 +154,7 @@ def test_files_that_cannot_be_taken_are_named_and_the_page_goes_on(page, photo, 
     (tmp_path / "letter.txt").write_text("Dear")
     for name, said in {"broken.jpg": "broken.jpg", "huge.jpg": "3 MB", "bomb.png": "bomb.png", "letter.txt": "no image"}.items():
         page.choose_file(tmp_path / name)
-        page.until(f"document.querySelector('.said').innerText.includes({json.dumps(said)})")
+        page.until(f"document.querySelector('.message').innerText.includes({json.dumps(said)})")
     ask(page, "the red cup")
     assert "Traceback" not in page.js("document.body.innerText")
 
@@ -175,10 +175,10 @@ def enormous_png() -> bytes:
 
 def test_a_question_without_image_or_expression_says_what_is_missing(page, photo):
     page.js("document.querySelector('.find').click()")
-    page.until("document.querySelector('.said').innerText.includes('no image')")
+    page.until("document.querySelector('.message').innerText.includes('no image')")
     take(page, photo)
     page.js("document.querySelector('.find').click()")
-    page.until("document.querySelector('.said').innerText.includes('no expression')")
+    page.until("document.querySelector('.message').innerText.includes('no expression')")
 
 
 def test_an_image_can_be_dropped(page, photo):

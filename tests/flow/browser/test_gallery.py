@@ -5,7 +5,7 @@ import json
 import pytest
 from PIL import Image
 
-from cmirnet_cli.reports.pages.cards import Card, Layer
+from cmirnet_cli.reports.pages.cards import Card, Entry, Layer, jpeg, png
 from cmirnet_cli.reports.pages.gallery import Gallery, Order
 
 ORDERS = [Order("as found"), Order("largest first", "area", falling=True), Order("by name", "name")]
@@ -18,8 +18,8 @@ HOSTILE = "</script><script>document.title = 'owned'</script><img src=x onerror=
 
 
 def card(name, sentence, area, marks=(), size=(60, 40)):
-    layer = Layer("mask", Image.new("RGBA", size, (0, 255, 0, 64)))
-    return Card(Image.new("RGB", size, "red"), [sentence], [f"ref {name}"], {"area": area, "name": name}, [layer], marks)
+    entry = Entry([sentence], [f"ref {name}"], {"area": area, "name": name}, marks)
+    return Card(entry, jpeg(Image.new("RGB", size, "red")), [Layer("mask", png(Image.new("RGBA", size, (0, 255, 0, 64))))])
 
 
 @pytest.fixture
