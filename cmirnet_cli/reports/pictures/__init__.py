@@ -1,1 +1,1 @@
-"""Drawings: masks on photographs, contact sheets, charts."""
+"""Drawings: masks on photographs, and charts."""
