@@ -30,9 +30,12 @@ def overlay(image: Photo, mask: Mask, colour: Colour = ORANGE) -> Image.Image:
         colour: of tint and outline. The outline lies inside the mask: no pixel outside takes on the colour.
 
     Raises:
-        ValueError: the mask is not bool or not of the image's size.
+        ValueError: the image is not uint8 (H, W, 3), or the mask is not bool or not of its size.
     """
-    check_mask(image, mask)
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(f"image must be uint8 (H, W, 3), not {image.dtype} {image.shape}")
+    if mask.dtype != np.bool_ or mask.shape != image.shape[:2]:
+        raise ValueError(f"mask must be bool {image.shape[:2]}, not {mask.dtype} {mask.shape}")
     pixels = image.astype(np.float32)
     pixels[~mask] *= DIMMED
     pixels[mask] += TINT * (np.asarray(colour, np.float32) - pixels[mask])
@@ -79,14 +82,6 @@ def _shrunk_downwards(mask: Mask, width: int, beyond: bool) -> Mask:
     return shrunk
 
 
-def check_mask(image: Photo, mask: Mask) -> None:
-    """Raise ValueError unless the image is uint8 (H, W, 3) and the mask bool (H, W)."""
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"image must be uint8 (H, W, 3), not {image.dtype} {image.shape}")
-    if mask.dtype != np.bool_ or mask.shape != image.shape[:2]:
-        raise ValueError(f"mask must be bool {image.shape[:2]}, not {mask.dtype} {mask.shape}")
-
-
 def bounding_box(mask: Mask) -> tuple[int, int, int, int] | None:
     """Left, top, width and height of what a bool (H, W) mask holds, in pixels; None if that is nothing."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -126,15 +121,12 @@ def scaled_mask(mask: Mask, size: tuple[int, int]) -> Mask:
     if enlargement > 1:
         soft = soft.filter(ImageFilter.GaussianBlur(STEP_SMOOTHING * enlargement))
     scaled = np.asarray(soft) >= 128
-    return scaled if scaled.any() else _wherever_any(mask, size)
-
-
-def _wherever_any(mask: Mask, size: tuple[int, int]) -> Mask:
-    """The smaller mask with every pixel that a pixel of the larger one falls into."""
-    small = np.zeros(size[::-1], np.bool_)
+    if scaled.any():
+        return scaled
+    nearest = np.zeros(size[::-1], np.bool_)
     rows, columns = mask.nonzero()
-    small[rows * size[1] // mask.shape[0], columns * size[0] // mask.shape[1]] = True
-    return small
+    nearest[rows * size[1] // mask.shape[0], columns * size[0] // mask.shape[1]] = True
+    return nearest
 
 
 OUTSIDE, INSIDE, EDGE, RING = range(4)
@@ -189,12 +181,8 @@ def _drawn(places: NDArray[np.uint8], mask: Mask, colours: Sequence[Colour], opa
     layer = Image.fromarray(places)
     _draw_ring(layer, mask)
     layer.putpalette([0, 0, 0, *(channel for colour in colours for channel in colour)])
-    layer.info["transparency"] = bytes([*map(_opacity, opacities), 255, 255])
+    layer.info["transparency"] = bytes([*(round(255 * opacity) for opacity in opacities), 255, 255])
     return layer
-
-
-def _opacity(fraction: float) -> int:
-    return round(255 * fraction)
 
 
 def _draw_ring(layer: Image.Image, mask: Mask) -> None:
