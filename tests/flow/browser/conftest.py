@@ -1,16 +1,15 @@
-"""Pages in a real browser: Chromium without a window, without a network, in a profile of its own."""
+"""Pages in a real browser: one Chromium for all tests, without a window, that reaches this machine alone, in a profile of its own."""
 
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from html.parser import HTMLParser
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -26,64 +25,18 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--disable-extensions",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
-    "--enable-logging=stderr",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    "--remote-debugging-port=0",
     "--window-size=1200,900",
 )
-
-
-@dataclass(frozen=True)
-class Visit:
-    """What became of a page: its title, what the script kept in `seen`, and every line of the browser's console."""
-
-    title: str
-    seen: dict[str, Any]
-    console: list[str]
-
-
-Drive = Callable[..., Visit]
-
-
-class Dump(HTMLParser):
-    """The page's title and its body's `data-seen`."""
-
-    title, seen, _inside = "", "{}", False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._inside = tag == "title"
-        self.seen = dict(attrs).get("data-seen") or self.seen
-
-    def handle_data(self, data: str) -> None:
-        self.title += data if self._inside else ""
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = False
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    """The path of the browser."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed (Debian: apt-get install chromium)")
-    return found
-
-
-@pytest.fixture
-def visit(chromium: str, tmp_path: Path) -> Drive:
-    """Opens a copy of a page that runs one more script once everything is loaded; what it puts into `seen` comes back."""
-
-    def drive(page: str, script: str = "") -> Visit:
-        copy = tmp_path / "visited.html"
-        late = f"addEventListener('load', () => {{ const seen = {{}}; {script}; document.body.dataset.seen = JSON.stringify(seen); }});"
-        copy.write_text(page.replace("</body>", f"<script>{late}</script></body>"), encoding="utf-8")
-        words = [chromium, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", copy.as_uri()]
-        ended = subprocess.run(words, capture_output=True, text=True, encoding="utf-8", timeout=120, check=True)
-        dump = Dump()
-        dump.feed(ended.stdout)
-        return Visit(dump.title, json.loads(dump.seen), re.findall(r"CONSOLE.*", ended.stderr))
-
-    return drive
+HELP = """
+const type = (text) => { filter.value = text; filter.dispatchEvent(new Event('input')); };
+const choose = (list, place) => { list.selectedIndex = place; list.dispatchEvent(new Event('change')); };
+const press = (key) => document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true, cancelable: true}));
+const visible = (selector) => [...document.querySelectorAll(selector)].filter((each) => each.getClientRects().length);
+const count = () => document.getElementById('shown').textContent;
+const seen = {};"""
+"""What the scripts of visits are written with; `seen` comes back."""
 
 
 class Tab:
@@ -92,7 +45,7 @@ class Tab:
     def __init__(self, socket: Any) -> None:
         self._socket, self._sent = socket, 0
         self.events: list[dict[str, Any]] = []
-        for domain in ("Page", "Network", "Runtime"):
+        for domain in ("Page", "Network", "Runtime", "Log"):
             self.do(f"{domain}.enable")
 
     def do(self, method: str, **parameters: Any) -> dict[str, Any]:
@@ -148,25 +101,61 @@ class Tab:
         ]
 
     @property
-    def complaints(self) -> list[dict[str, Any]]:
-        """Errors and warnings of the page's scripts."""
-        calls = [sent["params"] for sent in self.events if sent.get("method") in ("Runtime.consoleAPICalled", "Runtime.exceptionThrown")]
-        return [call for call in calls if call.get("type") not in ("log", "info", "debug")]
+    def complaints(self) -> list[str]:
+        """Errors and warnings of the page: what its scripts print, what they throw, what the browser refuses."""
+        kept = {"Runtime.consoleAPICalled": "args", "Runtime.exceptionThrown": "exceptionDetails", "Log.entryAdded": "entry"}
+        events = [(sent["params"], sent["params"][kept[sent["method"]]]) for sent in self.events if sent.get("method") in kept]
+        harmless = {"log", "info", "debug", "verbose"}
+        return [json.dumps(what) for event, what in events if event.get("type", event.get("entry", {}).get("level")) not in harmless]
+
+
+@pytest.fixture(scope="session")
+def browser_page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the only page of the browser is driven."""
+    chromium = next(filter(None, map(shutil.which, NAMES)), None)
+    if chromium is None:
+        pytest.skip(f"no browser: none of {', '.join(NAMES)} is installed (Debian: apt-get install chromium)")
+    profile = tmp_path_factory.mktemp("profile")
+    words = [chromium, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+    with (profile / "log").open("w") as log, subprocess.Popen(words, stdout=log, stderr=log) as browser:
+        try:
+            yield _first_page(profile / "DevToolsActivePort")
+        finally:
+            browser.terminate()
 
 
 @pytest.fixture(scope="module")
-def tab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    """A page of a browser that reaches this machine alone."""
+def tab(browser_page: str) -> Iterator[Tab]:
+    """The browser's page, empty; connected anew for each file, as a connection that nobody uses for long may end."""
     client = pytest.importorskip("websockets.sync.client", reason="the browser is driven over websockets, which the extra [app] brings")
-    profile = tmp_path_factory.mktemp("profile")
-    rules = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
-    words = [chromium, *FLAGS, rules, "--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"]
-    with (profile / "log").open("w") as log, subprocess.Popen(words, stdout=log, stderr=log) as browser:
-        try:
-            with client.connect(_first_page(profile / "DevToolsActivePort"), max_size=None, close_timeout=0) as socket:
-                yield Tab(socket)
-        finally:
-            browser.terminate()
+    with client.connect(browser_page, max_size=None, close_timeout=0) as socket:
+        yield Tab(socket)
+
+
+@dataclass(frozen=True)
+class Visit:
+    """What became of a page: its title, what the script kept in `seen`, and every complaint in the browser's console."""
+
+    title: str
+    seen: dict[str, Any]
+    console: list[str]
+
+
+@pytest.fixture
+def visit(tab: Tab, tmp_path: Path) -> Callable[..., Visit]:
+    """Opens a page from the disk and runs a script once everything is loaded; what it puts into `seen` comes back."""
+    numbers = count()
+
+    def drive(page: str, script: str = "") -> Visit:
+        file = tmp_path / f"visited-{next(numbers)}.html"
+        file.write_text(page, encoding="utf-8")
+        tab.go("about:blank")
+        tab.events.clear()
+        tab.go(file.as_uri())
+        seen = tab.js(f"(() => {{ {HELP} {script}; return seen; }})()")
+        return Visit(tab.js("document.title"), seen, tab.complaints)
+
+    return drive
 
 
 def _first_page(written: Path) -> str:

@@ -9,10 +9,7 @@ from cmirnet_cli.reports.pages.cards import Card, Entry, Layer, jpeg, png
 from cmirnet_cli.reports.pages.gallery import Gallery, Order
 
 ORDERS = [Order("as found"), Order("largest first", "area", falling=True), Order("by name", "name")]
-SHOWN = "[...document.querySelectorAll('.card')].filter((card) => card.getClientRects().length).map((card) => card.dataset.name)"
-TYPE = "const type = (text) => { filter.value = text; filter.dispatchEvent(new Event('input')); };"
-CHOOSE = "const choose = (list, place) => { list.selectedIndex = place; list.dispatchEvent(new Event('change')); };"
-PRESS = "const press = (key) => document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true, cancelable: true}));"
+SHOWN = "visible('.card').map((card) => card.dataset.name)"
 LAYERS = "[...document.querySelectorAll('.layer')].map((layer) => layer.getClientRects().length)"
 HOSTILE = "</script><script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
 
@@ -58,18 +55,18 @@ def test_the_filter_shows_the_cards_that_have_all_words(visit, page):
         "zebra": [],
         " ": everyone,
     }
-    state = f"[{SHOWN}, document.getElementById('shown').textContent, nothing.getClientRects().length]"
-    visited = visit(page, f"{TYPE} for (const text of {json.dumps(list(shown))}) {{ type(text); seen[text] = {state}; }}")
+    state = f"[{SHOWN}, count(), visible('#nothing').length]"
+    visited = visit(page, f"for (const text of {json.dumps(list(shown))}) {{ type(text); seen[text] = {state}; }}")
     assert visited.seen == {text: [names, f"{len(names)} of 4", 0 if names else 1] for text, names in shown.items()}
 
 
 def test_cards_of_one_mark_are_shown_alone_and_the_filter_still_acts(visit, page):
-    visited = visit(page, f"{CHOOSE} {TYPE} choose(marked, 1); seen.tiny = {SHOWN}; type('cup'); seen.cup = {SHOWN};")
+    visited = visit(page, f"choose(marked, 1); seen.tiny = {SHOWN}; type('cup'); seen.cup = {SHOWN};")
     assert visited.seen == {"tiny": ["b10", "c"], "cup": ["b10"]}
 
 
 def test_cards_are_sorted_by_number_by_text_and_back_again(visit, page):
-    visited = visit(page, f"{CHOOSE} for (const place of [1, 2, 0]) {{ choose(order, place); seen[place] = {SHOWN}; }}")
+    visited = visit(page, f"for (const place of [1, 2, 0]) {{ choose(order, place); seen[place] = {SHOWN}; }}")
     assert visited.seen == {"1": ["b10", "c", "b9", "a"], "2": ["a", "b9", "b10", "c"], "0": ["b10", "b9", "c", "a"]}
 
 
@@ -82,7 +79,7 @@ def test_masks_lie_exactly_over_their_pictures(visit, page):
 
 
 def test_masks_go_and_come_with_their_switch_their_key_and_a_click_on_the_picture(visit, page):
-    script = f"""{PRESS}
+    script = f"""
     const box = document.querySelector('.switch input');
     seen.first = {LAYERS};
     box.click(); seen.off = {LAYERS};
@@ -95,7 +92,7 @@ def test_masks_go_and_come_with_their_switch_their_key_and_a_click_on_the_pictur
 
 
 def test_a_slash_leads_to_the_filter_and_every_control_can_be_reached_by_key(visit, page):
-    script = f"""{PRESS}
+    script = """
     press('/'); seen.focused = document.activeElement.id;
     seen.stops = [...document.querySelectorAll('input, select, button')].every((each) => each.tabIndex === 0);"""
     assert visit(page, script).seen == {"focused": "filter", "stops": True}
@@ -106,7 +103,7 @@ def test_the_page_of_a_real_cache_works(visit, cmirnet, coco128, tmp_path):
     assert cmirnet("prepare-data", "refcoco128", *source, "--out", tmp_path / "cache", "--size", 64).code == 0
     assert cmirnet("cache", "show", tmp_path / "cache", "--limit", 20, "--out", tmp_path / "page.html").code == 0
     areas = "[...document.querySelectorAll('.card')].map((card) => Number(card.dataset.area))"
-    visited = visit((tmp_path / "page.html").read_text(encoding="utf-8"), f"{CHOOSE} choose(order, 1); seen.areas = {areas};")
+    visited = visit((tmp_path / "page.html").read_text(encoding="utf-8"), f"choose(order, 1); seen.areas = {areas};")
     assert visited.console == []
     assert len(visited.seen["areas"]) == 20
     assert visited.seen["areas"] == sorted(visited.seen["areas"])

@@ -27,15 +27,10 @@ SAID = {10: "the red cup", 11: "left ball", 12: HOSTILE, 13: "كأس أحمر", 
 IOUS = {"paper": (90, 12, 55, 0, 100, 57), "original": (10, 12, 95, 0, 50, 40)}
 FACTS = {0: ReferentStats(500, "cup", 0), 1: ReferentStats(5000, "hot dog", 1), 2: ReferentStats(50_000, "cup", 2)}
 
-TYPE = "const type = (text) => { filter.value = text; filter.dispatchEvent(new Event('input')); };"
-CHOOSE = "const choose = (list, place) => { list.selectedIndex = place; list.dispatchEvent(new Event('change')); };"
-PRESS = "const press = (key) => document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true, cancelable: true}));"
-FIND = "const find = (token) => [...document.querySelectorAll(`[value='${token}']`)].find((each) => each.getClientRects().length);"
-READ = """const read = () => [...document.querySelectorAll('.card, .line')].filter((item) => item.getClientRects().length)
-  .map((item) => [...item.querySelectorAll('.meter, .number')].filter((part) => part.getClientRects().length)
-  .map((part) => Math.round(part.textContent.replace('IoU', ''))).join());"""
-HELP = TYPE + CHOOSE + PRESS + FIND + READ
-COUNT = "document.getElementById('shown').textContent"
+HELP = """
+const find = (token) => visible(`[value='${token}']`)[0];
+const read = () => visible('.card, .line').map((item) => [...item.querySelectorAll('.meter, .number')]
+  .filter((part) => part.getClientRects().length).map((part) => Math.round(part.textContent.replace('IoU', ''))).join());"""
 
 
 def split(name, places):
@@ -63,7 +58,7 @@ def page():
 
 
 def test_the_page_opens_worst_first_without_a_complaint_and_runs_no_text(visit, page):
-    seen = visit(page, f"{HELP} seen.ious = read(); seen.shown = {COUNT}; seen.whole = [...document.images].every((i) => i.naturalWidth);")
+    seen = visit(page, f"{HELP} seen.ious = read(); seen.shown = count(); seen.whole = [...document.images].every((i) => i.naturalWidth);")
     assert seen.console == []
     assert seen.title == "cups (me), runs/b"
     assert seen.seen == {"ious": ["0", "12", "55", "57", "90", "100"], "shown": "6 of 6 with pictures", "whole": True}
@@ -71,7 +66,7 @@ def test_the_page_opens_worst_first_without_a_complaint_and_runs_no_text(visit, 
 
 def test_text_filters_the_cards_and_orders_sort_them(visit, page):
     words = {"ball": ["12", "57"], "أحمر": ["0"], "owned": ["55"], "ref 1 hot": ["12", "100"], "zebra": []}
-    script = f"{HELP} for (const text of {json.dumps(list(words))}) {{ type(text); seen[text] = read(); }} seen.last = {COUNT}; type('');"
+    script = f"{HELP} for (const text of {json.dumps(list(words))}) {{ type(text); seen[text] = read(); }} seen.last = count(); type('');"
     visited = visit(page, script + "choose(order, 1); seen.best = read(); choose(order, 2); seen.small = read();")
     assert visited.seen.pop("last") == "0 of 6 with pictures"
     assert visited.seen.pop("best") == ["100", "90", "57", "55", "12", "0"]
@@ -93,7 +88,7 @@ def test_groups_of_different_kinds_are_combined_and_escape_shows_all_again(visit
     script = f"""{HELP} for (const part of document.querySelectorAll('details')) part.open = true;
     find('category:cup').click(); seen.cups = read();
     find('size:large').click(); seen.large = read();
-    find('category:hot%20dog').click(); seen.none = read(); seen.said = document.getElementById('nothing').getClientRects().length;
+    find('category:hot%20dog').click(); seen.none = read(); seen.said = visible('#nothing').length;
     press('Escape'); seen.all = read().length;"""
     visited = visit(page, script)
     assert visited.seen == {"cups": ["0", "55", "57", "90"], "large": ["55", "57"], "none": [], "said": 1, "all": 6}
@@ -102,9 +97,8 @@ def test_groups_of_different_kinds_are_combined_and_escape_shows_all_again(visit
 def test_another_protocol_shows_its_ious_its_histogram_and_sorts_by_them(visit, page):
     script = f"""{HELP} find('iou-paper:11').click(); const [split, protocol] = document.querySelectorAll('select.choice');
     choose(protocol, 1); seen.ious = read(); seen.picked = named('picked').hidden;
-    const titles = [...document.querySelectorAll('.spread h2')].filter((each) => each.getClientRects().length);
-    seen.titles = titles.map((each) => each.textContent);
-    choose(split, 1); seen.test = read(); seen.shown = {COUNT};"""
+    seen.titles = visible('.spread h2').map((each) => each.textContent);
+    choose(split, 1); seen.test = read(); seen.shown = count();"""
     visited = visit(page, script)
     assert visited.seen == {
         "ious": ["0", "10", "12", "40", "50", "95"],
@@ -134,41 +128,43 @@ def test_marks_are_counted_in_what_is_seen(visit, page):
 
 
 def test_masks_and_the_list_have_keys(visit, page):
-    layers = "[...document.querySelectorAll('.card .layer')].filter((each) => each.getClientRects().length).length"
+    layers = "visible('.card .layer').length"
     script = f"""{HELP} seen.both = {layers}; press('p'); seen.truth = {layers}; press('g'); seen.none = {layers};
-    press('l'); seen.list = document.querySelectorAll('.line').length; seen.shown = {COUNT}; seen.ious = read();"""
+    press('l'); seen.list = document.querySelectorAll('.line').length; seen.shown = count(); seen.ious = read();"""
     visited = visit(page, script)
     assert visited.seen == {"both": 12, "truth": 6, "none": 0, "list": 6, "shown": "6 of 6", "ious": ["0", "12", "55", "57", "90", "100"]}
 
 
-def test_the_list_holds_what_has_no_picture_and_leads_to_what_has_one(visit):
-    many = [SentenceScore(0, place, "1", f"cup {place}", {"original": Overlap(place % 500, 500, 9)}) for place in range(1200)]
-    page = page_of(SplitScores("val", ("original",), tuple(many), {}, FACTS))
-    script = f"""{HELP} type('cup 7'); seen.cards = {COUNT}; list.click(); seen.lines = {COUNT}; type('');
+@pytest.fixture(scope="module")
+def long_page():
+    """More sentences than the page shows pictures of."""
+    many = [SentenceScore(0, place, "1", f"cup {place:04}x", {"original": Overlap(place % 500, 500, 9)}) for place in range(1200)]
+    return page_of(SplitScores("val", ("original",), tuple(many), {}, FACTS))
+
+
+def test_the_list_holds_what_has_no_picture_and_leads_to_what_has_one(visit, long_page):
+    script = f"""{HELP} type('cup 7'); seen.cards = count(); list.click(); seen.lines = count(); type('');
     seen.page = read().length; named('further').click(); seen.more = read().length;
-    type('"no such"'); seen.nothing = document.getElementById('nothing').getClientRects().length; type('');
+    type('"no such"'); seen.nothing = visible('#nothing').length; type('');
     const link = document.querySelector('.line a'); link.click(); seen.card = document.querySelector('.card:target') !== null;
     seen.gallery = list.checked;"""
-    visited = visit(page, script)
+    visited = visit(long_page, script)
     assert visited.console == []
     assert visited.seen.pop("cards").endswith(" of 300 with pictures")
-    holding = sum("7" in str(place) for place in range(1200))
+    holding = sum("7" in f"{place:04}" for place in range(1200))
     assert visited.seen.pop("lines") == f"{holding} of 1,200"
     assert visited.seen == {"page": 500, "more": 1000, "nothing": 1, "card": True, "gallery": False}
 
 
-def test_where_no_picture_shows_it_the_list_is_named(visit):
-    many = [SentenceScore(0, place, "1", f"number {place}x", {"original": Overlap(250, 500, 9)}) for place in range(1200)]
-    page = page_of(SplitScores("val", ("original",), tuple(many), {}, FACTS))
-    script = f"""{HELP} const shown = new Set([...document.querySelectorAll('.card .sentence')].map((each) => each.textContent));
-    let place = 0; while (shown.has(`number ${{place}}x`)) place += 1;
-    type(`number ${{place}}x`); seen.said = document.getElementById('nothing').textContent;"""
-    said = visit(page, script).seen["said"]
-    assert said.startswith("There are no such sentences. In the list: ")
+def test_where_no_picture_shows_it_the_list_is_named(visit, long_page):
+    script = """const shown = new Set([...document.querySelectorAll('.card .sentence')].map((each) => each.textContent));
+    const text = [...document.querySelectorAll('.line .sentence')].map((each) => each.textContent).find((each) => !shown.has(each));
+    type(text); seen.message = document.getElementById('nothing').textContent;"""
+    assert visit(long_page, script).seen == {"message": "There are no such sentences. In the list: 1."}
 
 
 def test_without_its_script_every_card_line_and_histogram_is_there(visit, page):
-    hidden = "[...document.querySelectorAll('.card, .line, .spread')].filter((each) => !each.getClientRects().length).length"
+    hidden = "document.querySelectorAll('.card, .line, .spread').length - visible('.card, .line, .spread').length"
     before, after = page.split("<script>")[0], "</body></html>"
     assert visit(before + after, f"seen.hidden = {hidden};").seen == {"hidden": 0}
 
