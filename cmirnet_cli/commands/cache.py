@@ -113,7 +113,7 @@ def show(
             "page": page,
             "bytes": size,
             "referents": len(rows),
-            "shown": ref_ids(selection.chosen),
+            "shown": ref_ids(selection.places),
             "marks": {mark: ref_ids(places) for mark, places in selection.by_mark.items()},
         },
         f"{page}: {selection.shown_in_words} ({size / MIB:.1f} MiB)",
@@ -173,8 +173,8 @@ def _shown(cache: Cache, rows: Sequence[int], selection: Selection) -> Iterator[
     """The chosen referents: the image as the largest network gets it, the mask at the image's own size."""
     from cmirnet_cli.reports.cache_page import ShownReferent
 
-    with console.progress("draw", len(selection.chosen)) as advance:
-        for place in selection.chosen:
+    with console.progress("draw", len(selection.places)) as advance:
+        for place in selection.places:
             referent = cache.referent(rows[place])
             yield ShownReferent(
                 ref_id=referent.ref_id,

@@ -101,10 +101,10 @@ def _write_page(page: Path, evaluation: Evaluation, cache: Cache) -> None:
 def _shots(evaluation: Evaluation, cache: Cache) -> Iterator[SentencePictures]:
     """The pictures of the sentences that the page shows, one after the other."""
     examples = evaluation.examples()
-    with console.progress("draw", sum(len(each.chosen) for each in examples.values())) as advance:
+    with console.progress("draw", sum(len(each.places) for each in examples.values())) as advance:
         for scored in evaluation.scored:
             rows = {cache.referent(row).ref_id: row for row in cache.referents(scored.split).tolist()}
-            for place in examples[scored.split].chosen:
+            for place in examples[scored.split].places:
                 sentence = scored.sentences[place]
                 yield _shot(cache, rows[sentence.ref_id], sentence.rle)
                 advance()

@@ -40,11 +40,11 @@ def marks_of(mask: Mask, prepared: Mapping[int, Mask], category: str, sentences:
         category: of the object; a referent without one is taken to have no target.
         sentences: its expressions.
     """
-    said = (BLANK,) if not all(sentence.strip() for sentence in sentences) else ()
+    blank = (BLANK,) if not all(sentence.strip() for sentence in sentences) else ()
     if not mask.any():
-        return (EMPTY if category else NO_TARGET, *said)
+        return (EMPTY if category else NO_TARGET, *blank)
     tiny = (TINY,) if mask.mean() < TINY_SHARE else ()
-    return (*tiny, *(lost(size) for size, small in prepared.items() if not small.any()), *said)
+    return (*tiny, *(lost(size) for size, small in prepared.items() if not small.any()), *blank)
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Selection:
 
     Attributes:
         marks: of every referent of the split.
-        chosen: the places of those that are shown, in order.
+        places: of those that are shown, in order.
     """
 
     marks: Sequence[Marks]
-    chosen: Sequence[int]
+    places: Sequence[int]
 
     @classmethod
     def of(cls, marks: Sequence[Marks], limit: int) -> Selection:
@@ -72,20 +72,20 @@ class Selection:
     @property
     def by_mark(self) -> dict[str, list[int]]:
         """Each mark that occurs in the split, with the places of all referents that have it."""
-        found: dict[str, list[int]] = {}
+        places: dict[str, list[int]] = {}
         for place, marks in enumerate(self.marks):
             for mark in marks:
-                found.setdefault(mark, []).append(place)
-        return found
+                places.setdefault(mark, []).append(place)
+        return places
 
     @property
     def shown_in_words(self) -> str:
-        """How many of how many referents are shown, and how they were chosen."""
-        if len(self.chosen) == len(self.marks):
+        """How many of how many referents are shown, and which."""
+        if len(self.places) == len(self.marks):
             return f"all {len(self.marks):,} referents"
-        shown, marked = sum(bool(self.marks[place]) for place in self.chosen), sum(map(bool, self.marks))
+        shown, marked = sum(bool(self.marks[place]) for place in self.places), sum(map(bool, self.marks))
         first = f": {shown:,} of the {marked:,} worth a look and others" if marked else ""
-        return f"{len(self.chosen):,} of {len(self.marks):,} referents{first}, spread evenly over the annotations"
+        return f"{len(self.places):,} of {len(self.marks):,} referents{first}, spread evenly over the annotations"
 
     @property
     def marks_in_words(self) -> str:

@@ -32,19 +32,19 @@ class Examples:
     """Some sentences of a split.
 
     Attributes:
-        chosen: their places among all, the worst under the first protocol first.
+        places: among all sentences, the worst under the first protocol first.
         total: how many there are.
-        rule: how they were chosen, in words; empty where all were.
+        rule: which ones are shown, in words; empty where all are.
     """
 
-    chosen: Sequence[int]
+    places: Sequence[int]
     total: int
     rule: str = ""
 
     @property
     def in_words(self) -> str:
         """How many of how many, and which."""
-        return f"{len(self.chosen):,} of {self.total:,} sentences: {self.rule}" if self.rule else f"all {self.total:,} sentences"
+        return f"{len(self.places):,} of {self.total:,} sentences: {self.rule}" if self.rule else f"all {self.total:,} sentences"
 
 
 def choose(scored: SplitScores, limit: int) -> Examples:

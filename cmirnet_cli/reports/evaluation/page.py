@@ -97,7 +97,7 @@ def evaluation_page(evaluation: Evaluation, pictures: Iterable[SentencePictures]
         template="evaluation.html.jinja",
     )
     entries = [
-        [sentence_entry(each, place) for each in evaluation.scored for place in some[each.split].chosen] for some in (examples, listed)
+        [sentence_entry(each, place) for each in evaluation.scored for place in some[each.split].places] for some in (examples, listed)
     ]
     return gallery.html((sentence_card(*each) for each in zip(entries[0], pictures, strict=True)), entries[1])
 

@@ -32,7 +32,7 @@ class GalleryEntry:
 
     Attributes:
         picture: the image with its mask laid over it, any size.
-        expression: what was asked for.
+        expression: that the mask answers.
         source: where the image came from, as the user named it.
         score: how sure the network is, a fraction from 0 to 1.
     """

@@ -48,7 +48,7 @@ def page_of(*scored):
     evaluation = Evaluation("cups (me)", scored, reports, (), RULES, RUN | describe(reports, RULES))
     half = np.zeros((30, 40), bool)
     half[:, 20:] = True
-    count = sum(len(each.chosen) for each in evaluation.examples().values())
+    count = sum(len(each.places) for each in evaluation.examples().values())
     return evaluation_page(evaluation, [SentencePictures(np.full((16, 16, 3), 90, np.uint8), half, ~half)] * count)
 
 

@@ -21,13 +21,13 @@ def split(paper: list[int], original: list[int] | None = None) -> SplitScores:
 @pytest.mark.parametrize("limit", [3, 100])
 def test_all_are_shown_worst_first_where_there_is_room(limit):
     examples = choose(split([900, 100, 500]), limit)
-    assert examples.chosen == [1, 2, 0]
+    assert examples.places == [1, 2, 0]
     assert examples.in_words == "all 3 sentences"
 
 
 def test_the_worst_the_best_and_some_of_every_step_are_shown():
     ious = [1] * 4000 + [999] * 4000 + [25 + 50 * step for step in range(20)] + [0, 0, 1000]
-    chosen = choose(split(ious), 60).chosen
+    chosen = choose(split(ious), 60).places
     assert len(chosen) == len(set(chosen)) == 60
     assert {8020, 8021, 8022} < set(chosen)
     assert {ious[place] * 20 // 1001 for place in chosen} == set(range(20))
@@ -37,7 +37,7 @@ def test_the_worst_the_best_and_some_of_every_step_are_shown():
 def test_every_protocol_has_its_own_worst_best_and_steps():
     paper = [500] * 3000
     original = [500] * 2980 + [25 + 50 * step for step in range(20)]
-    chosen = choose(split(paper, original), 80).chosen
+    chosen = choose(split(paper, original), 80).places
     assert len(chosen) == 80
     assert {original[place] // 50 for place in chosen} == set(range(20))
 
@@ -45,7 +45,7 @@ def test_every_protocol_has_its_own_worst_best_and_steps():
 @pytest.mark.parametrize("limit", [80, 100, 300])
 def test_there_are_never_more_than_the_limit(limit):
     ious = list(range(1001)) * 3
-    assert len(choose(split(ious, ious[::-1]), limit).chosen) == limit
+    assert len(choose(split(ious, ious[::-1]), limit).places) == limit
 
 
 def test_the_choice_is_said_in_words():

@@ -169,7 +169,7 @@ def test_pictures_of_a_large_split_are_limited_and_it_is_said_how(read_page):
 
 def test_many_splits_share_the_pictures_and_each_has_some(read_page):
     splits = [split(f"test{letter}", *(sentence(place, place % 101) for place in range(150))) for letter in "ABCD"]
-    assert [len(each.chosen) for each in evaluation(*splits).examples().values()] == [LEAST] * 4
+    assert [len(each.places) for each in evaluation(*splits).examples().values()] == [LEAST] * 4
 
 
 @pytest.mark.parametrize(
