@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -26,23 +26,6 @@ ORDERS = (
 )
 
 
-@dataclass(frozen=True)
-class GalleryEntry:
-    """One prediction to look at.
-
-    Attributes:
-        picture: the image with its mask laid over it, any size.
-        expression: that the mask answers.
-        source: where the image came from, as the user named it.
-        score: how sure the network is, a fraction from 0 to 1.
-    """
-
-    picture: Image.Image
-    expression: str
-    source: str
-    score: float
-
-
 def write_gallery(folder: Path, lines: Lines, most: int = MOST) -> int:
     """Write one self-contained page of overlays, which must have been written; how many of `lines` it shows.
 
@@ -51,27 +34,22 @@ def write_gallery(folder: Path, lines: Lines, most: int = MOST) -> int:
     step = -(-len(lines) // most) or 1
     shown = Lines(lines.index, lines.keys[::step])
     about = f"{len(shown):,} of {len(lines):,} masks, one in {step}" if step > 1 else ""
-    write_text(folder / GALLERY, gallery_page(_entries(folder, shown), "predictions", about))
+    write_text(folder / GALLERY, gallery_page(_cards(folder, shown), about))
     return len(shown)
 
 
-def _entries(folder: Path, lines: Lines) -> Iterator[GalleryEntry]:
+def gallery_page(cards: Iterable[Card], about: str = "") -> str:
+    """The whole page as HTML, with plain text above the cards; see `Gallery.html`. Cards are consumed one at a time."""
+    return Gallery("predictions", "predictions", "words or file name", ORDERS, about=about).html(cards)
+
+
+def prediction_card(overlay: Image.Image, line: Mapping[str, Any]) -> Card:
+    """A prediction: the image with its mask laid over it, and its line of the index."""
+    keys = {"score": line["score"], "expression": line["expression"], "source": line["image"]}
+    return Card(Entry([line["expression"]], [line["image"]], keys, meters=[Meter("score", line["score"])]), jpeg(overlay))
+
+
+def _cards(folder: Path, lines: Lines) -> Iterator[Card]:
     for line in lines:
         with Image.open(folder / OVERLAYS / Path(line["mask"]).relative_to(MASKS)) as picture:
-            yield GalleryEntry(picture.convert("RGB"), line["expression"], line["image"], line["score"])
-
-
-def gallery_page(entries: Iterable[GalleryEntry], title: str, about: str = "") -> str:
-    """The whole page as HTML; see `Gallery.html`. Entries are consumed one at a time.
-
-    Args:
-        entries: what is shown.
-        title: heads the page.
-        about: plain text above the predictions.
-    """
-    return Gallery(title, "predictions", "words or file name", ORDERS, about=about).html(map(_card, entries))
-
-
-def _card(shown: GalleryEntry) -> Card:
-    keys: dict[str, float | str] = {"score": shown.score, "expression": shown.expression, "source": shown.source}
-    return Card(Entry([shown.expression], [shown.source], keys, meters=[Meter("score", shown.score)]), jpeg(shown.picture))
+            yield prediction_card(picture, line)

@@ -1,4 +1,4 @@
-"""Who gets through the door, and what is on the shelf."""
+"""Who gets through the door, and what can be downloaded."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def test_a_port_that_is_taken_is_refused_by_its_number():
         Door.opened("127.0.0.1", port)
 
 
-def test_the_shelf_hands_out_what_is_on_it_and_nothing_else():
-    shelf, server = Downloads(), FastAPI()
-    shelf.serve_on(server)
+def test_downloads_are_what_is_offered_and_nothing_else():
+    downloads, server = Downloads(), FastAPI()
+    downloads.serve_on(server)
     browser = TestClient(server)
-    one, other = shelf.put(lambda: b"one", "image/png"), shelf.put(lambda: b"other", "image/jpeg")
+    one, other = downloads.put(lambda: b"one", "image/png"), downloads.put(lambda: b"other", "image/jpeg")
     assert (browser.get(one).content, browser.get(one).headers["content-type"]) == (b"one", "image/png")
-    shelf.remove([one])
+    downloads.remove([one])
     assert (browser.get(one).status_code, browser.get(other).content) == (404, b"other")
     assert browser.get(f"{other}x").status_code == 404
