@@ -38,8 +38,8 @@ from cmirnet_cli.engine.training.run_directory import RunDirectory, after_diverg
 from cmirnet_cli.engine.training.steps import Stepper
 from cmirnet_cli.engine.training.tensorboard import event_log, require_tensorboard
 from cmirnet_cli.errors import ConfigError, DivergedError
-from cmirnet_cli.metrics.scores import Scores
-from cmirnet_cli.metrics.sentences import SentenceScore, summarise
+from cmirnet_cli.metrics.scores import Scores, score
+from cmirnet_cli.metrics.sentences import SentenceScore, Tally
 from cmirnet_cli.model.compiled import compile_parts, require_compiler
 from cmirnet_cli.model.recompute import recompute_activations
 from cmirnet_cli.model.referring import ReferringModel
@@ -216,7 +216,7 @@ class Trainer:
             if self._stop:
                 break
         everything = gather_object(found)
-        return None if self._anybody_stops() else summarise(everything, "paper")
+        return None if self._anybody_stops() else score(Tally.of(everything, "paper"))
 
     def _end_epoch(self, directory: RunDirectory, callbacks: Sequence[Callback], scores: Scores | None, validated: float) -> None:
         report = self._epoch_report(scores, validated)
@@ -242,13 +242,13 @@ class Trainer:
             loss=math.fsum(self.progress.losses) / len(self.progress.losses),
             lr=self.stepper.lr,
             seconds=self.progress.seconds + validated,
-            overall_iou=scores.overall_iou if scores else None,
-            mean_iou=scores.mean_iou if scores else None,
+            overall_iou=scores["overall_iou"] if scores else None,
+            mean_iou=scores["mean_iou"] if scores else None,
             best=selected is not None and (self.progress.best is None or selected > self.progress.best),
         )
 
     def _selected(self, scores: Scores | None) -> float | None:
-        return None if scores is None else float(getattr(scores, self.settings.loop.select))
+        return None if scores is None else scores[self.settings.loop.select]
 
     def _save_checkpoint(self, directory: RunDirectory) -> None:
         random = gather_object([capture_random_state(self.accelerator.device)])

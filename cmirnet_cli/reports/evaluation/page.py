@@ -6,14 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cmirnet_cli.metrics.breakdown import ATTRIBUTES
 from cmirnet_cli.metrics.sentences import SplitScores
 from cmirnet_cli.metrics.split_report import Rules, SplitReport
-from cmirnet_cli.reports.evaluation import tables as said
+from cmirnet_cli.reports.evaluation import score_lines as said
 from cmirnet_cli.reports.evaluation.cards import ScoredSentence, SentencePictures, card, line
 from cmirnet_cli.reports.evaluation.comparison import Comparison, change_lines
 from cmirnet_cli.reports.evaluation.examples import Examples, choose
-from cmirnet_cli.reports.evaluation.score_lines import GENERALISED_HEADS
 from cmirnet_cli.reports.evaluation.score_markup import group_markup, histogram_markup, score_markup
 from cmirnet_cli.reports.pages import template
 from cmirnet_cli.reports.pages.cards import Card, ListItem, seen_when, token
@@ -114,7 +112,7 @@ def _lines(evaluation: Evaluation, examples: Mapping[str, Examples], listed: Map
 
 
 def _about(evaluation: Evaluation, examples: Mapping[str, Examples], listed: Mapping[str, Examples]) -> str:
-    attributes = _attributes(evaluation.reports)
+    attributes = said.attributes_in_words(evaluation.reports)
     return template.REPORT.substitute(
         scores=_scores(evaluation),
         histograms="".join(_histograms(evaluation, examples, listed)),
@@ -128,13 +126,13 @@ def _scores(evaluation: Evaluation) -> str:
     """Every table of scores, with what is to be known about it below."""
     reports = evaluation.reports
     words = {**said.in_words(reports), "in brackets": f"the 95 % interval ({said.drawn_in_words(evaluation.rules)})"}
-    parts = [score_markup(said.score_rows(reports), said.LABEL), definitions(words)]
-    if generalised := said.generalised_rows(reports):
-        parts += [_heading(said.WITHOUT_TARGET), score_markup(generalised, said.LABEL, GENERALISED_HEADS)]
+    parts = [score_markup(said.score_table(reports)), definitions(words)]
+    if generalised := said.generalised_table(reports):
+        parts += [_heading(said.WITHOUT_TARGET), score_markup(generalised)]
         parts += [_paragraph(said.empty_in_words(evaluation.rules))]
     if evaluation.comparisons:
         parts += [_heading(f"{said.COMPARED}: {evaluation.data['comparison']['with']['source']}")]
-        parts += [score_markup(said.difference_rows(evaluation.comparisons), said.LABEL)]
+        parts += [score_markup(said.difference_table(evaluation.comparisons))]
         parts += [_changes(each) for each in evaluation.comparisons]
     return "\n".join(parts)
 
@@ -159,11 +157,6 @@ def _groups(reports: Sequence[SplitReport]) -> Iterator[str]:
 
 def _seen(split: str, protocol: str) -> str:
     return seen_when(f"{token('split', split)} {token('protocol', protocol)}")
-
-
-def _attributes(reports: Sequence[SplitReport]) -> dict[str, str]:
-    groups = next(iter(reports[0].protocols.values())).groups
-    return {attribute: ATTRIBUTES[attribute] for attribute in groups}
 
 
 def _facts(data: Mapping[str, Any]) -> dict[str, str]:

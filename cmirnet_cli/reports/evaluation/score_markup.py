@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from cmirnet_cli.metrics.breakdown import ATTRIBUTES
 from cmirnet_cli.metrics.intervals import Interval
 from cmirnet_cli.metrics.sentences import BINS, SentenceScore, counts_of, iou_bins
-from cmirnet_cli.reports.evaluation.score_lines import SCORE_HEADS, GroupRow, Heads, Row, ScoreLine, lines_of, number
+from cmirnet_cli.reports.evaluation.score_lines import LABEL, GroupRow, ScoreLine, ScoreTable, number
 from cmirnet_cli.reports.pages import template
 from cmirnet_cli.reports.pages.cards import token
 from cmirnet_cli.reports.pages.markup import table, text
@@ -20,10 +20,9 @@ HALF = BINS // 2
 """The first step of the histogram that precision@0.5 counts."""
 
 
-def score_markup(rows: Iterable[Row], label: str, heads: Heads = SCORE_HEADS) -> str:
-    """A table of scores in percent with both ends of each 95 % interval in brackets below; `label` heads the first column."""
-    blocks = ("".join(map(_line, lines_of(row))) for row in rows)
-    return table((label, *heads.scores, *heads.counts), blocks)
+def score_markup(scores: ScoreTable) -> str:
+    """A table of scores in percent with both ends of each 95 % interval in brackets below."""
+    return table((LABEL, *scores.headings), ("".join(map(_line, block)) for block in scores.blocks))
 
 
 def group_markup(rows: Sequence[GroupRow]) -> str:
@@ -49,8 +48,8 @@ def _line(line: ScoreLine) -> str:
     return f'<tr class="{line.role}"><th scope="row">{text(line.label)}</th>{values}{counts}</tr>'
 
 
-def _value(shown: str, interval: Interval) -> str:
-    ends = "" if math.isnan(interval.low) else f"<small>[{number(interval.low)}, {number(interval.high)}]</small>"
+def _value(shown: str, interval: Interval | None) -> str:
+    ends = "" if interval is None or math.isnan(interval.low) else f"<small>[{number(interval.low)}, {number(interval.high)}]</small>"
     return f"<td>{shown}{ends}</td>"
 
 
@@ -58,18 +57,16 @@ def _attribute(attribute: str, rows: Sequence[GroupRow]) -> str:
     return template.GROUP.substitute(
         attribute=text(attribute),
         words=text(ATTRIBUTES[attribute]),
-        table=table((attribute, "oIoU", "mIoU", "P@.5", "sentences"), ["".join(map(_group, rows))]),
+        table=table((attribute, *(metric.heading for metric, *_ in rows[0].values), "sentences"), ["".join(map(_group, rows))]),
     )
 
 
 def _group(row: GroupRow) -> str:
-    scores, intervals = row.measured.scores, row.measured.intervals
-    values = [(scores.overall_iou, intervals["overall_iou"]), (scores.mean_iou, intervals["mean_iou"])]
-    cells = "".join(_value(number(value), interval) for value, interval in values)
+    cells = "".join(_value(number(value), interval) for _, value, interval in row.values)
     chooser = template.PICK.substitute(
         kind="", token=text(token(row.attribute, row.group)), label=text(f"{row.attribute}: {row.group}"), more="", content=text(row.group)
     )
-    return f'<tr><th scope="row">{chooser}</th>{cells}<td>{number(scores.precision[0])}</td><td>{scores.sentences:,}</td></tr>'
+    return f'<tr><th scope="row">{chooser}</th>{cells}<td>{row.measured.scores.sentences:,}</td></tr>'
 
 
 def _bar(protocol: str, step: int, count: int, most: int) -> str:
