@@ -19,7 +19,7 @@ CONTROLS: Mapping[str, str] = MappingProxyType(
         "no-image": "the image is replaced by an even grey, ImageNet's mean colour: what is left owes nothing to pixels",
     }
 )
-"""The controls, in words: what is asked in place of the split's own questions."""
+"""The controls, in words: what takes the place of the split's own sentences or images."""
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

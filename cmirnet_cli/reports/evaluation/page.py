@@ -152,7 +152,7 @@ def _histograms(evaluation: Evaluation, examples: Mapping[str, Examples], listed
 def _groups(reports: Sequence[SplitReport]) -> Iterator[str]:
     for each in reports:
         for protocol, under in each.protocols.items():
-            yield template.GROUPS_SECTION.substitute(when=_seen(each.split, protocol), groups=group_markup(said.group_rows(under)))
+            yield template.GROUPS_SECTION.substitute(when=_seen(each.split, protocol), groups=group_markup(under.groups))
 
 
 def _seen(split: str, protocol: str) -> str:

@@ -56,25 +56,6 @@ class ScoreTable:
     blocks: tuple[tuple[ScoreLine, ...], ...]
 
 
-@dataclass(frozen=True)
-class GroupRow:
-    """A group of sentences by an attribute."""
-
-    attribute: str
-    group: str
-    measured: MeasuredScores
-
-    @property
-    def values(self) -> list[tuple[Metric, float, Interval | None]]:
-        """The scores that have a column where room is short; the interval of the main ones."""
-        scores, intervals = self.measured.scores, self.measured.intervals
-        return [
-            (metric, scores[metric.name], intervals[metric.name] if metric.level == "main" else None)
-            for metric in self.measured.metrics
-            if metric.level != "full"
-        ]
-
-
 def number(value: float, form: str = ".2f") -> str:
     """A score as text; a dash where there is none."""
     return "-" if math.isnan(value) else format(value, form)
@@ -113,9 +94,14 @@ def difference_table(comparisons: Sequence[Comparison]) -> ScoreTable:
     return ScoreTable((*(metric.heading for metric in comparisons[0].ours.metrics), "sentences"), blocks)
 
 
-def group_rows(under: ProtocolReport) -> list[GroupRow]:
-    """One for each group of each attribute."""
-    return [GroupRow(attribute, name, one) for attribute, parts in under.groups.items() for name, one in parts.items()]
+def brief_values(measured: MeasuredScores) -> list[tuple[Metric, float, Interval | None]]:
+    """The scores that have a column where room is short, such as those of groups of sentences; the intervals of the main ones."""
+    scores, intervals = measured.scores, measured.intervals
+    return [
+        (metric, scores[metric.name], intervals[metric.name] if metric.level == "main" else None)
+        for metric in measured.metrics
+        if metric.level != "full"
+    ]
 
 
 def in_words(reports: Sequence[SplitReport]) -> dict[str, str]:

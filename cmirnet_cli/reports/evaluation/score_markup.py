@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from cmirnet_cli.metrics.breakdown import ATTRIBUTES
-from cmirnet_cli.metrics.intervals import Interval
+from cmirnet_cli.metrics.intervals import Interval, MeasuredScores
 from cmirnet_cli.metrics.sentences import BINS, SentenceScore, counts_of, iou_bins
-from cmirnet_cli.reports.evaluation.score_lines import LABEL, GroupRow, ScoreLine, ScoreTable, number
+from cmirnet_cli.reports.evaluation.score_lines import LABEL, ScoreLine, ScoreTable, brief_values, number
 from cmirnet_cli.reports.pages import template
 from cmirnet_cli.reports.pages.cards import token
 from cmirnet_cli.reports.pages.markup import table, text
@@ -25,9 +24,9 @@ def score_markup(scores: ScoreTable) -> str:
     return table((LABEL, *scores.headings), ("".join(map(_line, block)) for block in scores.blocks))
 
 
-def group_markup(rows: Sequence[GroupRow]) -> str:
+def group_markup(groups: Mapping[str, Mapping[str, MeasuredScores]]) -> str:
     """A table for each attribute; the name of a group is a button that chooses the group's sentences."""
-    return "".join(_attribute(attribute, list(members)) for attribute, members in groupby(rows, key=lambda row: row.attribute))
+    return "".join(_attribute(attribute, members) for attribute, members in groups.items())
 
 
 def histogram_markup(sentences: Sequence[SentenceScore], protocol: str) -> str:
@@ -53,20 +52,21 @@ def _value(shown: str, interval: Interval | None) -> str:
     return f"<td>{shown}{ends}</td>"
 
 
-def _attribute(attribute: str, rows: Sequence[GroupRow]) -> str:
+def _attribute(attribute: str, members: Mapping[str, MeasuredScores]) -> str:
+    headings = [metric.heading for metric, *_ in brief_values(next(iter(members.values())))]
     return template.GROUP.substitute(
         attribute=text(attribute),
         words=text(ATTRIBUTES[attribute]),
-        table=table((attribute, *(metric.heading for metric, *_ in rows[0].values), "sentences"), ["".join(map(_group, rows))]),
+        table=table((attribute, *headings, "sentences"), ["".join(_group(attribute, *each) for each in members.items())]),
     )
 
 
-def _group(row: GroupRow) -> str:
-    cells = "".join(_value(number(value), interval) for _, value, interval in row.values)
+def _group(attribute: str, name: str, measured: MeasuredScores) -> str:
+    cells = "".join(_value(number(value), interval) for _, value, interval in brief_values(measured))
     chooser = template.PICK.substitute(
-        kind="", token=text(token(row.attribute, row.group)), label=text(f"{row.attribute}: {row.group}"), more="", content=text(row.group)
+        kind="", token=text(token(attribute, name)), label=text(f"{attribute}: {name}"), more="", content=text(name)
     )
-    return f'<tr><th scope="row">{chooser}</th>{cells}<td>{row.measured.scores.sentences:,}</td></tr>'
+    return f'<tr><th scope="row">{chooser}</th>{cells}<td>{measured.scores.sentences:,}</td></tr>'
 
 
 def _bar(protocol: str, step: int, count: int, most: int) -> str:

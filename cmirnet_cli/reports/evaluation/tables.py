@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 from types import MappingProxyType
 
 from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cmirnet_cli.metrics.intervals import MeasuredScores
 from cmirnet_cli.metrics.split_report import Rules, SplitReport
 from cmirnet_cli.reports.evaluation import score_lines
 from cmirnet_cli.reports.evaluation.comparison import Comparison, change_lines
-from cmirnet_cli.reports.evaluation.score_lines import LABEL, GroupRow, Role, ScoreTable, number
+from cmirnet_cli.reports.evaluation.score_lines import LABEL, Role, ScoreTable, brief_values, number
 from cmirnet_cli.reports.tables import bare_table
 
 STYLES: Mapping[Role, str] = MappingProxyType({"own": "", "other": "dim", "difference": "green"})
@@ -40,7 +40,7 @@ def printed(
     if groups:
         for each in reports:
             for protocol, under in each.protocols.items():
-                yield printed_groups(score_lines.group_rows(under), title=f"{title} {each.split}, {protocol}")
+                yield printed_groups(under.groups, title=f"{title} {each.split}, {protocol}")
         yield from (f"{attribute}: {words}" for attribute, words in score_lines.attributes_in_words(reports).items())
     if comparisons:
         yield printed_scores(score_lines.difference_table(comparisons), title=f"{title}, {score_lines.COMPARED}")
@@ -60,15 +60,16 @@ def printed_scores(scores: ScoreTable, *, title: str) -> Table:
     return table
 
 
-def printed_groups(rows: Sequence[GroupRow], *, title: str) -> Table:
-    """Scores of groups of sentences, the main ones with half of the 95 % interval's width."""
-    columns = [heading for metric, _, interval in rows[0].values for heading in (metric.heading, *(["±"] if interval else []))]
+def printed_groups(groups: Mapping[str, Mapping[str, MeasuredScores]], *, title: str) -> Table:
+    """Scores of groups of sentences, attribute by attribute; the main ones with half of the 95 % interval's width."""
+    first = next(iter(next(iter(groups.values())).values()))
+    columns = [heading for metric, _, interval in brief_values(first) for heading in (metric.heading, *(["±"] if interval else []))]
     table = bare_table(title, "by", "group", *columns, "sentences")
     table.columns[1].justify = "left"
-    for attribute, members in groupby(rows, key=lambda row: row.attribute):
+    for attribute, members in groups.items():
         table.add_section()
-        for place, row in enumerate(members):
-            pairs = [(number(value), *([number(interval.margin)] if interval else [])) for _, value, interval in row.values]
-            cells = [cell for pair in pairs for cell in pair]
-            table.add_row(Text("" if place else attribute), Text(row.group), *cells, f"{row.measured.scores.sentences:,}")
+        for place, (name, measured) in enumerate(members.items()):
+            pairs = [(value, *([interval.margin] if interval else [])) for _, value, interval in brief_values(measured)]
+            cells = [number(value) for pair in pairs for value in pair]
+            table.add_row(Text("" if place else attribute), Text(name), *cells, f"{measured.scores.sentences:,}")
     return table

@@ -13,7 +13,7 @@ from cmirnet_cli.metrics.sentences import Overlap, SentenceScore, SplitScores
 from cmirnet_cli.metrics.split_report import Rules, report
 from cmirnet_cli.reports.evaluation.comparison import compare, describe_comparison
 from cmirnet_cli.reports.evaluation.results import Results, ScoresOrigin, describe
-from cmirnet_cli.reports.evaluation.score_lines import group_rows, score_table
+from cmirnet_cli.reports.evaluation.score_lines import score_table
 from cmirnet_cli.reports.evaluation.score_markup import group_markup, score_markup
 from cmirnet_cli.reports.evaluation.tables import printed
 
@@ -46,7 +46,7 @@ def test_the_terminal_and_the_page_have_a_column_for_it() -> None:
     text = console.export_text()
     assert text.count("Dice") == 2, "in the table of splits and in that of groups"
     assert text.count(f"{VALUE:.2f}") == 4, "of the split, what it owes to the image, of its length and of its kind of words"
-    page = score_markup(score_table(REPORTS)) + group_markup(group_rows(REPORTS[0].protocols["paper"]))
+    page = score_markup(score_table(REPORTS)) + group_markup(REPORTS[0].protocols["paper"].groups)
     assert page.count("Dice") == 3, "in the table of splits, and in one for each attribute"
     assert page.count(f"<td>{VALUE:.2f}") == 3
 

@@ -13,7 +13,7 @@ from cmirnet_cli.metrics.intervals import Difference, Interval, MeasuredScores
 from cmirnet_cli.metrics.scores import GENERALISED, METRICS, Scores
 from cmirnet_cli.metrics.split_report import Control, Generalised, ProtocolReport, SplitReport
 from cmirnet_cli.reports.evaluation.comparison import Comparison
-from cmirnet_cli.reports.evaluation.score_lines import LABEL, GroupRow, difference_table, generalised_table, score_table
+from cmirnet_cli.reports.evaluation.score_lines import LABEL, difference_table, generalised_table, score_table
 from cmirnet_cli.reports.evaluation.tables import printed_groups, printed_scores
 
 NAMES = [metric.name for metric in METRICS]
@@ -95,8 +95,8 @@ def test_shares_of_sentences_that_are_not_there_are_a_dash() -> None:
 
 @pytest.mark.parametrize("width", [80, 240])
 def test_groups_name_their_attribute_once(width: int) -> None:
-    rows = [GroupRow("size", "small", OTHER), GroupRow("size", "large", OWN), GroupRow("words", "x", OWN)]
-    lines = printed(printed_groups(rows, title="val"), width)
+    groups = {"size": {"small": OTHER, "large": OWN}, "words": {"x": OWN}}
+    lines = printed(printed_groups(groups, title="val"), width)
     assert lines[1:] == [
         ["by", "group", "oIoU", "±", "mIoU", "±", "P@.5", "sentences"],
         ["size", "small", "19.12", "1.50", "80.00", "1.50", "10.00", "10,834"],
