@@ -7,6 +7,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,14 +61,16 @@ def first_step(trainer: Trainer) -> StepReport:
 
 
 class Notes:
-    """Listens and remembers."""
+    """Remembers all reports, and does something after every step."""
 
-    def __init__(self) -> None:
+    def __init__(self, action: Callable[[StepReport], object] = lambda report: None) -> None:
+        self.action = action
         self.steps: list[StepReport] = []
         self.epochs: list[EpochReport] = []
 
     def step(self, report: StepReport) -> None:
         self.steps.append(report)
+        self.action(report)
 
     def epoch(self, report: EpochReport) -> None:
         self.epochs.append(report)
@@ -147,8 +150,9 @@ def test_loss_that_is_no_number_stops_the_run_and_names_the_sentences(small_cach
     chosen = settings(loop={"checkpoint_every": 1})
     broken = trainer(small_cache, chosen)
     directory = RunDirectory.create(tmp_path / "run", chosen, "abc")
+    ruin = Notes(lambda report: report.step == 2 and torch.nn.init.constant_(broken.bundle.model.network.heads[-1].bias, math.nan))
     with pytest.raises(DivergedError, match=r"the loss is nan on the batch with the sentences \d+, \d+$") as caught:
-        broken.run(directory, [BreakAfter(2, broken.bundle.model)])
+        broken.run(directory, [ruin])
     kept = json.loads((directory.folder / "bad-batch.json").read_text())
     assert kept == {"step": 3, "problem": caught.value.message, "sent_ids": list(caught.value.sent_ids)}
     assert [path.name for path in directory.checkpoints.iterdir()] == ["epoch-0000-step-00000002"]
@@ -166,18 +170,6 @@ def test_after_a_divergence_a_new_run_is_advised_and_a_precision_only_where_it_i
         f"start a new run from the last good weights with a lower learning rate{wider}: "
         "cmirnet train --init-from RUN/weights/last --lr 0.0001"
     )
-
-
-class BreakAfter(Notes):
-    """Ruins the weights after so many steps."""
-
-    def __init__(self, steps: int, model: ReferringModel) -> None:
-        super().__init__()
-        self.after, self.model = steps, model
-
-    def step(self, report: StepReport) -> None:
-        if report.step == self.after:
-            torch.nn.init.constant_(self.model.network.heads[-1].bias, math.nan)
 
 
 def test_batch_computed_in_pieces_has_the_loss_and_the_gradients_of_the_whole(small_cache: Cache):
@@ -206,28 +198,16 @@ def test_gradients_are_clipped_to_the_norm_that_was_asked_for(small_cache: Cache
 def test_moving_average_is_the_formula_s_and_is_what_is_kept(small_cache: Cache, tmp_path: Path):
     chosen = settings(schedule={"epochs": 1}, loop={"ema_decay": 0.7})
     averaging = trainer(small_cache, chosen)
-    seen = Snapshots(averaging.bundle.model)
+    trained: list[dict[str, torch.Tensor]] = []
     directory = RunDirectory.create(tmp_path / "run", chosen, "abc")
-    averaging.run(directory, [seen])
-    expected = seen.weights[0]
-    for weights in seen.weights[1:]:
+    averaging.run(directory, [Notes(lambda report: trained.append(weights_of(averaging.bundle.model)))])
+    expected = trained[0]
+    for weights in trained[1:]:
         expected = {name: 0.7 * value + 0.3 * weights[name] for name, value in expected.items()}
     kept = load_bundle(directory.weights / "last").model
     for name, value in kept.named_parameters():
         torch.testing.assert_close(value, expected[name], rtol=1e-5, atol=1e-7, msg=name)
-    assert not torch.equal(expected["network.heads.0.weight"], seen.weights[-1]["network.heads.0.weight"])
-
-
-class Snapshots(Notes):
-    """Remembers the trained weights after every step."""
-
-    def __init__(self, model: ReferringModel) -> None:
-        super().__init__()
-        self.model = model
-        self.weights: list[dict[str, torch.Tensor]] = []
-
-    def step(self, report: StepReport) -> None:
-        self.weights.append(weights_of(self.model))
+    assert not torch.equal(expected["network.heads.0.weight"], trained[-1]["network.heads.0.weight"])
 
 
 def events(run: Path, tag: str) -> list[tuple[int, float]]:
@@ -258,32 +238,32 @@ def test_events_are_refused_before_the_run_where_tensorboard_is_missing(small_ca
     assert caught.value.hint == "pip install 'cmirnet[logging]'"
 
 
-def test_what_listeners_do_is_no_waiting_for_data_and_no_part_of_a_step(small_cache: Cache, tmp_path: Path):
-    chosen, slow = settings(schedule={"epochs": 1}), Dawdling()
+def test_what_callbacks_do_is_no_waiting_for_data_and_no_part_of_a_step(
+    small_cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """By a clock that is one second further each time it is read, and an hour further after each step's callbacks."""
+    clock = [0.0]
+
+    def pass_time(seconds: float) -> float:
+        clock[0] += seconds
+        return clock[0]
+
+    monkeypatch.setattr(time, "perf_counter", lambda: pass_time(1))
+    chosen, slow = settings(schedule={"epochs": 1}), Notes(lambda report: pass_time(3600))
     trainer(small_cache, chosen).run(RunDirectory.create(tmp_path / "run", chosen, "abc"), [slow])
-    assert max(step.data_wait for step in slow.steps) < 0.5
-    assert min(step.samples_per_second for step in slow.steps) > 2 / Dawdling.SECONDS
-    assert slow.epochs[0].seconds < 3 * Dawdling.SECONDS
+    assert max(step.data_wait for step in slow.steps) < 0.9
+    assert min(step.samples_per_second for step in slow.steps) > 2 / 3600
+    assert slow.epochs[0].seconds < 3600
 
 
-class Dawdling(Notes):
-    """Takes its time over every step."""
-
-    SECONDS = 1.5
-
-    def step(self, report: StepReport) -> None:
-        super().step(report)
-        time.sleep(self.SECONDS)
-
-
-def test_a_trial_times_the_second_step_where_an_epoch_has_one(small_cache: Cache):
-    trial = dry_run(trainer(small_cache, settings()))
-    assert (trial.timed_step, trial.steps_per_epoch) == (2, 3)
-    assert trial.total_hours == pytest.approx(trial.seconds_per_step * 3 * 2 / 3600)
+def test_a_dry_run_times_the_second_step_where_an_epoch_has_one(small_cache: Cache):
+    tried = dry_run(trainer(small_cache, settings()))
+    assert (tried.timed_step, tried.steps_per_epoch) == (2, 3)
+    assert tried.total_hours == pytest.approx(tried.seconds_per_step * 3 * 2 / 3600)
     assert dry_run(trainer(small_cache, settings(loop={"batch_size": 6}))).timed_step == 1
 
 
-def test_a_trial_of_an_epoch_that_has_all_its_steps_says_that_only_validation_is_left(small_cache: Cache):
+def test_a_dry_run_of_an_epoch_that_has_all_its_steps_says_that_only_validation_is_left(small_cache: Cache):
     tried = trainer(small_cache, settings(loop={"batch_size": 6}))
     assert len(list(tried.steps())) == 1
     with pytest.raises(CmirnetError, match="all 1 steps of epoch 1 are taken, only its validation is left"):

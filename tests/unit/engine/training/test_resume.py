@@ -51,19 +51,23 @@ def settings(**changes: dict[str, object]) -> Settings:
     return Settings.model_validate(RECIPE | {name: RECIPE[name] | values for name, values in changes.items()})
 
 
-class StopAfter:
-    """Asks for a stop, as a scheduler or a person would, once a step was taken."""
+class At:
+    """Does something once a step was taken."""
 
-    def __init__(self, steps: int | None, with_signal: signal.Signals = signal.SIGTERM, after_seconds: float = 0) -> None:
-        self.steps, self.signal, self.after_seconds = steps, with_signal, after_seconds
+    def __init__(self, step: int, action: Callable[[], object]) -> None:
+        self.at, self.action = step, action
 
     def step(self, report: StepReport) -> None:
-        if report.step == self.steps:
-            time.sleep(self.after_seconds)
-            os.kill(os.getpid(), self.signal)
+        if report.step == self.at:
+            self.action()
 
     def epoch(self, report: EpochReport) -> None:
         pass
+
+
+def stop_after(step: int, number: signal.Signals = signal.SIGTERM, pause: float = 0) -> At:
+    """Asks for a stop, as a scheduler or a person would, once a step was taken."""
+    return At(step, lambda: (time.sleep(pause), os.kill(os.getpid(), number)))
 
 
 def begin(folder: Path, cache: Cache, chosen: Settings, *callbacks: Callback) -> RunDirectory:
@@ -138,7 +142,7 @@ def stopped_run(small_cache: Cache, tmp_path_factory: pytest.TempPathFactory) ->
     """A run that was stopped after its first step."""
     folder = tmp_path_factory.mktemp("stopped") / "run"
     with pytest.raises(StoppedError):
-        begin(folder, small_cache, settings(), StopAfter(1))
+        begin(folder, small_cache, settings(), stop_after(1))
     return folder
 
 
@@ -162,7 +166,7 @@ def test_run_that_is_stopped_and_resumed_is_the_undisturbed_one(
     """With processes that load ahead, and so know samples of steps that were not taken; without them the next test stops everywhere."""
     chosen, run, before = settings(data={"workers": 2}), tmp_path / "run", signal.getsignal(number)
     with pytest.raises(kind, match=f"stopped after step {after}; the state is saved") as caught:
-        begin(run, small_cache, chosen, StopAfter(after, number))
+        begin(run, small_cache, chosen, stop_after(after, number))
     assert caught.value.exit_code == code
     assert caught.value.hint == f"go on with: cmirnet train --resume {run}"
     assert signal.getsignal(number) is before
@@ -177,7 +181,7 @@ def test_run_that_is_stopped_and_resumed_is_the_undisturbed_one(
 def test_run_that_is_stopped_after_every_step_is_the_undisturbed_one(undisturbed: Path, stopped: Path, small_cache: Cache):
     for step in range(2, STEPS + 1):
         with pytest.raises(StoppedError):
-            go_on(stopped, small_cache, settings(), StopAfter(step))
+            go_on(stopped, small_cache, settings(), stop_after(step))
     go_on(stopped, small_cache, settings())
     assert_same_run(stopped, undisturbed)
 
@@ -191,11 +195,11 @@ def test_random_numbers_matter_to_the_runs_compared_here(undisturbed: Path, smal
 
 def test_ctrl_c_that_arrives_twice_at_once_is_one(small_cache: Cache, tmp_path: Path):
     with pytest.raises(InterruptedRunError, match="stopped after step 1; the state is saved"):
-        begin(tmp_path / "run", small_cache, settings(), StopAfter(1, signal.SIGINT), StopAfter(1, signal.SIGINT))
+        begin(tmp_path / "run", small_cache, settings(), stop_after(1, signal.SIGINT), stop_after(1, signal.SIGINT))
 
 
 def test_second_ctrl_c_does_not_wait(small_cache: Cache, tmp_path: Path):
-    first, second = StopAfter(1, signal.SIGINT), StopAfter(1, signal.SIGINT, after_seconds=1.1)
+    first, second = stop_after(1, signal.SIGINT), stop_after(1, signal.SIGINT, pause=1.1)
     with pytest.raises(KeyboardInterrupt):
         begin(tmp_path / "run", small_cache, settings(), first, second)
 
@@ -250,7 +254,7 @@ def test_run_without_a_checkpoint_starts_from_the_beginning(stopped_run: Path, s
     RunDirectory.create(run, settings(), small_cache.manifest.fingerprint.key)
     (run / "metrics.jsonl").write_text('{"kind": "step", "epoch": 1, "step": 1, "lo')
     with pytest.raises(StoppedError):
-        go_on(run, small_cache, settings(), StopAfter(1))
+        go_on(run, small_cache, settings(), stop_after(1))
     assert_same_run(run, stopped_run, finished=False)
 
 
@@ -283,20 +287,6 @@ def file_size_limit() -> Iterator[Callable[[int], None]]:
         yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-class At:
-    """Does something once a step was taken."""
-
-    def __init__(self, step: int, action: Callable[[], None]) -> None:
-        self.at, self.action = step, action
-
-    def step(self, report: StepReport) -> None:
-        if report.step == self.at:
-            self.action()
-
-    def epoch(self, report: EpochReport) -> None:
-        pass
 
 
 def test_other_number_of_threads_is_worth_a_word(stopped_run: Path, small_cache: Cache):

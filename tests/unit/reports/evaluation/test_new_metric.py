@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -11,10 +12,10 @@ from cmirnet_cli.metrics.intervals import Resampling
 from cmirnet_cli.metrics.scores import METRICS, Metric
 from cmirnet_cli.metrics.sentences import Overlap, SentenceScore, SplitScores
 from cmirnet_cli.metrics.split_report import Rules, report
+from cmirnet_cli.reports.evaluation.cards import SentencePictures
 from cmirnet_cli.reports.evaluation.comparison import compare, describe_comparison
+from cmirnet_cli.reports.evaluation.page import Evaluation, evaluation_page
 from cmirnet_cli.reports.evaluation.results import Results, ScoresOrigin, describe
-from cmirnet_cli.reports.evaluation.score_lines import score_table
-from cmirnet_cli.reports.evaluation.score_markup import group_markup, score_markup
 from cmirnet_cli.reports.evaluation.tables import printed
 
 DICE = Metric("dice", "Dice", lambda tally: 2 * tally.intersection, lambda tally: tally.union + tally.intersection, level="main")
@@ -39,16 +40,19 @@ def test_scores_json_holds_the_new_score_its_interval_and_its_differences() -> N
     assert written["groups"]["length"]["1-2"]["dice"] == pytest.approx(VALUE)
 
 
-def test_the_terminal_and_the_page_have_a_column_for_it() -> None:
+def test_the_terminal_and_the_page_have_a_column_for_it(read_page) -> None:
     console = Console(record=True, width=160)
     for each in printed(REPORTS, [], RULES, title="drawn", groups=True):
         console.print(each)
     text = console.export_text()
     assert text.count("Dice") == 2, "in the table of splits and in that of groups"
     assert text.count(f"{VALUE:.2f}") == 4, "of the split, what it owes to the image, of its length and of its kind of words"
-    page = score_markup(score_table(REPORTS)) + group_markup(REPORTS[0].protocols["paper"].groups)
-    assert page.count("Dice") == 3, "in the table of splits, and in one for each attribute"
-    assert page.count(f"<td>{VALUE:.2f}") == 3
+    run: dict[str, object] = {"weights": {"source": "x"}, "data": {}, "settings": {}, "libraries": {}, "program": "1"}
+    evaluation = Evaluation("drawn", [SPLIT], REPORTS, (), RULES, run | describe(REPORTS, RULES))
+    blank = SentencePictures(np.zeros((16, 16, 3), np.uint8), np.ones((20, 40), bool), np.ones((20, 40), bool))
+    page = read_page(evaluation_page(evaluation, [blank] * len(SENTENCES)))
+    assert page.text("th").count("Dice") == 3, "in the table of splits, and in one for each attribute"
+    assert sum(cell.startswith(f"{VALUE:.2f}") for cell in page.text("td")) == 3
 
 
 def test_a_comparison_has_it() -> None:
