@@ -129,6 +129,7 @@ def test_half_precision_features_move_few_pixels(cache: Cache, evaluator: Evalua
         assert abs(usual.overlaps["paper"].union - half.overlaps["paper"].union) < 0.05 * 64 * 64
 
 
+@pytest.mark.slow
 def test_run_with_features_has_the_losses_scores_and_weights_of_one_that_asks_its_frozen_encoder(cache: Cache, tmp_path: Path):
     chosen = settings(data={"workers": 2})
     usual, asked = trained(tmp_path / "asked", cache, chosen, None)
@@ -231,6 +232,7 @@ def run_of(folder: Path, cache: Cache, digest: str | None) -> RunDirectory:
     return RunDirectory.create(folder, settings(), cache.manifest.fingerprint.key, digest)
 
 
+@pytest.mark.slow
 def test_resumed_run_with_features_ends_like_one_that_was_left_alone(cache: Cache, tmp_path: Path):
     features = store(cache, reader_of(starting_bundle(settings(), cache)), "fp16")
     alone, undisturbed = trained(tmp_path / "alone", cache, settings(), features)

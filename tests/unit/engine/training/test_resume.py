@@ -155,7 +155,7 @@ def stopped(stopped_run: Path, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("after", "number", "kind", "code"),
     [
-        (1, signal.SIGTERM, TerminatedRunError, 143),
+        pytest.param(1, signal.SIGTERM, TerminatedRunError, 143, marks=pytest.mark.slow),
         (3, signal.SIGINT, InterruptedRunError, 130),
         (5, signal.SIGTERM, TerminatedRunError, 143),
     ],
@@ -178,6 +178,7 @@ def test_run_that_is_stopped_and_resumed_is_the_undisturbed_one(
     assert (run / "metrics.csv").read_text().count("\n") == 3
 
 
+@pytest.mark.slow
 def test_run_that_is_stopped_after_every_step_is_the_undisturbed_one(undisturbed: Path, stopped: Path, small_cache: Cache):
     for step in range(2, STEPS + 1):
         with pytest.raises(StoppedError):
@@ -258,7 +259,7 @@ def test_run_without_a_checkpoint_starts_from_the_beginning(stopped_run: Path, s
     assert_same_run(run, stopped_run, finished=False)
 
 
-@pytest.mark.parametrize("room", [10_000_000, 20_000_000], ids=["weights", "state"])
+@pytest.mark.parametrize("room", [pytest.param(10_000_000, id="weights", marks=pytest.mark.slow), pytest.param(20_000_000, id="state")])
 def test_run_that_finds_no_room_for_a_checkpoint_says_so_and_keeps_the_older_one(
     undisturbed: Path, small_cache: Cache, tmp_path: Path, room: int
 ):
@@ -354,6 +355,7 @@ def test_two_processes_that_are_stopped_and_resumed_are_two_that_were_left_alone
     assert_same_run(disturbed, alone)
 
 
+@pytest.mark.slow
 def test_other_number_of_processes_is_refused(start: Callable[..., list[BaseProcess]], small_cache: Cache, tmp_path: Path):
     ended(start(tmp_path / "run", small_cache, settings(), processes=2, stop_after=1))
     with pytest.raises(ConfigError, match="begun with 2 processes and cannot go on with 1") as caught:
