@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from cmirnet_cli.batches.batch import Batch, random_crop, tokenise
 from cmirnet_cli.batches.loader import WHOLE, EpochSampler, Loader, Share
 from cmirnet_cli.batches.mirror import mirrored
-from cmirnet_cli.cache.features_reader import TextFeatures
+from cmirnet_cli.cache.features import TextFeatures
 from cmirnet_cli.cache.reader import Cache, Sample
 from cmirnet_cli.config import DataConfig
 

@@ -20,7 +20,5 @@ Reading:
 
 What a text encoder makes of the sentences:
 
-    features         what text features are and where they lie              → FeaturesManifest
-    features_writer  writes them; another room computes them
-    features_reader  reads them                                             → TextFeatures
+    features         writes and reads them; another room computes them       → TextFeatures
 """

@@ -8,21 +8,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from cmirnet_cli.cache.folder import make_features_again
+import numpy as np
+from numpy.typing import NDArray
+
+from cmirnet_cli.cache.folder import make_features_again, verify_it
 from cmirnet_cli.cache.schema import MANIFEST, CachedFile, digest_of, read_signed, shortened, signed
+from cmirnet_cli.cache.staging import install, sole_writer, staging_folder
 from cmirnet_cli.errors import CacheError
+from cmirnet_cli.files import new_file, sha256_of, sweep
+
+if TYPE_CHECKING:
+    from cmirnet_cli.cache.reader import Cache
 
 FEATURES_VERSION = 1
 WORDS_FILE, WORDS = "words.h5", "words"
-DTYPES = {"fp32": "<f4", "fp16": "<f2"}
+DTYPES: dict[str, np.dtype[Any]] = {"fp32": np.dtype("<f4"), "fp16": np.dtype("<f2")}
 
 Dtype = Literal["fp32", "fp16"]
 
 _PREFIX, _KEY = "text-features-", 12
+_CHUNK_BYTES = 100
+"""What HDF5's own tables take for a chunk."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +50,10 @@ class TextOrigin:
     tokenizer: str
     tokens: int
 
-    @property
-    def key(self) -> str:
-        """Sha256 over all fields, as hexadecimal text."""
-        return digest_of(asdict(self))
-
     def differences(self, other: TextOrigin) -> list[str]:
-        """One piece of text for each field in which `self` (found) differs from `other` (wanted)."""
-        found, wanted = asdict(self), asdict(other)
-        return [shortened(f"{field} is {found[field]}, not {wanted[field]}") for field in found if found[field] != wanted[field]]
+        """One piece of text for each field in which this origin is not the `other` one."""
+        ours, theirs = asdict(self), asdict(other)
+        return [shortened(f"{field} is {ours[field]}, not {theirs[field]}") for field in ours if ours[field] != theirs[field]]
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,10 @@ class TextFacts:
     source: str
     dtype: Dtype
     width: int
+
+    def size(self, sentences: int) -> int:
+        """Bytes that the features of so many sentences take."""
+        return sentences * (self.origin.tokens * self.width * DTYPES[self.dtype].itemsize + _CHUNK_BYTES)
 
 
 @dataclass(frozen=True)
@@ -100,22 +110,39 @@ class FeaturesManifest:
         """words.h5, by its path from the cache's folder."""
         return CachedFile(f"{self.name}/{WORDS_FILE}", self.digest, self.size, 0)
 
-    def to_json(self) -> str:
-        """The manifest as text, with a digest of itself; equal manifests give equal text."""
-        return signed(asdict(self), FEATURES_VERSION)
-
 
 def features_name(origin: TextOrigin) -> str:
     """The folder, in that of the cache, that holds the features of this origin."""
-    return _PREFIX + origin.key[:_KEY]
+    return _PREFIX + digest_of(asdict(origin))[:_KEY]
 
 
-def read_features(folder: Path) -> FeaturesManifest:
-    """The manifest in a folder of features.
+def holds_features(folder: Path) -> bool:
+    """Whether a folder's name says that text features lie, grow or make way in it."""
+    return folder.name.startswith(_PREFIX)
+
+
+def all_features(cache: Path) -> list[FeaturesManifest]:
+    """The manifests of all finished features in a cache's folder.
 
     Raises:
-        CacheError: it is missing, damaged, of another schema version, or of another folder.
+        CacheError: one is missing, damaged, of another schema version, or of another folder.
     """
+    return [_read_manifest(folder) for folder in sorted(cache.glob(_PREFIX + "[0-9a-f]" * _KEY))]
+
+
+def require_fitting(cache: Path, key: str, manifest: FeaturesManifest) -> None:
+    """Refuse features of other data than the cache in the folder `cache`, which has this fingerprint key, or cut short.
+
+    Raises:
+        CacheError: they are of other data, or words.h5 is missing or of the wrong length.
+    """
+    file = cache / manifest.file.name
+    if manifest.cache != key or not file.is_file() or file.stat().st_size != manifest.size:
+        wrong = "belong to another cache" if manifest.cache != key else "are damaged: words.h5 is missing or of the wrong length"
+        raise CacheError(f"the text features in {file.parent} {wrong}", hint=make_features_again(cache))
+
+
+def _read_manifest(folder: Path) -> FeaturesManifest:
     path = folder / MANIFEST
     if not path.is_file():
         raise CacheError(f"the text features in {folder} have no {MANIFEST}", hint=make_features_again(folder.parent))
@@ -128,23 +155,116 @@ def read_features(folder: Path) -> FeaturesManifest:
     return manifest
 
 
-def holds_features(folder: Path) -> bool:
-    """Whether a folder's name says that text features lie, grow or make way in it."""
-    return folder.name.startswith(_PREFIX)
-
-
-def all_features(cache: Path) -> list[FeaturesManifest]:
-    """The manifests of all finished features in a cache's folder. Raises as `read_features` does."""
-    return [read_features(folder) for folder in sorted(cache.glob(_PREFIX + "[0-9a-f]" * _KEY))]
-
-
-def require_fitting(cache: Path, key: str, manifest: FeaturesManifest) -> None:
-    """Refuse features of other data than the cache in the folder `cache`, whose fingerprint's key is given, or cut short.
+class TextFeatures:
+    """What a text encoder made of each sentence of a cache. May be pickled, as a `Cache` may.
 
     Raises:
-        CacheError: they are of other data, or words.h5 is missing or of the wrong length.
+        CacheError: the features are of other data, or words.h5 is missing or cut short.
     """
-    file = cache / manifest.file.name
-    if manifest.cache != key or not file.is_file() or file.stat().st_size != manifest.size:
-        wrong = "belong to another cache" if manifest.cache != key else "are damaged: words.h5 is missing or of the wrong length"
-        raise CacheError(f"the text features in {file.parent} {wrong}", hint=make_features_again(cache))
+
+    def __init__(self, cache: Cache, manifest: FeaturesManifest) -> None:
+        from cmirnet_cli.cache.hdf5 import OpenFiles
+
+        key = cache.manifest.fingerprint.key
+        require_fitting(cache.folder, key, manifest)
+        self.cache, self.manifest = cache, manifest
+        self._files = OpenFiles(cache.folder, key)
+        self._rows = {text: row for row, text in enumerate(cache.sentences())}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TextFeatures, (self.cache, self.manifest)
+
+    @classmethod
+    def finished(cls, cache: Cache, facts: TextFacts) -> TextFeatures | None:
+        """These very features, if they stand in the cache already.
+
+        Raises:
+            CacheError: what stands there is damaged, of another dtype, or of other data.
+        """
+        folder = cache.folder / features_name(facts.origin)
+        if not folder.exists():
+            return None
+        features = cls(cache, _read_manifest(folder))
+        if (dtype := features.manifest.facts.dtype) != facts.dtype:
+            message = f"{folder} holds features that are {dtype}, not {facts.dtype}"
+            raise CacheError(message, hint="use them as they are, or replace them with --overwrite")
+        return features
+
+    @classmethod
+    def write(
+        cls,
+        cache: Cache,
+        facts: TextFacts,
+        words: Iterable[NDArray[np.float32]],
+        *,
+        overwrite: bool = False,
+        advance: Callable[[int], object] = lambda sentences: None,
+        notice: Callable[[str], None] = lambda message: None,
+    ) -> TextFeatures:
+        """Write the features of all sentences of a cache; their folder appears when they are complete.
+
+        These very features, where they stand there already or another process finished them first, are left as they are.
+
+        Args:
+            cache: whose sentences they are.
+            facts: what they are.
+            words: float32 (b, T, D), a few sentences at a time, in the order of `cache.sentences()`; not read for what stands there.
+            overwrite: replace features of the same origin, once the new ones are complete.
+            advance: called with the number of sentences done since the last call.
+            notice: called with a sentence when something is worth knowing (waiting).
+
+        Raises:
+            CacheError: other features of the same origin stand there, a number does not fit the dtype, or a file cannot be written.
+        """
+        from cmirnet_cli.cache.hdf5 import create
+
+        folder = cache.folder / features_name(facts.origin)
+        key, sentences = cache.manifest.fingerprint.key, len(cache.sentences())
+        shape, dtype, row = (sentences, facts.origin.tokens, facts.width), DTYPES[facts.dtype], 0
+        staging = staging_folder(folder, key)
+        file = staging / WORDS_FILE
+        with sole_writer(staging, notice) as alone:
+            if not overwrite and (finished := cls.finished(cache, facts)):
+                return finished
+            if alone:
+                sweep(staging)
+            with create(file, key, facts.size(sentences)) as content:
+                rows = content.create_dataset(WORDS, shape, dtype, chunks=(1, *shape[1:]), fill_time="never", track_times=False)
+                for batch in words:
+                    with np.errstate(over="ignore"):
+                        rounded = batch.astype(dtype)
+                    if not np.isfinite(rounded).all():
+                        wrong = f"the text encoder gives numbers that are not finite as {dtype.name}"
+                        raise CacheError(wrong, hint="use --dtype fp32, or other weights")
+                    rows[row : row + len(batch)] = rounded
+                    row += len(batch)
+                    advance(len(batch))
+                if row != sentences:
+                    raise ValueError(f"{row} sentences were encoded, the cache has {sentences}")
+            manifest = FeaturesManifest(facts, key, sentences, sha256_of(file), file.stat().st_size)
+            with new_file(staging / MANIFEST, CacheError) as path:
+                path.write_text(signed(asdict(manifest), FEATURES_VERSION), encoding="utf-8")
+            install(staging, folder, overwrite)
+        return cls(cache, manifest)
+
+    def words(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """float32 (B, T, D): the encoder's last hidden state for each sentence, padding included.
+
+        Raises:
+            CacheError: a text is no sentence of the cache, or the file is damaged.
+        """
+        manifest = self.manifest
+        if unknown := [text for text in texts if text not in self._rows]:
+            hint = "features cover the sentences of the cache as they are written, and no others"
+            raise CacheError(f"{manifest.name} has no features of the sentence {unknown[0]!r}", hint=hint)
+        words: NDArray[np.floating] = np.empty((len(texts), *manifest.shape[1:]), DTYPES[manifest.facts.dtype])
+        try:
+            stored = self._files.dataset(manifest.file.name, WORDS)
+            if stored.shape != manifest.shape or stored.dtype != words.dtype:
+                raise OSError(f"it holds {stored.dtype} {stored.shape}, not {words.dtype} {manifest.shape}")
+            for place, text in zip(words, texts, strict=True):
+                stored.id.read_direct_chunk((self._rows[text], 0, 0), out=place.reshape(-1).view(np.uint8))
+        except (OSError, RuntimeError, ValueError) as error:
+            message = f"{self.cache.folder / manifest.file.name} is damaged: {error}"
+            raise CacheError(message, hint=verify_it(self.cache.folder)) from error
+        return words.astype(np.float32, copy=False)

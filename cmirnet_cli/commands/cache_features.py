@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
 from cmirnet_cli.console import console
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.options import Device, Overwrite
-
-if TYPE_CHECKING:
-    from cmirnet_cli.cache.features import FeaturesManifest, TextFacts
-    from cmirnet_cli.cache.reader import Cache
-    from cmirnet_cli.engine.text_features import TextReader
 
 MIB = 1 << 20
 
@@ -39,62 +35,41 @@ def cache_features(
 
     Example: cmirnet cache-features cache/refcoco-unc --weights runs/refcoco-unc-swin-b
     """
-    from cmirnet_cli.cache.features import TextFacts
-    from cmirnet_cli.cache.features_writer import finished_features
+    if weights and (preset or set_):
+        raise UsageError("--weights bring their own text encoder", hint="leave out --preset and --set, or --weights")
+
+    from cmirnet_cli.cache.features import TextFeatures
     from cmirnet_cli.cache.folder import find_cache
     from cmirnet_cli.cache.reader import Cache
+    from cmirnet_cli.engine.devices import pick_device
+    from cmirnet_cli.engine.text_features import TextReader
 
     data = Cache.open(find_cache(cache))
-    reader, source = _of_weights(weights, preset, set_) if weights else _of_settings(data, preset, set_)
-    facts = TextFacts(reader.origin(), source, dtype, reader.width)
-    kept = None if overwrite else finished_features(data, facts)
-    started = time.perf_counter()
-    manifest = kept or _write(data, facts, reader, device, batch_size, overwrite=overwrite)
-    _show(data, manifest, None if kept else time.perf_counter() - started)
+    if weights:
+        from cmirnet_cli.weights.source import load_weights
 
+        bundle, source = load_weights(weights), weights
+        reader = TextReader(bundle.model.text, bundle.tokenizer, bundle.config.tokens)
+    else:
+        from cmirnet_cli.config import resolve
+        from cmirnet_cli.engine.training.start import starting_text
 
-def _of_weights(weights: str, preset: str | None, overrides: Sequence[str] | None) -> tuple[TextReader, str]:
-    """The text encoder of whole weights, and where it came from."""
-    from cmirnet_cli.engine.text_features import TextReader
-    from cmirnet_cli.weights.source import load_weights
+        settings = resolve(preset, os.environ, {}, set_ or [])
+        reader, source = TextReader(*starting_text(settings, data), settings.text.tokens), settings.loop.init_from or settings.text.source
+    facts, sentences = reader.facts(source, dtype), data.sentences()
+    seconds: float | None = None
+    features = None if overwrite else TextFeatures.finished(data, facts)
+    if features is None:
+        started = time.perf_counter()
+        console.notice(f"{len(sentences):,} sentences will take {facts.size(len(sentences)) / MIB:,.0f} MiB")
+        words = reader.read(sentences, pick_device(device), batch_size)
+        with console.progress("encode sentences", len(sentences)) as advance:
+            features = TextFeatures.write(data, facts, words, overwrite=overwrite, advance=advance, notice=console.notice)
+        seconds = time.perf_counter() - started
 
-    if preset or overrides:
-        raise UsageError("--weights bring their own text encoder", hint="leave out --preset and --set, or --weights")
-    bundle = load_weights(weights)
-    return TextReader(bundle.model.text, bundle.tokenizer, bundle.config.tokens), weights
-
-
-def _of_settings(cache: Cache, preset: str | None, overrides: Sequence[str] | None) -> tuple[TextReader, str]:
-    """The text encoder that a run with these settings starts from, and where it came from."""
-    import os
-
-    from cmirnet_cli.config import resolve
-    from cmirnet_cli.engine.text_features import TextReader
-    from cmirnet_cli.engine.training.start import starting_text
-
-    settings = resolve(preset, os.environ, {}, overrides or [])
-    text, tokenizer = starting_text(settings, cache)
-    return TextReader(text, tokenizer, settings.text.tokens), settings.loop.init_from or settings.text.source
-
-
-def _write(cache: Cache, facts: TextFacts, reader: TextReader, device: str, batch_size: int, *, overwrite: bool) -> FeaturesManifest:
-    from cmirnet_cli.cache.features_writer import features_size, write_features
-    from cmirnet_cli.engine.devices import pick_device
-
-    sentences = cache.sentences()
-    console.notice(f"{len(sentences):,} sentences will take {features_size(cache, facts) / MIB:,.0f} MiB")
-    words = reader.read(sentences, pick_device(device), batch_size)
-    with console.progress("encode sentences", len(sentences)) as advance:
-        return write_features(cache, facts, words, overwrite=overwrite, advance=advance, notice=console.notice)
-
-
-def _show(cache: Cache, manifest: FeaturesManifest, seconds: float | None) -> None:
-    """What was made; `seconds` is None where it stood there already."""
-    from dataclasses import asdict
-
-    folder, facts = cache.folder / manifest.name, manifest.facts
-    sentences, tokens, width = manifest.shape
-    described = {"features": folder, **asdict(facts), "sentences": sentences, "bytes": manifest.size, "seconds": seconds}
+    manifest, folder = features.manifest, data.folder / features.manifest.name
+    tokens, width = manifest.shape[1:]
+    result = {"features": folder, **asdict(manifest.facts), "sentences": len(sentences), "bytes": manifest.size, "seconds": seconds}
     took = "there already" if seconds is None else f"{seconds:.1f} s"
-    content = f"{sentences:,} sentences of {tokens} tokens × {width} channels, {facts.dtype}, {manifest.size / MIB:,.1f} MiB, {took}"
-    console.result(described, content, f"text encoder: {facts.source}", f"features: {folder}")
+    amount = f"{len(sentences):,} sentences of {tokens} tokens × {width} channels, {manifest.facts.dtype}, {manifest.size / MIB:,.1f} MiB"
+    console.result(result, f"{amount}, {took}", f"text encoder: {manifest.facts.source}", f"features: {folder}")

@@ -136,7 +136,7 @@ class EvaluationResult:
         described = {**_described_run(task, examined, origin), **describe(reports, rules)}
         if theirs is None:
             return cls(reports, (), described)
-        compared = compare(Results(origin, {each.split: each.sentences for each in scored}), theirs, rules.resampling)
+        compared = compare(Results(origin, {each.split: each.sentences for each in scored}), theirs, rules.resampling, rules.metrics)
         return cls(reports, compared, {**described, "comparison": describe_comparison(compared, theirs.origin)})
 
 

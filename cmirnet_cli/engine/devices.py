@@ -27,8 +27,7 @@ def pick_device(name: str) -> torch.device:
         UsageError: the name is unknown or this machine has no such device.
     """
     if name == "auto":
-        found = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        return torch.device(found)
+        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -51,7 +50,7 @@ def make_accelerator(device: torch.device, precision: str = "fp32") -> Accelerat
     """accelerate's view of the device, the precision and the processes that a launcher such as torchrun started.
 
     Raises:
-        UsageError: the precision is not to be had on the device, or one GPU is named for several processes.
+        UsageError: the device cannot compute in the precision, or one GPU is named for several processes.
     """
     if precision == "fp16" and device.type != "cuda":
         raise UsageError(f"fp16 needs a CUDA device, not {device}", hint="use --set loop.precision=bf16 or fp32")
@@ -97,7 +96,7 @@ def seed_everything(seed: int) -> None:
 
 
 def finish_on(device: torch.device) -> None:
-    """Wait until everything that a device was told to compute is computed; a CPU is never ahead."""
+    """Wait until a device has computed everything that was queued on it; a CPU is never ahead."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
 

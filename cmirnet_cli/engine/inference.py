@@ -1,4 +1,4 @@
-"""How a trained model is computed when it is only asked."""
+"""How a trained model is computed when it is not trained any more."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Inference:
         return {name: OPTIMIZATIONS[name] for name in self.on(device)}
 
     def prepare(self, bundle: Bundle, device: torch.device) -> Bundle:
-        """The model on the device, in eval mode, ready to be asked; that of the given bundle is taken over.
+        """The model on the device, in eval mode, ready to predict; it takes over the bundle's model.
 
-        Where nothing is optimized and nothing rounded, it is the very network that was given.
+        Where nothing is optimized and nothing rounded, it is the bundle's own network.
 
         Raises:
             UsageError: it is to be compiled, and this machine cannot.

@@ -13,15 +13,18 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.batches.batch import tokenise
-from cmirnet_cli.cache.features import FeaturesManifest, TextOrigin, all_features
-from cmirnet_cli.cache.features_reader import TextFeatures
+from cmirnet_cli.cache.features import Dtype, TextFacts, TextFeatures, TextOrigin, all_features
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
-from cmirnet_cli.engine.training.requirements import require_same_features, require_still_text
-from cmirnet_cli.errors import CacheError
+from cmirnet_cli.errors import CacheError, ConfigError, DataError
 from cmirnet_cli.model.text import TextEncoder
 from cmirnet_cli.weights.bundle import Bundle
 from cmirnet_cli.weights.encoder import encoder_fingerprint, tokenizer_fingerprint
+
+ENCODER_SETTINGS = (
+    *("text.source", "text.tokens", "text.scratch_layers", "text.scratch_heads", "model.text_width", "loop.seed", "loop.init_from"),
+)
+"""Settings that decide which text encoder a run starts with."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,6 @@ class TextReader:
     tokenizer: PreTrainedTokenizerBase
     tokens: int
 
-    @property
-    def width(self) -> int:
-        """Channels of what it gives."""
-        return int(self.text.encoder.config.hidden_size)
-
     def origin(self) -> TextOrigin:
         """What features that it makes depend on; reads every weight.
 
@@ -44,6 +42,10 @@ class TextReader:
             WeightsError: its tokenizer is of a kind that cannot be compared.
         """
         return TextOrigin(encoder_fingerprint(self.text.encoder), tokenizer_fingerprint(self.tokenizer), self.tokens)
+
+    def facts(self, source: str, dtype: Dtype) -> TextFacts:
+        """What features that it makes are; `source` says where it came from. Raises as `origin` does."""
+        return TextFacts(self.origin(), source, dtype, int(self.text.encoder.config.hidden_size))
 
     @torch.inference_mode()
     def read(self, texts: Sequence[str], device: torch.device, batch_size: int) -> Iterator[NDArray[np.float32]]:
@@ -59,36 +61,30 @@ def matching_features(cache: Cache, reader: TextReader, remedy: str) -> TextFeat
 
     Args:
         cache: whose features are looked for.
-        reader: the encoder that they are to stand for.
+        reader: the encoder that they stand for.
         remedy: what to do if there are only others, for the hint.
 
     Raises:
         CacheError: the cache has features and none are of this encoder, tokenizer and length; each is named with what differs.
         WeightsError: the tokenizer is of a kind that cannot be compared.
     """
-    found = all_features(cache.folder)
-    if not found:
+    manifests = all_features(cache.folder)
+    if not manifests:
         return None
-    wanted = reader.origin()
-    fitting = [each for each in found if each.facts.origin == wanted]
-    if not fitting:
-        strangers = "; ".join(_difference(each, wanted) for each in found)
-        raise CacheError(f"none of the text features in {cache.folder} are of this text encoder: {strangers}", hint=remedy)
-    return TextFeatures(cache, fitting[0])
+    origin = reader.origin()
+    for manifest in manifests:
+        if manifest.facts.origin == origin:
+            return TextFeatures(cache, manifest)
+    others = "; ".join(
+        f"{each.name} (made with {each.facts.source}): {', '.join(each.facts.origin.differences(origin))}" for each in manifests
+    )
+    raise CacheError(f"none of the text features in {cache.folder} are of this text encoder: {others}", hint=remedy)
 
 
 def describe_features(features: TextFeatures) -> str:
     """Which features they are, in words."""
     facts = features.manifest.facts
     return f"{features.cache.folder / features.manifest.name} ({facts.dtype}, made with {facts.source})"
-
-
-def _difference(found: FeaturesManifest, wanted: TextOrigin) -> str:
-    return f"{found.name} (made with {found.facts.source}): {', '.join(found.facts.origin.differences(wanted))}"
-
-
-_SHAPING = ("text.source", "text.tokens", "text.scratch_layers", "text.scratch_heads", "model.text_width", "loop.seed", "loop.init_from")
-"""Settings that decide with which text encoder a run starts."""
 
 
 def features_to_begin_with(
@@ -98,17 +94,23 @@ def features_to_begin_with(
 
     Raises:
         CacheError: there are features, but of other encoders only.
-        ConfigError: the frozen encoder is to have dropout.
+        ConfigError: the encoder is frozen, to give the same for a sentence every time, and has dropout.
     """
-    require_still_text(settings)
     if settings.text.train != "none":
         return None
+    if settings.text.dropout:
+        hint = "use --set text.dropout=false, or train the encoder (text.train=published or all)"
+        raise ConfigError("text.dropout is on, and the text encoder is frozen (text.train=none)", hint=hint)
     if settings.data.flip:
         if all_features(cache.folder):
             notice("text features are not used: data.flip changes sentences, and they are of the sentences as written")
         return None
+    usual = Settings()
+    values = {name: attrgetter(name)(settings) for name in ENCODER_SETTINGS}
+    changed = [word for name, value in values.items() if value != attrgetter(name)(usual) for word in ("--set", f"{name}={value}")]
+    command = shlex.join(["cmirnet", "cache-features", str(cache.folder), *changed])
     reader = TextReader(bundle.model.text, bundle.tokenizer, settings.text.tokens)
-    features = matching_features(cache, reader, f"make them with: {_command(settings, cache)}")
+    features = matching_features(cache, reader, f"make them with: {command}")
     if features is not None:
         notice(f"using stored text features instead of the text encoder: {describe_features(features)}")
     return features
@@ -125,13 +127,10 @@ def features_to_go_on_with(
     if begun is None:
         return None
     features = features_to_begin_with(bundle, settings, cache, notice)
-    require_same_features(begun, None if features is None else features.manifest.digest, cache)
+    if features is None or features.manifest.digest != begun:
+        now = "has none of its text encoder" if features is None else f"has {features.manifest.digest[:12]}"
+        raise DataError(
+            f"the run was begun with text features of sha256 {begun[:12]}, {cache.folder} {now}",
+            hint="restore the text features the run started with, or start a new run with --init-from",
+        )
     return features
-
-
-def _command(settings: Settings, cache: Cache) -> str:
-    """The command that makes the features that a run with these settings starts with."""
-    usual = Settings()
-    here = {name: attrgetter(name)(settings) for name in _SHAPING}
-    changed = [word for name, value in here.items() if value != attrgetter(name)(usual) for word in ("--set", f"{name}={value}")]
-    return shlex.join(["cmirnet", "cache-features", str(cache.folder), *changed])

@@ -56,35 +56,30 @@ def groups(sentences: Sequence[SentenceScore], facts: Mapping[int, ReferentStats
         sentences: in any order.
         facts: `ref_id` → what is known of the referent; where one is missing, only the sentence itself is looked at.
     """
-    found: dict[str, dict[str, list[SentenceScore]]] = {attribute: {} for attribute in ATTRIBUTES}
+    members: dict[str, dict[str, list[SentenceScore]]] = {attribute: {} for attribute in ATTRIBUTES}
     for sentence in sentences:
         for attribute, names in groups_of(sentence.text, facts.get(sentence.ref_id)).items():
             for name in names:
-                found[attribute].setdefault(name, []).append(sentence)
-    return {attribute: dict(sorted(members.items(), key=_place)) for attribute, members in found.items() if members}
+                members[attribute].setdefault(name, []).append(sentence)
+
+    def place(group: tuple[str, object]) -> tuple[int, str]:
+        return (_ORDER.index(group[0]), "") if group[0] in _ORDER else (len(_ORDER), group[0])
+
+    return {attribute: dict(sorted(parts.items(), key=place)) for attribute, parts in members.items() if parts}
 
 
 def groups_of(text: str, facts: ReferentStats | None) -> dict[str, tuple[str, ...]]:
     """Attribute → the groups that a sentence is in."""
     words = [word.lower() for word in _WORD.findall(text)]
-    said = {"length": (_length(len(words)),), "words": _kinds(words)}
+    length = next((name for most, name in _LENGTHS if len(words) <= most), "11 or more")
+    names = {"length": (length,), "words": _kinds(words)}
     if facts is None:
-        return said
-    said["size"] = (_size(facts.area),)
+        return names
+    names["size"] = ("small" if facts.area < SMALL else "medium" if facts.area < MEDIUM else "large",) if facts.area else (NO_TARGET,)
     if facts.category:
-        said["category"] = (facts.category,)
-        said["distractors"] = (str(facts.distractors) if facts.distractors < _MANY_DISTRACTORS else "3 or more",)
-    return said
-
-
-def _size(area: int) -> str:
-    if not area:
-        return NO_TARGET
-    return "small" if area < SMALL else "medium" if area < MEDIUM else "large"
-
-
-def _length(words: int) -> str:
-    return next((name for most, name in _LENGTHS if words <= most), "11 or more")
+        names["category"] = (facts.category,)
+        names["distractors"] = (str(facts.distractors) if facts.distractors < _MANY_DISTRACTORS else "3 or more",)
+    return names
 
 
 def _kinds(words: Sequence[str]) -> tuple[str, ...]:
@@ -94,7 +89,3 @@ def _kinds(words: Sequence[str]) -> tuple[str, ...]:
         "an ordinal": any(word in ORDINALS or _NUMBERED.fullmatch(word) for word in words),
     }
     return tuple(name for name, holds in kinds.items() if holds) or ("none of these",)
-
-
-def _place(group: tuple[str, object]) -> tuple[int, str]:
-    return (_ORDER.index(group[0]), "") if group[0] in _ORDER else (len(_ORDER), group[0])

@@ -6,12 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from cmirnet_cli.metrics.scores import SCORES, Scores, reached, sentence_iou
-from cmirnet_cli.metrics.sentences import SentenceScore, counts_of, summarise
-
-Floats = NDArray[np.float64]
+from cmirnet_cli.metrics.scores import METRICS, Metric, Scores, score
+from cmirnet_cli.metrics.sentences import Floats, Ints, Tally
 
 TAILS = (0.025, 0.975)
 """Where the interval ends, as shares of the resamples."""
@@ -41,7 +38,7 @@ class Interval:
         return (self.high - self.low) / 2
 
 
-def multiplicities(images: int, resampling: Resampling) -> Iterator[NDArray[np.int64]]:
+def multiplicities(images: int, resampling: Resampling) -> Iterator[Ints]:
     """Blocks int64 (r, images): how often each image is drawn in each resample; every row sums to `images`."""
     rng = np.random.default_rng(resampling.seed)
     left, rows = resampling.resamples, max(1, _AT_ONCE // images)
@@ -64,10 +61,10 @@ def sums_by_image(images: Sequence[str], columns: Floats) -> Floats:
 
 
 def resampled_sums(images: Sequence[str], columns: Floats, resampling: Resampling) -> Floats:
-    """The sums (resamples, k) of every resample, NaN where there is but one image to draw from; arguments as for `sums_by_image`."""
+    """The sums (resamples, k) of every resample; none (0, k) where there is but one image to draw from. Arguments: `sums_by_image`."""
     sums = sums_by_image(images, columns)
     if len(sums) < 2:
-        return np.full((resampling.resamples, columns.shape[1]), np.nan)
+        return np.empty((0, columns.shape[1]))
     return np.concatenate([drawn @ sums for drawn in multiplicities(len(sums), resampling)])
 
 
@@ -80,8 +77,16 @@ def interval_of(values: Floats) -> Interval:
 
 @dataclass(frozen=True)
 class MeasuredScores:
-    """What sentences scored under one protocol, with the 95 % interval of each score by its name; all in percent."""
+    """What sentences scored under one protocol.
 
+    Attributes:
+        metrics: by which they were scored, in the order of columns and files.
+        scores: in percent.
+        images: how many images the sentences are about.
+        intervals: the 95 % interval of each score by its metric's name, in percent.
+    """
+
+    metrics: tuple[Metric, ...]
     scores: Scores
     images: int
     intervals: Mapping[str, Interval]
@@ -95,44 +100,31 @@ class Difference:
     interval: Interval
 
 
-def measure(sentences: Sequence[SentenceScore], protocol: str, resampling: Resampling) -> MeasuredScores:
-    """The scores of sentences under one protocol; raises as `scores.score` does."""
-    values = _resampled(sentences, protocol, resampling)
-    intervals = {name: interval_of(column) for name, column in zip(SCORES, values.T, strict=True)}
-    return MeasuredScores(summarise(sentences, protocol), len({sentence.image_id for sentence in sentences}), intervals)
+def measure(tally: Tally, resampling: Resampling, metrics: Sequence[Metric] = METRICS) -> MeasuredScores:
+    """The scores of a tally's sentences with their intervals."""
+    values = _resampled(tally, resampling, metrics)
+    intervals = {metric.name: interval_of(column) for metric, column in zip(metrics, values.T, strict=True)}
+    return MeasuredScores(tuple(metrics), score(tally, metrics), len(set(tally.images)), intervals)
 
 
-def differences(
-    ours: Sequence[SentenceScore], theirs: Sequence[SentenceScore], protocol: str, resampling: Resampling
-) -> dict[str, Difference]:
-    """Score → ours less theirs, paired: both are resampled with the same images.
+def differences(ours: Tally, theirs: Tally, resampling: Resampling, metrics: Sequence[Metric] = METRICS) -> dict[str, Difference]:
+    """Metric's name → our score less theirs, paired: both are resampled with the same images.
 
     Args:
         ours: sentences in any order.
-        theirs: the same sentences of the same images, judged otherwise.
-        protocol: under which both are scored.
+        theirs: the same sentences of the same images with other predictions.
         resampling: how often, and from which seed.
+        metrics: whose scores are compared.
     """
-    gaps = _resampled(ours, protocol, resampling) - _resampled(theirs, protocol, resampling)
-    pairs = zip(summarise(ours, protocol).percentages, summarise(theirs, protocol).percentages, strict=True)
-    return {name: Difference(a - b, interval_of(gap)) for name, (a, b), gap in zip(SCORES, pairs, gaps.T, strict=True)}
+    gaps = _resampled(ours, resampling, metrics) - _resampled(theirs, resampling, metrics)
+    a, b = score(ours, metrics), score(theirs, metrics)
+    return {each.name: Difference(a[each.name] - b[each.name], interval_of(gap)) for each, gap in zip(metrics, gaps.T, strict=True)}
 
 
-def _resampled(sentences: Sequence[SentenceScore], protocol: str, resampling: Resampling) -> Floats:
-    """The scores (resamples, 7) of every resample."""
-    images = [sentence.image_id for sentence in sentences]
-    return _divided(resampled_sums(images, _columns(sentences, protocol), resampling))
-
-
-def _columns(sentences: Sequence[SentenceScore], protocol: str) -> Floats:
-    """What the scores sum over sentences: one, intersection, union, IoU, precision's hits (n, 9)."""
-    intersection, union = counts_of(sentences, protocol)
-    hits = reached(intersection, union)
-    return np.column_stack([np.ones(len(union)), intersection, union, sentence_iou(intersection, union), hits.T])
-
-
-def _divided(sums: Floats) -> Floats:
-    """Sums (r, 9) to scores (r, 7) in percent."""
-    count, intersection, union, ious = sums.T[:4]
-    overall = intersection / np.maximum(union, 1)
-    return 100 * np.column_stack([overall, ious / count, sums[:, 4:] / count[:, None]])
+def _resampled(tally: Tally, resampling: Resampling, metrics: Sequence[Metric]) -> Floats:
+    """The scores (resamples, metrics) of every resample, in percent."""
+    columns = [metric.part(tally) for metric in metrics] + [metric.whole(tally) for metric in metrics]
+    parts, wholes = np.hsplit(resampled_sums(tally.images, np.column_stack(columns).astype(np.float64), resampling), 2)
+    values: Floats = np.tile([metric.nothing for metric in metrics], (len(parts), 1))
+    np.divide(100 * parts, wholes, out=values, where=wholes > 0)
+    return values

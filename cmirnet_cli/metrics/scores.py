@@ -1,18 +1,37 @@
-"""Dividing, and nothing else: the counts of all sentences to the scores that papers report.
+"""The metrics: what each is called, and what it divides. A new one is a record in a table here; tables, files and intervals follow.
 
 The conventions are those of the published evaluation protocol. A sentence's IoU is I/U, and 0 where the union is empty; overall IoU
 is ΣI/ΣU; mean IoU is the mean over sentences; precision@x is the share of sentences with IoU ≥ x. Scores are percentages, 0 to 100.
+
+Sentences that may refer to several objects or to nothing have four more (`GENERALISED`). Liu, Ding, Jiang, "GRES: Generalized Referring
+Expression Segmentation" (CVPR 2023), the paper of gRefCOCO, defines them:
+
+- a sentence that refers to nothing scores an IoU of 1 where the prediction is empty and 0 where it is not; any other sentence scores I/U;
+- gIoU is the mean of these; cIoU is ΣI/ΣU, where a rightly empty prediction adds nothing and a wrongly filled one its pixels to ΣU;
+- N-acc is the share of the sentences without target whose prediction is empty, TP/(TP+FN); T-acc is the share of those with a target
+  whose prediction is not, TN/(TN+FP).
+
+When is a prediction empty? The paper's own network says so with an output of its own. For networks without one, such as this, masks of
+fewer than 50 positive pixels are cleared; that rule is `EMPTY_BELOW`. A cleared mask shares no pixel and adds only its target to ΣU.
+
+What is uncertain: the 50 pixels are as widely quoted from that paper, whose text was not available; nor is it known at which size its
+authors count them, so they are counted at the size of the protocol. The code published with it (ReLA, `refer_evaluation.py`) divides
+N-acc by TP+FN+1 and calls TP/(TP+FP+1) T-acc; the definitions above are the paper's. Where its network wrongly says "nothing there",
+that code keeps the mask's pixels in ΣU.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from cmirnet_cli.metrics.sentences import Ints, Tally
 
 PROTOCOLS: Mapping[str, str] = MappingProxyType(
     {
@@ -32,80 +51,102 @@ CONVENTIONS: Mapping[str, str] = MappingProxyType(
 )
 """What counts as what, in words."""
 
-TENTHS = (5, 6, 7, 8, 9)
-"""The thresholds of precision@x in tenths: integers, so that a sentence lying exactly on a threshold is never lost to rounding."""
+EMPTY_BELOW = 50
+"""Pixels that a prediction must have to count as one for the generalised scores."""
 
-SCORES = ("overall_iou", "mean_iou", *(f"precision@0.{tenths}" for tenths in TENTHS))
-"""The names of the scores, in the order of `Scores.percentages`."""
+Level = Literal["main", "brief", "full"]
+Column = Callable[[Tally], NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Scores:
-    """What a set of sentences scored, in percent (0 to 100).
+class Metric:
+    """A score: a sum over sentences divided by another, in percent.
 
     Attributes:
-        overall_iou: ΣI/ΣU; 0 where no sentence has a pixel in its union. Large objects weigh more.
-        mean_iou: mean of the sentences' IoU. Every sentence weighs the same.
-        precision: share of sentences with IoU ≥ .5, .6, .7, .8 and .9, in this order.
-        sentences: how many sentences were scored.
+        name: in `scores.json`, such as `mean_iou`.
+        heading: of its column in tables, such as `mIoU`.
+        part: what each of a tally's sentences adds above the line: bool, int64 or float64 (n,).
+        whole: what each adds below it: bool or int64 (n,).
+        nothing: the score where the sum below is 0; NaN where there is none.
+        level: `main` metrics have a column in every table, with its interval; `brief` ones too, without the interval where room is
+            short (groups of sentences); `full` ones only where there is room.
     """
 
-    overall_iou: float
-    mean_iou: float
-    precision: tuple[float, ...]
-    sentences: int
-
-    @property
-    def percentages(self) -> tuple[float, ...]:
-        """Overall IoU, mean IoU, and the precisions."""
-        return self.overall_iou, self.mean_iou, *self.precision
-
-    def as_dict(self) -> dict[str, float | int]:
-        """The scores under the names they are written with: `overall_iou`, `mean_iou`, `precision@0.5` … `precision@0.9`, `sentences`."""
-        return dict(zip(SCORES, self.percentages, strict=True)) | {"sentences": self.sentences}
+    name: str
+    heading: str
+    part: Column
+    whole: Column
+    nothing: float = math.nan
+    level: Level = "full"
 
 
-def sentence_iou(intersection: NDArray[np.int64], union: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Each sentence's IoU, a fraction from 0 to 1: I/U, and 0 where the union is empty.
+TENTHS = (5, 6, 7, 8, 9)
+"""The thresholds of precision@x in tenths: integers, so that a sentence lying exactly on a threshold is never lost to rounding."""
+
+
+def reached(intersection: Ints, union: Ints) -> NDArray[np.bool_]:
+    """bool (5, n): whether each sentence's IoU is at least .5, .6, .7, .8, .9; an empty union reaches nothing.
 
     Args:
         intersection: int64 (n,), pixels.
         union: int64 (n,), pixels.
     """
-    return np.divide(intersection, union, out=np.zeros(union.shape), where=union > 0)
-
-
-def score(intersection: NDArray[np.int64], union: NDArray[np.int64]) -> Scores:
-    """Scores of n sentences; the same to the last bit whatever the order they come in.
-
-    Args:
-        intersection: int64 (n,), pixels that prediction and target of each sentence share.
-        union: int64 (n,), pixels that either holds.
-
-    Raises:
-        ValueError: there are no sentences, or the counts cannot be those of masks.
-    """
-    _check(intersection, union)
-    sentences = len(union)
-    return Scores(
-        overall_iou=100 * int(intersection.sum()) / max(int(union.sum()), 1),
-        mean_iou=100 * math.fsum(sentence_iou(intersection, union)) / sentences,
-        precision=tuple(100 * hits / sentences for hits in reached(intersection, union).sum(axis=1).tolist()),
-        sentences=sentences,
-    )
-
-
-def reached(intersection: NDArray[np.int64], union: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """bool (5, n): whether each sentence's IoU is at least .5, .6, .7, .8, .9; an empty union reaches nothing. Arguments as for `score`."""
     return np.stack([(10 * intersection >= tenths * union) & (union > 0) for tenths in TENTHS])
 
 
-def _check(intersection: NDArray[np.int64], union: NDArray[np.int64]) -> None:
-    if intersection.shape != union.shape or union.ndim != 1:
-        raise ValueError(f"intersections {intersection.shape} and unions {union.shape} must be one number for each sentence")
-    if union.size == 0:
-        raise ValueError("no sentences to score")
-    if intersection.dtype != np.int64 or union.dtype != np.int64:
-        raise ValueError(f"counts must be int64, not {intersection.dtype} and {union.dtype}")
-    if (intersection < 0).any() or (intersection > union).any():
-        raise ValueError("an intersection lies outside 0 … union: these are not counts of two masks")
+def _precision(place: int) -> Metric:
+    """precision@x for the threshold at this place of `TENTHS`."""
+    name, heading = f"precision@0.{TENTHS[place]}", f"P@.{TENTHS[place]}"
+    level: Level = "full" if place else "brief"
+    return Metric(name, heading, lambda tally: reached(tally.intersection, tally.union)[place], lambda tally: tally.each, level=level)
+
+
+METRICS = (
+    Metric("overall_iou", "oIoU", lambda tally: tally.intersection, lambda tally: tally.union, nothing=0.0, level="main"),
+    Metric("mean_iou", "mIoU", lambda tally: tally.iou, lambda tally: tally.each, level="main"),
+    *map(_precision, range(len(TENTHS))),
+)
+"""What every split is scored by, in the order of columns and files."""
+
+GENERALISED = (
+    Metric("gIoU", "gIoU", lambda tally: np.where(tally.no_target, tally.empty, tally.iou), lambda tally: tally.each),
+    Metric("cIoU", "cIoU", lambda tally: tally.intersection, lambda tally: tally.union, nothing=0.0),
+    Metric("N-acc", "N-acc", lambda tally: tally.no_target & tally.empty, lambda tally: tally.no_target),
+    Metric("T-acc", "T-acc", lambda tally: ~tally.no_target & ~tally.empty, lambda tally: ~tally.no_target),
+)
+"""What a split with sentences that refer to nothing is scored by as well, once small predictions are cleared."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a set of sentences scored.
+
+    Attributes:
+        values: metric's name → score in percent (0 to 100); NaN where there is no sentence of the kind that it is about.
+        sentences: how many sentences were scored.
+    """
+
+    values: Mapping[str, float]
+    sentences: int
+
+    def __getitem__(self, name: str) -> float:
+        """The score of one metric, by its name."""
+        return self.values[name]
+
+    def as_dict(self) -> dict[str, float | int]:
+        """The scores by the names of their metrics, then `sentences`."""
+        return {**self.values, "sentences": self.sentences}
+
+
+def score(tally: Tally, metrics: Sequence[Metric] = METRICS) -> Scores:
+    """Scores of a tally's sentences; the same to the last bit whatever the order they come in."""
+    values = {}
+    for metric in metrics:
+        part, whole = _sum(metric.part(tally)), _sum(metric.whole(tally))
+        values[metric.name] = 100 * part / whole if whole else metric.nothing
+    return Scores(values, len(tally.union))
+
+
+def _sum(column: NDArray[Any]) -> float:
+    """An exact sum: integers as integers, fractions rounded once."""
+    return math.fsum(column) if column.dtype.kind == "f" else int(column.sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -10,26 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmirnet_cli.metrics.scores import Scores, score
-
 BINS = 20
 """Steps of the histogram: the thresholds of precision@x lie between two of them."""
-
-Ints = NDArray[np.int64]
-
-
-def iou_bins(intersection: Ints, union: Ints) -> Ints:
-    """int64 (n,): the step of each sentence's IoU, 0 to `BINS` - 1.
-
-    A step holds its lower end; the last one holds an IoU of 1 as well, the first one empty unions. Integers decide, as for precision@x.
-
-    Args:
-        intersection: int64 (n,), pixels.
-        union: int64 (n,), pixels.
-    """
-    steps: Ints = np.minimum(BINS * intersection // np.maximum(union, 1), BINS - 1)
-    return steps
-
 
 CONTROLS: Mapping[str, str] = MappingProxyType(
     {
@@ -37,7 +19,10 @@ CONTROLS: Mapping[str, str] = MappingProxyType(
         "no-image": "the image is replaced by an even grey, ImageNet's mean colour: what is left owes nothing to pixels",
     }
 )
-"""The controls, in words: what is asked in place of the split's own questions."""
+"""The controls, in words: what takes the place of the split's own sentences or images."""
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -56,7 +41,7 @@ class Overlap:
 
 @dataclass(frozen=True)
 class SentenceScore:
-    """How one sentence fared: an overlap per protocol; `rle` is the prediction at the image's own size, where it was asked for."""
+    """How one sentence fared: an overlap per protocol; `rle` is the prediction at the image's own size, where masks are kept."""
 
     ref_id: int
     sent_id: int
@@ -104,13 +89,96 @@ class SplitScores:
         return replace(self, sentences=tuple(replace(sentence, rle=None) for sentence in self.sentences))
 
 
-def counts_of(sentences: Sequence[SentenceScore], protocol: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+@dataclass(frozen=True)
+class Tally:
+    """The counts of n sentences under one protocol: all that a score is made of.
+
+    Attributes:
+        images: each sentence's image.
+        no_target: bool (n,), whether it refers to nothing.
+        intersection: int64 (n,), pixels that prediction and target share.
+        union: int64 (n,), pixels that either holds.
+        predicted: int64 (n,), pixels of the prediction.
+
+    Raises:
+        ValueError: there are no sentences, or the counts cannot be those of masks.
+    """
+
+    images: Sequence[str]
+    no_target: NDArray[np.bool_]
+    intersection: Ints
+    union: Ints
+    predicted: Ints
+
+    def __post_init__(self) -> None:
+        if self.intersection.shape != self.union.shape or self.union.ndim != 1:
+            shapes = f"intersections {self.intersection.shape} and unions {self.union.shape}"
+            raise ValueError(f"{shapes} must be one number for each sentence")
+        if self.union.size == 0:
+            raise ValueError("no sentences to score")
+        if self.intersection.dtype != np.int64 or self.union.dtype != np.int64:
+            raise ValueError(f"counts must be int64, not {self.intersection.dtype} and {self.union.dtype}")
+        if (self.intersection < 0).any() or (self.intersection > self.union).any():
+            raise ValueError("an intersection lies outside 0 … union: these are not counts of two masks")
+
+    @classmethod
+    def of(cls, sentences: Sequence[SentenceScore], protocol: str, no_targets: Container[int] = ()) -> Tally:
+        """The counts of sentences under one protocol; `no_targets` holds the `ref_id` of those that refer to nothing."""
+        overlaps = [sentence.overlaps[protocol] for sentence in sentences]
+        return cls(
+            [sentence.image_id for sentence in sentences],
+            np.array([sentence.ref_id in no_targets for sentence in sentences]),
+            *counts_of(sentences, protocol),
+            np.array([overlap.predicted for overlap in overlaps], np.int64),
+        )
+
+    @property
+    def each(self) -> Ints:
+        """1 for each sentence."""
+        return np.ones(len(self.union), np.int64)
+
+    @property
+    def iou(self) -> Floats:
+        """Each sentence's IoU, see `sentence_iou`."""
+        return sentence_iou(self.intersection, self.union)
+
+    @property
+    def empty(self) -> NDArray[np.bool_]:
+        """Whether the prediction of each sentence has no pixel."""
+        return np.equal(self.predicted, 0)
+
+    def cleared(self, empty_below: int) -> Tally:
+        """The counts with every prediction of fewer pixels taken away: such a sentence has its target alone in its union."""
+        small = self.predicted < empty_below
+        target = self.union - self.predicted + self.intersection
+        return replace(
+            self,
+            intersection=np.where(small, 0, self.intersection),
+            union=np.where(small, target, self.union),
+            predicted=np.where(small, 0, self.predicted),
+        )
+
+
+def counts_of(sentences: Sequence[SentenceScore], protocol: str) -> tuple[Ints, Ints]:
     """Intersection and union of every sentence under one protocol, int64 (n,) each."""
     overlaps = [sentence.overlaps[protocol] for sentence in sentences]
-    intersection = np.array([overlap.intersection for overlap in overlaps], dtype=np.int64)
-    return intersection, np.array([overlap.union for overlap in overlaps], dtype=np.int64)
+    return np.array([overlap.intersection for overlap in overlaps], np.int64), np.array([overlap.union for overlap in overlaps], np.int64)
 
 
-def summarise(sentences: Sequence[SentenceScore], protocol: str) -> Scores:
-    """The scores of sentences under one protocol."""
-    return score(*counts_of(sentences, protocol))
+def sentence_iou(intersection: Ints, union: Ints) -> Floats:
+    """Each sentence's IoU (n,), a fraction from 0 to 1: I/U, and 0 where the union is empty.
+
+    Args:
+        intersection: int64 (n,), pixels.
+        union: int64 (n,), pixels.
+    """
+    return np.divide(intersection, union, out=np.zeros(union.shape), where=union > 0)
+
+
+def iou_bins(intersection: Ints, union: Ints) -> Ints:
+    """int64 (n,): the step of each sentence's IoU, 0 to `BINS` - 1. Arguments as for `sentence_iou`.
+
+    A step holds its lower end; the last one holds an IoU of 1 as well, the first one empty unions. Integers decide, as for precision@x.
+    """
+    steps: Ints = np.minimum(BINS * intersection // np.maximum(union, 1), BINS - 1)
+    return steps

@@ -1,24 +1,29 @@
-"""All that is said of a split: scores, intervals, what controls leave of them, and where they come from."""
+"""All that is known of a split: scores, intervals, what controls leave of them, and where they come from."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from cmirnet_cli.metrics.breakdown import groups
-from cmirnet_cli.metrics.generalised import EMPTY_BELOW, Generalised, Tally, generalise
 from cmirnet_cli.metrics.intervals import Difference, MeasuredScores, Resampling, differences, measure
-from cmirnet_cli.metrics.sentences import SplitScores, counts_of
+from cmirnet_cli.metrics.scores import EMPTY_BELOW, GENERALISED, METRICS, Metric
+from cmirnet_cli.metrics.sentences import SplitScores, Tally
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What is a choice: the resampling of intervals, and `generalise`'s rule for empty predictions."""
+    """What is a choice.
+
+    Attributes:
+        resampling: of the intervals.
+        empty_below: predictions of fewer pixels count as empty in the generalised scores; one without any pixel always does.
+        metrics: by which every split is scored.
+    """
 
     resampling: Resampling = field(default_factory=Resampling)
     empty_below: int = EMPTY_BELOW
+    metrics: tuple[Metric, ...] = METRICS
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,23 @@ class Control:
 
     measured: MeasuredScores
     owed: Mapping[str, Difference]
+
+
+@dataclass(frozen=True)
+class Generalised:
+    """The generalised scores.
+
+    Attributes:
+        measured: `GENERALISED`; NaN where there is no sentence of the kind that a score is about.
+        empty_below: the rule they were made with: pixels below which a prediction counted as empty.
+        targets: sentences with a target.
+        no_targets: sentences without one.
+    """
+
+    measured: MeasuredScores
+    empty_below: int
+    targets: int
+    no_targets: int
 
 
 @dataclass(frozen=True)
@@ -55,30 +77,27 @@ class SplitReport:
 
 
 def report(scored: SplitScores, rules: Rules) -> SplitReport:
-    """Measure all that is to be said of a split."""
-    return SplitReport(scored.split, {protocol: _under(scored, protocol, rules) for protocol in scored.protocols})
+    """Measure a split under each protocol: all its sentences, each control, each group of sentences."""
+    return SplitReport(scored.split, {protocol: _protocol_report(scored, protocol, rules) for protocol in scored.protocols})
 
 
-def _under(scored: SplitScores, protocol: str, rules: Rules) -> ProtocolReport:
-    own, drawn = scored.sentences, rules.resampling
-    controls = {
-        name: Control(measure(asked, protocol, drawn), differences(own, asked, protocol, drawn)) for name, asked in scored.controls.items()
-    }
-    grouped = {
-        attribute: {name: measure(members, protocol, drawn) for name, members in parts.items()}
-        for attribute, parts in groups(own, scored.facts).items()
-    }
-    return ProtocolReport(measure(own, protocol, drawn), controls, _generalised(scored, protocol, rules), grouped)
+def generalise(tally: Tally, rules: Rules) -> Generalised:
+    """The generalised scores of a tally's sentences."""
+    measured = measure(tally.cleared(rules.empty_below), rules.resampling, GENERALISED)
+    return Generalised(measured, rules.empty_below, int((~tally.no_target).sum()), int(tally.no_target.sum()))
 
 
-def _generalised(scored: SplitScores, protocol: str, rules: Rules) -> Generalised | None:
-    nothing = {ref_id for ref_id, facts in scored.facts.items() if not facts.area}
-    if not nothing:
-        return None
-    tally = Tally(
-        [sentence.image_id for sentence in scored.sentences],
-        np.array([sentence.ref_id in nothing for sentence in scored.sentences]),
-        *counts_of(scored.sentences, protocol),
-        np.array([sentence.overlaps[protocol].predicted for sentence in scored.sentences], dtype=np.int64),
+def _protocol_report(scored: SplitScores, protocol: str, rules: Rules) -> ProtocolReport:
+    no_targets = {ref_id for ref_id, facts in scored.facts.items() if not facts.area}
+    how = rules.resampling, rules.metrics
+    own = Tally.of(scored.sentences, protocol, no_targets)
+    controls = {name: Tally.of(sentences, protocol, no_targets) for name, sentences in scored.controls.items()}
+    return ProtocolReport(
+        measured=measure(own, *how),
+        controls={name: Control(measure(tally, *how), differences(own, tally, *how)) for name, tally in controls.items()},
+        generalised=generalise(own, rules) if no_targets else None,
+        groups={
+            attribute: {name: measure(Tally.of(members, protocol, no_targets), *how) for name, members in parts.items()}
+            for attribute, parts in groups(scored.sentences, scored.facts).items()
+        },
     )
-    return generalise(tally, rules.empty_below, rules.resampling)

@@ -64,7 +64,8 @@ def count_grid(rows: Sequence[CountRow]) -> CountGrid:
     compare = any(row.published for row in rows)
     published = (PUBLISHED,) if compare else ()
     columns = ("split", "refs", *published, "images", *published, "sentences", *published, *(("agrees",) if compare else ()))
-    return CountGrid(columns, tuple((CountCell(row.split), *(_compared_cells(row) if compare else _cells(row))) for row in rows))
+    lines = (_compared_cells(row) if compare else [CountCell(_number(number)) for number in _numbers(row.found)] for row in rows)
+    return CountGrid(columns, tuple((CountCell(row.split), *cells) for row, cells in zip(rows, lines, strict=True)))
 
 
 def count_table(rows: Sequence[CountRow], *, title: str | None = None) -> Table:
@@ -102,15 +103,11 @@ def _number(value: int | None) -> str:
     return "-" if value is None else f"{value:,}"
 
 
-def _cells(row: CountRow) -> list[CountCell]:
-    return [CountCell(_number(number)) for number in _numbers(row.found)]
-
-
 def _compared_cells(row: CountRow) -> list[CountCell]:
     pairs = zip(_numbers(row.found), _numbers(row.published or UNKNOWN), strict=True)
-    cells = [cell for ours, theirs in pairs for cell in (_found(ours, theirs), CountCell(_number(theirs)))]
+    cells = [
+        cell
+        for ours, theirs in pairs
+        for cell in (CountCell(_number(ours), differs=theirs is not None and ours != theirs), CountCell(_number(theirs)))
+    ]
     return [*cells, {True: CountCell("yes"), False: CountCell("no", differs=True), None: CountCell("-")}[row.agrees]]
-
-
-def _found(ours: int | None, theirs: int | None) -> CountCell:
-    return CountCell(_number(ours), differs=theirs is not None and ours != theirs)

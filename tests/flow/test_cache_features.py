@@ -38,6 +38,14 @@ def cache(prepared: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(prepared, tmp_path / "cache"))
 
 
+@pytest.fixture(scope="module")
+def stored(prepared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the prepared scenes with the features of the recipe's text encoder."""
+    cache = Path(shutil.copytree(prepared, tmp_path_factory.mktemp("stored") / "cache"))
+    assert run(["cache-features", str(cache), *RECIPE, "--device", "cpu"]) == 0
+    return cache
+
+
 def steps(folder: Path) -> list[float]:
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     return [line["loss"] for line in lines if line["kind"] == "step"]
@@ -91,55 +99,49 @@ def test_two_processes_read_the_features_that_one_reads(cmirnet, cache: Path, tm
     assert steps(tmp_path / "two") == pytest.approx(steps(tmp_path / "one"), rel=1e-5)
 
 
-def test_weights_whose_encoder_the_features_are_not_of_are_refused_unless_told_otherwise(cmirnet, cache: Path, weights: Path):
-    made = cmirnet("cache-features", cache, *RECIPE, "--device", "cpu", "--json").data
-    asked = ["eval", weights, "--cache", cache, "--protocol", "paper", "--device", "cpu"]
-    refused = cmirnet(*asked)
+def test_weights_whose_encoder_the_features_are_not_of_are_refused_unless_told_otherwise(cmirnet, stored: Path, weights: Path):
+    [name] = [folder.name for folder in stored.glob("text-features-*")]
+    words = ["eval", weights, "--cache", stored, "--protocol", "paper", "--device", "cpu"]
+    refused = cmirnet(*words)
     assert refused.code == 3
-    assert (
-        f"error: none of the text features in {cache} are of this text encoder: {Path(made['features']).name} (made with scratch)"
-        in refused.err
-    )
-    assert f"make them with: cmirnet cache-features {cache} --weights {weights}; or score without any: --no-text-features" in refused.err
-    assert cmirnet(*asked, "--no-text-features").code == 0
+    assert f"error: none of the text features in {stored} are of this text encoder: {name} (made with scratch)" in refused.err
+    assert f"make them with: cmirnet cache-features {stored} --weights {weights}; or score without any: --no-text-features" in refused.err
+    assert cmirnet(*words, "--no-text-features").code == 0
 
 
-def test_result_says_what_was_made_and_a_second_call_makes_nothing(cmirnet, cache: Path):
-    words = ["cache-features", cache, *RECIPE, "--device", "cpu"]
-    first = cmirnet(*words, "--json").data
-    assert (first["origin"]["tokens"], first["width"], first["dtype"], first["source"]) == (20, 32, "fp32", "scratch")
-    assert first["sentences"] * 20 * 32 * 4 < first["bytes"] == (Path(first["features"]) / "words.h5").stat().st_size
-    assert first["seconds"] > 0
-    again = cmirnet(*words)
-    assert again.code == 0
-    assert "there already" in again.out
-    assert cmirnet(*words, "--json").data == {**first, "seconds": None}
+def test_result_says_what_there_is_and_a_second_call_makes_nothing(cmirnet, stored: Path):
+    words = ["cache-features", stored, *RECIPE, "--device", "cpu"]
+    made = cmirnet(*words, "--json").data
+    assert (made["origin"]["tokens"], made["width"], made["dtype"], made["source"], made["seconds"]) == (20, 32, "fp32", "scratch", None)
+    assert made["sentences"] * 20 * 32 * 4 < made["bytes"] == (Path(made["features"]) / "words.h5").stat().st_size
+    assert "there already" in cmirnet(*words).out
 
 
-def test_other_number_format_replaces_features_with_leave_only(cmirnet, cache: Path):
-    words = ["cache-features", cache, *RECIPE, "--device", "cpu"]
-    assert cmirnet(*words).code == 0
-    refused = cmirnet(*words, "--dtype", "fp16")
+def test_other_number_format_replaces_features_with_leave_only(cmirnet, stored: Path, tmp_path: Path):
+    words = ["cache-features", shutil.copytree(stored, tmp_path / "cache"), *RECIPE, "--device", "cpu", "--dtype", "fp16"]
+    refused = cmirnet(*words)
     assert (refused.code, "holds features that are fp32, not fp16" in refused.err) == (3, True)
-    assert cmirnet(*words, "--dtype", "fp16", "--overwrite", "--json").data["dtype"] == "fp16"
+    made = cmirnet(*words, "--overwrite", "--json").data
+    assert (made["dtype"], made["seconds"] is None) == ("fp16", False)
 
 
-def test_features_are_listed_and_verified(cmirnet, cache: Path):
-    before = cmirnet("cache", "verify", cache, "--json").data["files"]
-    made = Path(cmirnet("cache-features", cache, *RECIPE, "--device", "cpu", "--json").data["features"])
-    assert [each["name"] for each in cmirnet("cache", "info", cache, "--json").data["text_features"]] == [made.name]
-    assert f"features     {made.name}: 20 tokens × 32, fp32" in cmirnet("cache", "info", cache).out
+def test_features_are_listed_and_verified(cmirnet, prepared: Path, stored: Path, tmp_path: Path):
+    cache = Path(shutil.copytree(stored, tmp_path / "cache"))
+    [features] = cache.glob("text-features-*")
+    assert [each["name"] for each in cmirnet("cache", "info", cache, "--json").data["text_features"]] == [features.name]
+    assert f"features     {features.name}: 20 tokens × 32, fp32" in cmirnet("cache", "info", cache).out
+    files = cmirnet("cache", "verify", prepared, "--json").data["files"]
     assert cmirnet("cache", "verify", cache, "--json").data == {
         "schema_version": 1,
         "cache": str(cache),
-        "files": before + 1,
+        "files": files + 1,
         "damaged": [],
     }
-    data = bytearray((made / "words.h5").read_bytes())
+    data = bytearray((features / "words.h5").read_bytes())
     data[len(data) // 2] ^= 1
-    (made / "words.h5").write_bytes(data)
+    (features / "words.h5").write_bytes(data)
     damaged = cmirnet("cache", "verify", cache)
-    assert (damaged.code, f"{made.name}/words.h5: content differs" in damaged.out) == (3, True)
+    assert (damaged.code, f"{features.name}/words.h5: content differs" in damaged.out) == (3, True)
 
 
 def test_weights_and_settings_cannot_both_name_the_encoder(cmirnet, cache: Path, weights: Path):

@@ -18,9 +18,7 @@ from cmirnet_cli.batches.batch import normalise
 from cmirnet_cli.batches.datasets import Collate, EvaluationSet, TrainingSet, training_batches
 from cmirnet_cli.benchmarks.stand_ins import drawn_cache, random_recipe
 from cmirnet_cli.benchmarks.timing import Spread, side_by_side
-from cmirnet_cli.cache.features import TextFacts
-from cmirnet_cli.cache.features_reader import TextFeatures
-from cmirnet_cli.cache.features_writer import write_features
+from cmirnet_cli.cache.features import TextFeatures
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.console import console
@@ -96,8 +94,7 @@ def ways_to_read(bundle: Bundle, settings: Settings, cache: Cache) -> dict[str, 
     evaluator = Evaluator(bundle.model, bundle.tokenizer, settings.text.tokens, _CPU, len(texts))
     reader = TextReader(bundle.model.text, bundle.tokenizer, settings.text.tokens)
     sentences = cache.sentences()
-    facts = TextFacts(reader.origin(), "a measurement", "fp32", reader.width)
-    features = TextFeatures(cache, write_features(cache, facts, reader.read(sentences, _CPU, len(sentences))))
+    features = TextFeatures.write(cache, reader.facts("a measurement", "fp32"), reader.read(sentences, _CPU, len(sentences)))
 
     @torch.inference_mode()
     def encode_images() -> None:

@@ -22,7 +22,7 @@ from transformers import PreTrainedTokenizerBase
 from cmirnet_cli.batches.batch import IMAGENET_MEAN, normalise, tokenise
 from cmirnet_cli.batches.datasets import EvaluationImage, EvaluationSentence, EvaluationSet, evaluation_images, shuffled_texts
 from cmirnet_cli.batches.rows import filled, grouped
-from cmirnet_cli.cache.features_reader import TextFeatures
+from cmirnet_cli.cache.features import TextFeatures
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.engine.shards import ALONE, Shard
 from cmirnet_cli.images.masks import coco_rle

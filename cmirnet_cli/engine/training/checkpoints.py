@@ -74,7 +74,7 @@ class TrainingState:
     Attributes:
         step: optimiser steps taken.
         progress: where the run is.
-        settings: what it was told, as plain data.
+        settings: the whole recipe, as plain data.
         data: fingerprint of the cache.
         optimizer: the optimiser's state dict.
         scaler: the gradient scaler's state dict, where there is one.

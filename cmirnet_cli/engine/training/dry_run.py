@@ -1,12 +1,15 @@
-"""First steps, to see that everything fits and what a run will cost."""
+"""First steps, to see that everything fits and what a run will cost. Light: imports no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import islice
+from typing import TYPE_CHECKING
 
-from cmirnet_cli.engine.training.loop import Trainer
 from cmirnet_cli.errors import CmirnetError
+
+if TYPE_CHECKING:
+    from cmirnet_cli.engine.training.loop import Trainer
 
 STEPS = 2
 """The first one also starts the processes that load, and claims memory."""

@@ -17,29 +17,35 @@ from torch.utils.data import Subset
 from cmirnet_cli.batches.batch import Batch
 from cmirnet_cli.batches.datasets import Collate, EvaluationSet, TrainingSet, training_batches
 from cmirnet_cli.batches.loader import Share
-from cmirnet_cli.cache.features_reader import TextFeatures
+from cmirnet_cli.cache.features import TextFeatures
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.devices import make_accelerator, most_held_mib, seed_everything
 from cmirnet_cli.engine.evaluation.loop import Evaluator, scored_batches
-from cmirnet_cli.engine.training.callbacks import Callback, EpochReport, StepReport, StopRequest, stop_requests
+from cmirnet_cli.engine.training.callbacks import (
+    Callback,
+    EpochReport,
+    StepReport,
+    StopRequest,
+    require_tensorboard,
+    stop_requests,
+    tensorboard_events,
+)
 from cmirnet_cli.engine.training.checkpoints import Progress, TrainingState, capture_random_state, restore_random_state, save_checkpoint
 from cmirnet_cli.engine.training.requirements import (
     TRAIN_SPLIT,
     VALIDATION_SPLIT,
     require_batches,
+    require_prepared,
     require_same_data,
     require_same_processes,
     require_same_settings,
-    require_sizes,
-    require_splits,
 )
 from cmirnet_cli.engine.training.run_directory import RunDirectory, after_divergence
 from cmirnet_cli.engine.training.steps import Stepper
-from cmirnet_cli.engine.training.tensorboard import event_log, require_tensorboard
 from cmirnet_cli.errors import ConfigError, DivergedError
-from cmirnet_cli.metrics.scores import Scores
-from cmirnet_cli.metrics.sentences import SentenceScore, summarise
+from cmirnet_cli.metrics.scores import Scores, score
+from cmirnet_cli.metrics.sentences import SentenceScore, Tally
 from cmirnet_cli.model.compiled import compile_parts, require_compiler
 from cmirnet_cli.model.recompute import recompute_activations
 from cmirnet_cli.model.referring import ReferringModel
@@ -54,19 +60,18 @@ class Trainer:
         settings: the whole recipe; `loop.batch_size` sentences make a step, however many processes share them.
         cache: prepared data with the splits `train` and `val`.
         device: where to run; with several GPU processes each takes its own.
-        features: what the text encoder, which then must be frozen, makes of every sentence; None: it is asked.
+        features: what the text encoder, which then must be frozen, makes of every sentence; None: it reads them itself.
 
     Raises:
         DataError: a split is missing, holds less than one batch, or was not prepared at the sizes the recipe needs.
         ConfigError: a batch cannot be shared by the processes, or batch norm cannot be synchronised here.
-        UsageError: the precision is not to be had on the device, or TensorBoard is asked for and missing.
+        UsageError: the device cannot compute in the precision, or `loop.tensorboard` is on and TensorBoard is missing.
     """
 
     def __init__(
         self, bundle: Bundle, settings: Settings, cache: Cache, device: torch.device, features: TextFeatures | None = None
     ) -> None:
-        require_splits(cache)
-        require_sizes(cache, settings)
+        require_prepared(cache, settings)
         if settings.loop.tensorboard:
             require_tensorboard()
         self.bundle, self.settings, self.cache, self.features = bundle, settings, cache, features
@@ -130,39 +135,49 @@ class Trainer:
             raise self._stop.answer(f"stopped after step {self.steps_taken}; the state is saved", hint)
 
     def steps(self) -> Iterator[StepReport]:
-        """Take the steps that are left of the epoch under way; ends early where a stop was asked for.
+        """Take the steps that are left of the epoch under way; ends early after a request to stop.
 
         Raises:
             DivergedError: the loss is no longer a number.
         """
         self.stepper.train()
-        asked = time.perf_counter()
+        started = time.perf_counter()
         batches = iter(self._batches())
         while pieces := list(islice(batches, self.share.pieces)):
             arrived = time.perf_counter()
             loss = self._step(pieces)
-            seconds = time.perf_counter() - asked
+            seconds = time.perf_counter() - started
             self.progress.losses.append(loss)
             self.progress.seconds += seconds
-            yield self._step_report(loss, seconds, (arrived - asked) / seconds)
+            yield StepReport(
+                epoch=self.progress.epoch + 1,
+                step=self.steps_taken,
+                loss=loss,
+                lr=self.stepper.lr,
+                samples_per_second=self.settings.loop.batch_size / seconds,
+                data_wait=(arrived - started) / seconds,
+                memory_gib=most_held_mib(self.accelerator.device) / 1024,
+            )
             if self._anybody_stops():
                 return
-            asked = time.perf_counter()
+            started = time.perf_counter()
 
     @contextmanager
     def _heard_by(self, directory: RunDirectory, callbacks: Sequence[Callback]) -> Iterator[list[Callback]]:
         """Who hears of this process's steps and epochs: everybody of the main one's, nobody of the others'."""
         if self.is_main and self.settings.loop.tensorboard:
-            with event_log(directory.folder / "tensorboard", self.steps_taken) as events:
+            with tensorboard_events(directory.folder, self.steps_taken) as events:
                 yield [directory, *callbacks, events]
         else:
             yield [directory, *callbacks] if self.is_main else []
 
     def _run_epoch(self, directory: RunDirectory, callbacks: Sequence[Callback]) -> None:
-        """What is left of an epoch; where a stop is asked for, all but the rest of it."""
+        """What is left of an epoch; after a request to stop, its validation and its end are left for later."""
         self._take_steps(directory, callbacks)
+        epoch, loop = self.progress.epoch + 1, self.settings.loop
+        validates = epoch % loop.validate_every == 0 or epoch == self.settings.schedule.epochs
         started = time.perf_counter()
-        scores = self._validate() if self._validates() and not self._stopping else None
+        scores = self._validate() if validates and not self._stopping else None
         if not self._stopping:
             self._end_epoch(directory, callbacks, scores, time.perf_counter() - started)
         self._save_checkpoint(directory)
@@ -183,72 +198,55 @@ class Trainer:
         """One optimiser step; the batch's loss over all processes."""
         loss = float(self.accelerator.reduce(self.stepper.gradients(pieces), reduction="sum"))
         if not math.isfinite(loss):
-            raise self._diverged(loss, pieces)
+            sent_ids = tuple(gather_object([sent_id for piece in pieces for sent_id in piece.sent_ids]))
+            message = f"the loss is {loss} on the batch with the sentences {', '.join(map(str, sent_ids))}"
+            raise DivergedError(message, after_divergence(self.settings), sent_ids)
         self.stepper.update()
         return loss
 
     def _anybody_stops(self) -> bool:
-        """Whether any of the processes was asked to stop: all of them then stop at the same place."""
-        asked = torch.tensor(float(bool(self._stop)), device=self.accelerator.device)
-        self._stopping = bool(self.accelerator.reduce(asked, reduction="sum") > 0)
+        """Whether any of the processes received a request to stop: all of them then stop at the same place."""
+        requests = torch.tensor(float(bool(self._stop)), device=self.accelerator.device)
+        self._stopping = bool(self.accelerator.reduce(requests, reduction="sum") > 0)
         return self._stopping
 
-    def _diverged(self, loss: float, pieces: Sequence[Batch]) -> DivergedError:
-        sent_ids = tuple(gather_object([sent_id for piece in pieces for sent_id in piece.sent_ids]))
-        message = f"the loss is {loss} on the batch with the sentences {', '.join(map(str, sent_ids))}"
-        return DivergedError(message, after_divergence(self.settings), sent_ids)
-
-    def _validates(self) -> bool:
-        epoch = self.progress.epoch + 1
-        return epoch % self.settings.loop.validate_every == 0 or epoch == self.settings.schedule.epochs
-
     def _validate(self) -> Scores | None:
-        """The scores of val, each process scoring its part of the images; None where a stop was asked for."""
+        """The scores of val, each process scoring its part of the images; None after a request to stop."""
         self.stepper.share_statistics()
         tokens, device = self.settings.text.tokens, self.accelerator.device
         workers = self.settings.data.workers
         evaluator = Evaluator(self.stepper.result, self.bundle.tokenizer, tokens, device, workers=workers, features=self.features)
         samples = EvaluationSet(self.cache, VALIDATION_SPLIT, self.settings.data.image_size)
         mine = Subset(samples, range(self.share.process, len(samples), self.share.processes))
-        found: list[SentenceScore] = []
-        for scores in scored_batches(evaluator, mine, ["paper"]):
-            found += [score for _, score in scores]
+        own: list[SentenceScore] = []
+        for batch in scored_batches(evaluator, mine, ["paper"]):
+            own += [sentence for _, sentence in batch]
             if self._stop:
                 break
-        everything = gather_object(found)
-        return None if self._anybody_stops() else summarise(everything, "paper")
+        sentences = gather_object(own)
+        return None if self._anybody_stops() else score(Tally.of(sentences, "paper"))
 
     def _end_epoch(self, directory: RunDirectory, callbacks: Sequence[Callback], scores: Scores | None, validated: float) -> None:
-        report = self._epoch_report(scores, validated)
+        """Write the weights, then report; `validated` is how many seconds the validation took."""
+        selected = None if scores is None else scores[self.settings.loop.select]
+        improved = selected is not None and (self.progress.best is None or selected > self.progress.best)
         if self.is_main:
             kept = replace(self.bundle, model=self.stepper.result)
-            for name in ("last", "best") if report.best else ("last",):
+            for name in ("last", "best") if improved else ("last",):
                 update_tensors(kept, directory.weights / name)
-        for callback in callbacks:
-            callback.epoch(report)
-        best = self._selected(scores) if report.best else self.progress.best
-        self.progress = Progress(epoch=self.progress.epoch + 1, best=best)
-
-    def _step_report(self, loss: float, seconds: float, waited: float) -> StepReport:
-        rate = self.settings.loop.batch_size / seconds
-        memory = most_held_mib(self.accelerator.device) / 1024
-        return StepReport(self.progress.epoch + 1, self.steps_taken, loss, self.stepper.lr, rate, waited, memory)
-
-    def _epoch_report(self, scores: Scores | None, validated: float) -> EpochReport:
-        selected = self._selected(scores)
-        return EpochReport(
+        report = EpochReport(
             epoch=self.progress.epoch + 1,
             step=self.steps_taken,
             loss=math.fsum(self.progress.losses) / len(self.progress.losses),
             lr=self.stepper.lr,
             seconds=self.progress.seconds + validated,
-            overall_iou=scores.overall_iou if scores else None,
-            mean_iou=scores.mean_iou if scores else None,
-            best=selected is not None and (self.progress.best is None or selected > self.progress.best),
+            overall_iou=None if scores is None else scores["overall_iou"],
+            mean_iou=None if scores is None else scores["mean_iou"],
+            best=improved,
         )
-
-    def _selected(self, scores: Scores | None) -> float | None:
-        return None if scores is None else float(getattr(scores, self.settings.loop.select))
+        for callback in callbacks:
+            callback.epoch(report)
+        self.progress = Progress(epoch=report.epoch, best=selected if improved else self.progress.best)
 
     def _save_checkpoint(self, directory: RunDirectory) -> None:
         random = gather_object([capture_random_state(self.accelerator.device)])
@@ -268,7 +266,7 @@ class Trainer:
         return training_batches(samples, self.collate, self.settings.loop.batch_size, offset=taken, share=self.share)
 
     def _adapt(self, model: ReferringModel) -> None:
-        """Make the model save memory or time, or see all processes' statistics, where that is asked for."""
+        """Make the model save memory or time, or see all processes' statistics, as the settings say."""
         if self.settings.loop.gradient_checkpointing:
             recompute_activations(model.network)
         if self.settings.loop.sync_batch_norm:

@@ -13,29 +13,21 @@ FREE_TO_CHANGE = frozenset({"data.cache", "data.workers", "loop.checkpoint_every
 """Settings that no number of a run depends on."""
 
 
-def require_splits(cache: Cache) -> None:
-    """Refuse a cache without a split to train on or one to validate on.
+def require_prepared(cache: Cache, settings: Settings) -> None:
+    """Refuse a cache without a split to train on or one to validate on, and a decoded one without the sizes that the recipe needs.
 
     Raises:
-        DataError: one is missing.
+        DataError: a split or a size is missing.
     """
     missing = [split for split in (TRAIN_SPLIT, VALIDATION_SPLIT) if split not in cache.splits]
     if missing:
         raise DataError(f"the cache has no split {missing[0]!r}, only {', '.join(cache.splits)}", hint="training needs train and val")
-
-
-def require_sizes(cache: Cache, settings: Settings) -> None:
-    """Refuse a decoded cache that was not prepared for the sizes the recipe needs: one to train at, one to validate at.
-
-    Raises:
-        DataError: a size is missing.
-    """
     options = cache.manifest.options
     needed = sorted({settings.data.image_size, settings.data.resize})
-    missing = [size for size in needed if size not in options.sizes]
-    if missing and options.store == "decoded":
+    lacking = [size for size in needed if size not in options.sizes]
+    if lacking and options.store == "decoded":
         raise DataError(
-            f"{cache.folder} holds {', '.join(map(str, options.sizes))} px; the recipe also needs {', '.join(map(str, missing))} px",
+            f"{cache.folder} holds {', '.join(map(str, options.sizes))} px; the recipe also needs {', '.join(map(str, lacking))} px",
             hint=prepare_again(cache.folder, needed),
         )
 
@@ -65,8 +57,12 @@ def require_same_settings(begun: Settings, now: Settings) -> None:
     Raises:
         ConfigError: names every setting that differs, with both values.
     """
-    before, after = _flat(begun), _flat(now)
-    changed = [name for name in before if before[name] != after[name] and name not in FREE_TO_CHANGE and not _grew(name, before, after)]
+    before, after = (
+        {f"{section}.{key}": value for section, values in each.model_dump().items() for key, value in values.items()}
+        for each in (begun, now)
+    )
+    free = {*FREE_TO_CHANGE, *(["schedule.epochs"] if now.schedule.epochs > begun.schedule.epochs else [])}
+    changed = [name for name in before if before[name] != after[name] and name not in free]
     if changed:
         listed = ", ".join(f"{name} was {before[name]}, now {after[name]}" for name in changed)
         raise ConfigError(
@@ -98,36 +94,3 @@ def require_same_processes(begun: int, now: int) -> None:
     if begun != now:
         hint = f"start {begun} processes in all, e.g. torchrun --nproc-per-node {begun} on one machine; or a new run with --init-from"
         raise ConfigError(f"the run was begun with {begun} processes and cannot go on with {now}", hint=hint)
-
-
-def require_still_text(settings: Settings) -> None:
-    """Refuse dropout in a text encoder that is not trained: it is frozen to say the same of a sentence every time.
-
-    Raises:
-        ConfigError: both are set.
-    """
-    if settings.text.train == "none" and settings.text.dropout:
-        hint = "use --set text.dropout=false, or train the encoder (text.train=published or all)"
-        raise ConfigError("text.dropout is on, and the text encoder is frozen (text.train=none)", hint=hint)
-
-
-def require_same_features(begun: str, now: str | None, cache: Cache) -> None:
-    """Refuse to go on with other text features than a run was begun with, given by their sha256, or without any.
-
-    Raises:
-        DataError: they are gone or differ.
-    """
-    if begun != now:
-        there = "has none of its text encoder" if now is None else f"has {now[:12]}"
-        raise DataError(
-            f"the run was begun with text features of sha256 {begun[:12]}, {cache.folder} {there}",
-            hint="restore the text features the run started with, or start a new run with --init-from",
-        )
-
-
-def _grew(name: str, before: dict[str, object], after: dict[str, object]) -> bool:
-    return name == "schedule.epochs" and int(str(after[name])) > int(str(before[name]))
-
-
-def _flat(settings: Settings) -> dict[str, object]:
-    return {f"{section}.{key}": value for section, values in settings.model_dump().items() for key, value in values.items()}

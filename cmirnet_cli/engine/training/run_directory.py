@@ -70,8 +70,8 @@ class RunDirectory:
             raise UsageError(f"the run directory {folder} already holds files", hint=hint)
         with new_folder(folder) as building:
             (building / CONFIG).write_text(to_yaml(settings), encoding="utf-8")
-            known = environment() | {"data": data_fingerprint, "text_features": text_features, "resumed": []}
-            (building / ENVIRONMENT).write_text(_json(known), encoding="utf-8")
+            facts = environment() | {"data": data_fingerprint, "text_features": text_features, "resumed": []}
+            (building / ENVIRONMENT).write_text(_json(facts), encoding="utf-8")
         return cls(folder)
 
     @classmethod
@@ -112,7 +112,7 @@ class RunDirectory:
         return self._recorded("threads", int)
 
     def settings(self) -> Settings:
-        """What the run was told.
+        """The settings that the run was begun with.
 
         Raises:
             ConfigError: config.yaml was changed into something that cannot be.

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from cmirnet_cli.batches.batch import word_tokenizer
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import cache_name
-from cmirnet_cli.config import SCRATCH, ModelConfig, Settings
+from cmirnet_cli.config import SCRATCH, Settings
 from cmirnet_cli.engine.devices import seed_everything
 from cmirnet_cli.engine.text_features import features_to_go_on_with
 from cmirnet_cli.engine.training.checkpoints import read_state
@@ -26,13 +26,11 @@ from cmirnet_cli.model.text import TextEncoder
 from cmirnet_cli.weights.bundle import Bundle, load_bundle
 from cmirnet_cli.weights.encoder import load_encoder, load_tokenizer, scratch_encoder
 from cmirnet_cli.weights.folder import BundleConfig
-from cmirnet_cli.weights.imagenet import BackboneReport, load_start
+from cmirnet_cli.weights.imagenet import load_start
 from cmirnet_cli.weights.source import load_weights_or_checkpoint
 
 FREE_TO_DIFFER = {"drop_path"}
 """Settings of the model that say how it is trained rather than what it computes."""
-
-Parts = tuple[CMIRNet, TextEncoder, PreTrainedTokenizerBase]
 
 
 def starting_bundle(settings: Settings, cache: Cache, notice: Callable[[str], None] = lambda line: None) -> Bundle:
@@ -41,14 +39,24 @@ def starting_bundle(settings: Settings, cache: Cache, notice: Callable[[str], No
     Args:
         settings: `loop.init_from` brings everything; without it the text encoder and the backbone have starting points of their own.
         cache: whose training sentences give a scratch text encoder its vocabulary.
-        notice: told what was loaded from where.
+        notice: called with a line that says what was loaded from where.
 
     Raises:
-        WeightsError: pretrained weights cannot be had.
+        WeightsError: pretrained weights cannot be loaded.
         ConfigError: the settings contradict the weights: another backbone, other widths.
     """
     seed_everything(settings.loop.seed)
-    network, text, tokenizer = _from_weights(settings, notice) if settings.loop.init_from else _from_parts(settings, cache, notice)
+    if settings.loop.init_from:
+        network, text, tokenizer = _from_weights(settings, notice)
+    else:
+        text, tokenizer = _text_encoder(settings, cache)
+        network = build_network(settings.model)
+        if report := load_start(network, settings.model, settings.loop.backbone_weights):
+            parts = [f"{len(report.used)} entries used"]
+            for what, names in (("ignored", report.ignored), ("missing", report.missing)):
+                shown = ", ".join(names[:2]) + (", …" if len(names) > 2 else "")
+                parts.append(f"{len(names)} {what}" + (f" ({shown})" if names else ""))
+            notice(f"backbone from {settings.loop.backbone_weights}: {', '.join(parts)}")
     text.choose_trained(settings.text.train)
     manifest = cache.manifest
     config = BundleConfig(
@@ -66,9 +74,8 @@ def starting_text(settings: Settings, cache: Cache) -> tuple[TextEncoder, PreTra
     seed_everything(settings.loop.seed)
     if settings.loop.init_from is None:
         return _text_encoder(settings, cache)
-    given = _given(settings)
-    _require_room(settings.loop.init_from, settings.text.tokens, given)
-    return given.model.text, given.tokenizer
+    weights = _weights(settings)
+    return weights.model.text, weights.tokenizer
 
 
 def resumed_bundle(settings: Settings, checkpoint: Path) -> Bundle:
@@ -83,55 +90,34 @@ def resumed_bundle(settings: Settings, checkpoint: Path) -> Bundle:
     return bundle
 
 
-def _from_weights(settings: Settings, notice: Callable[[str], None]) -> Parts:
-    """Everything from whole weights."""
-    source, given = str(settings.loop.init_from), _given(settings)
-    _require_same_model(source, settings.model, given.config.model)
-    _require_room(source, settings.text.tokens, given)
-    network = build_network(settings.model)
-    network.load_state_dict(given.model.network.state_dict(), assign=True)
-    notice(f"starting from {source}" + (f", trained on {given.config.dataset}" if given.config.dataset else ""))
-    return network, TextEncoder(given.model.text.encoder, dropout=settings.text.dropout), given.tokenizer
-
-
-def _given(settings: Settings) -> Bundle:
-    """The whole weights to start from; an official file names no tokenizer, so `text.source` gives it."""
-    tokenizer = None if settings.text.source == SCRATCH else settings.text.source
-    return load_weights_or_checkpoint(str(settings.loop.init_from), tokenizer)
-
-
-def _require_same_model(source: str, wanted: ModelConfig, given: ModelConfig) -> None:
-    theirs = given.model_dump(exclude=FREE_TO_DIFFER)
-    ours = wanted.model_dump(exclude=FREE_TO_DIFFER)
+def _from_weights(settings: Settings, notice: Callable[[str], None]) -> tuple[CMIRNet, TextEncoder, PreTrainedTokenizerBase]:
+    """Everything from whole weights, whose model must be the one that the settings describe."""
+    source, weights = settings.loop.init_from, _weights(settings)
+    theirs, ours = (model.model_dump(exclude=FREE_TO_DIFFER) for model in (weights.config.model, settings.model))
     differ = [name for name in theirs if theirs[name] != ours[name]]
     if differ:
         listed = ", ".join(f"model.{name} is {theirs[name]} there and {ours[name]} here" for name in differ)
         agree = " ".join(f"--set model.{name}={theirs[name]}" for name in differ)
         raise ConfigError(f"the weights at {source} are of another model: {listed}", hint=f"use {agree}, or other weights")
+    network = build_network(settings.model)
+    network.load_state_dict(weights.model.network.state_dict(), assign=True)
+    notice(f"starting from {source}" + (f", trained on {weights.config.dataset}" if weights.config.dataset else ""))
+    return network, TextEncoder(weights.model.text.encoder, dropout=settings.text.dropout), weights.tokenizer
 
 
-def _require_room(source: str, tokens: int, given: Bundle) -> None:
-    positions = given.model.text.encoder.config.max_position_embeddings
+def _weights(settings: Settings) -> Bundle:
+    """The whole weights to start from; an official file names no tokenizer, so `text.source` gives it.
+
+    Raises:
+        ConfigError: their text encoder reads fewer tokens than the settings say.
+    """
+    source, tokens = str(settings.loop.init_from), settings.text.tokens
+    weights = load_weights_or_checkpoint(source, None if settings.text.source == SCRATCH else settings.text.source)
+    positions = weights.model.text.encoder.config.max_position_embeddings
     if tokens > positions:
         wrong = f"text.tokens is {tokens}, the text encoder of the weights at {source} reads at most {positions}"
-        raise ConfigError(wrong, hint=f"use --set text.tokens={given.config.tokens}")
-
-
-def _from_parts(settings: Settings, cache: Cache, notice: Callable[[str], None]) -> Parts:
-    text, tokenizer = _text_encoder(settings, cache)
-    network = build_network(settings.model)
-    report = load_start(network, settings.model, settings.loop.backbone_weights)
-    if report:
-        notice(f"backbone from {settings.loop.backbone_weights}: {_in_words(report)}")
-    return network, text, tokenizer
-
-
-def _in_words(report: BackboneReport) -> str:
-    parts = [f"{len(report.used)} entries used"]
-    for what, names in (("ignored", report.ignored), ("missing", report.missing)):
-        shown = ", ".join(names[:2]) + (", …" if len(names) > 2 else "")
-        parts.append(f"{len(names)} {what}" + (f" ({shown})" if names else ""))
-    return ", ".join(parts)
+        raise ConfigError(wrong, hint=f"use --set text.tokens={weights.config.tokens}")
+    return weights
 
 
 def _text_encoder(settings: Settings, cache: Cache) -> tuple[TextEncoder, PreTrainedTokenizerBase]:
@@ -162,20 +148,15 @@ def resumed_trainer(
     require_same_settings(directory.settings(), settings)
     require_same_data(directory.data, cache)
     checkpoint = newest_checkpoint(directory.checkpoints)
+    bundle = resumed_bundle(settings, checkpoint) if checkpoint else starting_bundle(settings, cache, notice)
+    features = features_to_go_on_with(directory.text_features, bundle, settings, cache, notice)
+    trainer = Trainer(bundle, settings, cache, device, features)
     if checkpoint is None:
         notice(f"{directory.folder} has no checkpoint yet: starting from the beginning")
-        return _trainer(directory, starting_bundle(settings, cache, notice), settings, cache, device, notice)
-    trainer = _trainer(directory, resumed_bundle(settings, checkpoint), settings, cache, device, notice)
+        return trainer
     trainer.resume(read_state(checkpoint))
-    if device.type == "cpu" and directory.threads != torch.get_num_threads():
-        now = torch.get_num_threads()
-        notice(f"the run was begun with {directory.threads} threads on the CPU and goes on with {now}: numbers agree up to rounding")
+    threads = torch.get_num_threads()
+    if device.type == "cpu" and directory.threads != threads:
+        notice(f"the run was begun with {directory.threads} threads on the CPU and goes on with {threads}: numbers agree up to rounding")
     notice(f"going on after step {trainer.steps_taken} of {trainer.steps_total}")
     return trainer
-
-
-def _trainer(
-    directory: RunDirectory, bundle: Bundle, settings: Settings, cache: Cache, device: torch.device, notice: Callable[[str], None]
-) -> Trainer:
-    features = features_to_go_on_with(directory.text_features, bundle, settings, cache, notice)
-    return Trainer(bundle, settings, cache, device, features)

@@ -9,7 +9,8 @@ from typing import Any
 
 from cmirnet_cli.errors import DataError
 from cmirnet_cli.metrics.intervals import Difference, MeasuredScores, Resampling, differences, measure
-from cmirnet_cli.metrics.sentences import SentenceScore
+from cmirnet_cli.metrics.scores import METRICS, Metric
+from cmirnet_cli.metrics.sentences import SentenceScore, Tally
 from cmirnet_cli.reports.evaluation.results import (
     SENTENCES,
     Results,
@@ -25,7 +26,7 @@ EXAMPLES = 10
 
 @dataclass(frozen=True)
 class Change:
-    """One sentence judged twice; IoU from 0 to 1."""
+    """One sentence scored twice; IoU from 0 to 1."""
 
     sentence: SentenceScore
     before: float
@@ -34,7 +35,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A split under one protocol, judged twice.
+    """A split under one protocol, scored twice.
 
     Attributes:
         ours, theirs: both measurements.
@@ -55,25 +56,32 @@ class Comparison:
     worsened: tuple[Change, ...]
 
 
-def compare(ours: Results, theirs: Results, resampling: Resampling) -> list[Comparison]:
+def compare(ours: Results, theirs: Results, resampling: Resampling, metrics: Sequence[Metric] = METRICS) -> list[Comparison]:
     """Compare every split of ours under each of its protocols.
 
     Raises:
         DataError: as for `require_comparable`, or a sentence is missing from one of the two.
     """
     require_comparable(ours.origin, theirs.origin)
-    found = []
+    comparisons = []
     for split, sentences in ours.sentences.items():
         others = _matched(split, sentences, theirs)
-        found += [_compared(split, protocol, sentences, others, resampling) for protocol in ours.origin.protocols]
-    return found
+        comparisons += [_compared(split, protocol, sentences, others, resampling, metrics) for protocol in ours.origin.protocols]
+    return comparisons
 
 
 def describe_comparison(comparisons: Sequence[Comparison], theirs: ScoresOrigin) -> dict[str, Any]:
     """As plain data: whom we are compared with; split → protocol → what differs."""
     splits: dict[str, dict[str, Any]] = {}
     for each in comparisons:
-        splits.setdefault(each.split, {})[each.protocol] = _described(each)
+        splits.setdefault(each.split, {})[each.protocol] = {
+            "ours": described_measure(each.ours),
+            "theirs": described_measure(each.theirs),
+            "difference": described_differences(each.differences),
+            "sentences": {"better": each.better, "worse": each.worse, "same": each.same},
+            "improved": [_described_change(one) for one in each.improved],
+            "worsened": [_described_change(one) for one in each.worsened],
+        }
     return {"with": {"source": theirs.source, "sha256": theirs.sha256}, "splits": splits}
 
 
@@ -87,7 +95,7 @@ def change_lines(each: Comparison) -> list[str]:
 
 
 def _matched(split: str, sentences: Sequence[SentenceScore], theirs: Results) -> list[SentenceScore]:
-    """Their judgement of each of our sentences, in our order."""
+    """Their score of each of our sentences, in our order."""
     known = {(other.ref_id, other.sent_id): other for other in theirs.sentences[split]}
     missing = [each for each in sentences if (each.ref_id, each.sent_id) not in known]
     if missing or len(known) != len(sentences):
@@ -97,37 +105,30 @@ def _matched(split: str, sentences: Sequence[SentenceScore], theirs: Results) ->
 
 
 def _compared(
-    split: str, protocol: str, ours: Sequence[SentenceScore], theirs: Sequence[SentenceScore], resampling: Resampling
+    split: str,
+    protocol: str,
+    ours: Sequence[SentenceScore],
+    theirs: Sequence[SentenceScore],
+    resampling: Resampling,
+    metrics: Sequence[Metric],
 ) -> Comparison:
     changes = [Change(a, b.overlaps[protocol].iou, a.overlaps[protocol].iou) for a, b in zip(ours, theirs, strict=True)]
-    improved, worsened = ([one for one in changes if sign * (one.after - one.before) > 0] for sign in (1, -1))
+    changes.sort(key=lambda one: -abs(one.after - one.before))
+    improved = [one for one in changes if one.after > one.before]
+    worsened = [one for one in changes if one.after < one.before]
+    own, other = Tally.of(ours, protocol), Tally.of(theirs, protocol)
     return Comparison(
         split,
         protocol,
-        measure(ours, protocol, resampling),
-        measure(theirs, protocol, resampling),
-        differences(ours, theirs, protocol, resampling),
+        measure(own, resampling, metrics),
+        measure(other, resampling, metrics),
+        differences(own, other, resampling, metrics),
         better=len(improved),
         worse=len(worsened),
         same=len(changes) - len(improved) - len(worsened),
-        improved=_largest(improved),
-        worsened=_largest(worsened),
+        improved=tuple(improved[:EXAMPLES]),
+        worsened=tuple(worsened[:EXAMPLES]),
     )
-
-
-def _largest(changes: Sequence[Change]) -> tuple[Change, ...]:
-    return tuple(sorted(changes, key=lambda one: -abs(one.after - one.before))[:EXAMPLES])
-
-
-def _described(each: Comparison) -> dict[str, Any]:
-    return {
-        "ours": described_measure(each.ours),
-        "theirs": described_measure(each.theirs),
-        "difference": described_differences(each.differences),
-        "sentences": {"better": each.better, "worse": each.worse, "same": each.same},
-        "improved": [_described_change(one) for one in each.improved],
-        "worsened": [_described_change(one) for one in each.worsened],
-    }
 
 
 def _described_change(one: Change) -> dict[str, Any]:

@@ -8,8 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cmirnet_cli.metrics.scores import sentence_iou
-from cmirnet_cli.metrics.sentences import BINS, SplitScores, counts_of, iou_bins
+from cmirnet_cli.metrics.sentences import BINS, SplitScores, counts_of, iou_bins, sentence_iou
 
 Item = TypeVar("Item")
 

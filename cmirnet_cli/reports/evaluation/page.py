@@ -9,15 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from cmirnet_cli.metrics.breakdown import ATTRIBUTES
 from cmirnet_cli.metrics.intervals import Interval, MeasuredScores
 from cmirnet_cli.metrics.sentences import BINS, SentenceScore, SplitScores, counts_of, iou_bins
 from cmirnet_cli.metrics.split_report import Rules, SplitReport
-from cmirnet_cli.reports.evaluation import tables
+from cmirnet_cli.reports.evaluation import score_lines
 from cmirnet_cli.reports.evaluation.cards import HALF, SentencePictures, sentence_card, sentence_entry, step_token
 from cmirnet_cli.reports.evaluation.comparison import Comparison, change_lines
 from cmirnet_cli.reports.evaluation.examples import Examples, choose
-from cmirnet_cli.reports.evaluation.score_lines import GENERALISED_HEADS, SCORE_HEADS, Heads, Row, lines_of, number
+from cmirnet_cli.reports.evaluation.score_lines import LABEL, ScoreTable, brief_values, number
 from cmirnet_cli.reports.pages.cards import token
 from cmirnet_cli.reports.pages.gallery import Choice, Gallery, Order
 
@@ -144,11 +143,10 @@ class _Bar:
 
 @dataclass(frozen=True)
 class _Group:
-    """A group of sentences: overall and mean IoU, precision@0.5, how many there are."""
+    """A group of sentences: its scores, as text with the ends of their intervals, and how many sentences it has."""
 
     name: str
     values: Sequence[tuple[str, str]]
-    precision: str
     sentences: int
 
 
@@ -166,7 +164,7 @@ class _View:
 
 @dataclass(frozen=True)
 class _About:
-    """What stands above the cards; `generalised` and `differences` only where there are any."""
+    """What stands above the cards; `generalised` and `differences` only where there are any; `headings` are those of groups' scores."""
 
     scores: _Table
     meanings: Mapping[str, str]
@@ -174,6 +172,7 @@ class _About:
     empty_rule: str
     differences: _Table | None
     changes: Sequence[Sequence[str]]
+    headings: Sequence[str]
     views: Sequence[_View]
     attributes: Mapping[str, str]
     facts: Mapping[str, str]
@@ -181,23 +180,24 @@ class _About:
 
 def _about(evaluation: Evaluation, views: Sequence[_View]) -> _About:
     reports, comparisons = evaluation.reports, evaluation.comparisons
-    generalised = tables.generalised_rows(reports)
-    differences = tables.difference_rows(comparisons)
+    generalised = score_lines.generalised_table(reports)
     theirs = evaluation.data["comparison"]["with"]["source"] if comparisons else ""
+    first = next(iter(reports[0].protocols.values()))
     return _About(
-        scores=_table("", tables.score_rows(reports)),
-        meanings={**tables.in_words(reports), "in brackets": f"the 95 % interval ({tables.drawn_in_words(evaluation.rules)})"},
-        generalised=_table(tables.WITHOUT_TARGET, generalised, GENERALISED_HEADS) if generalised else None,
-        empty_rule=tables.empty_in_words(evaluation.rules),
-        differences=_table(f"{tables.COMPARED}: {theirs}", differences) if differences else None,
+        scores=_table("", score_lines.score_table(reports)),
+        meanings={**score_lines.in_words(reports), "in brackets": f"the 95 % interval ({score_lines.drawn_in_words(evaluation.rules)})"},
+        generalised=_table(score_lines.WITHOUT_TARGET, generalised) if generalised else None,
+        empty_rule=score_lines.empty_in_words(evaluation.rules),
+        differences=_table(f"{score_lines.COMPARED}: {theirs}", score_lines.difference_table(comparisons)) if comparisons else None,
         changes=[change_lines(each) for each in comparisons],
+        headings=[metric.heading for metric, *_ in brief_values(first.measured)],
         views=views,
-        attributes={attribute: ATTRIBUTES[attribute] for attribute in next(iter(reports[0].protocols.values())).groups},
+        attributes=score_lines.attributes_in_words(reports),
         facts=_facts(evaluation.data),
     )
 
 
-def _table(heading: str, rows: Sequence[Row], heads: Heads = SCORE_HEADS) -> _Table:
+def _table(heading: str, scores: ScoreTable) -> _Table:
     bodies = [
         [
             _Line(
@@ -206,15 +206,15 @@ def _table(heading: str, rows: Sequence[Row], heads: Heads = SCORE_HEADS) -> _Ta
                 [(text, _ends(interval)) for text, (_, interval) in zip(line.numbers, line.values, strict=True)],
                 line.counts,
             )
-            for line in lines_of(row)
+            for line in block
         ]
-        for row in rows
+        for block in scores.blocks
     ]
-    return _Table(heading, (tables.LABEL, *heads.scores, *heads.counts), bodies)
+    return _Table(heading, (LABEL, *scores.headings), bodies)
 
 
-def _ends(interval: Interval) -> str:
-    return "" if math.isnan(interval.low) else f"[{number(interval.low)}, {number(interval.high)}]"
+def _ends(interval: Interval | None) -> str:
+    return "" if interval is None or math.isnan(interval.low) else f"[{number(interval.low)}, {number(interval.high)}]"
 
 
 def _views(evaluation: Evaluation, examples: Mapping[str, Examples], listed: Mapping[str, Examples]) -> Iterator[_View]:
@@ -247,9 +247,8 @@ def _bars(sentences: Sequence[SentenceScore], protocol: str) -> list[_Bar]:
 
 
 def _group(name: str, measured: MeasuredScores) -> _Group:
-    scores, intervals = measured.scores, measured.intervals
-    values = [(scores.overall_iou, intervals["overall_iou"]), (scores.mean_iou, intervals["mean_iou"])]
-    return _Group(name, [(number(value), _ends(interval)) for value, interval in values], number(scores.precision[0]), scores.sentences)
+    values = [(number(value), _ends(interval)) for _, value, interval in brief_values(measured)]
+    return _Group(name, values, measured.scores.sentences)
 
 
 def _facts(data: Mapping[str, Any]) -> dict[str, str]:

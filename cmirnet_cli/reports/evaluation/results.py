@@ -14,11 +14,14 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from cmirnet_cli.errors import DataError, first_line
 from cmirnet_cli.files import require_free, write_text
 from cmirnet_cli.metrics.breakdown import ATTRIBUTES
-from cmirnet_cli.metrics.generalised import Generalised
-from cmirnet_cli.metrics.intervals import Difference, Interval, MeasuredScores
+from cmirnet_cli.metrics.intervals import Difference, MeasuredScores
 from cmirnet_cli.metrics.scores import CONVENTIONS, PROTOCOLS
-from cmirnet_cli.metrics.sentences import CONTROLS, Overlap, ReferentStats, SentenceScore, SplitScores
-from cmirnet_cli.metrics.split_report import Control, ProtocolReport, Rules, SplitReport
+from cmirnet_cli.metrics.sentences import CONTROLS, Overlap, SentenceScore, SplitScores
+from cmirnet_cli.metrics.split_report import ProtocolReport, Rules, SplitReport
+
+SCORES, SENTENCES, COMPARISON = "scores.json", "sentences.jsonl", "comparison.json"
+SCHEMA_VERSION = 1
+"""Of `scores.json` and `comparison.json`; grows when a field changes its meaning or goes away."""
 
 INTERVALS = "percentile bootstrap: whole images are drawn with replacement, each with all its sentences"
 
@@ -36,73 +39,57 @@ def describe(reports: Sequence[SplitReport], rules: Rules) -> dict[str, Any]:
     }
 
 
-def sentence_lines(scored: Sequence[SplitScores]) -> Iterator[str]:
-    """The lines of `sentences.jsonl`."""
-    for each in scored:
-        for sentence in each.sentences:
-            line = _identity(each.split, sentence) | _facts(each.facts.get(sentence.ref_id)) | _overlaps(sentence)
-            yield json.dumps(line | ({"rle": sentence.rle} if sentence.rle else {}), ensure_ascii=False) + "\n"
+def _described_protocol(under: ProtocolReport) -> dict[str, Any]:
+    content = described_measure(under.measured)
+    if under.controls:
+        content["control"] = {
+            name: described_measure(control.measured) | {"difference": described_differences(control.owed)}
+            for name, control in under.controls.items()
+        }
+    if (generalised := under.generalised) is not None:
+        counts = {"empty_below": generalised.empty_below, "targets": generalised.targets, "no_targets": generalised.no_targets}
+        content["generalised"] = _values(generalised.measured) | {"interval": _intervals(generalised.measured)} | counts
+    content["groups"] = {
+        attribute: {name: described_measure(members) for name, members in parts.items()} for attribute, parts in under.groups.items()
+    }
+    return content
 
 
 def described_measure(measured: MeasuredScores) -> dict[str, Any]:
     """A measurement as plain data."""
-    return measured.scores.as_dict() | {"images": measured.images, "interval": _intervals(measured.intervals)}
+    counts = {"sentences": measured.scores.sentences, "images": measured.images}
+    return _values(measured) | counts | {"interval": _intervals(measured)}
 
 
 def described_differences(differences: Mapping[str, Difference]) -> dict[str, Any]:
-    """Score → `value`, `low`, `high`."""
+    """Metric's name → `value`, `low`, `high`."""
     return {
-        name: {"value": each.value, "low": _number(each.interval.low), "high": _number(each.interval.high)}
+        name: {"value": _number(each.value), "low": _number(each.interval.low), "high": _number(each.interval.high)}
         for name, each in differences.items()
     }
 
 
-def _described_protocol(under: ProtocolReport) -> dict[str, Any]:
-    said = described_measure(under.measured)
-    if under.controls:
-        said["control"] = {name: _described_control(control) for name, control in under.controls.items()}
-    if under.generalised:
-        said["generalised"] = _described_generalised(under.generalised)
-    said["groups"] = {
-        attribute: {name: described_measure(members) for name, members in parts.items()} for attribute, parts in under.groups.items()
-    }
-    return said
+def _values(measured: MeasuredScores) -> dict[str, Any]:
+    return {name: _number(value) for name, value in measured.scores.values.items()}
 
 
-def _described_control(control: Control) -> dict[str, Any]:
-    return described_measure(control.measured) | {"difference": described_differences(control.owed)}
-
-
-def _described_generalised(found: Generalised) -> dict[str, Any]:
-    scores = {name: _number(value) for name, value in found.scores.items()}
-    counts = {"empty_below": found.empty_below, "targets": found.targets, "no_targets": found.no_targets}
-    return scores | {"interval": _intervals(found.intervals)} | counts
-
-
-def _identity(split: str, sentence: SentenceScore) -> dict[str, Any]:
-    ids = {"image_id": sentence.image_id, "ref_id": sentence.ref_id, "sent_id": sentence.sent_id}
-    return {"split": split} | ids | {"sentence": sentence.text}
-
-
-def _facts(facts: ReferentStats | None) -> dict[str, Any]:
-    return asdict(facts) if facts else {}
-
-
-def _overlaps(sentence: SentenceScore) -> dict[str, Any]:
-    return {protocol: asdict(overlap) | {"iou": overlap.iou} for protocol, overlap in sentence.overlaps.items()}
-
-
-def _intervals(intervals: Mapping[str, Interval]) -> dict[str, list[float | None]]:
-    return {name: [_number(interval.low), _number(interval.high)] for name, interval in intervals.items()}
+def _intervals(measured: MeasuredScores) -> dict[str, list[float | None]]:
+    return {name: [_number(interval.low), _number(interval.high)] for name, interval in measured.intervals.items()}
 
 
 def _number(value: float) -> float | None:
     return None if math.isnan(value) else value
 
 
-SCORES, SENTENCES, COMPARISON = "scores.json", "sentences.jsonl", "comparison.json"
-SCHEMA_VERSION = 1
-"""Of `scores.json` and `comparison.json`; grows when a field changes its meaning or goes away."""
+def sentence_lines(scored: Sequence[SplitScores]) -> Iterator[str]:
+    """The lines of `sentences.jsonl`."""
+    for each in scored:
+        for one in each.sentences:
+            facts = each.facts.get(one.ref_id)
+            line = {"split": each.split, "image_id": one.image_id, "ref_id": one.ref_id, "sent_id": one.sent_id, "sentence": one.text}
+            line |= asdict(facts) if facts else {}
+            line |= {protocol: asdict(overlap) | {"iou": overlap.iou} for protocol, overlap in one.overlaps.items()}
+            yield json.dumps(line | ({"rle": one.rle} if one.rle else {}), ensure_ascii=False) + "\n"
 
 
 @dataclass(frozen=True)
@@ -144,7 +131,7 @@ def require_place(folder: Path, *, overwrite: bool) -> None:
 
 
 def write_results(folder: Path, data: Mapping[str, Any], scored: Sequence[SplitScores]) -> list[Path]:
-    """Write what an evaluation found; the files.
+    """Write the results of an evaluation; returns the files.
 
     What `data` holds under `comparison` goes to a file of its own; where it holds nothing there, an earlier evaluation's is removed.
 
@@ -201,10 +188,10 @@ def require_comparable(ours: ScoresOrigin, theirs: ScoresOrigin) -> None:
     if theirs.data != ours.data:
         wrong = f"{theirs.source} was scored on other data: fingerprint {theirs.data[:12]}…, not {ours.data[:12]}…"
         raise DataError(wrong, hint="score both on the same prepared cache")
-    for what, wanted, given in (("split", ours.splits, theirs.splits), ("protocol", ours.protocols, theirs.protocols)):
-        if missing := [name for name in wanted if name not in given]:
-            found = f"{theirs.source} was not scored on {what} {' and '.join(missing)}, only on {' and '.join(given)}"
-            raise DataError(found, hint=f"choose with --{what}, or score it again")
+    for kind, names, others in (("split", ours.splits, theirs.splits), ("protocol", ours.protocols, theirs.protocols)):
+        if missing := [name for name in names if name not in others]:
+            wrong = f"{theirs.source} was not scored on {kind} {' and '.join(missing)}, only on {' and '.join(others)}"
+            raise DataError(wrong, hint=f"choose with --{kind}, or score it again")
     if "paper" in ours.protocols and theirs.image_size != ours.image_size:
         sizes = f"scored at {theirs.image_size} px there and {ours.image_size} px here"
         raise DataError(f"protocol paper: {sizes}", hint="use --protocol original, which does not depend on that size")
@@ -236,8 +223,8 @@ class _ScoresFile(BaseModel):
     splits: dict[str, dict[str, Any]]
 
     def origin(self) -> ScoresOrigin:
-        known = self.weights.source, self.weights.sha256, self.data.fingerprint, self.settings.image_size
-        return ScoresOrigin(*known, splits=tuple(self.splits), protocols=tuple(self.protocols))
+        facts = self.weights.source, self.weights.sha256, self.data.fingerprint, self.settings.image_size
+        return ScoresOrigin(*facts, splits=tuple(self.splits), protocols=tuple(self.protocols))
 
 
 _OVERLAPS = TypeAdapter(dict[str, Overlap])

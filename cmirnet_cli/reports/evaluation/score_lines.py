@@ -1,79 +1,34 @@
-"""Tables of scores for any medium: what stands in each line, with its 95 % interval."""
+"""Tables of scores for any medium: what stands above the columns and in each line, and what is to be known about it, in words."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
-from cmirnet_cli.metrics.generalised import GENERALISED, Generalised
+from cmirnet_cli.metrics.breakdown import ATTRIBUTES
 from cmirnet_cli.metrics.intervals import Difference, Interval, MeasuredScores
-from cmirnet_cli.metrics.scores import TENTHS
-from cmirnet_cli.metrics.split_report import Control
+from cmirnet_cli.metrics.scores import PROTOCOLS, Metric
+from cmirnet_cli.metrics.sentences import CONTROLS
+from cmirnet_cli.metrics.split_report import ProtocolReport, Rules, SplitReport
+from cmirnet_cli.reports.evaluation.comparison import Comparison
+
+LABEL = "split, protocol"
+WITHOUT_TARGET = "sentences that refer to nothing included"
+COMPARED = "these weights and others"
 
 Role = Literal["own", "other", "difference"]
 """Whether a line holds the scores that the table is about, others that stand beside them, or what differs."""
 
 
 @dataclass(frozen=True)
-class Heads:
-    """What stands above the columns of a table of scores: names of scores, and of counts."""
-
-    scores: tuple[str, ...]
-    counts: tuple[str, ...]
-
-
-SCORE_HEADS = Heads(("oIoU", "mIoU", *(f"P@.{tenths}" for tenths in TENTHS)), ("sentences",))
-GENERALISED_HEADS = Heads(GENERALISED, ("with target", "without"))
-
-
-@dataclass(frozen=True)
-class ScoreRow:
-    """What was scored, and what it scored; more lines show each control and the difference to it."""
-
-    label: str
-    measured: MeasuredScores
-    controls: Mapping[str, Control] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class DifferenceRow:
-    """What was compared: both scores and the paired differences."""
-
-    label: str
-    ours: MeasuredScores
-    theirs: MeasuredScores
-    differences: Mapping[str, Difference]
-
-
-@dataclass(frozen=True)
-class GeneralisedRow:
-    """What was scored, and what it scored where sentences that refer to nothing count as well."""
-
-    label: str
-    found: Generalised
-
-
-@dataclass(frozen=True)
-class GroupRow:
-    """A group of sentences by an attribute."""
-
-    attribute: str
-    group: str
-    measured: MeasuredScores
-
-
-Row = ScoreRow | DifferenceRow | GeneralisedRow
-
-
-@dataclass(frozen=True)
 class ScoreLine:
-    """One line: scores in percent (or differences in points) with their intervals, in the order of the heads, and counts behind them."""
+    """One line: scores in percent (or differences in points) with their intervals, in the order of the columns, and counts behind them."""
 
     label: str
     values: tuple[tuple[float, Interval], ...]
-    counts: tuple[int, ...]
+    counts: tuple[int, ...] = ()
     role: Role = "own"
 
     @property
@@ -81,37 +36,100 @@ class ScoreLine:
         """The values as text, differences with their sign."""
         return [number(value, "+.2f" if self.role == "difference" else ".2f") for value, _ in self.values]
 
+    @classmethod
+    def of(cls, label: str, measured: MeasuredScores, role: Role = "own", counts: tuple[int, ...] | None = None) -> ScoreLine:
+        """The line of a measurement; its sentences are the count behind it where no others are given."""
+        values = tuple((measured.scores[metric.name], measured.intervals[metric.name]) for metric in measured.metrics)
+        return cls(label, values, (measured.scores.sentences,) if counts is None else counts, role)
+
+    @classmethod
+    def between(cls, differences: Mapping[str, Difference]) -> ScoreLine:
+        """The line of what differs."""
+        return cls("difference", tuple((each.value, each.interval) for each in differences.values()), role="difference")
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """What stands above the columns of scores and of counts, and the lines; those of one block belong together."""
+
+    headings: tuple[str, ...]
+    blocks: tuple[tuple[ScoreLine, ...], ...]
+
 
 def number(value: float, form: str = ".2f") -> str:
     """A score as text; a dash where there is none."""
     return "-" if math.isnan(value) else format(value, form)
 
 
-def lines_of(row: Row) -> Iterator[ScoreLine]:
-    """The lines of one row, which belong together."""
-    if isinstance(row, GeneralisedRow):
-        yield _generalised(row)
-    elif isinstance(row, DifferenceRow):
-        yield _measured(row.label, row.ours)
-        yield _measured("compared with", row.theirs, "other")
-        yield _differences(row.differences)
-    else:
-        yield _measured(row.label, row.measured)
-        for name, control in row.controls.items():
-            yield _measured(name, control.measured, "other")
-            yield _differences(control.owed)
+def score_table(reports: Sequence[SplitReport]) -> ScoreTable:
+    """A block for each split and protocol; more lines show each control and the difference to it."""
+    blocks, metrics = [], _first(reports).measured.metrics
+    for label, under in _labelled(reports):
+        lines = [ScoreLine.of(label, under.measured)]
+        for name, control in under.controls.items():
+            lines += [ScoreLine.of(name, control.measured, "other"), ScoreLine.between(control.owed)]
+        blocks.append(tuple(lines))
+    return ScoreTable((*(metric.heading for metric in metrics), "sentences"), tuple(blocks))
 
 
-def _measured(label: str, measured: MeasuredScores, role: Role = "own") -> ScoreLine:
-    values = zip(measured.scores.percentages, measured.intervals.values(), strict=True)
-    return ScoreLine(label, tuple(values), (measured.scores.sentences,), role)
+def generalised_table(reports: Sequence[SplitReport]) -> ScoreTable | None:
+    """A line for each split and protocol with sentences that refer to nothing; None where there are none."""
+    scored = [(label, under.generalised) for label, under in _labelled(reports) if under.generalised]
+    if not scored:
+        return None
+    blocks = tuple((ScoreLine.of(label, each.measured, counts=(each.targets, each.no_targets)),) for label, each in scored)
+    return ScoreTable((*(metric.heading for metric in scored[0][1].measured.metrics), "with target", "without"), blocks)
 
 
-def _differences(differences: Mapping[str, Difference]) -> ScoreLine:
-    return ScoreLine("difference", tuple((each.value, each.interval) for each in differences.values()), (), "difference")
+def difference_table(comparisons: Sequence[Comparison]) -> ScoreTable:
+    """A block for each split and protocol that was compared: both scores, and the paired differences."""
+    blocks = tuple(
+        (
+            ScoreLine.of(f"{each.split} {each.protocol}", each.ours),
+            ScoreLine.of("compared with", each.theirs, "other"),
+            ScoreLine.between(each.differences),
+        )
+        for each in comparisons
+    )
+    return ScoreTable((*(metric.heading for metric in comparisons[0].ours.metrics), "sentences"), blocks)
 
 
-def _generalised(row: GeneralisedRow) -> ScoreLine:
-    found = row.found
-    values = tuple((found.scores[name], found.intervals[name]) for name in GENERALISED)
-    return ScoreLine(row.label, values, (found.targets, found.no_targets))
+def brief_values(measured: MeasuredScores) -> list[tuple[Metric, float, Interval | None]]:
+    """The scores that have a column where room is short, such as those of groups of sentences; the intervals of the main ones."""
+    scores, intervals = measured.scores, measured.intervals
+    return [
+        (metric, scores[metric.name], intervals[metric.name] if metric.level == "main" else None)
+        for metric in measured.metrics
+        if metric.level != "full"
+    ]
+
+
+def in_words(reports: Sequence[SplitReport]) -> dict[str, str]:
+    """What is compared with what under each protocol, and what each control asks."""
+    controls = _first(reports).controls
+    return {name: PROTOCOLS[name] for name in reports[0].protocols} | {name: CONTROLS[name] for name in controls}
+
+
+def attributes_in_words(reports: Sequence[SplitReport]) -> dict[str, str]:
+    """What sentences are grouped by."""
+    return {attribute: ATTRIBUTES[attribute] for attribute in _first(reports).groups}
+
+
+def drawn_in_words(rules: Rules) -> str:
+    """What intervals were made of."""
+    return f"{rules.resampling.resamples:,} resamples of the images, seed {rules.resampling.seed}"
+
+
+def empty_in_words(rules: Rules) -> str:
+    """When a mask says that nothing is there."""
+    return f"a mask of fewer than {rules.empty_below} pixels says that nothing is there"
+
+
+def _first(reports: Sequence[SplitReport]) -> ProtocolReport:
+    return next(iter(reports[0].protocols.values()))
+
+
+def _labelled(reports: Sequence[SplitReport]) -> Iterator[tuple[str, ProtocolReport]]:
+    for each in reports:
+        for protocol, under in each.protocols.items():
+            yield f"{each.split} {protocol}", under

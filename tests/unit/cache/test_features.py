@@ -15,9 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from cmirnet_cli.cache.features import TextFacts, TextOrigin, all_features, features_name
-from cmirnet_cli.cache.features_reader import TextFeatures
-from cmirnet_cli.cache.features_writer import features_size, finished_features, write_features
+from cmirnet_cli.cache.features import TextFacts, TextFeatures, TextOrigin, all_features, features_name
 from cmirnet_cli.cache.reader import Cache, Damage, verify
 from cmirnet_cli.cache.schema import CacheOptions
 from cmirnet_cli.cache.writer import write_cache
@@ -46,7 +44,7 @@ def in_fours(words: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def written(cache: Cache, facts: TextFacts = FACTS, seed: int = 0, **options: bool) -> TextFeatures:
-    return TextFeatures(cache, write_features(cache, facts, in_fours(numbers(cache, seed)), **options))
+    return TextFeatures.write(cache, facts, in_fours(numbers(cache, seed)), **options)
 
 
 def test_distinct_sentences_stand_in_the_order_they_first_appear(draw: Draw, tmp_path: Path):
@@ -66,6 +64,8 @@ def test_every_sentence_reads_back_bit_for_bit_in_any_order(cache: Cache):
     found = features.words([texts[row] for row in order])
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, words[order])
+    with h5py.File(cache.folder / features.manifest.file.name, locking=False) as file:
+        assert file["words"].chunks == (1, TOKENS, WIDTH), "a chunk for each sentence"
 
 
 def test_half_precision_rounds_once_and_takes_half_the_room(cache: Cache):
@@ -73,13 +73,7 @@ def test_half_precision_rounds_once_and_takes_half_the_room(cache: Cache):
     found = written(cache, half).words(cache.sentences())
     np.testing.assert_array_equal(found, numbers(cache).astype(np.float16).astype(np.float32))
     rows = len(cache.sentences())
-    assert features_size(cache, FACTS) - features_size(cache, half) == rows * TOKENS * WIDTH * 2
-
-
-def test_one_chunk_holds_one_sentence(cache: Cache):
-    features = written(cache)
-    with h5py.File(cache.folder / features.manifest.file.name) as file:
-        assert file["words"].chunks == (1, TOKENS, WIDTH)
+    assert FACTS.size(rows) - half.size(rows) == rows * TOKENS * WIDTH * 2
 
 
 def test_features_of_several_encoders_stand_side_by_side(cache: Cache):
@@ -128,19 +122,13 @@ def test_manifest_of_another_folder_is_refused(cache: Cache):
         all_features(cache.folder)
 
 
-def test_truncated_features_are_refused_before_they_are_opened(cache: Cache):
-    manifest = written(cache).manifest
-    path = cache.folder / manifest.file.name
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(CacheError, match=r"are damaged: words\.h5 is missing or of the wrong length"):
-        TextFeatures(cache, manifest)
-
-
 @pytest.mark.parametrize("spoil", [Path.unlink, lambda path: path.write_bytes(path.read_bytes()[:-1])])
-def test_damaged_features_are_not_there_already(cache: Cache, spoil: Callable[[Path], object]):
-    spoil(cache.folder / written(cache).manifest.file.name)
-    with pytest.raises(CacheError, match=r"are damaged: words\.h5 is missing or of the wrong length") as caught:
-        finished_features(cache, FACTS)
+def test_damaged_features_are_refused_before_they_are_opened(cache: Cache, spoil: Callable[[Path], object]):
+    manifest = written(cache).manifest
+    spoil(cache.folder / manifest.file.name)
+    for use in (lambda: TextFeatures(cache, manifest), lambda: TextFeatures.finished(cache, FACTS)):
+        with pytest.raises(CacheError, match=r"are damaged: words\.h5 is missing or of the wrong length") as caught:
+            use()
     assert caught.value.hint == f"delete that folder, and make the features again with: cmirnet cache-features {cache.folder}"
 
 
@@ -175,25 +163,23 @@ def test_number_that_half_precision_cannot_hold_is_refused_and_nothing_is_left(c
     huge[4, 2, 1] = 1e5
     before = sorted(cache.folder.iterdir())
     with pytest.raises(CacheError, match="not finite as float16") as caught:
-        write_features(cache, replace(FACTS, dtype="fp16"), in_fours(huge))
+        TextFeatures.write(cache, replace(FACTS, dtype="fp16"), in_fours(huge))
     assert caught.value.hint == "use --dtype fp32, or other weights"
     assert sorted(cache.folder.iterdir()) == before
 
 
 def test_finished_features_are_found_and_those_that_differ_need_overwrite(cache: Cache):
-    assert finished_features(cache, FACTS) is None
+    assert TextFeatures.finished(cache, FACTS) is None
     manifest = written(cache).manifest
-    assert finished_features(cache, replace(FACTS, source="the same by another name")) == manifest
+    assert TextFeatures.finished(cache, replace(FACTS, source="the same by another name")).manifest == manifest
     with pytest.raises(CacheError, match="holds features that are fp32, not fp16") as caught:
-        finished_features(cache, replace(FACTS, dtype="fp16"))
+        TextFeatures.finished(cache, replace(FACTS, dtype="fp16"))
     assert "--overwrite" in caught.value.hint
 
 
 def test_features_are_replaced_with_leave_only(cache: Cache):
     written(cache)
     np.testing.assert_array_equal(written(cache, seed=1).words(cache.sentences()), numbers(cache, 0))
-    with pytest.raises(CacheError, match="holds features that are fp32, not fp16"):
-        written(cache, replace(FACTS, dtype="fp16"))
     np.testing.assert_array_equal(written(cache, seed=2, overwrite=True).words(cache.sentences()), numbers(cache, 2))
     assert verify(cache.folder) == []
 
@@ -218,7 +204,7 @@ def test_same_numbers_make_the_same_bytes(cache: Cache):
 def test_interrupted_writer_leaves_the_cache_as_it_was(cache: Cache):
     before = sorted(cache.folder.iterdir())
     with pytest.raises(KeyboardInterrupt):
-        write_features(cache, FACTS, in_fours(numbers(cache)), advance=_interrupt)
+        TextFeatures.write(cache, FACTS, in_fours(numbers(cache)), advance=_interrupt)
     assert sorted(cache.folder.iterdir()) == before
 
 
@@ -228,7 +214,7 @@ def _interrupt(done: int) -> None:
 
 def test_killed_writer_leaves_no_features_and_the_next_one_clears_up(cache: Cache):
     context = multiprocessing.get_context("fork")
-    process = context.Process(target=write_features, args=(cache, FACTS, _killed_after(2, in_fours(numbers(cache)))))
+    process = context.Process(target=TextFeatures.write, args=(cache, FACTS, _killed_after(2, in_fours(numbers(cache)))))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
@@ -248,10 +234,10 @@ def _killed_after(batches: int, words: Iterator[np.ndarray]) -> Iterator[np.ndar
 
 def test_manifest_says_what_the_features_are(cache: Cache):
     written(cache)
-    told = json.loads((cache.folder / features_name(FACTS.origin) / "manifest.json").read_text())
+    content = json.loads((cache.folder / features_name(FACTS.origin) / "manifest.json").read_text())
     origin = {"encoder": "a" * 64, "tokenizer": "b" * 64, "tokens": TOKENS}
-    assert told["facts"] == {"origin": origin, "source": "somebody/some-bert", "dtype": "fp32", "width": WIDTH}
-    assert (told["schema_version"], told["sentences"]) == (1, 15)
+    assert content["facts"] == {"origin": origin, "source": "somebody/some-bert", "dtype": "fp32", "width": WIDTH}
+    assert (content["schema_version"], content["sentences"]) == (1, 15)
 
 
 def test_difference_of_origins_is_told_field_by_field():

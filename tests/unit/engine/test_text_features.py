@@ -13,9 +13,7 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from cmirnet_cli.cache.features import Dtype, TextFacts
-from cmirnet_cli.cache.features_reader import TextFeatures
-from cmirnet_cli.cache.features_writer import write_features
+from cmirnet_cli.cache.features import Dtype, TextFeatures, features_name
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.evaluation.loop import Evaluator, evaluate_split
@@ -53,9 +51,8 @@ def reader_of(bundle: Bundle) -> TextReader:
     return TextReader(bundle.model.text, bundle.tokenizer, bundle.config.tokens)
 
 
-def store(cache: Cache, reader: TextReader, dtype: Dtype = "fp32", batch_size: int = 5, source: str = "the test") -> TextFeatures:
-    facts = TextFacts(reader.origin(), source, dtype, reader.width)
-    return TextFeatures(cache, write_features(cache, facts, reader.read(cache.sentences(), CPU, batch_size)))
+def store(cache: Cache, reader: TextReader, dtype: Dtype = "fp32") -> TextFeatures:
+    return TextFeatures.write(cache, reader.facts("the test", dtype), reader.read(cache.sentences(), CPU, 5))
 
 
 class Notes:
@@ -118,9 +115,9 @@ def test_evaluation_with_features_gives_the_same_scores_and_masks_bit_for_bit(ca
 
 def test_evaluation_reads_the_features_and_not_the_encoder(cache: Cache, evaluator: Evaluator):
     reader = TextReader(evaluator.model.text, evaluator.tokenizer, evaluator.tokens)
-    facts = TextFacts(reader.origin(), "noise", "fp32", reader.width)
-    noise = np.random.default_rng(0).standard_normal((len(cache.sentences()), 20, reader.width)).astype(np.float32)
-    features = TextFeatures(cache, write_features(cache, facts, [noise]))
+    facts = reader.facts("noise", "fp32")
+    noise = np.random.default_rng(0).standard_normal((len(cache.sentences()), 20, facts.width)).astype(np.float32)
+    features = TextFeatures.write(cache, facts, [noise])
     usual, other = (evaluate_split(each, cache, "val", 64, ["paper"]) for each in (evaluator, replace(evaluator, features=features)))
     assert usual != other
 
@@ -132,6 +129,7 @@ def test_half_precision_features_move_few_pixels(cache: Cache, evaluator: Evalua
         assert abs(usual.overlaps["paper"].union - half.overlaps["paper"].union) < 0.05 * 64 * 64
 
 
+@pytest.mark.slow
 def test_run_with_features_has_the_losses_scores_and_weights_of_one_that_asks_its_frozen_encoder(cache: Cache, tmp_path: Path):
     chosen = settings(data={"workers": 2})
     usual, asked = trained(tmp_path / "asked", cache, chosen, None)
@@ -145,19 +143,17 @@ def test_run_with_features_has_the_losses_scores_and_weights_of_one_that_asks_it
     assert stored.scores == usual.scores
 
 
-def test_features_made_from_the_recipe_serve_the_run_and_the_weights_that_come_of_it(cache: Cache, tmp_path: Path):
+def test_features_made_from_the_recipe_stand_in_for_the_encoder_that_the_run_starts_with(cache: Cache):
     chosen = settings()
     text, tokenizer = starting_text(chosen, cache)
     features = store(cache, TextReader(text, tokenizer, chosen.text.tokens))
-    said: list[str] = []
-    begun = features_to_begin_with(starting_bundle(chosen, cache), chosen, cache, said.append)
+    lines: list[str] = []
+    begun = features_to_begin_with(starting_bundle(chosen, cache), chosen, cache, lines.append)
     assert begun is not None
     assert begun.manifest == features.manifest
-    assert said == [
+    assert lines == [
         f"using stored text features instead of the text encoder: {cache.folder / features.manifest.name} (fp32, made with the test)"
     ]
-    trained(tmp_path / "run", cache, chosen, begun)
-    assert matching_features(cache, reader_of(load_bundle(tmp_path / "run" / "weights" / "best")), "") is not None
 
 
 def test_text_encoder_of_a_run_is_the_same_with_and_without_its_network(cache: Cache, tmp_path: Path, minilm: Path):
@@ -231,46 +227,40 @@ def test_frozen_encoder_with_dropout_is_refused(cache: Cache):
         features_to_begin_with(starting_bundle(chosen, cache), chosen, cache)
 
 
-def begun(folder: Path, cache: Cache, features: TextFeatures | None) -> RunDirectory:
-    """A run after its third of six steps."""
-    chosen = settings()
-    trainer = Trainer(starting_bundle(chosen, cache), chosen, cache, CPU, features)
-    directory = RunDirectory.create(folder, chosen, cache.manifest.fingerprint.key, features.manifest.digest if features else None)
-    trainer._run_epoch(directory, [])
-    return directory
+def run_of(folder: Path, cache: Cache, digest: str | None) -> RunDirectory:
+    """A run that was begun with the features of this sha256, or without any."""
+    return RunDirectory.create(folder, settings(), cache.manifest.fingerprint.key, digest)
 
 
-def gone_on(directory: RunDirectory, cache: Cache) -> tuple[Notes, Trainer]:
-    trainer, notes = resumed_trainer(directory, settings(), cache, CPU), Notes()
-    directory.rewind(trainer.steps_taken, trainer.progress.epoch, settings())
-    trainer.run(directory, [notes])
-    return notes, trainer
-
-
+@pytest.mark.slow
 def test_resumed_run_with_features_ends_like_one_that_was_left_alone(cache: Cache, tmp_path: Path):
     features = store(cache, reader_of(starting_bundle(settings(), cache)), "fp16")
     alone, undisturbed = trained(tmp_path / "alone", cache, settings(), features)
-    notes, resumed = gone_on(begun(tmp_path / "run", cache, features), cache)
+    directory, notes = run_of(tmp_path / "run", cache, features.manifest.digest), Notes()
+    Trainer(starting_bundle(settings(), cache), settings(), cache, CPU, features)._run_epoch(directory, [])
+    resumed = resumed_trainer(directory, settings(), cache, CPU)
+    directory.rewind(resumed.steps_taken, resumed.progress.epoch, settings())
+    resumed.run(directory, [notes])
     assert resumed.features is not None
     assert notes.losses == alone.losses[3:]
     ours, theirs = network_of(resumed), network_of(undisturbed)
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    kept = matching_features(cache, reader_of(load_bundle(directory.weights / "best")), "")
+    assert kept is not None, "the features serve the weights that come of the run, too"
 
 
 def test_run_that_was_begun_without_features_goes_on_without(cache: Cache, tmp_path: Path):
-    directory = begun(tmp_path / "run", cache, None)
     store(cache, reader_of(starting_bundle(settings(), cache)))
-    assert resumed_trainer(directory, settings(), cache, CPU).features is None
+    assert resumed_trainer(run_of(tmp_path / "run", cache, None), settings(), cache, CPU).features is None
 
 
 def test_run_whose_features_are_gone_or_others_is_refused(cache: Cache, tmp_path: Path):
     reader = reader_of(starting_bundle(settings(), cache))
-    features = store(cache, reader)
-    directory = begun(tmp_path / "run", cache, features)
-    digest = features.manifest.digest[:12]
-    shutil.rmtree(cache.folder / features.manifest.name)
-    with pytest.raises(DataError, match=rf"text features of sha256 {digest}, .* has none of its text encoder"):
+    digest = store(cache, reader).manifest.digest
+    directory = run_of(tmp_path / "run", cache, digest)
+    shutil.rmtree(cache.folder / features_name(reader.origin()))
+    with pytest.raises(DataError, match=rf"text features of sha256 {digest[:12]}, .* has none of its text encoder"):
         resumed_trainer(directory, settings(), cache, CPU)
     other = store(cache, reader, "fp16").manifest.digest[:12]
-    with pytest.raises(DataError, match=rf"text features of sha256 {digest}, .* has {other}"):
+    with pytest.raises(DataError, match=rf"text features of sha256 {digest[:12]}, .* has {other}"):
         resumed_trainer(directory, settings(), cache, CPU)

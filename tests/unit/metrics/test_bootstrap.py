@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from cmirnet_cli.metrics.intervals import (
+    Difference,
     Interval,
+    MeasuredScores,
     Resampling,
     differences,
     interval_of,
@@ -17,10 +19,23 @@ from cmirnet_cli.metrics.intervals import (
     resampled_sums,
     sums_by_image,
 )
-from cmirnet_cli.metrics.scores import SCORES
-from cmirnet_cli.metrics.sentences import SentenceScore, summarise
+from cmirnet_cli.metrics.scores import METRICS, Metric, Scores, score
+from cmirnet_cli.metrics.sentences import SentenceScore, Tally
 
 FEW = Resampling(resamples=200, seed=3)
+DICE = Metric("dice", "Dice", lambda tally: 2 * tally.intersection, lambda tally: tally.intersection + tally.union)
+
+
+def scores(sentences: list[SentenceScore]) -> Scores:
+    return score(Tally.of(sentences, "paper"), (*METRICS, DICE))
+
+
+def measured(sentences: list[SentenceScore]) -> MeasuredScores:
+    return measure(Tally.of(sentences, "paper"), FEW, (*METRICS, DICE))
+
+
+def differ(ours: list[SentenceScore], theirs: list[SentenceScore]) -> dict[str, Difference]:
+    return differences(Tally.of(ours, "paper"), Tally.of(theirs, "paper"), FEW, (*METRICS, DICE))
 
 
 def by_image(sentences: list[SentenceScore]) -> list[list[SentenceScore]]:
@@ -32,20 +47,20 @@ def by_image(sentences: list[SentenceScore]) -> list[list[SentenceScore]]:
 def one_by_one(sentences: list[SentenceScore], resampling: Resampling) -> list[tuple[float, ...]]:
     """The scores of every resample, each written out sentence by sentence."""
     images = by_image(sentences)
-    scores = []
+    found = []
     for block in multiplicities(len(images), resampling):
         for row in block.tolist():
             resample = [sentence for times, members in zip(row, images, strict=True) for sentence in members * times]
-            scores.append(summarise(resample, "paper").percentages)
-    return scores
+            found.append(tuple(scores(resample).values.values()))
+    return found
 
 
 def test_intervals_equal_those_of_a_loop_over_the_same_draws(drawn) -> None:
     sentences = drawn(30, 0)
     columns = zip(*one_by_one(sentences, FEW), strict=True)
-    measured = measure(sentences, "paper", FEW)
-    assert list(measured.intervals) == list(SCORES)
-    for interval, values in zip(measured.intervals.values(), columns, strict=True):
+    intervals = measured(sentences).intervals
+    assert list(intervals) == [*(metric.name for metric in METRICS), "dice"]
+    for interval, values in zip(intervals.values(), columns, strict=True):
         low, high = np.percentile(values, [2.5, 97.5])
         assert (interval.low, interval.high) == pytest.approx((low, high), abs=1e-9)
 
@@ -55,16 +70,16 @@ def test_paired_differences_equal_those_of_a_loop_over_the_same_draws(drawn) -> 
     theirs = [SentenceScore(a.ref_id, a.sent_id, a.image_id, a.text, b.overlaps) for a, b in zip(ours, drawn(25, 2), strict=True)]
     pairs = zip(one_by_one(ours, FEW), one_by_one(theirs, FEW), strict=True)
     gaps = np.array([np.subtract(a, b) for a, b in pairs])
-    found = differences(ours, theirs, "paper", FEW)
+    found = differ(ours, theirs)
     for place, (name, difference) in enumerate(found.items()):
         low, high = np.percentile(gaps[:, place], [2.5, 97.5])
         assert (difference.interval.low, difference.interval.high) == pytest.approx((low, high), abs=1e-9), name
-    assert found["mean_iou"].value == summarise(ours, "paper").mean_iou - summarise(theirs, "paper").mean_iou
+    assert found["mean_iou"].value == scores(ours)["mean_iou"] - scores(theirs)["mean_iou"]
 
 
 def test_the_same_weights_differ_by_nothing_and_surely_so(drawn) -> None:
     sentences = drawn(20, 4)
-    for difference in differences(sentences, list(reversed(sentences)), "paper", FEW).values():
+    for difference in differ(sentences, list(reversed(sentences))).values():
         assert difference.value == 0
         assert (difference.interval.low, difference.interval.high) == pytest.approx((0, 0), abs=1e-9)
 
@@ -98,7 +113,7 @@ def test_the_interval_of_a_mean_is_as_wide_as_statistics_says() -> None:
 def test_sentences_of_one_image_are_drawn_together_which_widens_the_interval(drawn) -> None:
     sentences = drawn(60, 6)
     apart = [SentenceScore(s.ref_id, s.sent_id, f"{s.sent_id}", s.text, s.overlaps) for s in sentences]
-    together, alone = (measure(one, "paper", FEW).intervals["mean_iou"].margin for one in (sentences, apart))
+    together, alone = (measured(one).intervals["mean_iou"].margin for one in (sentences, apart))
     assert together > 1.1 * alone
 
 
@@ -108,7 +123,7 @@ def test_sums_by_image_by_hand() -> None:
 
 
 def test_one_image_has_no_interval(drawn) -> None:
-    interval = measure(drawn(1, 0), "paper", FEW).intervals["mean_iou"]
+    interval = measured(drawn(1, 0)).intervals["mean_iou"]
     assert math.isnan(interval.low)
     assert math.isnan(interval.high)
 

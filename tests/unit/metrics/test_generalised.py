@@ -8,10 +8,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from cmirnet_cli.metrics.generalised import EMPTY_BELOW, Tally, generalise
 from cmirnet_cli.metrics.intervals import Resampling
+from cmirnet_cli.metrics.scores import EMPTY_BELOW
+from cmirnet_cli.metrics.sentences import Tally
+from cmirnet_cli.metrics.split_report import Generalised, Rules, generalise
 
-FEW = Resampling(resamples=50)
 Case = tuple[bool, int, int, int]
 """No target, intersection, union, pixels of the prediction."""
 
@@ -26,8 +27,12 @@ def tally(cases: Sequence[Case]) -> Tally:
     return Tally([f"{place}" for place in range(len(cases))], none, inside, union, predicted)
 
 
+def generalised(*cases: Case, empty_below: int = EMPTY_BELOW) -> Generalised:
+    return generalise(tally(cases), Rules(Resampling(resamples=50), empty_below))
+
+
 def scores(*cases: Case, empty_below: int = EMPTY_BELOW) -> dict[str, float]:
-    return dict(generalise(tally(cases), empty_below, FEW).scores)
+    return dict(generalised(*cases, empty_below=empty_below).measured.scores.values)
 
 
 def test_the_four_scores_by_hand() -> None:
@@ -75,7 +80,7 @@ def test_shares_of_sentences_that_are_not_there_are_no_number() -> None:
 
 
 def test_counts_say_how_many_sentences_have_a_target() -> None:
-    found = generalise(tally([RIGHTLY_EMPTY, HALF_FOUND, MISSED]), 50, FEW)
+    found = generalised(RIGHTLY_EMPTY, HALF_FOUND, MISSED)
     assert (found.targets, found.no_targets, found.empty_below) == (2, 1, 50)
 
 
@@ -98,12 +103,6 @@ def test_scores_equal_a_loop_over_masks() -> None:
 
 def test_intervals_hold_their_scores() -> None:
     cases = [RIGHTLY_EMPTY, WRONGLY_FILLED, HALF_FOUND, MISSED, RIGHTLY_EMPTY, HALF_FOUND] * 5
-    found = generalise(tally(cases), 50, FEW)
-    for name, value in found.scores.items():
+    found = generalised(*cases).measured
+    for name, value in found.scores.values.items():
         assert found.intervals[name].low < value < found.intervals[name].high
-
-
-def test_no_sentences_have_no_score() -> None:
-    nothing = np.zeros(0, np.int64)
-    with pytest.raises(ValueError, match="no sentences"):
-        generalise(Tally([], nothing > 0, nothing, nothing, nothing), 50, FEW)

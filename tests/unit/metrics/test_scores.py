@@ -4,33 +4,45 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
+from typing import get_args
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from cmirnet_cli.metrics.scores import PROTOCOLS, Scores, score, sentence_iou
+from cmirnet_cli.config import Settings
+from cmirnet_cli.metrics.scores import METRICS, PROTOCOLS, TENTHS, Scores, score
+from cmirnet_cli.metrics.sentences import Tally
 
-Pair = tuple[NDArray[np.int64], NDArray[np.int64]]
+Ints = NDArray[np.int64]
 
 
-def counts(*pairs: tuple[int, int]) -> Pair:
+def scored(intersection: Ints, union: Ints) -> Scores:
+    """Scores of sentences whose targets are empty and whose predictions are the union, which no score here depends on."""
+    return score(Tally(["0"] * len(union), np.ones(len(union), bool), intersection, union, union))
+
+
+def precision(scores: Scores) -> list[float]:
+    return [scores[f"precision@0.{tenths}"] for tenths in TENTHS]
+
+
+def counts(*pairs: tuple[int, int]) -> tuple[Ints, Ints]:
     intersection, union = np.array(pairs, dtype=np.int64).reshape(-1, 2).T
     return intersection, union
 
 
-def random_counts(n: int, seed: int) -> Pair:
+def random_counts(n: int, seed: int) -> tuple[Ints, Ints]:
     generator = np.random.default_rng(seed)
     union = generator.integers(0, 50, n)
     return generator.integers(0, union + 1), union
 
 
 def test_scores_by_hand() -> None:
-    scores = score(*counts((9, 10), (30, 60), (0, 20), (0, 10)))
+    scores = scored(*counts((9, 10), (30, 60), (0, 20), (0, 10)))
 
-    assert scores.overall_iou == 39.0
-    assert scores.mean_iou == pytest.approx(35.0, abs=1e-12)
-    assert scores.precision == (50.0, 25.0, 25.0, 25.0, 25.0)
+    assert scores["overall_iou"] == 39.0
+    assert scores["mean_iou"] == pytest.approx(35.0, abs=1e-12)
+    assert precision(scores) == [50.0, 25.0, 25.0, 25.0, 25.0]
     assert scores.sentences == 4
 
 
@@ -38,57 +50,56 @@ def test_scores_equal_a_loop_in_exact_fractions() -> None:
     intersection, union = random_counts(500, 0)
     ious = [Fraction(int(i), int(u)) if u else Fraction(0) for i, u in zip(intersection, union, strict=True)]
 
-    scores = score(intersection, union)
+    scores = scored(intersection, union)
 
-    assert scores.overall_iou == pytest.approx(float(100 * Fraction(int(intersection.sum()), int(union.sum()))), abs=1e-12)
-    assert scores.mean_iou == pytest.approx(float(100 * sum(ious) / 500), abs=1e-12)
-    for value, threshold in zip(scores.precision, ("0.5", "0.6", "0.7", "0.8", "0.9"), strict=True):
+    assert scores["overall_iou"] == pytest.approx(float(100 * Fraction(int(intersection.sum()), int(union.sum()))), abs=1e-12)
+    assert scores["mean_iou"] == pytest.approx(float(100 * sum(ious) / 500), abs=1e-12)
+    for value, threshold in zip(precision(scores), ("0.5", "0.6", "0.7", "0.8", "0.9"), strict=True):
         assert value == 100 * sum(iou >= Fraction(threshold) for iou in ious) / 500
 
 
 @pytest.mark.parametrize("tenths", [5, 6, 7, 8, 9])
 @pytest.mark.parametrize("scale", [1, 7, 230_400, 10**9 + 7])
 def test_an_iou_exactly_on_a_threshold_reaches_it_and_one_pixel_less_does_not(tenths: int, scale: int) -> None:
-    on = score(*counts((tenths * scale, 10 * scale)))
-    below = score(*counts((tenths * scale - 1, 10 * scale)))
+    on = scored(*counts((tenths * scale, 10 * scale)))
+    below = scored(*counts((tenths * scale - 1, 10 * scale)))
 
-    assert on.precision == tuple(100.0 if threshold <= tenths else 0.0 for threshold in (5, 6, 7, 8, 9))
-    assert below.precision[tenths - 5] == 0.0
+    assert precision(on) == [100.0 if threshold <= tenths else 0.0 for threshold in (5, 6, 7, 8, 9)]
+    assert precision(below)[tenths - 5] == 0.0
 
 
 def test_a_sentence_with_an_empty_union_has_an_iou_of_zero_and_still_counts() -> None:
-    scores = score(*counts((0, 0), (10, 10)))
+    scores = scored(*counts((0, 0), (10, 10)))
 
-    assert sentence_iou(*counts((0, 0), (10, 10))).tolist() == [0.0, 1.0]
-    assert (scores.overall_iou, scores.mean_iou, scores.sentences) == (100.0, 50.0, 2)
-    assert scores.precision == (50.0,) * 5
+    assert (scores["overall_iou"], scores["mean_iou"], scores.sentences) == (100.0, 50.0, 2)
+    assert precision(scores) == [50.0] * 5
 
 
 def test_only_empty_unions_score_zero_everywhere() -> None:
-    assert score(*counts((0, 0), (0, 0))) == Scores(0.0, 0.0, (0.0,) * 5, 2)
+    assert set(scored(*counts((0, 0), (0, 0))).values.values()) == {0.0}
 
 
 def test_an_empty_prediction_scores_zero_and_its_target_weighs_in_overall_iou() -> None:
-    assert score(*counts((0, 30), (30, 30))).overall_iou == 50.0
+    assert scored(*counts((0, 30), (30, 30)))["overall_iou"] == 50.0
 
 
 def test_scores_are_the_same_bit_for_bit_in_any_order_and_partition() -> None:
     intersection, union = random_counts(2_000, 1)
-    whole = score(intersection, union)
+    whole = scored(intersection, union)
 
     for seed in range(5):
         order = np.random.default_rng(seed).permutation(2_000)
         parts = np.array_split(order, seed + 1)
-        shuffled = score(np.concatenate([intersection[p] for p in parts]), np.concatenate([union[p] for p in parts]))
+        shuffled = scored(np.concatenate([intersection[p] for p in parts]), np.concatenate([union[p] for p in parts]))
         assert shuffled == whole
 
 
 def test_sums_beyond_32_bits_stay_exact() -> None:
-    assert score(np.full(40_000, 230_399), np.full(40_000, 230_400)).overall_iou == 100 * 230_399 / 230_400
+    assert scored(np.full(40_000, 230_399), np.full(40_000, 230_400))["overall_iou"] == 100 * 230_399 / 230_400
 
 
 def test_scores_as_a_dict_survive_json() -> None:
-    written = json.loads(json.dumps(score(*counts((9, 10), (5, 10))).as_dict()))
+    written = json.loads(json.dumps(scored(*counts((9, 10), (5, 10))).as_dict()))
 
     assert written == {
         "overall_iou": 70.0,
@@ -104,7 +115,7 @@ def test_scores_as_a_dict_survive_json() -> None:
 
 def test_no_sentences_have_no_score() -> None:
     with pytest.raises(ValueError, match="no sentences to score"):
-        score(*counts())
+        scored(*counts())
 
 
 @pytest.mark.parametrize(
@@ -119,10 +130,16 @@ def test_no_sentences_have_no_score() -> None:
 )
 def test_numbers_that_are_no_counts_are_refused(intersection: NDArray[np.int64], union: NDArray[np.int64], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        score(intersection, union)
+        scored(intersection, union)
 
 
 def test_both_protocols_are_described_in_words() -> None:
     assert list(PROTOCOLS) == ["paper", "original"]
     assert "network's input size" in PROTOCOLS["paper"]
     assert "image's own size" in PROTOCOLS["original"]
+
+
+def test_validation_selects_weights_by_a_metric_of_the_table() -> None:
+    choices = get_args(type(Settings().loop).model_fields["select"].annotation)
+    assert choices
+    assert set(choices) <= {metric.name for metric in METRICS}

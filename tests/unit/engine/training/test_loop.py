@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import math
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,7 +17,7 @@ from pydantic import ValidationError
 
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
-from cmirnet_cli.engine.training.callbacks import EpochReport, StepReport
+from cmirnet_cli.engine.training.callbacks import EpochReport, StepReport, tensorboard_events
 from cmirnet_cli.engine.training.dry_run import dry_run
 from cmirnet_cli.engine.training.loop import Trainer
 from cmirnet_cli.engine.training.run_directory import RunDirectory
@@ -41,11 +44,11 @@ def trainer(cache: Cache, chosen: Settings) -> Trainer:
     return Trainer(starting_bundle(chosen, cache), chosen, cache, torch.device("cpu"))
 
 
+@pytest.mark.slow
 def test_network_is_compiled_where_that_is_asked_for(small_cache: Cache):
     """Up to its first step, which is what compiles it."""
-    for asked in (False, True):
-        network = trainer(small_cache, settings(loop={"compile": asked})).bundle.model.network
-        assert any(module._compiled_call_impl is not None for module in network.modules()) is asked
+    network = trainer(small_cache, settings(loop={"compile": True})).bundle.model.network
+    assert any(module._compiled_call_impl is not None for module in network.modules())
 
 
 def test_compiling_and_recomputing_exclude_each_other():
@@ -58,14 +61,16 @@ def first_step(trainer: Trainer) -> StepReport:
 
 
 class Notes:
-    """Listens and remembers."""
+    """Remembers all reports, and does something after every step."""
 
-    def __init__(self) -> None:
+    def __init__(self, action: Callable[[StepReport], object] = lambda report: None) -> None:
+        self.action = action
         self.steps: list[StepReport] = []
         self.epochs: list[EpochReport] = []
 
     def step(self, report: StepReport) -> None:
         self.steps.append(report)
+        self.action(report)
 
     def epoch(self, report: EpochReport) -> None:
         self.epochs.append(report)
@@ -75,30 +80,58 @@ def weights_of(model: ReferringModel) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in model.state_dict().items()}
 
 
-def test_run_writes_one_line_for_each_step_and_epoch_and_tells_its_listener_the_same(small_cache: Cache, tmp_path: Path):
-    chosen, notes = settings(), Notes()
-    directory = RunDirectory.create(tmp_path / "run", chosen, "abc")
-    trainer(small_cache, chosen).run(directory, [notes])
-    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+@dataclass(frozen=True)
+class Finished:
+    """A run of two epochs of three steps, and what its callback heard."""
+
+    trainer: Trainer
+    directory: RunDirectory
+    notes: Notes
+
+    @property
+    def losses(self) -> list[float]:
+        return [step.loss for step in self.notes.steps]
+
+
+def finished(folder: Path, cache: Cache, chosen: Settings) -> Finished:
+    run = Finished(trainer(cache, chosen), RunDirectory.create(folder, chosen, "abc"), Notes())
+    run.trainer.run(run.directory, [run.notes])
+    return run
+
+
+@pytest.fixture(scope="module")
+def usual(small_cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """A run with the settings above; it writes TensorBoard events where that is installed."""
+    chosen = settings(loop={"tensorboard": importlib.util.find_spec("tensorboard") is not None})
+    return finished(tmp_path_factory.mktemp("usual") / "run", small_cache, chosen)
+
+
+def test_run_writes_one_line_for_each_step_and_epoch_and_tells_its_callback_the_same(usual: Finished):
+    lines = [json.loads(line) for line in (usual.directory.folder / "metrics.jsonl").read_text().splitlines()]
     steps = [StepReport(**{k: v for k, v in line.items() if k != "kind"}) for line in lines if line["kind"] == "step"]
-    assert steps == notes.steps
+    assert steps == usual.notes.steps
     assert [(step.epoch, step.step) for step in steps] == [(1, 1), (1, 2), (1, 3), (2, 4), (2, 5), (2, 6)]
-    assert directory.epochs() == notes.epochs
-    assert [epoch.loss for epoch in notes.epochs] == [pytest.approx(math.fsum(s.loss for s in steps if s.epoch == e) / 3) for e in (1, 2)]
+    assert usual.directory.epochs() == usual.notes.epochs
+    expected = [math.fsum(step.loss for step in steps if step.epoch == epoch) / 3 for epoch in (1, 2)]
+    assert [epoch.loss for epoch in usual.notes.epochs] == pytest.approx(expected)
 
 
-def test_last_weights_are_the_trained_model(small_cache: Cache, tmp_path: Path):
-    chosen = settings(schedule={"epochs": 1})
-    trained = trainer(small_cache, chosen)
-    trained.run(RunDirectory.create(tmp_path / "run", chosen, "abc"), [])
-    saved = weights_of(load_bundle(tmp_path / "run" / "weights" / "last").model)
-    assert all(torch.equal(value, saved[name]) for name, value in weights_of(trained.bundle.model).items())
-    assert (tmp_path / "run" / "weights" / "best" / "model.safetensors").is_file()
+def test_last_weights_are_the_trained_model(usual: Finished):
+    saved = weights_of(load_bundle(usual.directory.weights / "last").model)
+    assert all(torch.equal(value, saved[name]) for name, value in weights_of(usual.trainer.bundle.model).items())
+    assert (usual.directory.weights / "best" / "model.safetensors").is_file()
 
 
-def test_same_seed_trains_the_same_model_and_another_seed_another(small_cache: Cache):
-    losses = [first_step(trainer(small_cache, settings(loop={"seed": seed}))).loss for seed in (3, 3, 4)]
-    assert losses[0] == losses[1] != losses[2]
+def test_neither_recomputed_activations_nor_processes_that_load_change_a_run(usual: Finished, small_cache: Cache, tmp_path: Path):
+    other = finished(tmp_path / "run", small_cache, settings(loop={"gradient_checkpointing": True}, data={"workers": 2}))
+    assert other.losses == usual.losses
+    scores, expected = ([(epoch.overall_iou, epoch.mean_iou) for epoch in run.notes.epochs] for run in (other, usual))
+    assert scores == expected
+
+
+def test_same_seed_trains_the_same_model_and_another_seed_another(usual: Finished, small_cache: Cache):
+    losses = [first_step(trainer(small_cache, settings(loop={"seed": seed}))).loss for seed in (0, 4)]
+    assert losses[0] == usual.losses[0] != losses[1]
 
 
 def test_step_trains_the_whole_network_with_its_batch_norms_and_the_published_part_of_the_text_encoder(small_cache: Cache):
@@ -117,8 +150,9 @@ def test_loss_that_is_no_number_stops_the_run_and_names_the_sentences(small_cach
     chosen = settings(loop={"checkpoint_every": 1})
     broken = trainer(small_cache, chosen)
     directory = RunDirectory.create(tmp_path / "run", chosen, "abc")
+    ruin = Notes(lambda report: report.step == 2 and torch.nn.init.constant_(broken.bundle.model.network.heads[-1].bias, math.nan))
     with pytest.raises(DivergedError, match=r"the loss is nan on the batch with the sentences \d+, \d+$") as caught:
-        broken.run(directory, [BreakAfter(2, broken.bundle.model)])
+        broken.run(directory, [ruin])
     kept = json.loads((directory.folder / "bad-batch.json").read_text())
     assert kept == {"step": 3, "problem": caught.value.message, "sent_ids": list(caught.value.sent_ids)}
     assert [path.name for path in directory.checkpoints.iterdir()] == ["epoch-0000-step-00000002"]
@@ -136,18 +170,6 @@ def test_after_a_divergence_a_new_run_is_advised_and_a_precision_only_where_it_i
         f"start a new run from the last good weights with a lower learning rate{wider}: "
         "cmirnet train --init-from RUN/weights/last --lr 0.0001"
     )
-
-
-class BreakAfter(Notes):
-    """Ruins the weights after so many steps."""
-
-    def __init__(self, steps: int, model: ReferringModel) -> None:
-        super().__init__()
-        self.after, self.model = steps, model
-
-    def step(self, report: StepReport) -> None:
-        if report.step == self.after:
-            torch.nn.init.constant_(self.model.network.heads[-1].bias, math.nan)
 
 
 def test_batch_computed_in_pieces_has_the_loss_and_the_gradients_of_the_whole(small_cache: Cache):
@@ -173,105 +195,79 @@ def test_gradients_are_clipped_to_the_norm_that_was_asked_for(small_cache: Cache
     assert first_moments.norm().item() == pytest.approx((1 - 0.9) * 1e-3, rel=1e-3)
 
 
-def test_gradient_checkpointing_does_not_change_a_run(small_cache: Cache, tmp_path: Path):
-    notes = [Notes(), Notes()]
-    for heard, on in zip(notes, (False, True), strict=True):
-        chosen = settings(schedule={"epochs": 1}, loop={"gradient_checkpointing": on})
-        trainer(small_cache, chosen).run(RunDirectory.create(tmp_path / str(on), chosen, "abc"), [heard])
-    assert [step.loss for step in notes[0].steps] == [step.loss for step in notes[1].steps]
-    assert notes[0].epochs[0].overall_iou == notes[1].epochs[0].overall_iou
-
-
 def test_moving_average_is_the_formula_s_and_is_what_is_kept(small_cache: Cache, tmp_path: Path):
     chosen = settings(schedule={"epochs": 1}, loop={"ema_decay": 0.7})
     averaging = trainer(small_cache, chosen)
-    seen = Snapshots(averaging.bundle.model)
+    trained: list[dict[str, torch.Tensor]] = []
     directory = RunDirectory.create(tmp_path / "run", chosen, "abc")
-    averaging.run(directory, [seen])
-    expected = seen.weights[0]
-    for weights in seen.weights[1:]:
+    averaging.run(directory, [Notes(lambda report: trained.append(weights_of(averaging.bundle.model)))])
+    expected = trained[0]
+    for weights in trained[1:]:
         expected = {name: 0.7 * value + 0.3 * weights[name] for name, value in expected.items()}
     kept = load_bundle(directory.weights / "last").model
     for name, value in kept.named_parameters():
         torch.testing.assert_close(value, expected[name], rtol=1e-5, atol=1e-7, msg=name)
-    assert not torch.equal(expected["network.heads.0.weight"], seen.weights[-1]["network.heads.0.weight"])
+    assert not torch.equal(expected["network.heads.0.weight"], trained[-1]["network.heads.0.weight"])
 
 
-class Snapshots(Notes):
-    """Remembers the trained weights after every step."""
-
-    def __init__(self, model: ReferringModel) -> None:
-        super().__init__()
-        self.model = model
-        self.weights: list[dict[str, torch.Tensor]] = []
-
-    def step(self, report: StepReport) -> None:
-        self.weights.append(weights_of(self.model))
-
-
-def test_events_for_tensorboard_hold_every_step_and_epoch(small_cache: Cache, tmp_path: Path):
+def events(run: Path, tag: str) -> list[tuple[int, float]]:
     accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    chosen, notes = settings(loop={"tensorboard": True}), Notes()
-    directory = RunDirectory.create(tmp_path / "run", chosen, "abc")
-    trainer(small_cache, chosen).run(directory, [notes])
-    events = accumulator.EventAccumulator(str(directory.folder / "tensorboard")).Reload()
-    assert [(event.step, event.value) for event in events.Scalars("train/loss")] == [(step.step, step.loss) for step in notes.steps]
-    assert [event.value for event in events.Scalars("val/overall_iou")] == pytest.approx([epoch.overall_iou for epoch in notes.epochs])
+    loaded = accumulator.EventAccumulator(str(run / "tensorboard")).Reload()
+    return [(event.step, event.value) for event in loaded.Scalars(tag)]
 
 
-@pytest.mark.parametrize("installed", [True, False])
-def test_events_are_refused_before_the_run_where_tensorboard_is_missing(
-    small_cache: Cache, monkeypatch: pytest.MonkeyPatch, installed: bool
+def test_events_for_tensorboard_hold_every_step_and_epoch(usual: Finished):
+    assert events(usual.directory.folder, "train/loss") == [(step.step, step.loss) for step in usual.notes.steps]
+    for name in ("overall_iou", "mean_iou"):
+        expected = [(epoch.step, pytest.approx(getattr(epoch, name))) for epoch in usual.notes.epochs]
+        assert events(usual.directory.folder, f"val/{name}") == expected
+
+
+def test_events_of_steps_that_are_taken_again_are_there_once(tmp_path: Path):
+    for taken, loss in ((0, 1.0), (2, 2.0)):  # a run that was killed after its fourth step, and resumed after its second
+        with tensorboard_events(tmp_path, taken) as callback:
+            for step in range(taken + 1, 5):
+                callback.step(StepReport(1, step, loss, 0.1, 1.0, 0.0, 1.0))
+    assert events(tmp_path, "train/loss") == [(1, 1.0), (2, 1.0), (3, 2.0), (4, 2.0)]
+
+
+def test_events_are_refused_before_the_run_where_tensorboard_is_missing(small_cache: Cache, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(UsageError, match=r"loop\.tensorboard needs the package tensorboard") as caught:
+        trainer(small_cache, settings(loop={"tensorboard": True}))
+    assert caught.value.hint == "pip install 'cmirnet[logging]'"
+
+
+def test_what_callbacks_do_is_no_waiting_for_data_and_no_part_of_a_step(
+    small_cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    chosen = settings(loop={"tensorboard": True})
-    if installed:
-        pytest.importorskip("tensorboard")
-        trainer(small_cache, chosen)
-    else:
-        monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-        with pytest.raises(UsageError, match=r"loop\.tensorboard needs the package tensorboard"):
-            trainer(small_cache, chosen)
+    """By a clock that is one second further each time it is read, and an hour further after each step's callbacks."""
+    clock = [0.0]
 
+    def pass_time(seconds: float) -> float:
+        clock[0] += seconds
+        return clock[0]
 
-def test_what_listeners_do_is_no_waiting_for_data_and_no_part_of_a_step(small_cache: Cache, tmp_path: Path):
-    chosen, slow = settings(schedule={"epochs": 1}), Dawdling()
+    monkeypatch.setattr(time, "perf_counter", lambda: pass_time(1))
+    chosen, slow = settings(schedule={"epochs": 1}), Notes(lambda report: pass_time(3600))
     trainer(small_cache, chosen).run(RunDirectory.create(tmp_path / "run", chosen, "abc"), [slow])
-    assert max(step.data_wait for step in slow.steps) < 0.5
-    assert min(step.samples_per_second for step in slow.steps) > 2 / Dawdling.SECONDS
-    assert slow.epochs[0].seconds < 3 * Dawdling.SECONDS
+    assert max(step.data_wait for step in slow.steps) < 0.9
+    assert min(step.samples_per_second for step in slow.steps) > 2 / 3600
+    assert slow.epochs[0].seconds < 3600
 
 
-class Dawdling(Notes):
-    """Takes its time over every step."""
-
-    SECONDS = 1.5
-
-    def step(self, report: StepReport) -> None:
-        super().step(report)
-        time.sleep(self.SECONDS)
-
-
-def test_a_trial_times_the_second_step_where_an_epoch_has_one(small_cache: Cache):
-    trial = dry_run(trainer(small_cache, settings()))
-    assert (trial.timed_step, trial.steps_per_epoch) == (2, 3)
-    assert trial.total_hours == pytest.approx(trial.seconds_per_step * 3 * 2 / 3600)
+def test_a_dry_run_times_the_second_step_where_an_epoch_has_one(small_cache: Cache):
+    tried = dry_run(trainer(small_cache, settings()))
+    assert (tried.timed_step, tried.steps_per_epoch) == (2, 3)
+    assert tried.total_hours == pytest.approx(tried.seconds_per_step * 3 * 2 / 3600)
     assert dry_run(trainer(small_cache, settings(loop={"batch_size": 6}))).timed_step == 1
 
 
-def test_a_trial_of_an_epoch_that_has_all_its_steps_says_that_only_validation_is_left(small_cache: Cache):
-    tried = trainer(small_cache, settings())
-    assert len(list(tried.steps())) == 3
-    with pytest.raises(CmirnetError, match="all 3 steps of epoch 1 are taken, only its validation is left"):
+def test_a_dry_run_of_an_epoch_that_has_all_its_steps_says_that_only_validation_is_left(small_cache: Cache):
+    tried = trainer(small_cache, settings(loop={"batch_size": 6}))
+    assert len(list(tried.steps())) == 1
+    with pytest.raises(CmirnetError, match="all 1 steps of epoch 1 are taken, only its validation is left"):
         dry_run(tried)
-
-
-def test_validation_is_loaded_by_the_processes_that_were_asked_for(small_cache: Cache, tmp_path: Path):
-    scores = []
-    for workers in (0, 2):
-        chosen, notes = settings(schedule={"epochs": 1}, data={"workers": workers}), Notes()
-        trainer(small_cache, chosen).run(RunDirectory.create(tmp_path / str(workers), chosen, "abc"), [notes])
-        scores.append((notes.epochs[0].overall_iou, notes.epochs[0].mean_iou))
-    assert scores[0] == scores[1]
 
 
 def test_epoch_by_sentence_has_a_step_for_every_batch_of_sentences(small_cache: Cache):
@@ -296,9 +292,8 @@ def test_half_precision_without_a_gpu_is_refused(small_cache: Cache):
         trainer(small_cache, settings(loop={"precision": "fp16"}))
 
 
-def test_bfloat16_trains_on_a_cpu(small_cache: Cache):
-    exact = first_step(trainer(small_cache, settings())).loss
-    assert first_step(trainer(small_cache, settings(loop={"precision": "bf16"}))).loss == pytest.approx(exact, rel=0.05)
+def test_bfloat16_trains_on_a_cpu(usual: Finished, small_cache: Cache):
+    assert first_step(trainer(small_cache, settings(loop={"precision": "bf16"}))).loss == pytest.approx(usual.losses[0], rel=0.05)
 
 
 def test_split_smaller_than_a_batch_is_refused_with_both_numbers(small_cache: Cache):

@@ -8,6 +8,7 @@ import os
 import random
 import resource
 import runpy
+import shutil
 import signal
 import socket
 import time
@@ -50,19 +51,23 @@ def settings(**changes: dict[str, object]) -> Settings:
     return Settings.model_validate(RECIPE | {name: RECIPE[name] | values for name, values in changes.items()})
 
 
-class StopAfter:
-    """Asks for a stop, as a scheduler or a person would, once a step was taken."""
+class At:
+    """Does something once a step was taken."""
 
-    def __init__(self, steps: int | None, with_signal: signal.Signals = signal.SIGTERM, after_seconds: float = 0) -> None:
-        self.steps, self.signal, self.after_seconds = steps, with_signal, after_seconds
+    def __init__(self, step: int, action: Callable[[], object]) -> None:
+        self.at, self.action = step, action
 
     def step(self, report: StepReport) -> None:
-        if report.step == self.steps:
-            time.sleep(self.after_seconds)
-            os.kill(os.getpid(), self.signal)
+        if report.step == self.at:
+            self.action()
 
     def epoch(self, report: EpochReport) -> None:
         pass
+
+
+def stop_after(step: int, number: signal.Signals = signal.SIGTERM, pause: float = 0) -> At:
+    """Asks for a stop, as a scheduler or a person would, once a step was taken."""
+    return At(step, lambda: (time.sleep(pause), os.kill(os.getpid(), number)))
 
 
 def begin(folder: Path, cache: Cache, chosen: Settings, *callbacks: Callback) -> RunDirectory:
@@ -77,12 +82,6 @@ def go_on(folder: Path, cache: Cache, chosen: Settings, *callbacks: Callback) ->
     directory.rewind(trainer.steps_taken, trainer.progress.epoch, chosen)
     trainer.run(directory, callbacks)
     return directory
-
-
-def stopped(folder: Path, cache: Cache, chosen: Settings, after: int) -> Path:
-    with pytest.raises(StoppedError):
-        begin(folder, cache, chosen, StopAfter(after))
-    return folder
 
 
 def final_state(run: Path) -> TrainingState:
@@ -113,14 +112,14 @@ def assert_same(ours: Any, theirs: Any, where: str = "") -> None:
         assert ours == theirs, where
 
 
-def assert_same_run(ours: Path, theirs: Path) -> None:
+def assert_same_run(ours: Path, theirs: Path, *, finished: bool = True) -> None:
     """Weights of all kinds, optimiser, random numbers, best score and every reported number are the same bit for bit."""
     assert metrics(ours) == metrics(theirs)
     state, expected = final_state(ours), final_state(theirs)
     for name in ("step", "optimizer", "averaged", "random", "scaler"):
         assert_same(getattr(state, name), getattr(expected, name), name)
     assert (state.progress.epoch, state.progress.best) == (expected.progress.epoch, expected.progress.best)
-    for weights in ("weights/last", "weights/best", f"checkpoints/{newest_checkpoint(ours / 'checkpoints').name}"):
+    for weights in (*(("weights/last", "weights/best") if finished else ()), f"checkpoints/{newest_checkpoint(ours / 'checkpoints').name}"):
         assert_same(load_bundle(ours / weights).model.state_dict(), load_bundle(theirs / weights).model.state_dict(), weights)
 
 
@@ -138,49 +137,70 @@ def undisturbed(small_cache: Cache, tmp_path_factory: pytest.TempPathFactory) ->
     return begin(tmp_path_factory.mktemp("undisturbed") / "run", small_cache, settings()).folder
 
 
-@pytest.mark.parametrize("after", [1, 3, 5])
-def test_run_that_is_stopped_and_resumed_is_the_undisturbed_one(undisturbed: Path, small_cache: Cache, tmp_path: Path, after: int):
+@pytest.fixture(scope="module")
+def stopped_run(small_cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was stopped after its first step."""
+    folder = tmp_path_factory.mktemp("stopped") / "run"
+    with pytest.raises(StoppedError):
+        begin(folder, small_cache, settings(), stop_after(1))
+    return folder
+
+
+@pytest.fixture
+def stopped(stopped_run: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(stopped_run, tmp_path / "stopped"))
+
+
+@pytest.mark.parametrize(
+    ("after", "number", "kind", "code"),
+    [
+        pytest.param(1, signal.SIGTERM, TerminatedRunError, 143, marks=pytest.mark.slow),
+        (3, signal.SIGINT, InterruptedRunError, 130),
+        (5, signal.SIGTERM, TerminatedRunError, 143),
+    ],
+)
+def test_run_that_is_stopped_and_resumed_is_the_undisturbed_one(
+    undisturbed: Path, small_cache: Cache, tmp_path: Path, after: int, number: signal.Signals, kind: type[StoppedError], code: int
+):
     """With processes that load ahead, and so know samples of steps that were not taken; without them the next test stops everywhere."""
-    chosen = settings(data={"workers": 2})
-    run = stopped(tmp_path / "run", small_cache, chosen, after)
+    chosen, run, before = settings(data={"workers": 2}), tmp_path / "run", signal.getsignal(number)
+    with pytest.raises(kind, match=f"stopped after step {after}; the state is saved") as caught:
+        begin(run, small_cache, chosen, stop_after(after, number))
+    assert caught.value.exit_code == code
+    assert caught.value.hint == f"go on with: cmirnet train --resume {run}"
+    assert signal.getsignal(number) is before
     assert final_state(run).step == after
     go_on(run, small_cache, chosen)
     assert_same_run(run, undisturbed)
+    assert [resumed["step"] for resumed in json.loads((run / "env.json").read_text())["resumed"]] == [after]
+    assert f"resumed after step {after}" in (run / "train.log").read_text()
+    assert (run / "metrics.csv").read_text().count("\n") == 3
 
 
-def test_run_that_is_stopped_after_every_step_is_the_undisturbed_one(undisturbed: Path, small_cache: Cache, tmp_path: Path):
-    run = stopped(tmp_path / "run", small_cache, settings(), 1)
+@pytest.mark.slow
+def test_run_that_is_stopped_after_every_step_is_the_undisturbed_one(undisturbed: Path, stopped: Path, small_cache: Cache):
     for step in range(2, STEPS + 1):
         with pytest.raises(StoppedError):
-            go_on(run, small_cache, settings(), StopAfter(step))
-    go_on(run, small_cache, settings())
-    assert_same_run(run, undisturbed)
+            go_on(stopped, small_cache, settings(), stop_after(step))
+    go_on(stopped, small_cache, settings())
+    assert_same_run(stopped, undisturbed)
 
 
-def test_random_numbers_matter_to_the_runs_compared_here(undisturbed: Path, small_cache: Cache, tmp_path: Path):
-    other = begin(tmp_path / "run", small_cache, settings(loop={"seed": 1}))
-    assert metrics(other.folder)[-1]["loss"] != metrics(undisturbed)[-1]["loss"]
-
-
-@pytest.mark.parametrize(("number", "kind", "code"), [(signal.SIGINT, InterruptedRunError, 130), (signal.SIGTERM, TerminatedRunError, 143)])
-def test_stop_is_answered_with_the_signals_exit_code_and_the_command_that_goes_on(
-    small_cache: Cache, tmp_path: Path, number: signal.Signals, kind: type[StoppedError], code: int
-):
-    before = signal.getsignal(number)
-    with pytest.raises(kind, match="stopped after step 2; the state is saved") as caught:
-        begin(tmp_path / "run", small_cache, settings(), StopAfter(2, number))
-    assert caught.value.exit_code == code
-    assert caught.value.hint == f"go on with: cmirnet train --resume {tmp_path / 'run'}"
-    assert signal.getsignal(number) is before
+def test_random_numbers_matter_to_the_runs_compared_here(undisturbed: Path, small_cache: Cache):
+    """The same weights, but other orders, drops and dropout."""
+    bundle = starting_bundle(settings(), small_cache)
+    other = Trainer(bundle, settings(loop={"seed": 1}), small_cache, CPU)
+    assert next(other.steps()).loss != metrics(undisturbed)[0]["loss"]
 
 
 def test_ctrl_c_that_arrives_twice_at_once_is_one(small_cache: Cache, tmp_path: Path):
     with pytest.raises(InterruptedRunError, match="stopped after step 1; the state is saved"):
-        begin(tmp_path / "run", small_cache, settings(), StopAfter(1, signal.SIGINT), StopAfter(1, signal.SIGINT))
+        begin(tmp_path / "run", small_cache, settings(), stop_after(1, signal.SIGINT), stop_after(1, signal.SIGINT))
 
 
 def test_second_ctrl_c_does_not_wait(small_cache: Cache, tmp_path: Path):
-    first, second = StopAfter(1, signal.SIGINT), StopAfter(1, signal.SIGINT, after_seconds=1.1)
+    first, second = stop_after(1, signal.SIGINT), stop_after(1, signal.SIGINT, pause=1.1)
     with pytest.raises(KeyboardInterrupt):
         begin(tmp_path / "run", small_cache, settings(), first, second)
 
@@ -204,11 +224,10 @@ def test_changed_settings_are_refused_by_name_with_both_values(undisturbed: Path
     assert "--init-from" in caught.value.hint
 
 
-def test_settings_changed_in_the_runs_own_file_are_refused_too(small_cache: Cache, tmp_path: Path):
-    run = stopped(tmp_path / "run", small_cache, settings(), 1)
-    (run / "config.yaml").write_text((run / "config.yaml").read_text().replace("lr: 0.001", "lr: 0.002"))
+def test_settings_changed_in_the_runs_own_file_are_refused_too(stopped: Path, small_cache: Cache):
+    (stopped / "config.yaml").write_text((stopped / "config.yaml").read_text().replace("lr: 0.001", "lr: 0.002"))
     with pytest.raises(ConfigError, match=r"optimizer\.lr was 0\.001, now 0\.002"):
-        resumed_trainer(RunDirectory.open(run), RunDirectory.open(run).settings(), small_cache, CPU)
+        resumed_trainer(RunDirectory.open(stopped), RunDirectory.open(stopped).settings(), small_cache, CPU)
 
 
 def test_other_data_are_refused_with_both_fingerprints(undisturbed: Path, small_cache: Cache, tmp_path: Path):
@@ -224,22 +243,23 @@ def test_folder_that_is_no_run_is_refused(tmp_path: Path):
 
 
 @pytest.mark.parametrize("kept", [0, 100, -100])
-def test_truncated_checkpoint_is_refused_by_name(small_cache: Cache, tmp_path: Path, kept: int):
-    run = stopped(tmp_path / "run", small_cache, settings(), 1)
-    state = next((run / "checkpoints").glob("*/state.pt"))
+def test_truncated_checkpoint_is_refused_by_name(stopped: Path, small_cache: Cache, kept: int):
+    state = next((stopped / "checkpoints").glob("*/state.pt"))
     state.write_bytes(state.read_bytes()[:kept])
     with pytest.raises(WeightsError, match=r"state\.pt"):
-        resumed_trainer(RunDirectory.open(run), settings(), small_cache, CPU)
+        resumed_trainer(RunDirectory.open(stopped), settings(), small_cache, CPU)
 
 
-def test_run_without_a_checkpoint_starts_from_the_beginning(undisturbed: Path, small_cache: Cache, tmp_path: Path):
-    RunDirectory.create(tmp_path / "run", settings(), small_cache.manifest.fingerprint.key)
-    (tmp_path / "run" / "metrics.jsonl").write_text('{"kind": "step", "epoch": 1, "step": 1, "lo')
-    go_on(tmp_path / "run", small_cache, settings())
-    assert_same_run(tmp_path / "run", undisturbed)
+def test_run_without_a_checkpoint_starts_from_the_beginning(stopped_run: Path, small_cache: Cache, tmp_path: Path):
+    run = tmp_path / "run"
+    RunDirectory.create(run, settings(), small_cache.manifest.fingerprint.key)
+    (run / "metrics.jsonl").write_text('{"kind": "step", "epoch": 1, "step": 1, "lo')
+    with pytest.raises(StoppedError):
+        go_on(run, small_cache, settings(), stop_after(1))
+    assert_same_run(run, stopped_run, finished=False)
 
 
-@pytest.mark.parametrize("room", [10_000_000, 20_000_000], ids=["weights", "state"])
+@pytest.mark.parametrize("room", [pytest.param(10_000_000, id="weights", marks=pytest.mark.slow), pytest.param(20_000_000, id="state")])
 def test_run_that_finds_no_room_for_a_checkpoint_says_so_and_keeps_the_older_one(
     undisturbed: Path, small_cache: Cache, tmp_path: Path, room: int
 ):
@@ -270,47 +290,22 @@ def file_size_limit() -> Iterator[Callable[[int], None]]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-class At:
-    """Does something once a step was taken."""
-
-    def __init__(self, step: int, action: Callable[[], None]) -> None:
-        self.at, self.action = step, action
-
-    def step(self, report: StepReport) -> None:
-        if report.step == self.at:
-            self.action()
-
-    def epoch(self, report: EpochReport) -> None:
-        pass
-
-
-def test_other_number_of_threads_is_worth_a_word(small_cache: Cache, tmp_path: Path):
-    run = stopped(tmp_path / "run", small_cache, settings(), 1)
+def test_other_number_of_threads_is_worth_a_word(stopped_run: Path, small_cache: Cache):
     torch.set_num_threads(2)
-    said: list[str] = []
-    resumed_trainer(RunDirectory.open(run), settings(), small_cache, CPU, said.append)
+    lines: list[str] = []
+    resumed_trainer(RunDirectory.open(stopped_run), settings(), small_cache, CPU, lines.append)
     torch.set_num_threads(1)
-    assert "the run was begun with 1 threads on the CPU and goes on with 2: numbers agree up to rounding" in said
+    assert "the run was begun with 1 threads on the CPU and goes on with 2: numbers agree up to rounding" in lines
 
 
-def test_finished_run_that_is_resumed_has_nothing_left_to_do(small_cache: Cache, tmp_path: Path):
-    run = begin(tmp_path / "run", small_cache, settings(schedule={"epochs": 1}))
-    before = metrics(run.folder)
-    go_on(run.folder, small_cache, settings(schedule={"epochs": 1}))
-    assert metrics(run.folder) == before
+def test_finished_run_that_is_resumed_has_nothing_left_to_do(undisturbed: Path, small_cache: Cache, tmp_path: Path):
+    run = Path(shutil.copytree(undisturbed, tmp_path / "run"))
+    go_on(run, small_cache, settings())
+    assert_same_run(run, undisturbed)
 
 
 def test_only_the_newest_checkpoint_is_kept(undisturbed: Path):
     assert [path.name for path in (undisturbed / "checkpoints").iterdir()] == ["epoch-0002-step-00000006"]
-
-
-def test_resumption_is_recorded(small_cache: Cache, tmp_path: Path):
-    run = stopped(tmp_path / "run", small_cache, settings(), 2)
-    go_on(run, small_cache, settings())
-    environment = json.loads((run / "env.json").read_text())
-    assert [resumed["step"] for resumed in environment["resumed"]] == [2]
-    assert "resumed after step 2" in (run / "train.log").read_text()
-    assert (run / "metrics.csv").read_text().count("\n") == 3
 
 
 @pytest.fixture(scope="module")
@@ -360,6 +355,7 @@ def test_two_processes_that_are_stopped_and_resumed_are_two_that_were_left_alone
     assert_same_run(disturbed, alone)
 
 
+@pytest.mark.slow
 def test_other_number_of_processes_is_refused(start: Callable[..., list[BaseProcess]], small_cache: Cache, tmp_path: Path):
     ended(start(tmp_path / "run", small_cache, settings(), processes=2, stop_after=1))
     with pytest.raises(ConfigError, match="begun with 2 processes and cannot go on with 1") as caught:
