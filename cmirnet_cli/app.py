@@ -144,9 +144,9 @@ def with_common_options(command: Command) -> Command:
     own = inspect.signature(command, eval_str=True)
 
     @functools.wraps(command)
-    def configured(*, json: bool, quiet: bool, traceback: bool, **given: object) -> object:
+    def configured(*, json: bool, quiet: bool, traceback: bool, **options: object) -> object:
         console.configure(json=json, quiet=quiet, traceback=traceback)
-        return command(**given)
+        return command(**options)
 
     everywhere = {"json": _Json, "quiet": _Quiet, "traceback": _Traceback}
     added = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=hint) for name, hint in everywhere.items()]
@@ -168,8 +168,8 @@ def build() -> typer.Typer:
     return app
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(shown: bool) -> None:
+    if shown:
         console.result({"version": __version__}, f"cmirnet {__version__}")
         raise typer.Exit
 
@@ -184,12 +184,12 @@ def _root(
     context.default_map = _for_every_command({"json": json, "quiet": quiet, "traceback": traceback})
 
 
-def _for_every_command(given: dict[str, bool]) -> dict[str, Any]:
-    """What was said before the command, as defaults of the commands' own options."""
+def _for_every_command(options: dict[str, bool]) -> dict[str, Any]:
+    """Options that stand before the command, as defaults of the commands' own options."""
     nested: dict[str, Any] = {}
     for typed, _ in COMMANDS:
         group, _, name = typed.rpartition(" ")
-        (nested.setdefault(group, {}) if group else nested)[name] = given
+        (nested.setdefault(group, {}) if group else nested)[name] = options
     return nested
 
 

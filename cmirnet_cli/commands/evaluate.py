@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cmirnet_cli.commands import evaluate_outputs
 from cmirnet_cli.commands.evaluate_outputs import EvaluationOutputs
-from cmirnet_cli.commands.evaluate_task import Computing, EvaluationResult, Task, compared_with, examine
-from cmirnet_cli.commands.slow_format import warn_if_slow
+from cmirnet_cli.commands.models import ModelOptions, named_model
 from cmirnet_cli.console import console
 from cmirnet_cli.options import CacheDir, Dataset, Device, Optimizations, Overwrite, Precision, Split, SplitBy, Weights
 
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
+    from cmirnet_cli.engine.evaluation.run import EvaluatedModel, EvaluationRequest
+    from cmirnet_cli.engine.shards import Shard
     from cmirnet_cli.metrics.split_report import Rules
+    from cmirnet_cli.reports.evaluation.comparison import Comparison
+    from cmirnet_cli.reports.evaluation.results import Results
 
-CHOICES = {"paper": ("paper",), "original": ("original",), "both": ("paper", "original")}
+PROTOCOLS = {"paper": ("paper",), "original": ("original",), "both": ("paper", "original")}
 
 
 class ControlName(str, Enum):
-    """What is asked in place of the split's own questions."""
+    """What is scored besides the split as it is."""
 
     SHUFFLED_TEXT = "shuffled-text"
     NO_IMAGE = "no-image"
@@ -52,7 +57,7 @@ def evaluate(
         int | None, typer.Option("--seed", min=0, metavar="N", help="Seed of the resampled images behind the intervals.")
     ] = None,
     no_text_features: Annotated[
-        bool, typer.Option("--no-text-features", help="Ask the text encoder, also where cache-features stored what it says.")
+        bool, typer.Option("--no-text-features", help="Run the text encoder even where cache-features stored its output.")
     ] = False,
     batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Sentences that go through at once.")] = 8,
     workers: Annotated[int, typer.Option("--workers", min=0, metavar="N", help="Processes that load data; 0: no others.")] = 0,
@@ -69,27 +74,40 @@ def evaluate(
 
     Example: cmirnet eval runs/refcoco-unc-swin-b --split testA
     """
-    from cmirnet_cli.engine.inference import Inference, optimizations_named
-    from cmirnet_cli.engine.shards import joined
+    output = EvaluationOutputs(out, report, save_masks, overwrite)
+    output.require_places(protocol)
 
-    wanted = EvaluationOutputs(out, report, save_masks, overwrite)
-    wanted.require_places(protocol)
+    from cmirnet_cli.engine.evaluation.run import EvaluationRequest
+    from cmirnet_cli.engine.evaluation.run import evaluate as score
+    from cmirnet_cli.engine.shards import joined
+    from cmirnet_cli.reports.evaluation.comparison import compare as compare_results
+    from cmirnet_cli.reports.evaluation.comparison import describe_comparison
+    from cmirnet_cli.reports.evaluation.tables import printed
+
     rules = _rules(seed, empty_below)
-    inference = Inference(precision, optimizations_named(optimizations))
+    options = ModelOptions(weights, device, precision, optimizations, batch_size)
+    controls = tuple(each.value for each in dict.fromkeys(control or ()))
     with joined() as shard:
-        warn_if_slow(precision, shard.device(device))
-        examined = examine(weights, Computing(device, shard, inference, batch_size, workers))
-        data = _cache(cache or Path("cache"), dataset, split_by, examined.dataset)
-        task = Task(data, tuple(_splits(data, split)), CHOICES[protocol], not no_text_features, shard)
-        wanted.require_room(task)
-        examined = task.prepared(examined)
-        theirs = compared_with(compare, task, examined) if compare else None
-        scored = task.score(examined, [one.value for one in dict.fromkeys(control or ())], wanted.masks)
+        model = named_model(options).evaluated(shard, workers)
+        data = _cache(cache or Path("cache"), dataset, split_by, model.dataset)
+        splits = tuple(data.splits) if split == "all" else (split,)
+        request = EvaluationRequest(splits, PROTOCOLS[protocol], controls, output.masks, not no_text_features, batch_size, workers, rules)
+        output.require_room(data, splits)
+        if request.text_features:
+            model = model.with_stored_text(data, console.notice)
+        theirs = _other_results(compare, options, model, data, request, shard) if compare else None
+        result = score(model, data, request, progress=console.progress, shard=shard)
     if not shard.first:
         return
-    outcome = EvaluationResult.of(task, examined, scored, rules, theirs)
-    wanted.write(outcome, task, scored, rules)
-    _show(outcome, task, rules, groups, report)
+    described = evaluate_outputs.described(result)
+    comparisons: Sequence[Comparison] = ()
+    if theirs:
+        comparisons = compare_results(evaluate_outputs.as_results(result), theirs, rules.resampling)
+        described["comparison"] = describe_comparison(comparisons, theirs.origin)
+    output.write(result, comparisons, described)
+    if report:
+        described["report"] = report
+    console.result(described, *printed(result.reports, comparisons, rules, title=evaluate_outputs.title(result), groups=groups))
 
 
 def _rules(seed: int | None, empty_below: int | None) -> Rules:
@@ -97,8 +115,8 @@ def _rules(seed: int | None, empty_below: int | None) -> Rules:
     from cmirnet_cli.metrics.split_report import Rules
 
     usual = Rules()
-    drawn = usual.resampling if seed is None else Resampling(seed=seed)
-    return Rules(drawn, usual.empty_below if empty_below is None else empty_below)
+    resampling = usual.resampling if seed is None else Resampling(seed=seed)
+    return Rules(resampling, usual.empty_below if empty_below is None else empty_below)
 
 
 def _cache(root: Path, dataset: str | None, split_by: str | None, trained_on: str) -> Cache:
@@ -111,12 +129,25 @@ def _cache(root: Path, dataset: str | None, split_by: str | None, trained_on: st
     return Cache.open(find_cache(root, dataset, split_by))
 
 
-def _splits(cache: Cache, split: str) -> Sequence[str]:
-    return cache.splits if split == "all" else [split]
+def _other_results(
+    source: str, options: ModelOptions, model: EvaluatedModel, cache: Cache, request: EvaluationRequest, shard: Shard
+) -> Results:
+    """What `--compare` names: results as they were written, or other weights scored now.
 
+    Raises:
+        DataError: they cannot be compared with what is to be scored. That is found out before anything is scored.
+    """
+    from cmirnet_cli.engine.evaluation.run import evaluate as score
+    from cmirnet_cli.reports.evaluation.results import holds_results, read_results, require_comparable
 
-def _show(outcome: EvaluationResult, task: Task, rules: Rules, groups: bool, report: Path | None) -> None:
-    from cmirnet_cli.reports.evaluation.tables import printed
-
-    data = {**outcome.data, **({"report": report} if report else {})}
-    console.result(data, *printed(outcome.reports, outcome.comparisons, rules, title=task.title, groups=groups))
+    ours = evaluate_outputs.origin(model, cache, request)
+    if holds_results(Path(source)):
+        earlier = read_results(Path(source))
+        require_comparable(ours, earlier.origin)
+        return earlier
+    other = named_model(replace(options, weights=source)).evaluated(shard, request.workers)
+    if request.text_features:
+        other = other.with_stored_text(cache, console.notice)
+    require_comparable(ours, evaluate_outputs.origin(other, cache, request))
+    lean = replace(request, controls=(), keep_masks=False)
+    return evaluate_outputs.as_results(score(other, cache, lean, progress=console.progress, shard=shard))

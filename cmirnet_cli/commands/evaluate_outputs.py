@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cmirnet_cli.console import console
 from cmirnet_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
-    from cmirnet_cli.commands.evaluate_task import EvaluationResult, Task
-    from cmirnet_cli.metrics.sentences import SplitScores
-    from cmirnet_cli.metrics.split_report import Rules
+    from cmirnet_cli.engine.evaluation.run import EvaluatedModel, EvaluationRequest, EvaluationResult
     from cmirnet_cli.reports.evaluation.cards import SentencePictures
+    from cmirnet_cli.reports.evaluation.comparison import Comparison
     from cmirnet_cli.reports.evaluation.page import Evaluation
+    from cmirnet_cli.reports.evaluation.results import Results, ScoresOrigin
 
 MIB = 1 << 20
 
@@ -29,6 +29,7 @@ class EvaluationOutputs:
         out: folder of `scores.json` and `sentences.jsonl`.
         report: the page.
         save_masks: whether each sentence's mask is kept in `sentences.jsonl`.
+        overwrite: whether earlier files may be replaced.
     """
 
     out: Path | None
@@ -66,7 +67,7 @@ class EvaluationOutputs:
             require_free([self.report], overwrite=self.overwrite)
             require_writable(self.report.parent)
 
-    def require_room(self, task: Task) -> None:
+    def require_room(self, cache: Cache, splits: Sequence[str]) -> None:
         """Refuse a disk that is too full for the page.
 
         Raises:
@@ -76,47 +77,84 @@ class EvaluationOutputs:
         from cmirnet_cli.reports.evaluation.page import least_bytes
 
         if self.report:
-            require_room(self.report.parent, least_bytes([task.sentences(split) for split in task.splits]))
+            sentences = [int(cache.sentence_counts(cache.referents(split)).sum()) for split in splits]
+            require_room(self.report.parent, least_bytes(sentences))
 
-    def write(self, outcome: EvaluationResult, task: Task, scored: Sequence[SplitScores], rules: Rules) -> None:
+    def write(self, result: EvaluationResult, comparisons: Sequence[Comparison], data: dict[str, object]) -> None:
         """Write all of it, and say so."""
-        from cmirnet_cli.reports.evaluation.page import Evaluation
+        from cmirnet_cli.files import write_text
+        from cmirnet_cli.reports.evaluation.page import Evaluation, evaluation_page
         from cmirnet_cli.reports.evaluation.results import write_results
 
         if self.out:
-            kept = scored if self.save_masks else [each.without_masks() for each in scored]
-            console.notice(f"wrote {', '.join(map(str, write_results(self.out, outcome.data, kept)))}")
+            kept = result.scores if self.save_masks else [each.without_masks() for each in result.scores]
+            console.notice(f"wrote {', '.join(map(str, write_results(self.out, data, kept)))}")
         if self.report:
-            _write_page(self.report, Evaluation(task.title, scored, outcome.reports, outcome.comparisons, rules, outcome.data), task.cache)
+            evaluation = Evaluation(title(result), result.scores, result.reports, comparisons, result.request.rules, data)
+            write_text(self.report, evaluation_page(evaluation, _pictures(evaluation, result.cache)))
+            console.notice(f"wrote {self.report} ({self.report.stat().st_size / MIB:.1f} MiB)")
 
 
-def _write_page(page: Path, evaluation: Evaluation, cache: Cache) -> None:
-    from cmirnet_cli.files import write_text
-    from cmirnet_cli.reports.evaluation.page import evaluation_page
-
-    write_text(page, evaluation_page(evaluation, _shots(evaluation, cache)))
-    console.notice(f"wrote {page} ({page.stat().st_size / MIB:.1f} MiB)")
+def title(result: EvaluationResult) -> str:
+    """The data set."""
+    return f"{result.cache.manifest.dataset} ({result.cache.manifest.split_by})"
 
 
-def _shots(evaluation: Evaluation, cache: Cache) -> Iterator[SentencePictures]:
-    """The pictures of the sentences that the page shows, one after the other."""
-    examples = evaluation.examples()
+def origin(model: EvaluatedModel, cache: Cache, request: EvaluationRequest) -> ScoresOrigin:
+    """What must agree for a comparison."""
+    from cmirnet_cli.reports.evaluation.results import ScoresOrigin
+
+    fingerprint = cache.manifest.fingerprint.key
+    return ScoresOrigin(model.source, model.sha256, fingerprint, model.image_size, request.splits, request.protocols)
+
+
+def described(result: EvaluationResult) -> dict[str, object]:
+    """The scores, what they are scores of, and what computed them, as plain data."""
+    from cmirnet_cli import __version__
+    from cmirnet_cli.engine.environment import library_versions
+    from cmirnet_cli.reports.evaluation.results import describe
+
+    model, manifest, evaluator = result.model, result.cache.manifest, result.model.evaluator
+    return {
+        "program": __version__,
+        "libraries": library_versions(),
+        "weights": {"source": model.source, "sha256": model.sha256},
+        "data": {"dataset": manifest.dataset, "split_by": manifest.split_by, "fingerprint": manifest.fingerprint.key},
+        "settings": {
+            "image_size": model.image_size,
+            "tokens": evaluator.tokens,
+            "batch_size": evaluator.batch_size,
+            "device": model.device,
+            "precision": model.precision,
+            "optimizations": list(model.optimizations),
+            "text_features": evaluator.features.manifest.facts.dtype if evaluator.features else None,
+        },
+        **describe(result.reports, result.request.rules),
+    }
+
+
+def as_results(result: EvaluationResult) -> Results:
+    """The scores in the form that is compared."""
+    from cmirnet_cli.reports.evaluation.results import Results
+
+    sentences = {each.split: each.sentences for each in result.scores}
+    return Results(origin(result.model, result.cache, result.request), sentences)
+
+
+def _pictures(evaluation: Evaluation, cache: Cache) -> Iterator[SentencePictures]:
+    """The pictures of the sentences that the page shows, one after the other: the image as the largest network gets it, ground truth and
+    prediction at the image's own size."""
+    from cmirnet_cli.images.masks import decode_mask
+    from cmirnet_cli.reports.evaluation.cards import SentencePictures
+
+    examples, size = evaluation.examples(), max(cache.manifest.options.sizes)
     with console.progress("draw", sum(len(each.places) for each in examples.values())) as advance:
         for scored in evaluation.scored:
             rows = {cache.referent(row).ref_id: row for row in cache.referents(scored.split).tolist()}
             for place in examples[scored.split].places:
-                sentence = scored.sentences[place]
-                yield _shot(cache, rows[sentence.ref_id], sentence.rle)
+                row, rle = rows[scored.sentences[place].ref_id], scored.sentences[place].rle
+                if rle is None:
+                    raise ValueError("the sentence was scored without keeping its mask")
+                prediction = decode_mask(rle["counts"].encode("ascii"), *rle["size"])
+                yield SentencePictures(cache.image(cache.referent(row).image_row, size), cache.mask(row, None) > 0, prediction > 0)
                 advance()
-
-
-def _shot(cache: Cache, row: int, rle: Mapping[str, Any] | None) -> SentencePictures:
-    """The image as the largest network gets it; ground truth and prediction at the image's own size."""
-    from cmirnet_cli.images.masks import decode_mask
-    from cmirnet_cli.reports.evaluation.cards import SentencePictures
-
-    if rle is None:
-        raise ValueError("the sentence was scored without keeping its mask")
-    image = cache.image(cache.referent(row).image_row, max(cache.manifest.options.sizes))
-    prediction = decode_mask(rle["counts"].encode("ascii"), *rle["size"])
-    return SentencePictures(image, cache.mask(row, None) > 0, prediction > 0)

@@ -1,4 +1,4 @@
-"""What `cmirnet export` compares and calibrates on: photographs with expressions, a prepared cache, or drawn scenes."""
+"""`cmirnet export`."""
 
 from __future__ import annotations
 
@@ -14,112 +14,14 @@ from cmirnet_cli.errors import UsageError
 from cmirnet_cli.options import OutDir, Overwrite, Weights
 
 if TYPE_CHECKING:
-    from cmirnet_cli.export.folder import Exported, ExportSource
+    from cmirnet_cli.export.folder import Exported
     from cmirnet_cli.export.preprocessing import ExportSample, Samples
     from cmirnet_cli.export.spec import ExportOptions
-    from cmirnet_cli.export.verification import Parity
 
 DRAWN_SIZE = 480
 """Pixels; the side of a drawn scene."""
 
-
-@dataclass(frozen=True)
-class Given:
-    """Where samples come from, as typed.
-
-    Raises:
-        UsageError: it is incomplete, contradictory, or too little for int8.
-    """
-
-    images: Sequence[str]
-    expressions: Sequence[str]
-    cache: Path | None
-    cache_split: str
-    int8: bool
-    calibrate: int
-
-    def __post_init__(self) -> None:
-        if self.cache and self.images:
-            raise UsageError("--cache and --images cannot both be given", hint="give one of them")
-        if self.cache and self.expressions:
-            raise UsageError("-e does not go with --cache", hint="leave it out: a cache has expressions of its own")
-        if bool(self.images) != bool(self.expressions):
-            raise UsageError("--images and -e belong together", hint="give photographs, and what is asked about them")
-        if self.int8 and not (self.cache or self.images):
-            raise UsageError("int8 is calibrated on your data", hint="add --cache DIR, or --images DIR with -e TEXT")
-
-
-def samples_of(given: Given, size: int) -> Samples:
-    """The samples, evenly taken from all there are.
-
-    Args:
-        given: where they come from.
-        size: of the network's input.
-
-    Raises:
-        DataError: something named is missing or broken.
-        UsageError: there are too few for int8.
-    """
-    from cmirnet_cli.export.preprocessing import COMPARED, Samples, halves, spread
-
-    source, found = _found(given, size)
-    if not given.int8:
-        return Samples(source, tuple(load() for load in spread(found, COMPARED)))
-    if len(found) < 2:
-        raise UsageError("int8 needs at least two pairs of image and expression", hint="give more: one calibrates, another measures")
-    calibrating, compared = halves(found, given.calibrate)
-    return Samples(source, tuple(load() for load in compared), tuple(load() for load in calibrating))
-
-
-def _found(given: Given, size: int) -> tuple[str, Sequence[Callable[[], ExportSample]]]:
-    """Where samples are, in words, and what reads each of them."""
-    if given.cache:
-        return _of_cache(given.cache, given.cache_split, size)
-    return _of_images(given.images, given.expressions) if given.images else _drawn()
-
-
-def _of_cache(root: Path, split: str, size: int) -> tuple[str, Sequence[Callable[[], ExportSample]]]:
-    from functools import partial
-
-    from cmirnet_cli.cache.folder import find_cache
-    from cmirnet_cli.cache.reader import Cache
-    from cmirnet_cli.export.preprocessing import ExportSample
-
-    cache = Cache.open(find_cache(root))
-
-    def load(row: int) -> ExportSample:
-        sample = cache.sample(row, 0, size)
-        return ExportSample(sample.image, sample.text)
-
-    return f"{cache.folder.name}, split {split}", [partial(load, row) for row in cache.referents(split).tolist()]
-
-
-def _of_images(images: Sequence[str], expressions: Sequence[str]) -> tuple[str, Sequence[Callable[[], ExportSample]]]:
-    from functools import partial
-
-    from cmirnet_cli.engine.prediction.photos import find_photos, read_photo
-    from cmirnet_cli.engine.prediction.queries import image_queries
-    from cmirnet_cli.export.preprocessing import ExportSample
-
-    questions = image_queries(find_photos(images), expressions)
-    pairs = [(question.photo.path, text) for question in questions for text in question.expressions]
-
-    def load(path: Path, text: str) -> ExportSample:
-        return ExportSample(read_photo(path), text)
-
-    return f"{len(questions):,} photographs, {len(expressions):,} expressions", [partial(load, *pair) for pair in pairs]
-
-
-def _drawn() -> tuple[str, Sequence[Callable[[], ExportSample]]]:
-    from functools import partial
-
-    from cmirnet_cli.export.preprocessing import COMPARED, ExportSample
-    from cmirnet_cli.scenes import drawn_questions
-
-    return "drawn scenes", [partial(ExportSample, *question) for question in drawn_questions(COMPARED, DRAWN_SIZE)]
-
-
-_GRAPH, _SAMPLES = "The graph", "What it is compared and calibrated on"
+_GRAPH, _SAMPLES = "The graph", "Samples to compare and calibrate with"
 
 Format: TypeAlias = Annotated[
     Literal["onnx", "torch", "safetensors"], typer.Option("--format", help="What to write.", rich_help_panel=_GRAPH)
@@ -139,7 +41,7 @@ Images: TypeAlias = Annotated[
 ]
 Expression: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--expression", "-e", metavar="TEXT", help="Asked about each of them; can be repeated.", rich_help_panel=_SAMPLES),
+    typer.Option("--expression", "-e", metavar="TEXT", help="Expression for each of them; can be repeated.", rich_help_panel=_SAMPLES),
 ]
 SampleCache: TypeAlias = Annotated[
     Path | None,
@@ -160,6 +62,32 @@ Calibrate: TypeAlias = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class SampleOptions:
+    """Where samples come from: photographs with expressions, a prepared cache, or, without either, drawn scenes.
+
+    Raises:
+        UsageError: the options contradict each other, or int8 has no data to be calibrated on.
+    """
+
+    images: Sequence[str]
+    expressions: Sequence[str]
+    cache: Path | None
+    cache_split: str
+    int8: bool
+    calibrate: int
+
+    def __post_init__(self) -> None:
+        if self.cache and self.images:
+            raise UsageError("--cache and --images cannot both be given", hint="give one of them")
+        if self.cache and self.expressions:
+            raise UsageError("-e does not go with --cache", hint="leave it out: a cache has expressions of its own")
+        if bool(self.images) != bool(self.expressions):
+            raise UsageError("--images and -e belong together", hint="give photographs and expressions")
+        if self.int8 and not (self.cache or self.images):
+            raise UsageError("int8 is calibrated on your data", hint="add --cache DIR, or --images DIR with -e TEXT")
+
+
 def export(
     weights: Weights,
     format: Format = "onnx",
@@ -178,64 +106,98 @@ def export(
 
     Example: cmirnet export weights/ --format onnx --images photos/ -e "the red cup" --out cmirnet-onnx
     """
-    from cmirnet_cli.export.folder import export as write
-    from cmirnet_cli.export.folder import require_apart, require_replaceable
-    from cmirnet_cli.export.spec import ExportOptions
-    from cmirnet_cli.weights.source import weights_folder
-
-    wanted = _checked(ExportOptions(format, precision, split, dynamic_size))
-    given = Given(images or [], expression or [], cache, cache_split, precision == "int8", calibrate)
-    require_replaceable(out, overwrite=overwrite)
-    require_apart(out, weights_folder(weights))
-    source, size = _source(weights)
-    samples = samples_of(given, size)
-    with console.progress("export and compare", None) as advance:
-        exported = write(source, out, wanted, samples, advance)
-    _show(out, wanted, exported)
-
-
-def _checked(wanted: ExportOptions) -> ExportOptions:
-    if wanted.format != "onnx" and (wanted.precision != "fp32" or wanted.split):
-        raise UsageError(f"--precision and --split are for ONNX, not for {wanted.format}", hint="leave them out, or choose --format onnx")
-    if wanted.format == "safetensors" and wanted.dynamic_size:
-        raise UsageError("--dynamic-size is for graphs", hint="leave it out: safetensors hold weights, which take any size as they are")
-    return wanted
-
-
-def _source(weights: str) -> tuple[ExportSource, int]:
-    """The weights, and the size of their input."""
     from functools import partial
 
-    from cmirnet_cli.export.folder import ExportSource
-    from cmirnet_cli.weights.source import fingerprint, load_config, load_weights
+    from cmirnet_cli.export.folder import ExportSource, require_apart, require_replaceable
+    from cmirnet_cli.export.folder import export as write
+    from cmirnet_cli.export.spec import ExportOptions
+    from cmirnet_cli.weights.source import fingerprint, load_config, load_weights, weights_folder
 
-    return ExportSource(weights, fingerprint(weights), partial(load_weights, weights)), load_config(weights).image_size
+    if format != "onnx" and (precision != "fp32" or split):
+        raise UsageError(f"--precision and --split are for ONNX, not for {format}", hint="leave them out, or choose --format onnx")
+    if format == "safetensors" and dynamic_size:
+        raise UsageError("--dynamic-size is for graphs", hint="leave it out: safetensors hold weights, which take any size as they are")
+    options = ExportOptions(format, precision, split, dynamic_size)
+    sample_options = SampleOptions(images or [], expression or [], cache, cache_split, precision == "int8", calibrate)
+    require_replaceable(out, overwrite=overwrite)
+    require_apart(out, weights_folder(weights))
+    source = ExportSource(weights, fingerprint(weights), partial(load_weights, weights))
+    samples = _samples(sample_options, load_config(weights).image_size)
+    with console.progress("export and compare", None) as advance:
+        exported = write(source, out, options, samples, advance)
+    _show(out, options, exported)
 
 
-def _show(out: Path, wanted: ExportOptions, exported: Exported) -> None:
+def _samples(options: SampleOptions, size: int) -> Samples:
+    """Samples for a network whose input has this size, evenly taken from all there are.
+
+    Raises:
+        DataError: a file or folder is missing or broken.
+        UsageError: there are too few for int8.
+    """
+    from cmirnet_cli.export.preprocessing import COMPARED, Samples, halves, spread
+
+    source, readers = _readers(options, size)
+    if not options.int8:
+        return Samples(source, tuple(read() for read in spread(readers, COMPARED)))
+    if len(readers) < 2:
+        raise UsageError("int8 needs at least two pairs of image and expression", hint="give more: one calibrates, another measures")
+    calibrating, compared = halves(readers, options.calibrate)
+    return Samples(source, tuple(read() for read in compared), tuple(read() for read in calibrating))
+
+
+def _readers(options: SampleOptions, size: int) -> tuple[str, Sequence[Callable[[], ExportSample]]]:
+    """Where the samples are, in words, and what reads each of them."""
+    from functools import partial
+
+    from cmirnet_cli.export.preprocessing import COMPARED, ExportSample
+
+    if options.cache:
+        from cmirnet_cli.cache.folder import find_cache
+        from cmirnet_cli.cache.reader import Cache
+
+        cache = Cache.open(find_cache(options.cache))
+
+        def read_sample(row: int) -> ExportSample:
+            sample = cache.sample(row, 0, size)
+            return ExportSample(sample.image, sample.text)
+
+        rows = cache.referents(options.cache_split).tolist()
+        return f"{cache.folder.name}, split {options.cache_split}", [partial(read_sample, row) for row in rows]
+    if options.images:
+        from cmirnet_cli.engine.prediction.photos import read_photo
+        from cmirnet_cli.engine.prediction.queries import PredictRequest, image_queries
+
+        def read_pair(path: Path, expression: str) -> ExportSample:
+            return ExportSample(read_photo(path), expression)
+
+        queries = image_queries(PredictRequest(options.images, options.expressions))
+        pairs = [(query.photo.path, expression) for query in queries for expression in query.expressions]
+        return f"{len(queries):,} photographs, {len(options.expressions):,} expressions", [partial(read_pair, *pair) for pair in pairs]
+    from cmirnet_cli.scenes import drawn_questions
+
+    return "drawn scenes", [partial(ExportSample, *scene) for scene in drawn_questions(COMPARED, DRAWN_SIZE)]
+
+
+def _show(out: Path, options: ExportOptions, exported: Exported) -> None:
+    """Print the files, and how they compare: batches of equal shape in a row each."""
     from dataclasses import asdict
 
     parity = exported.parity
-    described = {"out": out, **asdict(wanted), "files": exported.files, "parity": parity.described()}
+    rows = []
+    for alike in parity.alike():
+        first = alike.batches[0]
+        measured = f"{alike.logits_error:.1e} std", f"{alike.equal_pixels:.3%}", f"{100 * alike.mean_iou:.2f}"
+        rows.append((f"{len(alike.batches)} of {first.batch}", f"{first.height} × {first.width}", *measured))
     columns = ["batches", "size", "logits differ by", "equal pixels", "mean IoU"]
-    rows = [_row(alike) for alike in parity.alike()]
-    table = console.table(f"Beside freshly loaded fp32 weights, on {parity.samples}", columns, rows)
-    files = ", ".join(f"{name} ({size / 1e6:,.1f} MB)" for name, size in exported.files.items())
-    console.result(described, table, *_loss(wanted, parity), f"{out}: {files}")
-
-
-def _row(alike: Parity) -> tuple[str, ...]:
-    """Batches of one kind."""
-    kind = alike.batches[0]
-    measured = f"{alike.logits_error:.1e} std", f"{alike.equal_pixels:.3%}", f"{100 * alike.mean_iou:.2f}"
-    return f"{len(alike.batches)} of {kind.batch}", f"{kind.height} × {kind.width}", *measured
-
-
-def _loss(wanted: ExportOptions, parity: Parity) -> list[str]:
-    """What a lower precision costs, in words."""
-    if wanted.precision == "fp32":
-        return []
-    return [
-        f"{wanted.precision} costs: its masks have a mean IoU of {100 * parity.mean_iou:.2f} and an overall IoU of "
+    cost = (
+        f"{options.precision} costs: its masks have a mean IoU of {100 * parity.mean_iou:.2f} and an overall IoU of "
         f"{100 * parity.overall_iou:.2f} with those of fp32, in {parity.comparisons} comparisons over {parity.distinct} samples"
-    ]
+    )
+    files = ", ".join(f"{name} ({size / 1e6:,.1f} MB)" for name, size in exported.files.items())
+    console.result(
+        {"out": out, **asdict(options), "files": exported.files, "parity": parity.described()},
+        console.table(f"Beside freshly loaded fp32 weights, on {parity.samples}", columns, rows),
+        *([] if options.precision == "fp32" else [cost]),
+        f"{out}: {files}",
+    )

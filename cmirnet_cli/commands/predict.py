@@ -3,24 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cmirnet_cli.commands import predict_options as options
-from cmirnet_cli.commands.predict_inputs import PredictRequest, queries_of
-from cmirnet_cli.commands.predict_outputs import ModelOptions, OutputOptions, PredictionSummary, begin, finish, kinds_of
+from cmirnet_cli.commands.models import ModelOptions, named_model
 from cmirnet_cli.console import console
 from cmirnet_cli.errors import ImageError, UsageError
 from cmirnet_cli.options import Device, Optimizations, Overwrite, Precision, Weights
 
 if TYPE_CHECKING:
-    from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction
-    from cmirnet_cli.engine.prediction.predictor import Predictor
-    from cmirnet_cli.engine.prediction.queries import ImageQuery
+    from cmirnet_cli.engine.prediction.masks import MaskRule
+    from cmirnet_cli.engine.prediction.queries import ImageQuery, PredictRequest
     from cmirnet_cli.engine.shards import Shard
-    from cmirnet_cli.reports.predictions.folder import MaskToWrite, PredictionFolder
 
 SHOWN_LETTERS = 60
+STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is written, and when something may stand there already."""
+
+    folder: Path
+    kinds: Sequence[str]
+    coco: Path | None
+    gallery: bool
+    fail_fast: bool
+    skip_existing: bool
+    overwrite: bool
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one process did: images that were finished before, and those that cannot be read, each with the reason."""
+
+    skipped: int
+    problems: Sequence[tuple[str, str]]
 
 
 def predict(
@@ -52,85 +72,142 @@ def predict(
     """
     from cmirnet_cli.engine.prediction.masks import MaskRule
     from cmirnet_cli.engine.shards import joined
+    from cmirnet_cli.reports.predictions.folder import CUTOUTS, MASKS, OVERLAYS, PROBABILITIES
 
-    chosen = ModelOptions(weights, device, precision, optimizations, batch_size)
-    asked = PredictRequest(inputs or [], expression or [], expressions, pairs, recursive)
-    kinds = kinds_of(overlay=overlay or gallery, cutout=cutout, soft=soft)
-    wanted = OutputOptions(out, kinds, coco, gallery, fail_fast, skip_existing, overwrite)
+    if skip_existing and overwrite:
+        raise UsageError("--skip-existing goes on with an earlier run and --overwrite replaces it", hint="give one of them")
+    pictures = {MASKS: True, OVERLAYS: overlay or gallery, CUTOUTS: cutout, PROBABILITIES: soft}
+    kinds = [kind for kind, written in pictures.items() if written]
+    output = OutputOptions(out, kinds, coco, gallery, fail_fast, skip_existing, overwrite)
+    model = ModelOptions(weights, device, precision, optimizations, batch_size)
+    mask_rule = MaskRule(threshold, largest_component, soft)
     with joined() as shard:
-        return _predict(chosen, asked, MaskRule(threshold, largest_component, soft), wanted, shard)
+        request = _request(inputs or [], expression or [], expressions, pairs, recursive, processes=shard.count)
+        return _predict(request, model, mask_rule, output, shard)
 
 
-def _predict(chosen: ModelOptions, asked: PredictRequest, rule: MaskRule, wanted: OutputOptions, shard: Shard) -> int:
+def _request(
+    inputs: Sequence[str],
+    expressions: Sequence[str],
+    expression_list: str | None,
+    pair_list: str | None,
+    recursive: bool,
+    *,
+    processes: int,
+) -> PredictRequest:
+    """The request, with all lists read.
+
+    Raises:
+        AnnotationError: a list cannot be read.
+        UsageError: there are no images or no expressions, or standard input would be read twice.
+    """
+    sources = [*inputs, expression_list, pair_list]
+    if sources.count(STANDARD_INPUT) > 1:
+        raise UsageError("standard input (-) can be read once only", hint="write the other lists to files")
+    if not inputs and not pair_list:
+        raise UsageError("there is nothing to look at", hint="give an INPUT with -e, or --pairs")
+    if inputs and not (expressions or expression_list):
+        raise UsageError("what is to be found?", hint="add -e or --expressions")
+    if (expressions or expression_list) and not inputs:
+        raise UsageError("-e and --expressions need an INPUT", hint="name images, or leave them out beside --pairs")
+    if STANDARD_INPUT in sources and processes > 1:
+        raise UsageError(f"{processes} processes cannot share standard input (-)", hint="write the list to a file")
+    from cmirnet_cli.engine.prediction.photos import listed_photo
+    from cmirnet_cli.engine.prediction.queries import PredictRequest
+    from cmirnet_cli.refer.pairs import read_lines, read_pairs
+
+    return PredictRequest(
+        inputs=[each for each in inputs if each != STANDARD_INPUT],
+        expressions=[*expressions, *(read_lines(expression_list) if expression_list else [])],
+        listed=[listed_photo(Path(line), Path(line)) for line in (read_lines(STANDARD_INPUT) if STANDARD_INPUT in inputs else [])],
+        pairs=[(listed_photo(each.path, each.written), each.expression) for each in (read_pairs(pair_list) if pair_list else [])],
+        recursive=recursive,
+    )
+
+
+def _predict(request: PredictRequest, model: ModelOptions, mask_rule: MaskRule, output: OutputOptions, shard: Shard) -> int:
     """All that one of several processes does; the first one alone refuses, begins, puts together and reports."""
-    if asked.reads_standard_input and shard.count > 1:
-        raise UsageError(f"{shard.count} processes cannot share standard input (-)", hint="write the list to a file")
-    questions = queries_of(asked, wanted.out)
-    predictor = chosen.predictor(shard)
-    _tell_cut(predictor, questions)
-    if shard.first:
-        begin(chosen, rule, wanted)
-    shard.wait()
-    ended = shard.gather([_answer(predictor, questions, rule, wanted, shard)])
-    if shard.first:
-        finish(questions, wanted, ended)
-    shard.wait()  # a launcher ends all processes as soon as one of them ends badly
-    return ImageError.exit_code if shard.first and any(each.problems for each in ended) else 0
+    from cmirnet_cli.engine.prediction.predictor import predict_photos
+    from cmirnet_cli.engine.prediction.queries import image_queries
+    from cmirnet_cli.files import SMALLEST_FILE, require_room, require_writable
+    from cmirnet_cli.reports.predictions.folder import MaskToWrite, PredictedPhoto, PredictionFolder, begin_folder
+    from cmirnet_cli.reports.predictions.index import Index, mend, part_file
 
-
-def _tell_cut(predictor: Predictor[Any], questions: Sequence[ImageQuery]) -> None:
-    asked = list(dict.fromkeys(expression for question in questions for expression in question.expressions))
-    if cut := predictor.too_long(asked):
+    queries = image_queries(request, but=output.folder)
+    opened = named_model(model)
+    predictor = opened.predictor(shard)
+    expressions = list(dict.fromkeys(expression for query in queries for expression in query.expressions))
+    if cut := predictor.too_long(expressions):
         shown = cut[0] if len(cut[0]) <= SHOWN_LETTERS else f"{cut[0][:SHOWN_LETTERS]}…"
-        counted = f"{len(cut):,} of {len(asked):,} expressions were cut at {predictor.tokens} tokens"
+        counted = f"{len(cut):,} of {len(expressions):,} expressions were cut at {predictor.tokens} tokens"
         console.notice(f"{counted}, as the network reads no more: {shown}")
 
+    if shard.first:
+        if output.coco:
+            require_writable(output.coco.parent)
+        settings = {**opened.identity(), "threshold": mask_rule.threshold, "largest_component": mask_rule.largest_component}
+        earlier = {"skip_existing": output.skip_existing, "overwrite": output.overwrite}
+        begin_folder(output.folder, settings, output.coco, gallery=output.gallery, **earlier)
+    shard.wait()
 
-def _answer(
-    predictor: Predictor[Any], questions: Sequence[ImageQuery], rule: MaskRule, wanted: OutputOptions, shard: Shard
-) -> PredictionSummary:
-    """Answer this process's part of the questions, as far as that was not done before."""
-    from cmirnet_cli.files import SMALLEST_FILE, require_room
-    from cmirnet_cli.reports.predictions.folder import PredictionFolder
-    from cmirnet_cli.reports.predictions.index import mend, part_file
-
-    folder = PredictionFolder(wanted.out, wanted.kinds)
-    own = shard.part(questions)
-    left = _unanswered(own, folder)
-    require_room(wanted.out, SMALLEST_FILE * len(wanted.kinds) * sum(len(each.expressions) for each in left))
-    part = part_file(wanted.out, shard.rank, shard.count)
-    mend(part)
-    return PredictionSummary(len(own) - len(left), _write_all(predictor, left, rule, folder, part, fail_fast=wanted.fail_fast))
-
-
-def _unanswered(questions: Sequence[ImageQuery], folder: PredictionFolder) -> Sequence[ImageQuery]:
-    from cmirnet_cli.reports.predictions.index import Index
-
-    index = Index.read(folder.folder)
-    return [each for each in questions if not folder.holds(index, each.photo.name, each.expressions)]
-
-
-def _write_all(
-    predictor: Predictor[Any], questions: Sequence[ImageQuery], rule: MaskRule, folder: PredictionFolder, part: Path, *, fail_fast: bool
-) -> Sequence[tuple[str, str]]:
-    """Write every answer as it comes; the photos that cannot be read, with the reason."""
-    from cmirnet_cli.engine.prediction.predictor import predict_photos
-    from cmirnet_cli.reports.predictions.folder import PredictedPhoto
-
+    folder, index, part = PredictionFolder(output.folder, output.kinds), Index.read(output.folder), shard.part(queries)
+    left = [query for query in part if not folder.holds(index, query.photo.name, query.expressions)]
+    require_room(output.folder, SMALLEST_FILE * len(output.kinds) * sum(len(query.expressions) for query in left))
+    lines = part_file(output.folder, shard.rank, shard.count)
+    mend(lines)
     problems = []
-    with console.progress("predict", len(questions)) as advance:
-        for answer in predict_photos(predictor, questions, rule, advance):
-            photo = answer.question.photo
-            if answer.problem and fail_fast:
-                raise answer.problem
-            if answer.pixels is None:
-                problems.append((str(photo.path), str(answer.problem)))
-            else:
-                folder.add(PredictedPhoto(photo.name, photo.path, answer.pixels), map(_found, answer.predictions), part)
-    return problems
+    with console.progress("predict", len(left)) as advance:
+        for result in predict_photos(predictor, left, mask_rule, advance):
+            photo = result.query.photo
+            if result.problem and output.fail_fast:
+                raise result.problem
+            if result.pixels is None:
+                problems.append((str(photo.path), str(result.problem)))
+                continue
+            masks = (MaskToWrite(each.expression, each.mask, each.score, each.rle(), each.probability) for each in result.predictions)
+            folder.add(PredictedPhoto(photo.name, photo.path, result.pixels), masks, lines)
+
+    parts = shard.gather([_Part(len(part) - len(left), problems)])
+    if shard.first:
+        _report(queries, output, parts)
+    shard.wait()  # a launcher ends all processes as soon as one of them ends badly
+    return ImageError.exit_code if shard.first and any(each.problems for each in parts) else 0
 
 
-def _found(prediction: Prediction) -> MaskToWrite:
-    from cmirnet_cli.reports.predictions.folder import MaskToWrite
+def _report(queries: Sequence[ImageQuery], output: OutputOptions, parts: Sequence[_Part]) -> None:
+    """Put together what all processes wrote, and print the result."""
+    from cmirnet_cli.reports.predictions.coco import write_coco
+    from cmirnet_cli.reports.predictions.folder import GALLERY, MASKS, sweep_all
+    from cmirnet_cli.reports.predictions.gallery import write_gallery
+    from cmirnet_cli.reports.predictions.index import INDEX, unite
 
-    return MaskToWrite(prediction.expression, prediction.mask, prediction.score, prediction.rle(), prediction.probability)
+    problem_of = dict(problem for part in parts for problem in part.problems)
+    read = [query for query in queries if str(query.photo.path) not in problem_of]
+    lines = unite(output.folder, [(query.photo.name.as_posix(), expression) for query in read for expression in query.expressions])
+    sweep_all(output.folder)
+    if output.coco:
+        write_coco(output.coco, lines)
+    gallery = output.folder / GALLERY if output.gallery else None
+    if gallery and (shown := write_gallery(output.folder, lines)) < len(lines):
+        console.notice(f"{GALLERY} shows {shown:,} of {len(lines):,} masks: more would be too much for a browser")
+
+    problems = [{"image": path, "problem": problem_of[path]} for path in map(str, (q.photo.path for q in queries)) if path in problem_of]
+    for problem in problems:
+        console.warn(problem["problem"])
+    skipped = sum(part.skipped for part in parts)
+    console.result(
+        {
+            "out": output.folder,
+            "images": len(queries),
+            "masks": len(lines),
+            "skipped": skipped,
+            "predictions": output.folder / INDEX,
+            "coco": output.coco,
+            "gallery": gallery,
+            "problems": problems,
+        },
+        f"{len(lines):,} masks of {len(read):,} images in {output.folder / MASKS}",
+        *([f"{skipped:,} images were finished before"] if skipped else []),
+        *([f"{len(problems):,} images could not be read"] if problems else []),
+        *(f"{name}: {path}" for name, path in (("coco", output.coco), ("gallery", gallery)) if path),
+    )

@@ -1,4 +1,4 @@
-"""What `cmirnet predict` can be told."""
+"""The options of `cmirnet predict`."""
 
 from __future__ import annotations
 
@@ -7,21 +7,22 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-_ASKED, _MASKS, _WRITTEN, _GOING = "What to find", "Masks", "What to write", "When something goes wrong"
+_FIND, _MASKS, _WRITTEN, _GOING = "What to find", "Masks", "What to write", "When something goes wrong"
 _INPUT = "Image files, folders or quoted patterns; - for a list of files on standard input."
 
 Inputs: TypeAlias = Annotated[list[str] | None, typer.Argument(metavar="[INPUT…]", help=_INPUT, show_default=False)]
 Expression: TypeAlias = Annotated[
-    list[str] | None, typer.Option("--expression", "-e", metavar="TEXT", help="What to find; can be repeated.", rich_help_panel=_ASKED)
+    list[str] | None,
+    typer.Option("--expression", "-e", metavar="TEXT", help="What to find; can be repeated.", rich_help_panel=_FIND),
 ]
 Expressions: TypeAlias = Annotated[
-    str | None, typer.Option("--expressions", metavar="FILE|-", help="More of them, one a line.", rich_help_panel=_ASKED)
+    str | None, typer.Option("--expressions", metavar="FILE|-", help="More of them, one a line.", rich_help_panel=_FIND)
 ]
 Pairs: TypeAlias = Annotated[
     str | None,
-    typer.Option("--pairs", metavar="FILE|-", help="CSV or JSONL with an image and an expression in each line.", rich_help_panel=_ASKED),
+    typer.Option("--pairs", metavar="FILE|-", help="CSV or JSONL with an image and an expression in each line.", rich_help_panel=_FIND),
 ]
-Recursive: TypeAlias = Annotated[bool, typer.Option("--recursive", "-r", help="Look into folders below.", rich_help_panel=_ASKED)]
+Recursive: TypeAlias = Annotated[bool, typer.Option("--recursive", "-r", help="Look into folders below.", rich_help_panel=_FIND)]
 Threshold: TypeAlias = Annotated[
     float,
     typer.Option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from cmirnet_cli.commands.slow_format import warn_if_slow
+from cmirnet_cli.commands.models import warn_if_slow
 from cmirnet_cli.console import console
 from cmirnet_cli.options import Device, Optimizations, Precision, Weights
 

@@ -24,7 +24,7 @@ from cmirnet_cli.config import Settings
 from cmirnet_cli.console import console
 from cmirnet_cli.engine.devices import make_accelerator
 from cmirnet_cli.engine.environment import machine, machine_in_words
-from cmirnet_cli.engine.evaluation.loop import Evaluator, evaluate
+from cmirnet_cli.engine.evaluation.loop import Evaluator, score_samples
 from cmirnet_cli.engine.text_features import TextReader
 from cmirnet_cli.engine.training.requirements import TRAIN_SPLIT, VALIDATION_SPLIT
 from cmirnet_cli.engine.training.start import starting_bundle
@@ -103,7 +103,7 @@ def ways_to_read(bundle: Bundle, settings: Settings, cache: Cache) -> dict[str, 
             bundle.model.encode_image(normalise(image))
 
     return {
-        "evaluation": lambda: evaluate(evaluator, samples, tuple(PROTOCOLS)),
+        "evaluation": lambda: score_samples(evaluator, samples, tuple(PROTOCOLS)),
         "training step": _step(bundle, settings, cache),
         "text encoder": lambda: list(reader.read(texts, _CPU, len(texts))),
         "its features, read": lambda: features.words(texts),

@@ -1,10 +1,10 @@
-"""Scores weights: every sentence of a split once, under both protocols at a time."""
+"""Scoring: every sentence of a split once, under all protocols at a time."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from operator import itemgetter
@@ -13,7 +13,6 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset, Subset
@@ -21,9 +20,9 @@ from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.batches.batch import IMAGENET_MEAN, normalise, tokenise
 from cmirnet_cli.batches.datasets import EvaluationImage, EvaluationSentence, EvaluationSet, evaluation_images, shuffled_texts
-from cmirnet_cli.batches.rows import filled, grouped
 from cmirnet_cli.cache.features import TextFeatures
 from cmirnet_cli.cache.reader import Cache
+from cmirnet_cli.engine.rows import filled, grouped
 from cmirnet_cli.engine.shards import ALONE, Shard
 from cmirnet_cli.images.masks import coco_rle
 from cmirnet_cli.metrics.counts import count
@@ -32,16 +31,16 @@ from cmirnet_cli.model.features import ImageFeatures, Logits
 
 
 class ReferringModelLike(Protocol):
-    """As much of `ReferringModel` as scoring needs."""
+    """As much of `ReferringModel` as scoring needs. Legend: B batch, T tokens, D text width, H × W the image."""
 
     def encode_text(self, ids: Tensor, keep: Tensor) -> Tensor:
-        """As `ReferringModel.encode`."""
+        """Token ids int64 (B, T) and keep bool (B, T) to words float (B, T, D)."""
 
     def encode_image(self, image: Tensor) -> ImageFeatures:
-        """As `ReferringModel.encode_image`."""
+        """Normalised images float (B, 3, H, W) to all that does not depend on the words."""
 
     def decode(self, features: ImageFeatures, words: Tensor, keep: Tensor, *, auxiliary: bool) -> Logits:
-        """As `ReferringModel.decode`."""
+        """Features, words float (B, T, D) and keep bool (B, T) to logits (B, 2, H, W)."""
 
     def eval(self) -> object:
         """Make it ready to be scored."""
@@ -52,38 +51,39 @@ GREY = tuple(round(255 * mean) for mean in IMAGENET_MEAN)
 
 
 class GreyImages(EvaluationSet):
-    """The same questions about an even grey in place of each image; targets stay."""
+    """The same sentences with an even grey in place of each image; targets stay."""
 
     def __getitem__(self, item: int) -> EvaluationImage:
-        asked = super().__getitem__(item)
-        return replace(asked, image=np.broadcast_to(np.array(GREY, np.uint8), asked.image.shape).copy())
+        image = super().__getitem__(item)
+        return replace(image, image=np.broadcast_to(np.array(GREY, np.uint8), image.image.shape).copy())
 
 
-def _shuffled(cache: Cache, split: str, size: int) -> EvaluationSet:
-    return EvaluationSet(cache, split, size, shuffled_texts(cache, split))
-
-
-_SETS: Mapping[str, Callable[[Cache, str, int], EvaluationSet]] = MappingProxyType({"shuffled-text": _shuffled, "no-image": GreyImages})
+_CONTROL_SETS: Mapping[str, Callable[[Cache, str, int], EvaluationSet]] = MappingProxyType(
+    {
+        "shuffled-text": lambda cache, split, size: EvaluationSet(cache, split, size, shuffled_texts(cache, split)),
+        "no-image": GreyImages,
+    }
+)
 
 
 def control_set(control: str, cache: Cache, split: str, size: int) -> EvaluationSet:
-    """The questions of one of `metrics.scored.CONTROLS`, sentence by sentence in the order of `EvaluationSet`.
+    """What one of `metrics.sentences.CONTROLS` scores, sentence by sentence in the order of `EvaluationSet`.
 
     Raises:
         KeyError: there is no such control.
     """
-    return _SETS[control](cache, split, size)
+    return _CONTROL_SETS[control](cache, split, size)
 
 
 def referent_stats(cache: Cache, split: str) -> dict[int, ReferentStats]:
-    """`ref_id` → facts, for every referent of a split.
+    """`ref_id` → size, category and number of distractors, for every referent of a split.
 
     A distractor is another mask that a referent of the same image and category has, in whatever split; two referents with one mask are
     one object. Where referents are several objects at once (gRefCOCO), each combination counts as one, so the number is a rough one.
     """
-    asked = set(cache.referents(split).tolist())
-    images = {cache.referent(row).image_row for row in asked}
-    facts: dict[int, tuple[int, str, tuple[int, str], bytes]] = {}
+    own = set(cache.referents(split).tolist())
+    images = {cache.referent(row).image_row for row in own}
+    stats: dict[int, tuple[int, str, tuple[int, str], bytes]] = {}
     objects: dict[tuple[int, str], set[bytes]] = defaultdict(set)
     for row in sorted({row for each in cache.splits for row in cache.referents(each).tolist()}):
         referent = cache.referent(row)
@@ -92,23 +92,23 @@ def referent_stats(cache: Cache, split: str) -> dict[int, ReferentStats]:
         mask = cache.mask(row, None)
         kind, outline = (referent.image_row, referent.category), blake2b(mask.tobytes(), digest_size=16).digest()
         objects[kind].add(outline)
-        if row in asked:
-            facts[referent.ref_id] = int(mask.sum()), referent.category, kind, outline
+        if row in own:
+            stats[referent.ref_id] = int(mask.sum()), referent.category, kind, outline
     return {
-        ref_id: ReferentStats(area, category, len(objects[kind] - {outline})) for ref_id, (area, category, kind, outline) in facts.items()
+        ref_id: ReferentStats(area, category, len(objects[kind] - {outline})) for ref_id, (area, category, kind, outline) in stats.items()
     }
 
 
 Advance = Callable[[int], object]
-"""Told how many more sentences are done."""
+"""Is called with how many more sentences are done."""
 
 
 @dataclass(frozen=True)
 class Evaluator:
     """A model ready to be scored: where it runs, how it reads text, how many images or sentences go through it at once.
 
-    With `keep_masks` each sentence's score holds its mask; the protocol `original` must then be among those asked for.
-    `features` are what its text encoder makes of every sentence of the cache; None: it is asked.
+    With `keep_masks` each sentence's score holds its mask; the protocol `original` must then be among the protocols.
+    `features` hold what its text encoder gives for every sentence of the cache; None: the text encoder runs.
     """
 
     model: ReferringModelLike
@@ -128,42 +128,6 @@ class Evaluator:
         return self.model.encode_text(tokens.ids, tokens.keep), tokens.keep
 
 
-@dataclass(frozen=True)
-class SentenceInBatch:
-    """A question, the image it is about (its place in the set, its id), and what was seen of that image."""
-
-    place: int
-    image_id: str
-    question: EvaluationSentence
-    seen: ImageFeatures
-
-
-def evaluate(
-    evaluator: Evaluator, samples: EvaluationSet, protocols: Sequence[str], advance: Advance = lambda done: None, shard: Shard = ALONE
-) -> list[SentenceScore]:
-    """Score every sentence of the set, in its order; each of several processes scores its part of the images and has all scores."""
-    mine = shard.part(range(len(samples)))
-    found: list[tuple[int, SentenceScore]] = []
-    for scores in scored_batches(evaluator, Subset(samples, mine), protocols):
-        found += [(mine[place], score) for place, score in scores]
-        advance(len(scores))
-    return [score for _, score in sorted(shard.gather(found), key=itemgetter(0))]
-
-
-def scored_batches(
-    evaluator: Evaluator, samples: Dataset[EvaluationImage], protocols: Sequence[str]
-) -> Iterator[list[tuple[int, SentenceScore]]]:
-    """The scores of all sentences in their order, batch by batch; with each the place of its image in the set."""
-    evaluator.model.eval()
-    for asked in grouped(_questions(evaluator, evaluation_images(samples, evaluator.workers)), evaluator.batch_size):
-        yield _score_batch(evaluator, asked, protocols)
-
-
-@contextmanager
-def _unwatched(total: int) -> Iterator[Advance]:
-    yield lambda done: None
-
-
 def evaluate_split(
     evaluator: Evaluator,
     cache: Cache,
@@ -172,70 +136,86 @@ def evaluate_split(
     protocols: Sequence[str],
     *,
     controls: Sequence[str] = (),
-    progress: Callable[[int], AbstractContextManager[Advance]] = _unwatched,
+    progress: Callable[[int], AbstractContextManager[Advance]] = lambda total: nullcontext(lambda done: None),
     shard: Shard = ALONE,
 ) -> SplitScores:
-    """Score a split of a cache, and once more for each of `controls` (names of `metrics.scored.CONTROLS`), whose masks are not kept.
+    """Score a split of a cache, and once more for each of `controls` (names of `metrics.sentences.CONTROLS`), whose masks are not kept.
 
     `progress` is opened with the number of sentences that this process scores.
     """
     samples, lean = EvaluationSet(cache, split, size), replace(evaluator, keep_masks=False)
     total = samples.sentence_count(shard.part(range(len(samples))))
     with progress(total * (1 + len(controls))) as advance:
-        sentences = evaluate(evaluator, samples, protocols, advance, shard)
-        controlled = {name: tuple(evaluate(lean, control_set(name, cache, split, size), protocols, advance, shard)) for name in controls}
+        sentences = score_samples(evaluator, samples, protocols, advance, shard)
+        controlled = {
+            name: tuple(score_samples(lean, control_set(name, cache, split, size), protocols, advance, shard)) for name in controls
+        }
     return SplitScores(split, tuple(protocols), tuple(sentences), controlled, referent_stats(cache, split))
 
 
-def _questions(evaluator: Evaluator, images: Iterable[EvaluationImage]) -> Iterator[SentenceInBatch]:
-    """The questions about images, which are looked at a batch at a time; what was seen of more than two batches is never kept."""
+def score_samples(
+    evaluator: Evaluator, samples: EvaluationSet, protocols: Sequence[str], advance: Advance = lambda done: None, shard: Shard = ALONE
+) -> list[SentenceScore]:
+    """Score every sentence of the set, in its order; each of several processes scores its part of the images and has all scores."""
+    own = shard.part(range(len(samples)))
+    placed: list[tuple[int, SentenceScore]] = []
+    for scores in scored_batches(evaluator, Subset(samples, own), protocols):
+        placed += [(own[place], score) for place, score in scores]
+        advance(len(scores))
+    return [score for _, score in sorted(shard.gather(placed), key=itemgetter(0))]
+
+
+def scored_batches(
+    evaluator: Evaluator, samples: Dataset[EvaluationImage], protocols: Sequence[str]
+) -> Iterator[list[tuple[int, SentenceScore]]]:
+    """The scores of all sentences in their order, batch by batch; with each the place of its image in the set."""
+    evaluator.model.eval()
+    for rows in grouped(_rows(evaluator, evaluation_images(samples, evaluator.workers)), evaluator.batch_size):
+        yield _score_batch(evaluator, rows, protocols)
+
+
+@dataclass(frozen=True)
+class SentenceInBatch:
+    """A sentence with its targets, and its image: the place in the set, the id, the features."""
+
+    place: int
+    image_id: str
+    sentence: EvaluationSentence
+    features: ImageFeatures
+
+
+def _rows(evaluator: Evaluator, images: Iterable[EvaluationImage]) -> Iterator[SentenceInBatch]:
+    """The sentences of images, which are encoded a batch at a time; features of more than two batches are never kept."""
     for group in grouped(enumerate(images), evaluator.batch_size):
-        rows = _look(evaluator, [item.image for _, item in group])
-        for (place, item), seen in zip(group, rows, strict=False):
-            yield from (SentenceInBatch(place, item.image_id, question, seen) for question in item.questions)
+        pixels = np.stack(filled([image.image for _, image in group], evaluator.batch_size))  # uint8 (B, S, S, 3)
+        with torch.inference_mode():
+            features = evaluator.model.encode_image(normalise(torch.from_numpy(pixels).to(evaluator.device))).rows()
+        for (place, image), own in zip(group, features, strict=False):
+            yield from (SentenceInBatch(place, image.image_id, sentence, own) for sentence in image.questions)
 
 
 @torch.inference_mode()
-def _look(evaluator: Evaluator, images: Sequence[NDArray[np.uint8]]) -> list[ImageFeatures]:
-    """What the text-free part of the network sees of images (S, S, 3), and of the last one again where they are few."""
-    stacked = torch.from_numpy(np.stack(filled(images, evaluator.batch_size))).to(evaluator.device)
-    return evaluator.model.encode_image(normalise(stacked)).rows()
+def _score_batch(evaluator: Evaluator, rows: Sequence[SentenceInBatch], protocols: Sequence[str]) -> list[tuple[int, SentenceScore]]:
+    through = filled(rows, evaluator.batch_size)
+    words, keep = evaluator.read([row.sentence.text for row in through])
+    logits = evaluator.model.decode(ImageFeatures.together([row.features for row in through]), words, keep, auxiliary=False).main
+    return [(row.place, _score_sentence(row, own, protocols, evaluator.keep_masks)) for row, own in zip(rows, logits, strict=False)]
 
 
-@torch.inference_mode()
-def _score_batch(evaluator: Evaluator, asked: Sequence[SentenceInBatch], protocols: Sequence[str]) -> list[tuple[int, SentenceScore]]:
-    rows = filled(asked, evaluator.batch_size)
-    words, keep = evaluator.read([each.question.text for each in rows])
-    seen = ImageFeatures.together([each.seen for each in rows])
-    logits = evaluator.model.decode(seen, words, keep, auxiliary=False).main
-    return [
-        (each.place, _score_sentence(each.question, each.image_id, row, protocols, evaluator.keep_masks))
-        for each, row in zip(asked, logits, strict=False)
-    ]
-
-
-def _score_sentence(
-    question: EvaluationSentence, image_id: str, logits: Tensor, protocols: Sequence[str], keep_mask: bool
-) -> SentenceScore:
-    targets = {protocol: _target(question, protocol) for protocol in protocols}
-    masks = {protocol: _mask(logits, target) for protocol, target in targets.items()}
-    overlaps = {protocol: _overlap(masks[protocol], target) for protocol, target in targets.items()}
+def _score_sentence(row: SentenceInBatch, logits: Tensor, protocols: Sequence[str], keep_mask: bool) -> SentenceScore:
+    """Compare a sentence's logits (2, S, S) with its target under each protocol."""
+    sentence, masks, overlaps = row.sentence, {}, {}
+    for protocol in protocols:
+        target = torch.from_numpy(sentence.target if protocol == "paper" else sentence.original)
+        masks[protocol] = mask = _mask(logits, target.shape)
+        counts = count(mask, target.to(mask.device) > 0)
+        overlaps[protocol] = Overlap(int(counts.intersection), int(counts.union), int(mask.sum()))
     rle = coco_rle(masks["original"].numpy(force=True)) if keep_mask else None
-    return SentenceScore(question.ref_id, question.sent_id, image_id, question.text, overlaps, rle)
+    return SentenceScore(sentence.ref_id, sentence.sent_id, row.image_id, sentence.text, overlaps, rle)
 
 
-def _target(question: EvaluationSentence, protocol: str) -> Tensor:
-    return torch.from_numpy(question.target if protocol == "paper" else question.original)
-
-
-def _mask(logits: Tensor, target: Tensor) -> Tensor:
-    """Logits (2, S, S), enlarged where the target (H, W) is larger, to a bool mask (H, W)."""
-    if logits.shape[-2:] != target.shape:
-        logits = F.interpolate(logits.unsqueeze(0), size=target.shape, mode="bilinear", align_corners=False)[0]
+def _mask(logits: Tensor, shape: Sequence[int]) -> Tensor:
+    """Logits (2, S, S), enlarged where the target's shape (H, W) is another, to a bool mask (H, W)."""
+    if logits.shape[-2:] != shape:
+        logits = F.interpolate(logits.unsqueeze(0), size=shape, mode="bilinear", align_corners=False)[0]
     return logits[1] > logits[0]
-
-
-def _overlap(mask: Tensor, target: Tensor) -> Overlap:
-    """Compare a bool mask (H, W) with a target (H, W)."""
-    counts = count(mask, target.to(mask.device) > 0)
-    return Overlap(int(counts.intersection), int(counts.union), int(mask.sum()))

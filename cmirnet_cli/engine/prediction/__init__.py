@@ -1,1 +1,1 @@
-"""Masks for photographs of one's own: what is asked, in which forms, and the Python API."""
+"""Masks for photographs of one's own: requests, queries, predictors, and the Python API."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from glob import glob, has_magic
 from itertools import takewhile
@@ -63,19 +64,17 @@ def _photos_of(entry: str, recursive: bool, but: Path | None) -> list[PhotoFile]
 
 
 def _in_folder(folder: Path, recursive: bool, but: Path | None) -> list[PhotoFile]:
-    photos = [PhotoFile(file, file.relative_to(folder)) for file in _images_in(folder, recursive, but)]
+    photos = []
+    for directory, folders, files in os.walk(folder, onerror=_refuse):
+        folders[:] = sorted(name for name in folders if Path(directory, name).resolve() != but) if recursive else []
+        images = [Path(directory, name) for name in sorted(files) if Path(name).suffix.lower() in SUFFIXES]
+        photos += [PhotoFile(file, file.relative_to(folder)) for file in images]
     if not photos:
         raise DataError(
             f"{folder} holds no images ({', '.join(sorted(SUFFIXES))})",
             hint="name a folder that holds some; a quoted pattern such as 'photos/**/*.jpg' also finds those in folders below",
         )
     return photos
-
-
-def _images_in(folder: Path, recursive: bool, but: Path | None) -> Iterator[Path]:
-    for directory, folders, files in os.walk(folder, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if Path(directory, name).resolve() != but) if recursive else []
-        yield from (Path(directory, name) for name in sorted(files) if Path(name).suffix.lower() in SUFFIXES)
 
 
 def _refuse(problem: OSError) -> None:
@@ -98,8 +97,9 @@ def read_photo(path: Path) -> Pixels:
     Raises:
         ImageError: the file is missing, broken, or enormous once unpacked.
     """
-    if _is_no_file(path):
-        raise ImageError(f"{path} is not a regular file", hint="give an image file")
+    with suppress(OSError):  # of a file that is missing or out of reach: reading it puts that into words
+        if not stat.S_ISREG(path.stat().st_mode):  # a folder, or something such as a pipe, whose end nobody may ever see
+            raise ImageError(f"{path} is not a regular file", hint="give an image file")
     return decoded(source_bytes(path), str(path))
 
 
@@ -116,14 +116,6 @@ def decoded(source: bytes, name: str) -> Pixels:
     return np.asarray(rgb(source, name, upright=True))
 
 
-def _is_no_file(path: Path) -> bool:
-    """Whether it is a folder, or something such as a pipe, whose end nobody may ever see."""
-    try:
-        return not stat.S_ISREG(path.stat().st_mode)
-    except OSError:
-        return False  # missing or out of reach, which reading it puts into words
-
-
 ImageLike: TypeAlias = "str | Path | Image.Image | Pixels | Tensor"
 
 
@@ -138,7 +130,10 @@ def as_pixels(image: ImageLike) -> Pixels:
     if isinstance(image, (str, Path)):
         return read_photo(Path(image))
     if isinstance(image, Image.Image):
-        return _from_picture(image)
+        try:
+            return np.asarray(as_rgb(image, upright=False))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise ImageError(f"the PIL image cannot be read as RGB: {error}", hint="convert it first") from error
     if _is_tensor(image):
         return _from_tensor(image)
     if not isinstance(image, np.ndarray):
@@ -146,13 +141,6 @@ def as_pixels(image: ImageLike) -> Pixels:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ImageError(f"expected an RGB array of uint8 (H, W, 3), not {image.dtype} {image.shape}", hint="convert it first")
     return image
-
-
-def _from_picture(picture: Image.Image) -> Pixels:
-    try:
-        return np.asarray(as_rgb(picture, upright=False))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ImageError(f"the PIL image cannot be read as RGB: {error}", hint="convert it first") from error
 
 
 def _is_tensor(image: object) -> TypeGuard[Tensor]:

@@ -1,7 +1,7 @@
-"""Predicting with anything that gives each pixel a probability: weights that torch runs, or an exported model that needs no torch.
+"""Predicting with anything that gives each pixel a probability: weights that torch runs, or an export that needs no torch.
 
-Rows, photos with an expression each, go through a network several at once: the expressions about one photo, or those about several photos
-that are looked at together.
+A row is an image with one expression. Several rows go through the network at once: the expressions about one image, or those about
+several images that are encoded together.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Generic, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from cmirnet_cli.batches.rows import filled, grouped
 from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction, Probabilities, decide
 from cmirnet_cli.engine.prediction.photos import read_photo
 from cmirnet_cli.engine.prediction.queries import ImageQuery
+from cmirnet_cli.engine.rows import filled, grouped
 from cmirnet_cli.errors import ImageError
 from cmirnet_cli.images.pixels import Pixels
 
@@ -31,116 +31,89 @@ class Predictor(Protocol[Features]):
 
     @property
     def batch_size(self) -> int:
-        """How many expressions about one photo go through at once."""
+        """How many expressions about one image go through at once."""
 
     @property
     def photos_at_once(self) -> int:
-        """How many photos are looked at together; of several, as many rows go through at once."""
+        """How many images are encoded together; of several, as many rows go through at once."""
 
     def too_long(self, expressions: Sequence[str]) -> list[str]:
         """Those expressions of which only the beginning is read."""
 
     def encode_image(self, photos: Sequence[Pixels]) -> Sequence[Features]:
-        """The features of photos uint8 (H, W, 3) of any sizes: all that does not depend on an expression."""
+        """The features of images uint8 (H, W, 3) of any sizes: all that does not depend on an expression."""
 
     def probabilities(
         self, features: Sequence[Features], expressions: Sequence[str], sizes: Sequence[tuple[int, int]]
     ) -> Iterator[Probabilities]:
-        """The referent's probability at every pixel, float32 (H, W), row after row, at the sizes (H, W) of the photos.
+        """The referent's probability at every pixel, float32 (H, W), row after row, at the sizes (H, W) of the images.
 
-        There may be fewer sizes than rows: then those of the last rows are not wanted.
+        There may be fewer sizes than rows: the last rows then only fill the batch, and give nothing.
         """
 
 
 @dataclass(frozen=True)
 class ImageExpressions:
-    """The pixels of a photo, uint8 (H, W, 3), and the expressions about it."""
+    """The pixels of an image, uint8 (H, W, 3), and the expressions about it."""
 
     pixels: Pixels
     expressions: Sequence[str]
 
 
 @dataclass(frozen=True)
-class _Row(Generic[Features]):
-    """One expression about a photo, whose features and size (H, W) go with it."""
-
-    features: Features
-    expression: str
-    size: tuple[int, int]
-
-
-def predict_batches(predictor: Predictor[Features], asked: Iterable[ImageExpressions], rule: MaskRule) -> Iterator[Prediction]:
-    """Photo after photo one mask after the other: no more photos and masks are in memory than go through at once.
-
-    Photos that go through with others give what they give with any others, for as many rows go through each time.
-    """
-    together = predictor.photos_at_once
-    for photos in grouped(asked, together):
-        for rows in grouped(_rows(predictor, photos), together if together > 1 else predictor.batch_size):
-            yield from _decided(predictor, rows, rule)
-
-
-def _rows(predictor: Predictor[Features], asked: Sequence[ImageExpressions]) -> Iterator[_Row[Features]]:
-    features = predictor.encode_image(filled([each.pixels for each in asked], predictor.photos_at_once))
-    for each, one in zip(asked, features, strict=False):
-        height, width = each.pixels.shape[:2]
-        yield from (_Row(one, expression, (height, width)) for expression in each.expressions)
-
-
-def _decided(predictor: Predictor[Features], rows: Sequence[_Row[Features]], rule: MaskRule) -> Iterator[Prediction]:
-    through = filled(rows, predictor.photos_at_once)
-    found = predictor.probabilities([row.features for row in through], [row.expression for row in through], [row.size for row in rows])
-    for row, probability in zip(rows, found, strict=True):
-        yield decide(row.expression, probability, rule)
-
-
-@dataclass(frozen=True)
 class PhotoResult:
-    """What came of a question: predictions, to be taken once and before the next answer, or the reason why there are none.
+    """What came of a query: predictions, to be taken once and before the next result, or the reason why there are none.
 
     Attributes:
-        question: as asked.
-        pixels: the photo, uint8 (H, W, 3); None where it cannot be read.
+        query: the image and its expressions.
+        pixels: the image, uint8 (H, W, 3); None where it cannot be read.
         predictions: computed as they are taken, a batch at a time, so that thousands need no more memory than a few.
-        problem: why the photo cannot be read.
+        problem: why the image cannot be read.
     """
 
-    question: ImageQuery
+    query: ImageQuery
     pixels: Pixels | None
     predictions: Iterator[Prediction]
     problem: ImageError | None = None
 
 
 def predict_photos(
-    predictor: Predictor[Features], questions: Iterable[ImageQuery], rule: MaskRule, advance: Callable[[int], object]
+    predictor: Predictor[Features], queries: Iterable[ImageQuery], mask_rule: MaskRule, advance: Callable[[int], object]
 ) -> Iterator[PhotoResult]:
-    """Ask about photo after photo; a photo that cannot be read becomes an answer with its problem and the rest goes on."""
-    for group in grouped(questions, predictor.photos_at_once):
-        for answer in _answers(predictor, [_read(question) for question in group], rule):
-            yield answer
+    """The result of query after query; an image that cannot be read becomes a result with its problem, and the rest goes on."""
+    for group in grouped(map(_read, queries), predictor.photos_at_once):
+        images = [ImageExpressions(pixels, query.expressions) for query, pixels, _ in group if pixels is not None]
+        predictions = predict_batches(predictor, images, mask_rule)
+        for query, pixels, problem in group:
+            own = islice(predictions, 0 if pixels is None else len(query.expressions))
+            yield PhotoResult(query, pixels, own, problem)
+            deque(own, maxlen=0)  # what was not taken must not come with the next result
             advance(1)
 
 
-@dataclass(frozen=True)
-class _Read:
-    """A question with its photo, or with why that cannot be read."""
-
-    question: ImageQuery
-    pixels: Pixels | None = None
-    problem: ImageError | None = None
-
-
-def _read(question: ImageQuery) -> _Read:
+def _read(query: ImageQuery) -> tuple[ImageQuery, Pixels | None, ImageError | None]:
     try:
-        return _Read(question, read_photo(question.photo.path))
+        return query, read_photo(query.photo.path), None
     except ImageError as problem:
-        return _Read(question, problem=problem)
+        return query, None, problem
 
 
-def _answers(predictor: Predictor[Features], group: Iterable[_Read], rule: MaskRule) -> Iterator[PhotoResult]:
-    asked = [ImageExpressions(each.pixels, each.question.expressions) for each in group if each.pixels is not None]
-    found = predict_batches(predictor, asked, rule)
-    for each in group:
-        own = islice(found, 0 if each.pixels is None else len(each.question.expressions))
-        yield PhotoResult(each.question, each.pixels, own, each.problem)
-        deque(own, maxlen=0)  # what was not taken must not come with the next answer
+def predict_batches(predictor: Predictor[Features], images: Iterable[ImageExpressions], mask_rule: MaskRule) -> Iterator[Prediction]:
+    """Image after image one mask after the other: no more images and masks are in memory than go through at once.
+
+    The mask of a row does not depend on the rows beside it, for as many rows go through each time.
+    """
+    together = predictor.photos_at_once
+    for group in grouped(images, together):
+        features = predictor.encode_image(filled([image.pixels for image in group], together))
+        rows = (
+            (own, expression, (image.pixels.shape[0], image.pixels.shape[1]))
+            for image, own in zip(group, features, strict=False)
+            for expression in image.expressions
+        )
+        for batch in grouped(rows, together if together > 1 else predictor.batch_size):
+            through = filled(batch, together)
+            row_features, expressions = [own for own, _, _ in through], [expression for _, expression, _ in through]
+            probabilities = predictor.probabilities(row_features, expressions, [size for _, _, size in batch])
+            for (_, expression, _), probability in zip(batch, probabilities, strict=True):
+                yield decide(expression, probability, mask_rule)

@@ -1,47 +1,68 @@
-"""What is asked: photos with expressions about them, each photo once."""
+"""From a request to queries: every image once, with all expressions about it."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cmirnet_cli.engine.prediction.photos import PhotoFile
+from cmirnet_cli.engine.prediction.photos import PhotoFile, find_photos
 from cmirnet_cli.errors import UsageError
 
 
 @dataclass(frozen=True)
+class PredictRequest:
+    """Which images to predict on, and what to look for in them.
+
+    Attributes:
+        inputs: image files, folders and glob patterns.
+        expressions: about every image of `inputs` and `listed`.
+        listed: more images, as a list names them.
+        pairs: single images with an expression each, in any order.
+        recursive: whether folders are searched to the bottom.
+    """
+
+    inputs: Sequence[str] = ()
+    expressions: Sequence[str] = ()
+    listed: Sequence[PhotoFile] = ()
+    pairs: Sequence[tuple[PhotoFile, str]] = ()
+    recursive: bool = False
+
+
+@dataclass(frozen=True)
 class ImageQuery:
-    """A photo and what is asked about it."""
+    """An image and the expressions about it."""
 
     photo: PhotoFile
     expressions: tuple[str, ...]
 
 
-def image_queries(photos: Sequence[PhotoFile], expressions: Sequence[str], pairs: Iterable[tuple[PhotoFile, str]] = ()) -> list[ImageQuery]:
-    """One question for each photo, in the order in which photos come up; what is asked twice is asked once.
+def image_queries(request: PredictRequest, but: Path | None = None) -> list[ImageQuery]:
+    """One query for each image, in the order in which images first come up; an expression that is repeated counts once.
 
     Args:
-        photos: what all `expressions` are asked about.
-        expressions: asked about each of `photos`.
-        pairs: what else is asked, scattered in any way.
+        request: images and expressions.
+        but: a folder that is not searched for images: the one that results go to.
 
     Raises:
-        UsageError: an expression is empty or no text.
+        DataError: an input names nothing, or a folder cannot be read.
+        UsageError: an expression is empty or no Unicode text.
     """
-    asked: dict[Path, dict[str, None]] = {}
+    photos = [*find_photos(request.inputs, recursive=request.recursive, but=but), *request.listed]
+    common = dict.fromkeys(map(checked_expression, request.expressions))
+    pairs = [(photo, {checked_expression(expression): None}) for photo, expression in request.pairs]
     named: dict[Path, PhotoFile] = {}
-    common = dict.fromkeys(map(checked_expression, expressions))
-    for photo, wanted in [*((photo, common) for photo in photos), *((photo, {checked_expression(text): None}) for photo, text in pairs)]:
+    expressions: dict[Path, dict[str, None]] = {}
+    for photo, more in [*((photo, common) for photo in photos), *pairs]:
         named.setdefault(photo.path, photo)
-        asked.setdefault(photo.path, {}).update(wanted)
-    return [ImageQuery(photo, tuple(asked[photo.path])) for photo in _told_apart(list(named.values()))]
+        expressions.setdefault(photo.path, {}).update(more)
+    return [ImageQuery(photo, tuple(expressions[photo.path])) for photo in _distinct_names(list(named.values()))]
 
 
 def checked_expression(expression: str) -> str:
-    """The expression, if it can be asked.
+    """The expression, if it can be encoded.
 
     Raises:
         UsageError: it is empty or no Unicode text.
@@ -55,17 +76,13 @@ def checked_expression(expression: str) -> str:
     return expression
 
 
-def _told_apart(photos: Sequence[PhotoFile]) -> list[PhotoFile]:
-    """Photos of different folders that would be filed under one name get a piece of their path's digest into it, each of them.
+def _distinct_names(photos: Sequence[PhotoFile]) -> list[PhotoFile]:
+    """Images of different folders that share a name each get a piece of their path's digest into it.
 
-    Names are one if they differ in case only, as some file systems see them.
+    Names that differ in case only count as one, for some file systems take them so.
     """
-    taken = Counter(_key(photo) for photo in photos)
-    return [_marked(photo) if taken[_key(photo)] > 1 else photo for photo in photos]
-
-
-def _key(photo: PhotoFile) -> str:
-    return str(photo.name).casefold()
+    counts = Counter(str(photo.name).casefold() for photo in photos)
+    return [photo if counts[str(photo.name).casefold()] == 1 else _marked(photo) for photo in photos]
 
 
 def _marked(photo: PhotoFile) -> PhotoFile:

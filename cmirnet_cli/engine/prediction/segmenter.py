@@ -36,13 +36,13 @@ from cmirnet_cli.weights.source import load_weights_or_checkpoint
 
 
 class Segmenter:
-    """A trained model, ready to be asked. `predict` keeps no state, so threads may share one.
+    """A trained model, ready to predict. `predict` keeps no state, so threads may share one.
 
     Args:
         bundle: the model with its tokenizer and settings.
         device: where it runs; the model is moved there and put in eval mode.
         batch_size: expressions about one image that go through the network at once.
-        photos_at_once: images that are looked at together; of several, as many go through with an expression each.
+        photos_at_once: images that are encoded together; of several, as many go through with an expression each.
     """
 
     def __init__(self, bundle: Bundle, device: torch.device, batch_size: int = 8, photos_at_once: int = 1) -> None:
@@ -71,8 +71,8 @@ class Segmenter:
             device: auto, cpu, cuda, cuda:N or mps.
             tokenizer: local folder or hub id, for a `.pth` file, which holds none; by default that of the published text encoder.
             inference: how the network is computed. As published by default; `Inference()` makes all optimizations that were measured
-                to help, and then the segmenter can be asked but not saved.
-            photos_at_once: how many images of a list are looked at together: meant for GPUs, takes more memory.
+                to help, and then the segmenter cannot be saved.
+            photos_at_once: how many images of a list are encoded together: meant for GPUs, takes more memory.
 
         Raises:
             WeightsError: nothing usable is there.
@@ -117,9 +117,9 @@ class Segmenter:
             repo_id: `organisation/name`; made where it is missing.
             scores: as for `save_pretrained`.
             license: as for `save_pretrained`.
-            private: whether a repository that is made can be features by its owners only.
+            private: whether a repository that is made can be seen by its owners only.
             message: of the commit.
-            api: the hub's client, for another address or token than the configured ones.
+            api: the hub's client, for another address or token than those configured.
 
         Raises:
             WeightsError: the hub cannot be reached or refuses, or `scores` is no such file.
@@ -176,7 +176,7 @@ class Segmenter:
 
         Args:
             image: a path (EXIF orientation is applied), a PIL image, a NumPy array uint8 (H, W, 3) or a tensor (3, H, W), uint8 or
-                floating from 0 to 1, all RGB; or a list of them, which is answered by a list of lists.
+                floating from 0 to 1, all RGB; or a list of them, which gives a list of lists.
             expressions: one or many.
             threshold: a pixel is in the mask if its probability is higher; 0.5 takes the likelier class.
             largest_component: whether only the largest connected part of each mask is kept.
@@ -186,23 +186,20 @@ class Segmenter:
             ImageError: an image cannot be read, or is an array of another kind.
             UsageError: an expression is empty.
         """
-        rule = MaskRule(threshold, largest_component, soft)
-        if isinstance(image, (list, tuple)):
-            return self._predict_all(image, expressions, rule)
-        return list(self.predict_iter(as_pixels(image), expressions, rule))
+        mask_rule = MaskRule(threshold, largest_component, soft)
+        if not isinstance(image, (list, tuple)):
+            return list(self.predict_iter(as_pixels(image), expressions, mask_rule))
+        checked = _all_checked(expressions)
+        predictions = predict_batches(self, (ImageExpressions(as_pixels(each), checked) for each in image), mask_rule)
+        return [list(islice(predictions, len(checked))) for _ in image]
 
-    def predict_iter(self, pixels: Pixels, expressions: str | Sequence[str], rule: MaskRule) -> Iterator[Prediction]:
+    def predict_iter(self, pixels: Pixels, expressions: str | Sequence[str], mask_rule: MaskRule) -> Iterator[Prediction]:
         """As `predict` of RGB pixels, uint8 (H, W, 3), one mask after the other: no more than a batch is in memory.
 
         Raises:
             UsageError: an expression is empty.
         """
-        return predict_batches(self, [ImageExpressions(pixels, _all_checked(expressions))], rule)
-
-    def _predict_all(self, images: Sequence[ImageLike], expressions: str | Sequence[str], rule: MaskRule) -> list[list[Prediction]]:
-        asked = _all_checked(expressions)
-        found = predict_batches(self, (ImageExpressions(as_pixels(image), asked) for image in images), rule)
-        return [list(islice(found, len(asked))) for _ in images]
+        return predict_batches(self, [ImageExpressions(pixels, _all_checked(expressions))], mask_rule)
 
     def too_long(self, expressions: Sequence[str]) -> list[str]:
         """Those expressions of which the network reads only the beginning, as they have more than `tokens` tokens."""
@@ -217,23 +214,21 @@ class Segmenter:
 
     @torch.inference_mode()
     def encode_image(self, photos: Sequence[Pixels]) -> list[ImageFeatures]:
-        """As `Predictor.encode_image`: what the text-free part of the network sees of each."""
+        """As `Predictor.encode_image`."""
         size = self._config.image_size
         images = np.stack([resized(pixels, size, size) for pixels in photos])
         return self._model.encode_image(normalise(torch.from_numpy(images).to(self._device))).rows()
 
     def probabilities(
-        self, views: Sequence[ImageFeatures], expressions: Sequence[str], sizes: Sequence[tuple[int, int]]
+        self, features: Sequence[ImageFeatures], expressions: Sequence[str], sizes: Sequence[tuple[int, int]]
     ) -> Iterator[Probabilities]:
         """As `Predictor.probabilities`."""
-        features = ImageFeatures.together(views) if self.photos_at_once > 1 else views[0].repeat(len(views))
-        for logits, size in zip(self._decode(features, self._tokens(expressions)), sizes, strict=False):
+        together = ImageFeatures.together(features) if self.photos_at_once > 1 else features[0].repeat(len(features))
+        with self._tokenising:
+            tokens = tokenise(self.tokenizer, expressions, self.tokens).to(self._device)
+        for logits, size in zip(self._decode(together, tokens), sizes, strict=False):
             enlarged = F.interpolate(logits.unsqueeze(0), size=size, mode="bilinear", align_corners=False)[0]
             yield torch.softmax(enlarged, dim=0)[1].cpu().numpy()
-
-    def _tokens(self, expressions: Sequence[str]) -> Tokens:
-        with self._tokenising:
-            return tokenise(self.tokenizer, expressions, self.tokens).to(self._device)
 
     @torch.inference_mode()
     def _decode(self, features: ImageFeatures, tokens: Tokens) -> Tensor:

@@ -14,7 +14,7 @@ from torch.utils.data import Subset
 
 from cmirnet_cli.batches.datasets import EvaluationImage, EvaluationSet, shuffled_texts
 from cmirnet_cli.cache.reader import Cache
-from cmirnet_cli.engine.evaluation.loop import Evaluator, evaluate, evaluate_split, scored_batches
+from cmirnet_cli.engine.evaluation.loop import Evaluator, evaluate_split, score_samples, scored_batches
 from cmirnet_cli.metrics.sentences import Overlap, SentenceScore
 
 PROTOCOLS = ["paper", "original"]
@@ -65,7 +65,7 @@ def one_by_one(evaluator: Evaluator, cache: Cache) -> Iterator[tuple[int, list[t
 
 def test_evaluation_counts_what_one_sentence_at_a_time_counts(evaluator: Evaluator, small_cache: Cache):
     expected = dict(one_by_one(evaluator, small_cache))
-    scores = evaluate(evaluator, EvaluationSet(small_cache, "val", 64), PROTOCOLS)
+    scores = score_samples(evaluator, EvaluationSet(small_cache, "val", 64), PROTOCOLS)
     found = {score.sent_id: [(o.intersection, o.union) for o in map(score.overlaps.get, PROTOCOLS)] for score in scores}
     assert len(scores) == len(found) == len(expected)
     assert sum(intersection for pairs in expected.values() for intersection, _ in pairs) > 1000
@@ -75,7 +75,7 @@ def test_evaluation_counts_what_one_sentence_at_a_time_counts(evaluator: Evaluat
 
 def kept_masks(evaluator: Evaluator, cache: Cache, batch_size: int) -> dict[int, np.ndarray]:
     """Sentence id → mask at the image's own size."""
-    found = evaluate(replace(evaluator, batch_size=batch_size, keep_masks=True), EvaluationSet(cache, "val", 64), ["original"])
+    found = score_samples(replace(evaluator, batch_size=batch_size, keep_masks=True), EvaluationSet(cache, "val", 64), ["original"])
     return {score.sent_id: coco.decode(dict(score.rle)) > 0 for score in found}
 
 
@@ -106,7 +106,10 @@ def test_batches_across_images_decide_every_pixel_that_is_no_tie_as_one_sentence
 @pytest.mark.parametrize("batch_size", [2, 3, 5])
 def test_batches_share_their_images_and_end_inside_one_without_a_trace(evaluator: Evaluator, small_cache: Cache, batch_size: int):
     samples = EvaluationSet(small_cache, "val", 64)
-    usual, other = evaluate(evaluator, samples, PROTOCOLS), evaluate(replace(evaluator, batch_size=batch_size), samples, PROTOCOLS)
+    usual, other = (
+        score_samples(evaluator, samples, PROTOCOLS),
+        score_samples(replace(evaluator, batch_size=batch_size), samples, PROTOCOLS),
+    )
     assert [(s.ref_id, s.sent_id, s.image_id, s.text) for s in other] == [(s.ref_id, s.sent_id, s.image_id, s.text) for s in usual]
     assert counted(other) == counted(usual)
 
@@ -121,7 +124,7 @@ def test_a_sentence_is_counted_to_the_pixel_whatever_else_is_asked_and_when(
     evaluator: Evaluator, small_cache: Cache, batch_size: int, order: tuple[int, ...]
 ):
     evaluator, samples = replace(evaluator, batch_size=batch_size), EvaluationSet(small_cache, "val", 64)
-    expected = counted(evaluate(evaluator, samples, PROTOCOLS))
+    expected = counted(score_samples(evaluator, samples, PROTOCOLS))
     found = [pair for batch in scored_batches(evaluator, Subset(samples, order), PROTOCOLS) for pair in batch]
     assert [place for place, _ in found] == [place for place, item in enumerate(order) for _ in samples[item].questions]
     for _, score in found:
@@ -132,7 +135,7 @@ def test_a_sentence_is_counted_to_the_pixel_whatever_else_is_asked_and_when(
 def test_every_image_is_looked_at_once(evaluator: Evaluator, small_cache: Cache, batch_size: int):
     rows: list[int] = []
     hook = evaluator.model.network.stages[0].register_forward_pre_hook(lambda stage, given: rows.append(len(given[0])))
-    scores = evaluate(replace(evaluator, batch_size=batch_size), EvaluationSet(small_cache, "val", 64), ["paper"])
+    scores = score_samples(replace(evaluator, batch_size=batch_size), EvaluationSet(small_cache, "val", 64), ["paper"])
     hook.remove()
     assert rows == [batch_size] * -(-2 // batch_size)
     assert len(scores) == 7
@@ -156,19 +159,19 @@ def test_no_image_is_read_before_it_is_needed(evaluator: Evaluator, small_cache:
 def test_scores_do_not_depend_on_the_workers(evaluator: Evaluator, small_cache: Cache, batch_size: int):
     samples = EvaluationSet(small_cache, "val", 64)
     evaluator = replace(evaluator, batch_size=batch_size)
-    assert evaluate(replace(evaluator, workers=2), samples, PROTOCOLS) == evaluate(evaluator, samples, PROTOCOLS)
+    assert score_samples(replace(evaluator, workers=2), samples, PROTOCOLS) == score_samples(evaluator, samples, PROTOCOLS)
 
 
 def test_model_left_in_train_mode_is_scored_in_eval_mode(evaluator: Evaluator, small_cache: Cache):
     samples = EvaluationSet(small_cache, "val", 64)
-    expected = evaluate(evaluator, samples, PROTOCOLS)
+    expected = score_samples(evaluator, samples, PROTOCOLS)
     evaluator.model.train()
-    assert evaluate(evaluator, samples, PROTOCOLS) == expected
+    assert score_samples(evaluator, samples, PROTOCOLS) == expected
 
 
 def test_progress_adds_up_to_the_number_of_sentences(evaluator: Evaluator, small_cache: Cache):
     done: list[int] = []
-    scores = evaluate(replace(evaluator, batch_size=3), EvaluationSet(small_cache, "val", 64), ["paper"], done.append)
+    scores = score_samples(replace(evaluator, batch_size=3), EvaluationSet(small_cache, "val", 64), ["paper"], done.append)
     assert (sum(done), len(done)) == (len(scores), 3)
     assert all(score.overlaps.keys() == {"paper"} for score in scores)
 
@@ -195,4 +198,4 @@ def test_kept_masks_are_those_that_were_counted(evaluator: Evaluator, small_cach
 
 
 def test_masks_are_kept_on_demand_only(evaluator: Evaluator, small_cache: Cache):
-    assert all(score.rle is None for score in evaluate(evaluator, EvaluationSet(small_cache, "val", 64), PROTOCOLS))
+    assert all(score.rle is None for score in score_samples(evaluator, EvaluationSet(small_cache, "val", 64), PROTOCOLS))

@@ -40,10 +40,19 @@ class Brightness:
 )
 def test_as_many_photos_and_rows_go_through_each_time_and_answers_stay_in_order(photos_at_once: int, photos: list[int], rows: list[int]):
     predictor = Brightness(photos_at_once)
-    said = [f"expression {number}" for number in range(6)]
-    asked = [ImageExpressions(np.full((2 + number, 3, 3), 50 * number, np.uint8), said) for number in range(5)]
-    found = list(predict_batches(predictor, asked, MaskRule(threshold=0)))
+    expressions = [f"expression {number}" for number in range(6)]
+    images = [ImageExpressions(np.full((2 + number, 3, 3), 50 * number, np.uint8), expressions) for number in range(5)]
+    predictions = list(predict_batches(predictor, images, MaskRule(threshold=0)))
     assert (predictor.photos, predictor.rows) == (photos, rows)
-    assert [each.expression for each in found] == said * 5
-    assert [each.mask.shape for each in found] == [(2 + number, 3) for number in range(5) for _ in said]
-    assert [each.score for each in found] == pytest.approx([50 * number / 255 for number in range(5) for _ in said])
+    assert [each.expression for each in predictions] == expressions * 5
+    assert [each.mask.shape for each in predictions] == [(2 + number, 3) for number in range(5) for _ in expressions]
+    assert [each.score for each in predictions] == pytest.approx([50 * number / 255 for number in range(5) for _ in expressions])
+
+
+def test_of_a_thousand_expressions_no_more_than_a_batch_is_computed_ahead():
+    predictor = Brightness(1)
+    image = ImageExpressions(np.zeros((4, 4, 3), np.uint8), [f"cup {number}" for number in range(1000)])
+    predictions = predict_batches(predictor, [image], MaskRule())
+    assert next(predictions).expression == "cup 0"
+    assert predictor.rows == [4]
+    assert sum(1 for _ in predictions) == 999

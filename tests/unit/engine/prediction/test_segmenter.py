@@ -136,13 +136,13 @@ def test_an_answer_that_is_not_taken_does_not_come_with_the_next(in_threes: Segm
     for name in "abcd":
         Image.effect_noise((40, 30 + ord(name) % 7), 90).convert("RGB").save(tmp_path / f"{name}.png")
     (tmp_path / "b.png").write_bytes(b"no picture")
-    questions = [ImageQuery(photo, WORDS[:2]) for photo in find_photos([str(tmp_path)])]
+    queries = [ImageQuery(photo, WORDS[:2]) for photo in find_photos([str(tmp_path)])]
     taken = {}
-    for answer in predict_photos(in_threes, questions, MaskRule(), lambda done: None):
-        name = answer.question.photo.name.stem
-        assert (answer.problem is not None) == (name == "b")
-        taken[name] = list(answer.predictions) if name in "bd" else [next(answer.predictions)]
-    assert {name: [found.expression for found in answers] for name, answers in taken.items()} == {
+    for result in predict_photos(in_threes, queries, MaskRule(), lambda done: None):
+        name = result.query.photo.name.stem
+        assert (result.problem is not None) == (name == "b")
+        taken[name] = list(result.predictions) if name in "bd" else [next(result.predictions)]
+    assert {name: [found.expression for found in results] for name, results in taken.items()} == {
         "a": WORDS[:1],
         "b": [],
         "c": WORDS[:1],
@@ -208,10 +208,3 @@ def test_eight_threads_get_what_one_gets(segmenter: Segmenter):
     with ThreadPoolExecutor(8) as threads:
         for found, wanted in zip(threads.map(segmenter.predict, images, asked), expected, strict=True):
             assert same(found, wanted)
-
-
-@pytest.mark.parametrize("segmenter", ["resnet-nano"], indirect=True)
-def test_a_thousand_expressions_are_answered_one_after_the_other(segmenter: Segmenter, pixels: np.ndarray):
-    found = segmenter.predict_iter(pixels[:8, :8], [f"cup {number}" for number in range(1000)], MaskRule())
-    assert next(found).expression == "cup 0"
-    assert sum(1 for _ in found) == 999

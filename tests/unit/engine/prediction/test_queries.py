@@ -1,4 +1,4 @@
-"""From photos, expressions and pairs to questions, one for each photo."""
+"""From photos, expressions and pairs to queries, one for each photo."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cmirnet_cli.engine.prediction.photos import PhotoFile, listed_photo
-from cmirnet_cli.engine.prediction.queries import ImageQuery, image_queries
+from cmirnet_cli.engine.prediction.queries import ImageQuery, PredictRequest, image_queries
 from cmirnet_cli.errors import UsageError
 
 
@@ -16,24 +16,24 @@ def photo(path: str, name: str = "") -> PhotoFile:
 
 
 def test_every_expression_is_asked_about_every_photo_once():
-    asked = image_queries([photo("a.jpg"), photo("b.jpg"), photo("a.jpg")], ["cup", "person", "cup"])
-    assert asked == [ImageQuery(photo("a.jpg"), ("cup", "person")), ImageQuery(photo("b.jpg"), ("cup", "person"))]
+    queries = image_queries(PredictRequest(listed=[photo("a.jpg"), photo("b.jpg"), photo("a.jpg")], expressions=["cup", "person", "cup"]))
+    assert queries == [ImageQuery(photo("a.jpg"), ("cup", "person")), ImageQuery(photo("b.jpg"), ("cup", "person"))]
 
 
 def test_scattered_pairs_are_gathered_photo_by_photo():
     pairs = [(photo("b.jpg"), "cup"), (photo("a.jpg"), "dog"), (photo("b.jpg"), "left one"), (photo("b.jpg"), "cup")]
-    asked = image_queries([], [], pairs)
-    assert [(str(each.photo.path), each.expressions) for each in asked] == [("b.jpg", ("cup", "left one")), ("a.jpg", ("dog",))]
+    queries = image_queries(PredictRequest(pairs=pairs))
+    assert [(str(each.photo.path), each.expressions) for each in queries] == [("b.jpg", ("cup", "left one")), ("a.jpg", ("dog",))]
 
 
 def test_pairs_add_to_what_is_asked_about_all():
-    asked = image_queries([photo("a.jpg")], ["cup"], [(photo("a.jpg"), "dog")])
-    assert asked == [ImageQuery(photo("a.jpg"), ("cup", "dog"))]
+    queries = image_queries(PredictRequest(listed=[photo("a.jpg")], expressions=["cup"], pairs=[(photo("a.jpg"), "dog")]))
+    assert queries == [ImageQuery(photo("a.jpg"), ("cup", "dog"))]
 
 
 def test_photos_of_one_name_are_told_apart_by_their_paths_whatever_stands_beside_them():
-    first = image_queries([photo("x/cup.jpg"), photo("y/cup.jpg"), photo("z.jpg")], ["cup"])
-    second = image_queries([photo("y/cup.jpg"), photo("x/cup.jpg")], ["cup"])
+    first = image_queries(PredictRequest(listed=[photo("x/cup.jpg"), photo("y/cup.jpg"), photo("z.jpg")], expressions=["cup"]))
+    second = image_queries(PredictRequest(listed=[photo("y/cup.jpg"), photo("x/cup.jpg")], expressions=["cup"]))
     names = {each.photo.path: each.photo.name for each in first}
     assert len(set(names.values())) == 3
     assert names[Path("z.jpg")] == Path("z.jpg")
@@ -42,19 +42,19 @@ def test_photos_of_one_name_are_told_apart_by_their_paths_whatever_stands_beside
 
 
 def test_names_that_differ_in_capitals_only_are_told_apart():
-    asked = image_queries([photo("in/Cup.jpg"), photo("in/cup.JPG")], ["cup"])
-    assert len({str(each.photo.name).casefold() for each in asked}) == 2
+    queries = image_queries(PredictRequest(listed=[photo("in/Cup.jpg"), photo("in/cup.JPG")], expressions=["cup"]))
+    assert len({str(each.photo.name).casefold() for each in queries}) == 2
 
 
 @pytest.mark.parametrize("text", ["", "  ", "\n", "\u3000"])
 def test_an_empty_expression_is_refused(text: str):
     with pytest.raises(UsageError, match="an expression is empty"):
-        image_queries([photo("a.jpg")], ["cup", text])
+        image_queries(PredictRequest(listed=[photo("a.jpg")], expressions=["cup", text]))
 
 
 def test_bytes_that_are_no_text_are_refused():
     with pytest.raises(UsageError, match="no Unicode text"):
-        image_queries([photo("a.jpg")], ["caf\udce9"])
+        image_queries(PredictRequest(listed=[photo("a.jpg")], expressions=["caf\udce9"]))
 
 
 @pytest.mark.parametrize(

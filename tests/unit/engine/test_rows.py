@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cmirnet_cli.batches.rows import filled, grouped
+from cmirnet_cli.engine.rows import filled, grouped
 
 
 @pytest.mark.parametrize(("size", "groups"), [(1, ["a", "b", "c"]), (2, ["ab", "c"]), (3, ["abc"]), (9, ["abc"])])

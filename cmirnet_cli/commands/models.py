@@ -1,0 +1,167 @@
+"""WEIGHTS as commands take them: weights that torch runs, or an export that ONNX Runtime runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cmirnet_cli.console import console
+from cmirnet_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    import torch
+
+    from cmirnet_cli.engine.evaluation.run import EvaluatedModel
+    from cmirnet_cli.engine.inference import Inference
+    from cmirnet_cli.engine.prediction.predictor import Predictor
+    from cmirnet_cli.engine.shards import Shard
+    from cmirnet_cli.options import Precision
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which weights, and how they are computed, as typed.
+
+    Attributes:
+        weights: a weights folder, a run directory, a hub id or an export.
+        device: auto, cpu, cuda, cuda:N or mps.
+        precision: of the network.
+        optimizations: auto, none, or names with commas between them.
+        batch_size: how many images (`predict`) or sentences (`eval`) go through together.
+    """
+
+    weights: str
+    device: str
+    precision: Precision
+    optimizations: str
+    batch_size: int
+
+
+def named_model(options: ModelOptions) -> TorchModel | OnnxModel:
+    """The kind of model that the weights are. Nothing is loaded yet.
+
+    Raises:
+        ExportError: it is a damaged export.
+        UsageError: it is an export, and is to be computed otherwise than it was exported.
+    """
+    folder = exported_folder(options.weights)
+    if folder is None:
+        return TorchModel(options)
+    if (options.precision, options.optimizations) != ("fp32", "auto"):
+        raise UsageError(
+            f"--precision and --optimizations are for weights, and {options.weights} is an export, whose arithmetic is fixed",
+            hint="leave them out, or export the weights again with --precision fp16 or int8",
+        )
+    return OnnxModel(options, folder)
+
+
+@dataclass(frozen=True)
+class TorchModel:
+    """Weights that torch runs."""
+
+    options: ModelOptions
+
+    def identity(self) -> dict[str, object]:
+        """What masks depend on: the digest of the weights and the number format."""
+        from cmirnet_cli.weights.source import fingerprint
+
+        return {"weights": fingerprint(self.options.weights), "precision": self.options.precision}
+
+    def predictor(self, shard: Shard) -> Predictor[Any]:
+        """Load them onto this process's device."""
+        from cmirnet_cli.engine.prediction.segmenter import Segmenter
+        from cmirnet_cli.weights.source import load_weights
+
+        inference, device = self._inference(), shard.device(self.options.device)
+        warn_if_slow(self.options.precision, device)
+        bundle = inference.prepare(load_weights(self.options.weights), device)
+        return Segmenter(bundle, device, photos_at_once=self.options.batch_size)
+
+    def evaluated(self, shard: Shard, workers: int) -> EvaluatedModel:
+        """Load them onto this process's device, ready to be scored."""
+        from cmirnet_cli.engine.evaluation.run import EvaluatedModel
+
+        inference, options = self._inference(), self.options
+        warn_if_slow(options.precision, shard.device(options.device))
+        sizes = {"batch_size": options.batch_size, "workers": workers}
+        return EvaluatedModel.load(options.weights, options.device, inference, **sizes, shard=shard)
+
+    def _inference(self) -> Inference:
+        from cmirnet_cli.engine.inference import Inference, optimizations_named
+
+        return Inference(self.options.precision, optimizations_named(self.options.optimizations))
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """An export that ONNX Runtime runs."""
+
+    options: ModelOptions
+    folder: Path
+
+    def identity(self) -> dict[str, object]:
+        """What masks depend on: the digest of the export and its number format."""
+        from cmirnet_cli.export.spec import fingerprint, read_spec
+
+        return {"weights": fingerprint(self.folder), "precision": read_spec(self.folder).precision}
+
+    def predictor(self, shard: Shard) -> Predictor[Any]:
+        """Open it on this process's device, without torch."""
+        from cmirnet_cli.export.runtime import ExportedModel
+
+        return ExportedModel.open(self.folder, export_device(self.options.device, shard), self.options.batch_size)
+
+    def evaluated(self, shard: Shard, workers: int) -> EvaluatedModel:
+        """Open it on this process's device, in the place of weights; torch carries the numbers to it on the CPU."""
+        import torch
+
+        from cmirnet_cli.engine.evaluation.loop import Evaluator
+        from cmirnet_cli.engine.evaluation.run import EvaluatedModel
+        from cmirnet_cli.export.runtime import ExportedModel
+        from cmirnet_cli.export.scoring import ExportedReferring
+        from cmirnet_cli.export.spec import AGAIN, fingerprint
+        from cmirnet_cli.weights.encoder import load_tokenizer
+
+        device = export_device(self.options.device, shard)
+        exported = ExportedModel.open(self.folder, device)
+        tokenizer, spec = load_tokenizer(str(self.folder), AGAIN), exported.spec
+        cpu, batch_size = torch.device("cpu"), self.options.batch_size
+        evaluator = Evaluator(ExportedReferring(exported), tokenizer, exported.tokens, cpu, batch_size, workers)
+        known = self.options.weights, fingerprint(self.folder), spec.origin.dataset, device, spec.precision
+        return EvaluatedModel(evaluator, spec.input.image_size, *known)
+
+
+def exported_folder(weights: str) -> Path | None:
+    """The export that WEIGHTS name; None for weights, which an export of safetensors is too.
+
+    Raises:
+        ExportError: it is a damaged export.
+    """
+    from cmirnet_cli.export.spec import holds_export, read_spec
+
+    folder = Path(weights).expanduser()
+    return folder if holds_export(folder) and read_spec(folder).format != "safetensors" else None
+
+
+def export_device(device: str, shard: Shard) -> str:
+    """What `--device` means to ONNX Runtime: cpu or cuda:N; each of several processes takes its own GPU.
+
+    Raises:
+        ExportError: onnxruntime is not installed.
+        UsageError: it has no such device.
+    """
+    from cmirnet_cli.export.runtime import CPU, pick_provider
+
+    provider, options = pick_provider(device)
+    if provider == CPU:
+        return "cpu"
+    return str(shard.device("cuda")) if shard.count > 1 and device in ("auto", "cuda") else f"cuda:{options['device_id']}"
+
+
+def warn_if_slow(precision: str, device: torch.device) -> None:
+    """Warn where the network is to compute in bf16, which the device only emulates."""
+    from cmirnet_cli.engine.devices import has_bf16
+
+    if precision == "bf16" and not has_bf16(device):
+        console.warn(f"{device} has no instructions for bf16 here and emulates it, a CPU many times slower than fp32: leave bf16 out")
