@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -13,11 +15,11 @@ from cmirnet_cli.console import console
 from cmirnet_cli.options import BatchSize, CacheDir, Dataset, Device, Seed, SplitBy, Workers
 
 if TYPE_CHECKING:
-    from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.config import Settings
     from cmirnet_cli.console import Advance
-    from cmirnet_cli.engine.training.callbacks import EpochReport, StepReport
+    from cmirnet_cli.engine.training.callbacks import Callback, EpochReport, StepReport
     from cmirnet_cli.engine.training.loop import Trainer
+    from cmirnet_cli.engine.training.run import TrainingResult
     from cmirnet_cli.engine.training.run_directory import RunDirectory
 
 InitFrom: TypeAlias = Annotated[
@@ -57,6 +59,8 @@ def train(
 
     Example: cmirnet train --backbone swin-b --dataset refcocog --split-by umd
     """
+    from cmirnet_cli.config import resolve, to_yaml
+
     flags = {
         "model.backbone": backbone,
         "data.dataset": dataset,
@@ -74,18 +78,17 @@ def train(
         "loop.backbone_weights": backbone_weights,
     }
     directory = _open(resume, {"--preset": preset, "--run-dir": run_dir}) if resume else None
-    settings = _resolve(directory.folder / "config.yaml" if directory else preset, flags, set_ or [])
+    settings = resolve(directory.folder / "config.yaml" if directory else preset, os.environ, flags, set_ or [])
     if print_config:
-        return _print_settings(settings)
-    return _train(directory, settings, device, run_dir, dry_run)
+        console.result({"settings": settings.model_dump(mode="json")}, to_yaml(settings).rstrip())
+    elif dry_run:
+        _try_steps(settings, device, directory)
+    else:
+        from cmirnet_cli.engine.training.run import train as run_training
 
-
-def _resolve(preset: str | Path | None, flags: Mapping[str, object], overrides: list[str]) -> Settings:
-    import os
-
-    from cmirnet_cli.config import resolve
-
-    return resolve(preset, os.environ, flags, overrides)
+        result = run_training(settings, run_dir, resume=directory, device=device, watch=_watched, notice=console.notice)
+        if result.is_main:
+            _show(result)
 
 
 def _open(folder: Path, refused: Mapping[str, object]) -> RunDirectory:
@@ -97,98 +100,35 @@ def _open(folder: Path, refused: Mapping[str, object]) -> RunDirectory:
     return RunDirectory.open(folder)
 
 
-def _print_settings(settings: Settings) -> None:
-    from cmirnet_cli.config import to_yaml
-
-    console.result({"settings": settings.model_dump(mode="json")}, to_yaml(settings).rstrip())
-
-
-def _train(directory: RunDirectory | None, settings: Settings, device: str, run_dir: Path | None, dry_run: bool) -> None:
-    """Go on in the directory of a run; without one, begin a run; or only try its first steps."""
-    from cmirnet_cli.engine.devices import leaving_in_order
-
-    with leaving_in_order():
-        trainer = _resumed(directory, settings, device) if directory else _prepared(settings, device)
-        warn_if_slow(settings.loop.precision, trainer.accelerator.device)
-        if dry_run:
-            _try_steps(trainer)
-        elif directory:
-            _go_on(trainer, directory)
-        else:
-            _begin(trainer, run_dir)
-
-
-def _prepared(settings: Settings, device: str) -> Trainer:
-    """Everything a new run needs, from the settings."""
-    from cmirnet_cli.engine.devices import pick_device
-    from cmirnet_cli.engine.text_features import features_to_begin_with
-    from cmirnet_cli.engine.training.loop import Trainer
-    from cmirnet_cli.engine.training.start import starting_bundle
-
-    cache = _cache(settings)
-    target = pick_device(device)
-    bundle = starting_bundle(settings, cache, console.notice)
-    return Trainer(bundle, settings, cache, target, features_to_begin_with(bundle, settings, cache, console.notice))
-
-
-def _cache(settings: Settings) -> Cache:
-    from cmirnet_cli.cache.folder import find_cache
-    from cmirnet_cli.cache.reader import Cache
-
-    return Cache.open(find_cache(settings.data.cache, settings.data.dataset, settings.data.split_by))
-
-
-def _try_steps(trainer: Trainer) -> None:
+def _try_steps(settings: Settings, device: str, directory: RunDirectory | None) -> None:
+    """Build everything and take the first steps; nothing is written."""
     from dataclasses import asdict
 
+    from cmirnet_cli.engine.devices import leaving_in_order
     from cmirnet_cli.engine.training.dry_run import dry_run
+    from cmirnet_cli.engine.training.run import prepared_trainer
 
-    trial = asdict(dry_run(trainer))
-    if trial["timed_step"] == 1:
+    with leaving_in_order():
+        trainer = prepared_trainer(settings, device, directory, console.notice)
+        warn_if_slow(settings.loop.precision, trainer.accelerator.device)
+        measured = asdict(dry_run(trainer))
+    if measured["timed_step"] == 1:
         console.notice("only a first step could be timed, which also starts everything: the others are faster")
-    rows = [(name.replace("_", " "), f"{value:,.3g}" if isinstance(value, float) else value) for name, value in trial.items()]
-    console.result(trial, console.table(None, ["dry run", ""], rows))
+    rows = [(name.replace("_", " "), f"{value:,.3g}" if isinstance(value, float) else value) for name, value in measured.items()]
+    console.result(measured, console.table(None, ["dry run", ""], rows))
 
 
-def _begin(trainer: Trainer, folder: Path | None) -> None:
-    """A new run, in a new folder."""
-    from cmirnet_cli.engine.devices import said_by_main
-    from cmirnet_cli.engine.training.run_directory import RunDirectory, new_run_folder
-
-    settings, manifest = trainer.settings, trainer.cache.manifest
-    name = f"{manifest.dataset}-{manifest.split_by}-{settings.model.backbone}"
-    folder = folder or said_by_main(new_run_folder(Path("runs"), name))
-    directory = RunDirectory(folder)
-    if trainer.is_main:
-        features = trainer.features.manifest.digest if trainer.features else None
-        RunDirectory.create(folder, settings, manifest.fingerprint.key, features)
-    console.notice(f"training {settings.model.backbone} on {manifest.dataset} ({manifest.split_by}) into {folder}")
-    _run(trainer, directory)
-
-
-def _resumed(directory: RunDirectory, settings: Settings, device: str) -> Trainer:
-    from cmirnet_cli.engine.devices import pick_device
-    from cmirnet_cli.engine.training.start import resumed_trainer
-
-    return resumed_trainer(directory, settings, _cache(settings), pick_device(device), console.notice)
-
-
-def _go_on(trainer: Trainer, directory: RunDirectory) -> None:
-    if trainer.is_main:
-        directory.rewind(trainer.steps_taken, trainer.progress.epoch, trainer.settings)
-    _run(trainer, directory)
-
-
-def _run(trainer: Trainer, directory: RunDirectory) -> None:
+@contextmanager
+def _watched(trainer: Trainer) -> Iterator[list[Callback]]:
+    """Shows a run while it goes on."""
+    warn_if_slow(trainer.settings.loop.precision, trainer.accelerator.device)
     with console.progress("train", trainer.steps_total) as advance:
         advance(trainer.steps_taken)
-        trainer.run(directory, [_Display(advance)])
-    if trainer.is_main:
-        _show(directory)
+        yield [_Display(advance)]
 
 
 class _Display:
-    """Shows a training run while it goes on."""
+    """The callback that moves the progress bar on."""
 
     def __init__(self, advance: Advance) -> None:
         self._advance = advance
@@ -211,21 +151,20 @@ class _Display:
         console.notice(describe(report))
 
 
-def _show(directory: RunDirectory) -> None:
-    """The result of a run: its best epoch, where the weights lie, the curves as a picture."""
+def _show(result: TrainingResult) -> None:
+    """The best epoch, where the weights lie, the curves as a picture."""
     from cmirnet_cli.files import write_image
     from cmirnet_cli.reports.pictures.curves import CurvePoint, training_curves
 
-    picture, history = directory.folder / "curves.png", directory.epochs()
-    points = [CurvePoint(each.epoch, each.loss, each.overall_iou, each.mean_iou, each.lr) for each in history]
-    write_image(picture, training_curves(points))
-    best = [report for report in history if report.best][-1]
-    shown = {"epoch": best.epoch, "overall_iou": best.overall_iou, "mean_iou": best.mean_iou}
+    folder, best = result.directory.folder, result.best
+    points = [CurvePoint(each.epoch, each.loss, each.overall_iou, each.mean_iou, each.lr) for each in result.epochs]
+    curves = folder / "curves.png"
+    write_image(curves, training_curves(points))
+    scores = {"epoch": best.epoch, "overall_iou": best.overall_iou, "mean_iou": best.mean_iou}
     row = [best.epoch, f"{best.overall_iou:.2f}", f"{best.mean_iou:.2f}"]
-    weights = directory.weights / "best"
     console.result(
-        {"run": directory.folder, "weights": weights, "curves": picture, "best": shown},
+        {"run": folder, "weights": result.weights, "curves": curves, "best": scores},
         console.table("best epoch on val", ["epoch", "overall IoU", "mean IoU"], [row]),
-        f"weights: {weights}",
-        f"curves: {picture}",
+        f"weights: {result.weights}",
+        f"curves: {curves}",
     )

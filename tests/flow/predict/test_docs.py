@@ -20,18 +20,30 @@ def test_the_python_examples_run(weights: Path, photos: Path, tmp_path: Path, mo
     shutil.copytree(weights, tmp_path / "weights")
     shutil.copy(photos / "0.jpg", tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
-    said: dict[str, Any] = {}
+    names: dict[str, Any] = {}
     examples = re.findall(r"```python\n(.*?)```", PYTHON.read_text(encoding="utf-8"), re.DOTALL)
     for example in examples:
-        exec(example, said)
-    assert len(examples) == 9
-    assert said["cup"].mask.shape == said["soft"].probability.shape == (30, 40)
-    assert len(said["areas"]) == 20
-    assert said["cut"] == ["the red cup " * 100]
-    assert all(np.array_equal(answer[0].mask, said["cup"].mask) for answer in said["answers"][::2])
-    assert (said["quick"].mask == said["cup"].mask).mean() > 0.999, "the faster forms keep every mask up to ties"
-    assert "missing.jpg" in said["problem"][0]
-    assert said["logits"].shape == (1, 2, 96, 96)
+        exec(example, names)
+    assert len(examples) == 13
+    assert names["cup"].mask.shape == names["soft"].probability.shape == (30, 40)
+    assert len(names["areas"]) == 20
+    assert names["cut"] == ["the red cup " * 100]
+    assert all(np.array_equal(answer[0].mask, names["cup"].mask) for answer in names["answers"][::2])
+    assert (names["quick"].mask == names["cup"].mask).mean() > 0.999, "the faster forms keep every mask up to ties"
+    assert "missing.jpg" in names["problem"][0]
+    assert names["logits"].shape == (1, 2, 96, 96)
+    assert set(names["prepared"].manifest.counts) == {"train", "val"}
+    assert (names["run"].weights / "model.safetensors").is_file()
+    assert names["paper"].scores.mean_iou == pytest.approx(names["run"].best.mean_iou, abs=0.1), "training validates as evaluate scores"
+    assert [each.split for each in names["result"].scores] == ["val"]
+    for sentence in names["baseline"].scores[0].sentences:
+        overlap = sentence.overlaps["paper"]
+        assert overlap.union == overlap.predicted == 96 * 96
+
+
+def test_the_package_shows_its_public_names_and_no_others():
+    assert dir(cmirnet) == sorted(cmirnet.__all__)
+    assert all(getattr(cmirnet, name) is not None for name in cmirnet.__all__)
 
 
 def test_every_public_name_is_described():

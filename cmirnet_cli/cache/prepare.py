@@ -1,0 +1,115 @@
+"""`cmirnet.prepare`: a data set read, checked and written as a cache."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cmirnet_cli.cache.check_images import BadImage, check_images, require_good_images
+from cmirnet_cli.cache.schema import CacheOptions, Manifest, cache_name
+from cmirnet_cli.cache.writer import estimate, steps, without, write_cache
+from cmirnet_cli.refer.archives import unpack
+from cmirnet_cli.refer.layout import Places
+from cmirnet_cli.refer.sources import packed, read_source
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class PrepareRequest:
+    """Which data set to prepare, and how.
+
+    Attributes:
+        dataset: the name of a data set, or a `.jsonl` file.
+        split_by: who split it; None: its usual division.
+        data: folder that data sets lie in.
+        annotations: where to look for its annotations instead.
+        images: where to look for its images instead.
+        out: folder of caches; the cache becomes a folder in it.
+        options: what the cache holds.
+        skip_bad: whether missing and broken images are left out; else they are an error.
+        workers: threads that read images; 0: no others.
+        overwrite: whether another cache of that name may be replaced.
+    """
+
+    dataset: str
+    split_by: str | None = None
+    data: Path = Path("data")
+    annotations: Path | None = None
+    images: Path | None = None
+    out: Path = Path("cache")
+    options: CacheOptions = field(default_factory=CacheOptions)
+    skip_bad: bool = False
+    workers: int = 0
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class PreparedCache:
+    """A cache on the disk.
+
+    Attributes:
+        folder: where it is.
+        manifest: what it holds.
+        skipped: images that were left out, each with the reason.
+    """
+
+    folder: Path
+    manifest: Manifest
+    skipped: tuple[BadImage, ...]
+
+
+def prepare(
+    request: PrepareRequest,
+    *,
+    progress: Callable[[str, int], AbstractContextManager[Callable[[int], None]]] = lambda what, total: nullcontext(lambda done: None),
+    notice: Callable[[str], None] = lambda line: None,
+    warn: Callable[[str], None] = lambda line: None,
+) -> PreparedCache:
+    """Read annotations and images, check them, and write the cache that training reads, as `cmirnet prepare-data` does.
+
+    Args:
+        request: which data set, and how.
+        progress: opened for each stage with its name and the number of steps; what it gives is called as they are done.
+        notice: is called with what is worth knowing.
+        warn: is called with every image that is left out.
+
+    Raises:
+        AnnotationError: the data set is missing or damaged.
+        ImageError: images are missing or broken, and are not to be skipped.
+        CacheError: another cache stands there, or the disk is too full.
+    """
+    places = Places(request.data, request.annotations, request.images)
+    for archive in packed(request.dataset, request.split_by, places):
+        notice(f"unpacking {archive.file} into {archive.target}")
+        members = archive.read_members()
+        with progress(f"unpack {archive.file.name}", len(members)) as advance:
+            unpack(archive, members, advance)
+    referents = read_source(request.dataset, request.split_by, places)
+    for remark in referents.remarks:
+        notice(remark)
+
+    with progress("check images", len(referents.images)) as advance:
+        bad = check_images(referents, request.workers, advance)
+    skipped = require_good_images(bad, skip=request.skip_bad)
+    kept = without(referents, skipped)
+    for image in bad:
+        warn(f"left out: {image.path}: {image.reason}")
+
+    folder = request.out / cache_name(referents.name, referents.split_by)
+    notice(f"{folder} will take about {math.ceil(estimate(kept, request.options) / MIB):,} MiB")
+    with progress("write cache", steps(kept)) as advance:
+        manifest = write_cache(
+            kept,
+            folder,
+            request.options,
+            workers=request.workers,
+            skipped=skipped,
+            overwrite=request.overwrite,
+            advance=advance,
+            notice=notice,
+        )
+    return PreparedCache(folder, manifest, tuple(bad))

@@ -1,0 +1,122 @@
+"""`cmirnet.train`: a training run from its settings to its weights, begun or gone on with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from cmirnet_cli.cache.folder import find_cache
+from cmirnet_cli.cache.reader import Cache
+from cmirnet_cli.config import Settings
+from cmirnet_cli.engine.devices import leaving_in_order, pick_device, said_by_main
+from cmirnet_cli.engine.text_features import features_to_begin_with
+from cmirnet_cli.engine.training.callbacks import Callback, EpochReport
+from cmirnet_cli.engine.training.loop import Trainer
+from cmirnet_cli.engine.training.run_directory import RunDirectory, new_run_folder
+from cmirnet_cli.engine.training.start import resumed_trainer, starting_bundle
+from cmirnet_cli.errors import UsageError
+
+RUNS = Path("runs")
+"""Where runs are kept that are given no other place."""
+
+Notice = Callable[[str], None]
+Watch = Callable[[Trainer], AbstractContextManager[Sequence[Callback]]]
+"""Opened around the epochs of a run; gives the callbacks that hear of its steps and epochs."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A run that has ended.
+
+    Attributes:
+        directory: the run directory.
+        epochs: how each epoch went, those before a resumption included; empty in all processes but the main one.
+        is_main: whether this process is the one that writes and reports.
+    """
+
+    directory: RunDirectory
+    epochs: tuple[EpochReport, ...]
+    is_main: bool = True
+
+    @property
+    def best(self) -> EpochReport:
+        """The epoch whose weights are in `weights/best`."""
+        return [report for report in self.epochs if report.best][-1]
+
+    @property
+    def weights(self) -> Path:
+        """The folder of the best weights."""
+        return self.directory.weights / "best"
+
+
+def train(
+    settings: Settings | None = None,
+    run_dir: Path | None = None,
+    *,
+    resume: RunDirectory | str | Path | None = None,
+    device: str = "auto",
+    watch: Watch = lambda trainer: nullcontext(()),
+    notice: Notice = lambda line: None,
+) -> TrainingResult:
+    """Train, validate and keep the best weights in a run directory, as `cmirnet train` does.
+
+    Args:
+        settings: the whole recipe, the data set included.
+        run_dir: where the run is kept; by default a new folder below `runs/`.
+        resume: a run that is gone on with, in its own directory and with its own settings; `settings` may only ask for more epochs.
+        device: auto, cpu, cuda, cuda:N or mps; with several GPU processes each takes its own.
+        watch: opened around the epochs with the trainer; gives more callbacks.
+        notice: is called with what is worth knowing.
+
+    Raises:
+        ConfigError: the settings contradict the weights that they start from, the data or the device.
+        DataError: the cache is missing, incomplete, or another than the run was begun with.
+        WeightsError: pretrained weights or a checkpoint cannot be had.
+        UsageError: there are neither settings nor a run to go on with, the run directory is taken, or there is no such device.
+        DivergedError: the loss is no longer a number.
+        StoppedError: Ctrl-C or SIGTERM was received; the state is saved.
+    """
+    directory = RunDirectory.open(Path(resume)) if isinstance(resume, str | Path) else resume
+    if settings is None:
+        if directory is None:
+            raise UsageError("there is nothing to train", hint="give settings, or a run to resume")
+        settings = directory.settings()
+    with leaving_in_order():
+        trainer = prepared_trainer(settings, device, directory, notice)
+        if directory is None:
+            directory = _new_run(trainer, run_dir)
+            manifest = trainer.cache.manifest
+            notice(f"training {settings.model.backbone} on {manifest.dataset} ({manifest.split_by}) into {directory.folder}")
+        elif trainer.is_main:
+            directory.rewind(trainer.steps_taken, trainer.progress.epoch, trainer.settings)
+        with watch(trainer) as callbacks:
+            trainer.run(directory, callbacks)
+        return TrainingResult(directory, tuple(directory.epochs()) if trainer.is_main else (), trainer.is_main)
+
+
+def prepared_trainer(
+    settings: Settings, device: str = "auto", directory: RunDirectory | None = None, notice: Notice = lambda line: None
+) -> Trainer:
+    """All that a run needs: its model, data and optimiser, at the start or where the newest checkpoint of `directory` left them.
+
+    Raises as `train` does. Nothing is written.
+    """
+    cache = Cache.open(find_cache(settings.data.cache, settings.data.dataset, settings.data.split_by))
+    if directory is not None:
+        return resumed_trainer(directory, settings, cache, pick_device(device), notice)
+    place = pick_device(device)
+    bundle = starting_bundle(settings, cache, notice)
+    return Trainer(bundle, settings, cache, place, features_to_begin_with(bundle, settings, cache, notice))
+
+
+def _new_run(trainer: Trainer, folder: Path | None) -> RunDirectory:
+    """A new run directory, which the main process makes and all know."""
+    settings, manifest = trainer.settings, trainer.cache.manifest
+    name = f"{manifest.dataset}-{manifest.split_by}-{settings.model.backbone}"
+    folder = folder or said_by_main(new_run_folder(RUNS, name))
+    if trainer.is_main:
+        features = trainer.features.manifest.digest if trainer.features else None
+        RunDirectory.create(folder, settings, manifest.fingerprint.key, features)
+    return RunDirectory(folder)
