@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import cmirnet_cli as cmirnet
+from cmirnet_cli.errors import UsageError
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 PREDICTION, PYTHON = DOCS / "prediction.md", DOCS / "python.md"
@@ -39,6 +40,12 @@ def test_the_python_examples_run(weights: Path, photos: Path, tmp_path: Path, mo
     for sentence in names["baseline"].scores[0].sentences:
         overlap = sentence.overlaps["paper"]
         assert overlap.union == overlap.predicted == 96 * 96
+    assert cmirnet.train(resume=names["run"].directory.folder, device="cpu").epochs == names["run"].epochs, "it has no epochs left"
+
+
+def test_training_needs_settings_or_a_run():
+    with pytest.raises(UsageError, match="nothing to train"):
+        cmirnet.train()
 
 
 def test_the_package_shows_its_public_names_and_no_others():
