@@ -12,10 +12,11 @@ from PIL import Image
 from pycocotools import mask as coco
 from torch.utils.data import Subset
 
+from cmirnet_cli.batches.batch import normalise
 from cmirnet_cli.batches.datasets import EvaluationImage, EvaluationSet, shuffled_texts
 from cmirnet_cli.cache.reader import Cache
-from cmirnet_cli.engine.evaluation.loop import Evaluator, evaluate_split, score_samples, scored_batches
-from cmirnet_cli.metrics.sentences import Overlap, SentenceScore
+from cmirnet_cli.engine.evaluation.loop import GREY, Evaluator, control_set, evaluate_split, score_samples, scored_batches
+from cmirnet_cli.metrics.sentences import CONTROLS, Overlap, SentenceScore
 
 PROTOCOLS = ["paper", "original"]
 TIE = 1e-5
@@ -176,13 +177,37 @@ def test_progress_adds_up_to_the_number_of_sentences(evaluator: Evaluator, small
     assert all(score.overlaps.keys() == {"paper"} for score in scores)
 
 
-def test_control_asks_every_referent_for_another_ones_sentences(evaluator: Evaluator, small_cache: Cache):
-    result = evaluate_split(evaluator, small_cache, "val", 64, PROTOCOLS, controls=["shuffled-text"])
-    lent = {text for texts in shuffled_texts(small_cache, "val").values() for text in texts}
-    shuffled = result.controls["shuffled-text"]
-    assert [s.sent_id for s in shuffled] == [s.sent_id for s in result.sentences]
-    assert {s.text for s in shuffled} == lent
-    assert all(asked.text != said.text for asked, said in zip(shuffled, result.sentences, strict=True))
+def test_grey_is_the_colour_that_the_network_sees_as_zero():
+    grey = torch.tensor(GREY, dtype=torch.uint8).expand(1, 2, 2, 3)
+    assert normalise(grey).abs().max() < 0.5 / 255 / 0.22
+
+
+def test_no_image_keeps_questions_and_targets_and_shows_one_colour(small_cache: Cache):
+    own, grey = EvaluationSet(small_cache, "val", 64), control_set("no-image", small_cache, "val", 64)
+    for place in range(len(own)):
+        shown, hidden = own[place], grey[place]
+        assert hidden.image.shape == shown.image.shape
+        assert hidden.image.dtype == np.uint8
+        assert {tuple(colour) for colour in hidden.image.reshape(-1, 3).tolist()} == {GREY}
+        for sentence, expected in zip(hidden.questions, shown.questions, strict=True):
+            assert (sentence.text, sentence.sent_id) == (expected.text, expected.sent_id)
+            np.testing.assert_array_equal(sentence.original, expected.original)
+
+
+def test_there_is_no_other_control(small_cache: Cache):
+    with pytest.raises(KeyError, match="no-text"):
+        control_set("no-text", small_cache, "val", 64)
+
+
+@pytest.mark.parametrize("control", CONTROLS)
+def test_every_control_scores_every_sentence_in_the_same_order(evaluator: Evaluator, small_cache: Cache, control: str):
+    result = evaluate_split(evaluator, small_cache, "val", 64, ["paper"], controls=[control])
+    assert [one.sent_id for one in result.controls[control]] == [one.sent_id for one in result.sentences]
+    assert [one.overlaps for one in result.controls[control]] != [one.overlaps for one in result.sentences]
+    if control == "shuffled-text":
+        lent = {text for texts in shuffled_texts(small_cache, "val").values() for text in texts}
+        assert {one.text for one in result.controls[control]} == lent
+        assert all(one.text != own.text for one, own in zip(result.controls[control], result.sentences, strict=True))
 
 
 def test_kept_masks_are_those_that_were_counted(evaluator: Evaluator, small_cache: Cache):

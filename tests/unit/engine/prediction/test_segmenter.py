@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from cmirnet_cli.batches.batch import normalise, tokenise, word_tokenizer
 from cmirnet_cli.config import ModelConfig, TextConfig
-from cmirnet_cli.engine.prediction.masks import MaskRule, decide
+from cmirnet_cli.engine.prediction.masks import MaskRule
 from cmirnet_cli.engine.prediction.photos import find_photos
 from cmirnet_cli.engine.prediction.predictor import predict_photos
 from cmirnet_cli.engine.prediction.queries import ImageQuery
@@ -191,13 +191,6 @@ def test_a_threshold_is_a_probability_that_must_be_exceeded(segmenter: Segmenter
     (found,) = segmenter.predict(pixels, "cup", threshold=threshold)
     assert np.array_equal(found.mask, soft.probability > threshold)
     assert found.probability is None
-
-
-def test_the_score_is_that_of_the_part_that_is_kept():
-    probability = np.array([[0.9, 0.7, 0.1, 0.8]], np.float32)
-    found = decide("cup", probability, MaskRule(largest_component=True))
-    assert found.mask.tolist() == [[True, True, False, False]]
-    assert found.score == pytest.approx(0.8)
 
 
 def test_eight_threads_get_what_one_gets(segmenter: Segmenter):

@@ -1,11 +1,11 @@
-"""The largest part of a mask is what a flood fill finds."""
+"""The largest part of a mask is what a flood fill finds; scores are those of the pixels that are kept."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from cmirnet_cli.engine.prediction.masks import largest_component
+from cmirnet_cli.engine.prediction.masks import MaskRule, decide, largest_component
 
 
 def flood(mask: np.ndarray) -> np.ndarray:
@@ -61,3 +61,10 @@ def test_an_empty_mask_stays_empty_and_a_full_one_full(value: bool):
     found = largest_component(mask)
     assert np.array_equal(found, mask)
     assert found is not mask
+
+
+def test_the_score_is_that_of_the_part_that_is_kept():
+    probability = np.array([[0.9, 0.7, 0.1, 0.8]], np.float32)
+    prediction = decide("cup", probability, MaskRule(largest_component=True))
+    assert prediction.mask.tolist() == [[True, True, False, False]]
+    assert prediction.score == pytest.approx(0.8)

@@ -1,4 +1,4 @@
-"""What is known of referents, against annotations made by hand."""
+"""Size and distractors of referents, against annotations made by hand."""
 
 from __future__ import annotations
 
@@ -48,17 +48,17 @@ CUP, MUG, DOG = (0, 0, 10, 5), (20, 0, 30, 10), (30, 20, 50, 40)
 
 def test_areas_are_pixels_of_the_image_itself(prepared):
     cache = prepared(("val", 1, "cup", CUP), ("val", 2, "dog", DOG), ("val", 2, "", None))
-    assert [facts.area for facts in referent_stats(cache, "val").values()] == [50, 400, 0]
+    assert [stats.area for stats in referent_stats(cache, "val").values()] == [50, 400, 0]
 
 
 def test_distractors_are_other_objects_of_the_category_in_the_same_image(prepared):
     cache = prepared(("val", 1, "cup", CUP), ("val", 1, "cup", MUG), ("val", 1, "dog", DOG), ("val", 2, "cup", CUP))
-    assert [facts.distractors for facts in referent_stats(cache, "val").values()] == [1, 1, 0, 0]
+    assert [stats.distractors for stats in referent_stats(cache, "val").values()] == [1, 1, 0, 0]
 
 
 def test_two_referents_with_one_mask_are_one_object(prepared):
     cache = prepared(("val", 1, "cup", CUP), ("val", 1, "cup", CUP), ("val", 1, "cup", MUG))
-    assert [facts.distractors for facts in referent_stats(cache, "val").values()] == [1, 1, 1]
+    assert [stats.distractors for stats in referent_stats(cache, "val").values()] == [1, 1, 1]
 
 
 def test_objects_of_other_splits_are_counted_and_not_described(prepared):
