@@ -15,8 +15,7 @@ import torch
 from cmirnet_cli import __version__
 from cmirnet_cli.batches.batch import IMAGENET_MEAN, IMAGENET_STD
 from cmirnet_cli.errors import ExportError, UsageError
-from cmirnet_cli.export.graph import write_graph
-from cmirnet_cli.export.parts import PROGRAM_FILE, parts_of, trace
+from cmirnet_cli.export.graph import PROGRAM_FILE, parts_of, trace, write_graph
 from cmirnet_cli.export.preprocessing import ExportSample, Samples
 from cmirnet_cli.export.quantization import calibrate, to_fp16
 from cmirnet_cli.export.readme import readme
@@ -27,52 +26,6 @@ from cmirnet_cli.files import replaced_folder, sha256_of
 from cmirnet_cli.images.pixels import resized
 from cmirnet_cli.weights.bundle import Bundle, write_bundle
 from cmirnet_cli.weights.folder import MODEL_FILE
-
-
-def require_libraries(format: Format) -> None:
-    """Refuse to begin where the extra packages are missing that a format needs.
-
-    Raises:
-        ExportError: one of them is not installed.
-    """
-    if format != "onnx":
-        return
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ExportError(f"export to ONNX needs packages that are not installed: {error}", hint=MISSING) from error
-
-
-def write_model(bundle: Bundle, folder: Path, wanted: ExportOptions, prepared: Input, calibrating: Sequence[ExportSample]) -> list[str]:
-    """Write the model into a folder; the names of the files.
-
-    Raises:
-        ExportError: it does not fit into such a file.
-    """
-    if wanted.format == "safetensors":
-        write_bundle(bundle, folder)
-        return [MODEL_FILE]
-    if wanted.format == "torch":
-        written = BytesIO()  # where the disk is full, torch's own writer ends the whole process
-        torch.export.save(trace(parts_of(bundle, split=False)[0], dynamic_size=wanted.dynamic_size), written)
-        (folder / PROGRAM_FILE).write_bytes(written.getbuffer())
-        return [PROGRAM_FILE]
-    return _write_graphs(bundle, folder, wanted, prepared, calibrating)
-
-
-def _write_graphs(bundle: Bundle, folder: Path, wanted: ExportOptions, prepared: Input, calibrating: Sequence[ExportSample]) -> list[str]:
-    parts = parts_of(bundle, split=wanted.split)
-    for part in parts:
-        write_graph(trace(part, dynamic_size=wanted.dynamic_size), part, folder / part.file)
-    if wanted.precision == "fp16":
-        for part in parts:
-            to_fp16(folder / part.file)
-    if wanted.precision == "int8":
-        calibrate(folder, parts, prepared, calibrating)
-    return [part.file for part in parts]
-
 
 SAMPLE_FILE = "sample.npz"
 README_FILE = "README.md"
@@ -95,6 +48,22 @@ class Exported:
 
     files: dict[str, int]
     parity: Parity
+
+
+def require_libraries(format: Format) -> None:
+    """Refuse to begin where the extra packages are missing that a format needs.
+
+    Raises:
+        ExportError: one of them is not installed.
+    """
+    if format != "onnx":
+        return
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise ExportError(f"export to ONNX needs packages that are not installed: {error}", hint=MISSING) from error
 
 
 def require_apart(folder: Path, weights: Path) -> None:
@@ -124,24 +93,24 @@ def require_replaceable(folder: Path, *, overwrite: bool) -> None:
 
 
 def export(
-    source: ExportSource, target: Path, wanted: ExportOptions, samples: Samples, advance: Callable[[int], object] = lambda compared: None
+    source: ExportSource, target: Path, options: ExportOptions, samples: Samples, advance: Callable[[int], object] = lambda compared: None
 ) -> Exported:
     """Write an export, read it back, and compare it with freshly loaded weights; only then does it take its place.
 
     Args:
         source: the weights.
         target: the export's folder; an export that is there already is replaced.
-        wanted: what to write.
+        options: what to write.
         samples: what it is compared and calibrated on.
-        advance: told how many samples were compared.
+        advance: is called with how many samples were compared.
 
     Raises:
         ExportError: it does not agree, cannot be written, or needs packages that are not installed. Nothing is left behind.
         WeightsError: the weights cannot be loaded.
     """
-    require_libraries(wanted.format)
+    require_libraries(options.format)
     with replaced_folder(target, ExportError) as folder:
-        spec = write_export(source, folder, wanted, samples)
+        spec = write_export(source, folder, options, samples)
         reference = source.load()
         parity = verify(folder, reference, samples.compared, samples.source, advance)
         _write_json(folder / PARITY_FILE, parity.described())
@@ -150,8 +119,8 @@ def export(
         return Exported({name: (folder / name).stat().st_size for name in spec.files}, parity)
 
 
-def write_export(source: ExportSource, folder: Path, wanted: ExportOptions, samples: Samples) -> ExportSpec:
-    """Write all that an export is run with, not compared with anything yet, into an existing folder.
+def write_export(source: ExportSource, folder: Path, options: ExportOptions, samples: Samples) -> ExportSpec:
+    """Write all that running an export takes into an existing folder; it is not yet compared with its weights.
 
     Raises:
         ExportError: it cannot be written, or its tokenizer is no file.
@@ -162,17 +131,10 @@ def write_export(source: ExportSource, folder: Path, wanted: ExportOptions, samp
         kind = type(bundle.tokenizer).__name__
         raise ExportError(f"the tokenizer {kind} is Python code and cannot be exported", hint="use one that has a tokenizer.json")
     prepared = Input(image_size=bundle.config.image_size, mean=IMAGENET_MEAN, std=IMAGENET_STD, tokens=bundle.config.tokens)
-    files = write_model(bundle, folder, wanted, prepared, samples.calibrating)
+    files = _write_model(bundle, folder, options, prepared, samples.calibrating)
     digests = {name: sha256_of(folder / name) for name in files}
-    tokenizer = sha256_of(folder / TOKENIZER_FILE)
-    spec = ExportSpec(**vars(wanted), input=prepared, origin=_origin(source, bundle, wanted), files=digests, tokenizer=tokenizer)
-    _write_json(folder / SPEC_FILE, spec.model_dump(mode="json"))
-    return spec
-
-
-def _origin(source: ExportSource, bundle: Bundle, wanted: ExportOptions) -> ExportOrigin:
-    libraries = [*LIBRARIES, *(ONNX_LIBRARIES if wanted.format == "onnx" else ())]
-    return ExportOrigin(
+    libraries = [*LIBRARIES, *(ONNX_LIBRARIES if options.format == "onnx" else ())]
+    origin = ExportOrigin(
         weights=source.name,
         sha256=source.sha256,
         backbone=bundle.config.model.backbone,
@@ -180,6 +142,36 @@ def _origin(source: ExportSource, bundle: Bundle, wanted: ExportOptions) -> Expo
         program=__version__,
         libraries={name: import_module(name).__version__ for name in libraries},
     )
+    tokenizer = sha256_of(folder / TOKENIZER_FILE)
+    spec = ExportSpec(**vars(options), input=prepared, origin=origin, files=digests, tokenizer=tokenizer)
+    _write_json(folder / SPEC_FILE, spec.model_dump(mode="json"))
+    return spec
+
+
+def _write_model(bundle: Bundle, folder: Path, options: ExportOptions, prepared: Input, calibrating: Sequence[ExportSample]) -> list[str]:
+    """Write the model into a folder; the names of the files.
+
+    Raises:
+        ExportError: it does not fit into such a file.
+    """
+    if options.format == "safetensors":
+        write_bundle(bundle, folder)
+        return [MODEL_FILE]
+    parts = parts_of(bundle, split=options.split)
+    programs = [trace(part, dynamic_size=options.dynamic_size) for part in parts]
+    if options.format == "torch":
+        buffer = BytesIO()  # where the disk is full, torch's own writer ends the whole process
+        torch.export.save(programs[0], buffer)
+        (folder / PROGRAM_FILE).write_bytes(buffer.getbuffer())
+        return [PROGRAM_FILE]
+    for part, program in zip(parts, programs, strict=True):
+        write_graph(program, part, folder / part.file)
+    if options.precision == "fp16":
+        for part in parts:
+            to_fp16(folder / part.file)
+    if options.precision == "int8":
+        calibrate(folder, parts, prepared, calibrating)
+    return [part.file for part in parts]
 
 
 def _write_sample(path: Path, reference: Bundle, sample: ExportSample) -> None:
@@ -187,9 +179,8 @@ def _write_sample(path: Path, reference: Bundle, sample: ExportSample) -> None:
     size = reference.config.image_size
     pixels = resized(sample.pixels, size, size)[None]
     image, sentence, logits = reference_logits(reference, pixels, [sample.sentence])
-    asked = np.array([sample.sentence])
-    ids, mask = sentence.ids, sentence.mask
-    np.savez_compressed(path, pixels=pixels, sentence=asked, image=image, input_ids=ids, attention_mask=mask, logits=logits)
+    ids, mask, text = sentence.ids, sentence.mask, np.array([sample.sentence])
+    np.savez_compressed(path, pixels=pixels, sentence=text, image=image, input_ids=ids, attention_mask=mask, logits=logits)
 
 
 def _write_json(path: Path, content: object) -> None:

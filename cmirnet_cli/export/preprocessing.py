@@ -65,8 +65,8 @@ class SentenceReader:
         ids = np.full((len(texts), self._prepared.tokens), self._prepared.pad, np.int64)
         mask = np.zeros_like(ids)
         for row, text in enumerate(texts):
-            found = self._encoded(text)[: self._prepared.tokens]
-            ids[row, : len(found)], mask[row, : len(found)] = found, 1
+            own = self._encoded(text)[: self._prepared.tokens]
+            ids[row, : len(own)], mask[row, : len(own)] = own, 1
         return Sentences(ids, mask)
 
     def too_long(self, texts: Sequence[str]) -> list[str]:
@@ -117,7 +117,7 @@ class ExportSample:
 
 @dataclass(frozen=True)
 class Samples:
-    """What an export is tried on.
+    """What an export is compared and calibrated on.
 
     Attributes:
         source: where the samples come from, in words.

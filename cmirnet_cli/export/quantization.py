@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cmirnet_cli.export.graph import quietly
-from cmirnet_cli.export.parts import Part
+from cmirnet_cli.export.graph import Part, quietly
 from cmirnet_cli.export.preprocessing import ExportSample, SentenceReader, normalised
 from cmirnet_cli.export.runtime import CPU, IDS, IMAGE, MASK, WORDS, open_session
 from cmirnet_cli.export.spec import TEXT, Input

@@ -32,7 +32,7 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 class ExportedModel:
-    """An export ready to be asked. It keeps no state, so threads may share one.
+    """An export ready to predict. It keeps no state, so threads may share one.
 
     Args:
         spec: what the export says of itself.
@@ -88,13 +88,13 @@ class ExportedModel:
         return self.reader.too_long(expressions)
 
     def encode_image(self, photos: Sequence[Pixels]) -> Sequence[Floats]:
-        """Photos uint8 (H, W, 3) as the graph takes them, float32 (3, S, S): it sees them when it is asked, for it cannot stop halfway."""
+        """Photos uint8 (H, W, 3) as the graph takes them, float32 (3, S, S); a graph cannot stop halfway, so the words come first."""
         size = self.spec.input.image_size
         return list(normalised(np.stack([resized(pixels, size, size) for pixels in photos]), self.spec.input))
 
-    def probabilities(self, views: Sequence[Floats], expressions: Sequence[str], sizes: Sequence[tuple[int, int]]) -> Iterator[Floats]:
-        """The referent's probability at every pixel, float32 (H, W), of each view with its expression; of the first ones, if sizes end."""
-        for logits, (height, width) in zip(self.logits(np.stack(views), self.reader.read(expressions)), sizes, strict=False):
+    def probabilities(self, features: Sequence[Floats], expressions: Sequence[str], sizes: Sequence[tuple[int, int]]) -> Iterator[Floats]:
+        """As `Predictor.probabilities`: float32 (H, W), row after row."""
+        for logits, (height, width) in zip(self.logits(np.stack(features), self.reader.read(expressions)), sizes, strict=False):
             yield referent_probability(enlarged(logits, height, width))
 
     def logits(self, image: Floats, sentences: Sentences) -> Floats:
@@ -133,8 +133,8 @@ def pick_provider(device: str) -> tuple[str, dict[str, str]]:
     present = runtime().get_available_providers()
     if device == "cpu" or (device == "auto" and CUDA not in present):
         return CPU, {}
-    if CUDA in present and (found := re.fullmatch(r"auto|cuda(?::(\d+))?", device)):
-        return CUDA, {"device_id": found[1] or "0"}
+    if CUDA in present and (cuda := re.fullmatch(r"auto|cuda(?::(\d+))?", device)):
+        return CUDA, {"device_id": cuda[1] or "0"}
     hint = "use --device cpu; the package onnxruntime-gpu, in place of onnxruntime, runs on CUDA"
     raise UsageError(f"ONNX Runtime has no device {device!r} here, it has {', '.join(present)}", hint=hint)
 

@@ -10,12 +10,10 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from cmirnet_cli.batches.batch import normalise, tokenise
 from cmirnet_cli.errors import ExportError, WeightsError
-from cmirnet_cli.export.graph import require_standard
-from cmirnet_cli.export.parts import PROGRAM_FILE
+from cmirnet_cli.export.graph import PROGRAM_FILE, require_standard
 from cmirnet_cli.export.preprocessing import ExportSample, Floats, SentenceReader, Sentences, normalised
 from cmirnet_cli.export.runtime import CPU, ExportedModel
 from cmirnet_cli.export.spec import ExportPrecision, ExportSpec, read_spec, require_whole
@@ -138,35 +136,30 @@ class Parity:
         Raises:
             ExportError: names what was measured and what it may be.
         """
-        if outside := list(self._outside()):
+        if outside := self._outside():
             hint = "nothing was written; int8 needs typical images and sentences, fp16 and fp32 should agree: please report it"
             raise ExportError(f"the export does not agree with its weights: {'; '.join(outside)}", hint=hint)
 
-    def _outside(self) -> Sequence[str]:
-        allowed, found = self.tolerance, []
+    def _outside(self) -> list[str]:
+        allowed, outside = self.tolerance, []
         if not np.isfinite(self.logits_error):
-            found.append("its logits are not all numbers")
+            outside.append("its logits are not all numbers")
         elif allowed.logits is not None and self.logits_error > allowed.logits:
-            found.append(f"logits differ by {self.logits_error:.2g} of their deviation, and {allowed.logits:g} is allowed")
+            outside.append(f"logits differ by {self.logits_error:.2g} of their deviation, and {allowed.logits:g} is allowed")
         if self.equal_pixels < allowed.pixels:
-            found.append(f"{self.equal_pixels:.3%} of the masks' pixels are equal, and {allowed.pixels:.1%} must be")
+            outside.append(f"{self.equal_pixels:.3%} of the masks' pixels are equal, and {allowed.pixels:.1%} must be")
         if allowed.iou is not None and self.mean_iou < allowed.iou:
-            found.append(f"its masks have a mean IoU of {self.mean_iou:.3f} with those of the weights, and {allowed.iou:g} must be")
-        return found
+            outside.append(f"its masks have a mean IoU of {self.mean_iou:.3f} with those of the weights, and {allowed.iou:g} must be")
+        return outside
 
 
-def compare(found: Floats, expected: Floats) -> Compared:
+def compare(logits: Floats, expected: Floats) -> Compared:
     """Logits float32 (B, 2, H, W) of an export with those of the weights."""
     batch, _, height, width = expected.shape
-    ours, theirs = _masks(found), _masks(expected)
-    error = float(np.abs(found - expected).max() / expected.std())
+    ours, theirs = logits[:, 1] > logits[:, 0], expected[:, 1] > expected[:, 0]
+    error = float(np.abs(logits - expected).max() / expected.std())
     shared, either = (ours & theirs).sum(axis=(1, 2)), (ours | theirs).sum(axis=(1, 2))
     return Compared(batch, height, width, error, float((ours == theirs).mean()), tuple(shared.tolist()), tuple(either.tolist()))
-
-
-def _masks(logits: Floats) -> NDArray[np.bool_]:
-    masks: NDArray[np.bool_] = logits[:, 1] > logits[:, 0]
-    return masks
 
 
 Runner: TypeAlias = Callable[[Floats, Sentences], Floats]
@@ -181,13 +174,15 @@ def verify(folder: Path, reference: Bundle, samples: Sequence[ExportSample], sou
         reference: the weights, loaded for this alone.
         samples: at least one; where they are fewer than four, the first ones are taken again.
         source: where the samples come from, in words.
-        advance: told how many samples were compared.
+        advance: is called with how many samples were compared.
 
     Raises:
         ExportError: the export is damaged, not standard, prepares its input otherwise, or does not agree.
     """
     spec = read_spec(folder)
-    run, reader = open_runner(folder, spec), SentenceReader.of(folder, spec.input)
+    require_whole(folder, spec)
+    run = {"onnx": _onnx_runner, "torch": _program_runner, "safetensors": _weights_runner}[spec.format](folder)
+    reader = SentenceReader.of(folder, spec.input)
     batches: list[Compared] = []
     for batch, (height, width) in planned(samples, spec):
         images = np.stack([resized(sample.pixels, height, width) for sample in batch])
@@ -208,16 +203,6 @@ def planned(samples: Sequence[ExportSample], spec: ExportSpec) -> Iterator[tuple
     if spec.dynamic_size:
         yield first, (size + 2 * STRIDE, size + STRIDE)
         yield three, (size, size + STRIDE)
-
-
-def open_runner(folder: Path, spec: ExportSpec) -> Runner:
-    """What runs an export of any format on the CPU.
-
-    Raises:
-        ExportError: it cannot be loaded, or is not standard.
-    """
-    require_whole(folder, spec)
-    return {"onnx": _onnx_runner, "torch": _program_runner, "safetensors": _weights_runner}[spec.format](folder)
 
 
 @torch.inference_mode()

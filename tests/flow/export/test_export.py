@@ -122,9 +122,9 @@ def said_by_the_python_of_the_readme(bundle: Path, pictures: Path, tmp_path: Pat
 
 @pytest.mark.slow
 def test_int8_prints_what_it_costs_and_measures_it_on_other_pairs_than_it_was_calibrated_on(
-    cmirnet: Call, weights: Path, asked: list[str], tmp_path: Path
+    cmirnet: Call, weights: Path, sample_options: list[str], tmp_path: Path
 ):
-    outcome = cmirnet("export", weights, "--precision", "int8", "--calibrate", "4", *asked, "--out", tmp_path / "out")
+    outcome = cmirnet("export", weights, "--precision", "int8", "--calibrate", "4", *sample_options, "--out", tmp_path / "out")
     assert outcome.code == 0, outcome.err
     said = parity(tmp_path / "out")
     assert f"int8 costs: its masks have a mean IoU of {100 * said['mean_iou']:.2f}" in outcome.out
@@ -147,8 +147,10 @@ def test_two_graphs_let_one_sentence_serve_many_images(weights: Path, int8_bundl
 
 
 @pytest.mark.slow
-def test_fp16_halves_the_file_and_says_what_it_costs(cmirnet: Call, weights: Path, onnx_bundle: Path, asked: list[str], tmp_path: Path):
-    outcome = cmirnet("export", weights, "--precision", "fp16", *asked, "--out", tmp_path / "out")
+def test_fp16_halves_the_file_and_says_what_it_costs(
+    cmirnet: Call, weights: Path, onnx_bundle: Path, sample_options: list[str], tmp_path: Path
+):
+    outcome = cmirnet("export", weights, "--precision", "fp16", *sample_options, "--out", tmp_path / "out")
     assert outcome.code == 0, outcome.err
     assert "fp16 costs: its masks have a mean IoU of" in outcome.out
     sizes = [(folder / "model.onnx").stat().st_size for folder in (tmp_path / "out", onnx_bundle)]
@@ -168,12 +170,10 @@ def test_a_torch_program_computes_what_its_weights_compute(cmirnet: Call, weight
     assert_close(found, logits_of(weights, inputs))
 
 
-def test_safetensors_are_weights_that_every_command_takes(cmirnet: Call, weights: Path, pictures: Path, tmp_path: Path):
-    outcome = cmirnet("export", weights, "--format", "safetensors", "--out", tmp_path / "out", "--json")
-    assert outcome.code == 0, outcome.err
-    assert outcome.data["parity"]["logits_error"] < 1e-4
-    photo = next(pictures.iterdir())
-    assert cmirnet("predict", tmp_path / "out", photo, "-e", "the red cup", "-o", tmp_path / "masks", "--optimizations", "none").code == 0
+def test_safetensors_are_weights_that_every_command_takes(cmirnet: Call, safetensors_bundle: Path, pictures: Path, tmp_path: Path):
+    assert parity(safetensors_bundle)["logits_error"] < 1e-4
+    words = [next(pictures.iterdir()), "-e", "the red cup", "-o", tmp_path / "masks", "--optimizations", "none"]
+    assert cmirnet("predict", safetensors_bundle, *words).code == 0
 
 
 def test_what_is_compared_may_come_from_a_cache(cmirnet: Call, weights: Path, prepared_scenes: Any, tmp_path: Path):
@@ -184,9 +184,8 @@ def test_what_is_compared_may_come_from_a_cache(cmirnet: Call, weights: Path, pr
     assert outcome.data["parity"]["samples"] == "scenes-demo, split val"
 
 
-def test_what_stands_there_is_replaced_with_leave_only(cmirnet: Call, weights: Path, tmp_path: Path):
-    words = ["export", weights, "--format", "safetensors", "--out", tmp_path / "out"]
-    assert cmirnet(*words).code == 0
+def test_an_export_is_replaced_with_leave_only(cmirnet: Call, weights: Path, safetensors_bundle: Path, tmp_path: Path):
+    words = ["export", weights, "--format", "safetensors", "--out", shutil.copytree(safetensors_bundle, tmp_path / "out")]
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
     refused = cmirnet(*words)
     assert refused.code == 2
@@ -196,31 +195,30 @@ def test_what_stands_there_is_replaced_with_leave_only(cmirnet: Call, weights: P
     assert names(tmp_path) == {"out"}
 
 
-def test_a_folder_of_something_else_is_never_replaced(cmirnet: Call, weights: Path, tmp_path: Path):
-    (tmp_path / "notes.txt").write_text("mine")
-    refused = cmirnet("export", weights, "--format", "safetensors", "--out", tmp_path, "--overwrite")
-    assert refused.code == 2
-    assert "holds other things than an export" in refused.err
-    assert names(tmp_path) == {"notes.txt"}
-
-
-def test_what_somebody_put_into_an_exported_model_is_never_deleted(cmirnet: Call, weights: Path, tmp_path: Path):
-    words = ["export", weights, "--format", "safetensors", "--out", tmp_path / "out", "--overwrite"]
-    assert cmirnet(*words).code == 0
-    (tmp_path / "out" / "precious").mkdir()
-    refused = cmirnet(*words)
-    assert refused.code == 2
-    assert "holds other things than an export" in refused.err
-    assert (tmp_path / "out" / "precious").is_dir()
-
-
-def test_weights_are_never_replaced_by_their_own_export(cmirnet: Call, weights: Path, tmp_path: Path):
-    assert cmirnet("export", weights, "--format", "safetensors", "--out", tmp_path / "out").code == 0
+@pytest.mark.parametrize("guest", ["precious", None])
+def test_a_folder_that_holds_anything_else_is_never_replaced(
+    cmirnet: Call, weights: Path, safetensors_bundle: Path, tmp_path: Path, guest: str | None
+):
+    if guest:
+        shutil.copytree(safetensors_bundle, tmp_path / "out")
+        (tmp_path / "out" / guest).mkdir()
+    else:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / "notes.txt").write_text("mine")
     before = names(tmp_path / "out")
-    refused = cmirnet("export", tmp_path / "out", "--format", "torch", "--out", tmp_path / "out", "--overwrite")
+    refused = cmirnet("export", weights, "--format", "safetensors", "--out", tmp_path / "out", "--overwrite")
+    assert refused.code == 2
+    assert "holds other things than an export" in refused.err
+    assert names(tmp_path / "out") == before
+
+
+def test_weights_are_never_replaced_by_their_own_export(cmirnet: Call, safetensors_bundle: Path, tmp_path: Path):
+    out = shutil.copytree(safetensors_bundle, tmp_path / "out")
+    before = names(out)
+    refused = cmirnet("export", out, "--format", "torch", "--out", out, "--overwrite")
     assert refused.code == 2
     assert "holds the weights that are to be exported" in refused.err
-    assert names(tmp_path / "out") == before
+    assert names(out) == before
 
 
 @pytest.mark.parametrize("out", [".", "", "sub/.."])
@@ -282,8 +280,8 @@ def test_a_swin_trunk_has_one_size(cmirnet: Call, swin_weights: Path, tmp_path: 
 
 
 @pytest.mark.slow
-def test_a_graph_of_any_size_takes_every_multiple_of_32(cmirnet: Call, weights: Path, asked: list[str], tmp_path: Path):
-    outcome = cmirnet("export", weights, "--dynamic-size", *asked, "--out", tmp_path / "out", "--json")
+def test_a_graph_of_any_size_takes_every_multiple_of_32(cmirnet: Call, weights: Path, sample_options: list[str], tmp_path: Path):
+    outcome = cmirnet("export", weights, "--dynamic-size", *sample_options, "--out", tmp_path / "out", "--json")
     assert outcome.code == 0, outcome.err
     assert [(each["height"], each["width"]) for each in outcome.data["parity"]["batches"]] == [(64, 64), (64, 64), (128, 96), (64, 96)]
     session = onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx")
@@ -294,8 +292,10 @@ def test_a_graph_of_any_size_takes_every_multiple_of_32(cmirnet: Call, weights: 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
-def test_a_swin_trunk_is_exported_in_less_than_fp32(cmirnet: Call, swin_weights: Path, asked: list[str], tmp_path: Path, precision: str):
-    outcome = cmirnet("export", swin_weights, "--precision", precision, *asked, "--out", tmp_path / "out")
+def test_a_swin_trunk_is_exported_in_less_than_fp32(
+    cmirnet: Call, swin_weights: Path, sample_options: list[str], tmp_path: Path, precision: str
+):
+    outcome = cmirnet("export", swin_weights, "--precision", precision, *sample_options, "--out", tmp_path / "out")
     assert outcome.code == 0, outcome.err
 
 

@@ -36,7 +36,7 @@ import resource, sys
 import numpy, onnxruntime
 from cmirnet_cli.app import run
 in_use = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
-resource.setrlimit(resource.RLIMIT_AS, (in_use + 700_000_000,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (in_use + 1_500_000_000,) * 2)
 sys.exit(run(sys.argv[1:]))
 """
 

@@ -1,4 +1,4 @@
-"""Input without torch, against the program's own preparation of it."""
+"""Input and output of a graph without torch, against the program's own; which samples are taken."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from torch.nn import functional as F
 from transformers import AutoTokenizer
 
 from cmirnet_cli.batches.batch import IMAGENET_MEAN, IMAGENET_STD, normalise, tokenise, word_tokenizer
 from cmirnet_cli.errors import ExportError
-from cmirnet_cli.export.preprocessing import SentenceReader, normalised
+from cmirnet_cli.export.preprocessing import SentenceReader, enlarged, halves, normalised, referent_probability, spread
 from cmirnet_cli.export.spec import Input
-from cmirnet_cli.images.pixels import resized
 
 PREPARED = Input(image_size=64, mean=IMAGENET_MEAN, std=IMAGENET_STD, tokens=20)
 LONG = "the very tall and quite old brown giraffe that stands on the left side behind the tree and eats from it slowly"
@@ -24,12 +23,6 @@ LONG = "the very tall and quite old brown giraffe that stands on the left side b
 def test_every_value_of_every_channel_is_normalised_as_torch_does_it_bit_for_bit():
     images = np.stack([np.arange(256, dtype=np.uint8).reshape(16, 16)] * 3, axis=-1)[None].repeat(2, axis=0)
     assert np.array_equal(normalised(images, PREPARED), normalise(torch.from_numpy(images)).numpy())
-
-
-def test_an_image_is_resized_as_pil_resizes_it():
-    pixels = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
-    expected = Image.fromarray(pixels).resize((64, 32), Image.Resampling.BILINEAR)
-    assert np.array_equal(resized(pixels, 32, 64), np.asarray(expected))
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +68,48 @@ def test_what_a_tokenizer_was_set_to_cut_and_pad_when_it_was_saved_does_not_matt
     assert not found.ids[0, found.mask[0] == 0].any()
 
 
-@pytest.mark.parametrize("content", ["", "{}", "nonsense"])
-def test_a_damaged_tokenizer_is_refused_by_name(tmp_path: Path, content: str):
-    (tmp_path / "tokenizer.json").write_text(content)
+@pytest.mark.parametrize("content", [None, "", "{}", "nonsense"])
+def test_a_missing_or_damaged_tokenizer_is_refused_by_name(tmp_path: Path, content: str | None):
+    if content is not None:
+        (tmp_path / "tokenizer.json").write_text(content)
     with pytest.raises(ExportError, match=r"tokenizer\.json"):
         SentenceReader.of(tmp_path, PREPARED)
 
 
-def test_a_missing_tokenizer_is_refused_by_name(tmp_path: Path):
-    with pytest.raises(ExportError, match=r"tokenizer\.json"):
-        SentenceReader.of(tmp_path, PREPARED)
+@pytest.mark.parametrize(("height", "width"), [(480, 640), (97, 33), (64, 64), (7, 5), (1, 1), (200, 1)])
+def test_enlarged_logits_are_torchs_to_a_hundred_thousandth(height: int, width: int):
+    logits = np.random.default_rng(height).standard_normal((2, 64, 64)).astype(np.float32)
+    expected = F.interpolate(torch.from_numpy(logits)[None], size=(height, width), mode="bilinear", align_corners=False)[0]
+    found = enlarged(logits, height, width)
+    assert found.dtype == np.float32
+    assert np.abs(found - expected.numpy()).max() < 1e-5
+
+
+def test_a_single_cell_is_the_same_everywhere():
+    assert np.array_equal(enlarged(np.full((2, 1, 1), 3, np.float32), 4, 5), np.full((2, 4, 5), 3, np.float32))
+
+
+def test_the_referents_probability_is_torchs_softmax():
+    logits = 30 * np.random.default_rng(0).standard_normal((2, 40, 50)).astype(np.float32)
+    expected = torch.softmax(torch.from_numpy(logits), dim=0)[1].numpy()
+    assert np.abs(referent_probability(logits) - expected).max() < 1e-6
+
+
+@pytest.mark.parametrize(("count", "expected"), [(1, [0]), (2, [0, 5]), (5, [0, 2, 4, 6, 8]), (10, list(range(10))), (99, list(range(10)))])
+def test_samples_are_taken_evenly_from_all(count: int, expected: list[int]):
+    assert spread(range(10), count) == expected
+    assert spread([], count) == []
+
+
+def test_no_sample_calibrates_and_measures():
+    calibrating, measuring = halves(range(100), 8)
+    assert len(calibrating) == len(measuring) == 8
+    assert not {*calibrating} & {*measuring}
+    assert sorted(map(len, halves(range(3), 32))) == [1, 2]
+    assert halves(range(100), 8) == (calibrating, measuring)
+
+
+def test_every_expression_calibrates_and_measures_when_several_are_asked_about_each_photo():
+    pairs = [(photo, expression) for photo in range(16) for expression in ("the red cup", "left person")]
+    for half in halves(pairs, 16):
+        assert {expression for _, expression in half} == {"the red cup", "left person"}
