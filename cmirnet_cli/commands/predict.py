@@ -182,6 +182,7 @@ def _report(queries: Sequence[ImageQuery], output: OutputOptions, parts: Sequenc
     from cmirnet_cli.reports.predictions.index import INDEX, unite
 
     problem_of = dict(problem for part in parts for problem in part.problems)
+    broken = [path for path in (str(query.photo.path) for query in queries) if path in problem_of]
     read = [query for query in queries if str(query.photo.path) not in problem_of]
     lines = unite(output.folder, [(query.photo.name.as_posix(), expression) for query in read for expression in query.expressions])
     sweep_all(output.folder)
@@ -191,9 +192,8 @@ def _report(queries: Sequence[ImageQuery], output: OutputOptions, parts: Sequenc
     if gallery and (shown := write_gallery(output.folder, lines)) < len(lines):
         console.notice(f"{GALLERY} shows {shown:,} of {len(lines):,} masks: more would be too much for a browser")
 
-    problems = [{"image": path, "problem": problem_of[path]} for path in map(str, (q.photo.path for q in queries)) if path in problem_of]
-    for problem in problems:
-        console.warn(problem["problem"])
+    for path in broken:
+        console.warn(problem_of[path])
     skipped = sum(part.skipped for part in parts)
     console.result(
         {
@@ -204,10 +204,10 @@ def _report(queries: Sequence[ImageQuery], output: OutputOptions, parts: Sequenc
             "predictions": output.folder / INDEX,
             "coco": output.coco,
             "gallery": gallery,
-            "problems": problems,
+            "problems": [{"image": path, "problem": problem_of[path]} for path in broken],
         },
         f"{len(lines):,} masks of {len(read):,} images in {output.folder / MASKS}",
         *([f"{skipped:,} images were finished before"] if skipped else []),
-        *([f"{len(problems):,} images could not be read"] if problems else []),
+        *([f"{len(broken):,} images could not be read"] if broken else []),
         *(f"{name}: {path}" for name, path in (("coco", output.coco), ("gallery", gallery)) if path),
     )
