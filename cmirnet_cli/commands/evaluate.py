@@ -102,7 +102,7 @@ def evaluate(
     described = evaluate_outputs.described(result)
     comparisons: Sequence[Comparison] = ()
     if theirs:
-        comparisons = compare_results(evaluate_outputs.as_results(result), theirs, rules.resampling)
+        comparisons = compare_results(evaluate_outputs.as_results(result), theirs, rules.resampling, rules.metrics)
         described["comparison"] = describe_comparison(comparisons, theirs.origin)
     output.write(result, comparisons, described)
     if report:
