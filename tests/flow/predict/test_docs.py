@@ -35,7 +35,7 @@ def test_the_python_examples_run(weights: Path, photos: Path, tmp_path: Path, mo
     assert names["logits"].shape == (1, 2, 96, 96)
     assert set(names["prepared"].manifest.counts) == {"train", "val"}
     assert (names["run"].weights / "model.safetensors").is_file()
-    assert names["paper"].scores.mean_iou == pytest.approx(names["run"].best.mean_iou, abs=0.1), "training validates as evaluate scores"
+    assert names["paper"].scores["mean_iou"] == pytest.approx(names["run"].best.mean_iou, abs=0.1), "training validates as evaluate scores"
     assert [each.split for each in names["result"].scores] == ["val"]
     for sentence in names["baseline"].scores[0].sentences:
         overlap = sentence.overlaps["paper"]
