@@ -15,8 +15,7 @@ from PIL import Image
 from cmirnet_cli.app import run
 from cmirnet_cli.engine.devices import has_bf16
 from cmirnet_cli.scenes import Amount, write_scenes
-
-from .conftest import Outcome
+from tests.flow.conftest import Outcome
 
 Cmirnet = Callable[..., Outcome]
 WAYS = ["plain", "plain, normalised"]

@@ -210,6 +210,7 @@ def test_eight_threads_get_what_one_gets(segmenter: Segmenter):
             assert same(found, wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("segmenter", ["resnet-nano"], indirect=True)
 def test_a_thousand_expressions_are_answered_one_after_the_other(segmenter: Segmenter, pixels: np.ndarray):
     found = segmenter.predict_iter(pixels[:8, :8], [f"cup {number}" for number in range(1000)], MaskRule())
