@@ -43,7 +43,8 @@ def stopped(arguments: list[str], folder: Path, number: signal.Signals) -> subpr
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
 
-@pytest.mark.parametrize(("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped_training_saves_says_how_to_go_on_and_goes_on(
     cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], number: signal.Signals, code: int
 ):

@@ -23,7 +23,7 @@ def lines(own_data: Callable[[int], Path]) -> Path:
     return own_data(6)
 
 
-@pytest.fixture(params=["decoded", "encoded"])
+@pytest.fixture(params=["decoded", pytest.param("encoded", marks=pytest.mark.slow)])
 def folder(request: pytest.FixtureRequest, lines: Path, tmp_path: Path, call: Call) -> Path:
     assert call("prepare-data", lines, "--out", tmp_path, "--size", 8, "--store", request.param).code == 0
     return tmp_path / "own-jsonl"
