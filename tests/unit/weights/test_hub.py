@@ -34,7 +34,6 @@ class Recorder:
         return SimpleNamespace(commit_url=f"https://hub/{repo_id}/{commit_message}")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("bundle", ["resnet-nano"], indirect=True)
 def test_offline_a_hub_id_means_its_local_copy_and_without_one_is_refused(bundle: Bundle, offline: Path):
     repository, photo = offline / "models--org--name", Image.new("RGB", (50, 40), "green")
