@@ -22,7 +22,7 @@ ARCHITECTURE = (DOCS / "architecture.md").read_text(encoding="utf-8")
 KINDS = [kind for kind, _ in family(CmirnetError)]
 
 
-@pytest.mark.parametrize("name", set(DRAWN) - {"commands.md"})
+@pytest.mark.parametrize("name", sorted(set(DRAWN) - {"commands.md"}))
 def test_what_is_drawn_from_the_code_is_up_to_date(name):
     assert (DOCS / name).read_text(encoding="utf-8") == DRAWN[name](), "write it anew with: make reference"
 
