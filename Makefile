@@ -2,13 +2,17 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check slow format reference
+.PHONY: demo test coverage check slow format reference
 
 demo: .venv/installed
 	$(BIN)/cmirnet demo --overwrite
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n auto --dist loadscope -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
+
+coverage: .venv/installed
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" --cov --cov-report=
+	$(BIN)/coverage report --format=total --precision=1
 
 slow: .venv/installed
 	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder -rs -m slow

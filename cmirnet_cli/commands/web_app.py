@@ -47,13 +47,14 @@ def open_page(
 
     inference = Inference(precision, optimizations_named(optimizations))
     door = Door.opened(host, port)
-    site = Site(_segmenter(weights, device, inference), weights, max_upload)
-    if not door.is_private:
-        console.warn("anybody in the network can reach this page; without --host only this machine can")
-    console.result({"url": door.url, "weights": weights}, f"{door.url} (Ctrl-C ends it)")
-    if opened:
-        Thread(target=webbrowser.open, args=[door.url], daemon=True).start()  # which may take its time
-    serve(site, door)
+    with door.listening:
+        site = Site(_segmenter(weights, device, inference), weights, max_upload)
+        if not door.is_private:
+            console.warn("anybody in the network can reach this page; without --host only this machine can")
+        console.result({"url": door.url, "weights": weights}, f"{door.url} (Ctrl-C ends it)")
+        if opened:
+            Thread(target=webbrowser.open, args=[door.url], daemon=True).start()  # which may take its time
+        serve(site, door)
 
 
 def _segmenter(weights: str, device: str, inference: Inference) -> Segmenter:

@@ -1,16 +1,31 @@
-"""The suite itself: what it leaves out, it names."""
+"""The suite itself: CI leaves no test out."""
 
-import os
-import subprocess
-import sys
+import re
 from pathlib import Path
+from types import SimpleNamespace
 
-SLOW_FILE = Path(__file__).parents[1] / "flow/test_wheel.py"
+import pytest
+
+from tests.conftest import pytest_runtest_makereport
+
+PROJECT = Path(__file__).resolve().parents[2]
 
 
-def test_slow_tests_for_which_no_time_is_left_are_named():
-    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", "-m", "slow", str(SLOW_FILE)]
-    ended = subprocess.run(words, env=os.environ | {"CMIRNET_SLOW_UNTIL": "1"}, capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stdout
-    assert "no time is left for slow tests; run them with: make slow" in ended.stdout
-    assert "passed" not in ended.stdout
+def test_ci_runs_every_test_the_slow_ones_too():
+    makefile = (PROJECT / "Makefile").read_text(encoding="utf-8")
+    selected = dict(re.findall(r'^(\w+): .*\n\t\S+ -m pytest .*-m "?(not slow|slow)\b', makefile, re.MULTILINE))
+    steps = re.findall(r"^make (\w+)$", (PROJECT / ".ci/run").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [selected.get(step) for step in steps] == [None, "not slow", "slow"]
+
+
+@pytest.mark.parametrize(
+    ("ci", "fixture", "outcome"), [("true", "chromium", "failed"), ("", "chromium", "skipped"), ("true", "x", "skipped")]
+)
+def test_a_test_that_lacks_its_browser_fails_in_ci_alone(ci: str, fixture: str, outcome: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CI", ci)
+    report = SimpleNamespace(skipped=True, outcome="skipped")
+    hook = pytest_runtest_makereport(SimpleNamespace(fixturenames=[fixture]))
+    next(hook)
+    with pytest.raises(StopIteration):
+        hook.send(report)
+    assert report.outcome == outcome

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import shutil
 import subprocess
@@ -83,15 +85,23 @@ def _write_random_weights(folder: Path, backbone: str) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def road(coco128: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which real photographs were prepared and a small model was trained on them for one epoch."""
-    home = tmp_path_factory.mktemp("road")
+@pytest.fixture(scope="session")
+def photographs(coco128: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of real photographs at 64 and 96 px: 82 sentences in `val`, 262 in `train`; beside it, prepared.json holds what was said."""
+    out, said = tmp_path_factory.mktemp("road") / "cache", io.StringIO()
     source = ["--split-by", "template", "--annotations", str(coco128), "--images", str(coco128 / "images")]
-    assert run(["prepare-data", "refcoco128", *source, "--out", str(home / "cache"), "--size", "96", "--json"]) == 0
-    places = ["--cache", str(home / "cache"), "--run-dir", str(home / "run")]
-    assert run(["train", "--preset", "smoke", "--epochs", "1", *places, "--device", "cpu", "--json"]) == 0
-    return home
+    with contextlib.redirect_stdout(said):
+        assert run(["prepare-data", "refcoco128", *source, "--out", str(out), "--size", "64", "--size", "96", "--json"]) == 0
+    (out.parent / "prepared.json").write_text(said.getvalue())
+    return out
+
+
+@pytest.fixture(scope="session")
+def road(photographs: Path) -> Path:
+    """A folder with these photographs in `cache`, and in `run` a small model that was trained on them for one epoch."""
+    places = ["--cache", str(photographs), "--run-dir", str(photographs.parent / "run")]
+    assert run(["train", "--preset", "smoke", "--epochs", "1", *places, "--device", "cpu", "--quiet"]) == 0
+    return photographs.parent
 
 
 @pytest.fixture(scope="session")
@@ -108,15 +118,6 @@ def prepared_scenes(tmp_path_factory):
         return folder / "cache"
 
     return prepare
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """For runs that are compared with processes of one thread each: sums over several are rounded differently."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Mounts:

@@ -15,8 +15,7 @@ from PIL import Image
 from cmirnet_cli.app import run
 from cmirnet_cli.engine.devices import has_bf16
 from cmirnet_cli.scenes import Amount, write_scenes
-
-from .conftest import Outcome
+from tests.flow.conftest import Outcome
 
 Cmirnet = Callable[..., Outcome]
 WAYS = ["plain", "plain, normalised"]
@@ -62,6 +61,7 @@ def test_a_cache_is_measured_against_the_files_it_was_made_from(cmirnet: Cmirnet
     assert (found["data"]["dataset"], found["data"]["split_by"], found["data"]["split"]) == ("scenes", "demo", "train")
 
 
+@pytest.mark.slow
 def test_real_photographs_load_alike_in_every_way(cmirnet: Cmirnet, coco128: Path, tmp_path: Path):
     source = ["--annotations", coco128, "--images", coco128 / "images"]
     assert cmirnet("prepare-data", "refcoco128", "--split-by", "template", *source, "--out", tmp_path, "--size", "96").code == 0
@@ -80,6 +80,7 @@ def test_a_jsonl_file_is_named_where_its_cache_came_from_one(cmirnet: Cmirnet, t
     assert (found["identical"], found["samples"]) == (True, 8)
 
 
+@pytest.mark.slow
 def test_workers_load_the_same(cmirnet: Cmirnet, drawn: Path):
     prepare(drawn)
     assert measure(cmirnet, drawn, "--workers", 2).data["workers"] == 2

@@ -85,7 +85,6 @@ def test_frozen_run_has_the_same_losses_with_and_without_features(cmirnet, cache
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("one_thread")
 def test_two_processes_read_the_features_that_one_reads(cmirnet, cache: Path, tmp_path: Path):
     assert cmirnet("cache-features", cache, *RECIPE, "--device", "cpu").code == 0
     wide = ["--set", "model.fusion_width=128"]  # so that no two words are equally near

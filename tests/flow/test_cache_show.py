@@ -24,15 +24,6 @@ SAID = {
 
 
 @pytest.fixture(scope="module")
-def photographs(coco128, tmp_path_factory):
-    """A cache of real photographs."""
-    home = tmp_path_factory.mktemp("photographs")
-    source = ["--split-by", "template", "--annotations", str(coco128), "--images", str(coco128 / "images")]
-    assert run(["prepare-data", "refcoco128", *source, "--out", str(home), "--size", "64", "--size", "96", "--json"]) == 0
-    return home
-
-
-@pytest.fixture(scope="module")
 def own(tmp_path_factory):
     """A cache of one's own JSONL file: six referents on one drawn picture, one of them without a target."""
     home = tmp_path_factory.mktemp("own")

@@ -58,7 +58,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=list(ENTRIES))
+@pytest.fixture(scope="module", params=["resnet50-224", pytest.param("swin-b-224", marks=pytest.mark.slow)])
 def official(
     request: pytest.FixtureRequest,
     recipe: SimpleNamespace,
@@ -233,24 +233,8 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared cache of drawn scenes, and a small model that was trained on it for one epoch."""
     home = tmp_path_factory.mktemp("drawn")
     write_scenes(home / "data", images={"train": 4, "val": 2})
-    assert (
-        run(
-            [
-                "prepare-data",
-                "scenes",
-                "--split-by",
-                "demo",
-                "--data",
-                str(home / "data"),
-                "--out",
-                str(home / "cache"),
-                "--size",
-                "96",
-                "-q",
-            ]
-        )
-        == 0
-    )
+    prepare = ["prepare-data", "scenes", "--split-by", "demo", "--data", str(home / "data"), "--out", str(home / "cache"), "--size", "96"]
+    assert run([*prepare, "-q"]) == 0
     places = ["--cache", str(home / "cache"), "--run-dir", str(home / "run"), "--device", "cpu"]
     assert run(["train", "--preset", "smoke", "--epochs", "1", *places, "-q"]) == 0
     return home

@@ -10,8 +10,7 @@ import pytest
 from cmirnet_cli.commands.demo import MARKER, make_room
 from cmirnet_cli.commands.own_command import announced, require_success
 from cmirnet_cli.errors import CmirnetError, UsageError
-
-from .conftest import Outcome
+from tests.flow.conftest import Outcome
 
 
 @pytest.mark.parametrize("more", [[], ["--overwrite"]])

@@ -16,24 +16,13 @@ from cmirnet_cli.app import run
 from cmirnet_cli.cache.folder import find_cache
 from cmirnet_cli.cache.reader import Cache
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
-def cache(coco128, tmp_path_factory):
-    """A cache of real photographs: 82 sentences in `val`, 262 in `train`."""
-    home = tmp_path_factory.mktemp("photographs")
-    source = ["--split-by", "template", "--annotations", str(coco128), "--images", str(coco128 / "images")]
-    assert run(["prepare-data", "refcoco128", *source, "--out", str(home), "--size", "64", "--json"]) == 0
-    return home
-
-
-@pytest.fixture(scope="module")
-def scored(cache, weights, one_thread, tmp_path_factory):
+def scored(photographs, weights, tmp_path_factory):
     """What one evaluation with every option wrote: scores, sentences with masks, and the page."""
     out = tmp_path_factory.mktemp("scored")
-    words = ["eval", str(weights), "--cache", str(cache), "--split", "val", "--control", "no-image", "--device", "cpu", "--save-masks"]
-    assert run([*words, "--out", str(out), "--report", str(out / "page.html")]) == 0
+    words = ["eval", str(weights), "--cache", str(photographs), "--split", "val", "--control", "no-image", "--save-masks"]
+    assert run([*words, "--device", "cpu", "--out", str(out), "--report", str(out / "page.html")]) == 0
     return out
 
 
@@ -82,8 +71,8 @@ def test_every_sentence_has_a_card_with_its_iou_under_each_protocol(scored):
         assert float(between(card, 'data-area="', '"')[0]) == pytest.approx(line["area"], rel=1e-5)
 
 
-def test_cards_show_the_photograph_the_mask_that_was_kept_and_the_ground_truth(scored, cache):
-    found, data = cards(scored / "page.html"), Cache.open(find_cache(cache))
+def test_cards_show_the_photograph_the_mask_that_was_kept_and_the_ground_truth(scored, photographs):
+    found, data = cards(scored / "page.html"), Cache.open(find_cache(photographs))
     rows = {data.referent(row).ref_id: row for row in data.referents("val").tolist()}
     for line in lines(scored)[::7]:
         base, prediction, truth = pictures(found[line["ref_id"], line["sentence"]])
@@ -132,9 +121,10 @@ def test_a_page_keeps_no_masks_in_the_sentences_and_is_named_in_the_result(evalu
     assert "report" not in json.loads((tmp_path / "scores" / "scores.json").read_text())
 
 
-def test_pictures_of_a_split_with_more_sentences_are_limited(cmirnet, cache, weights, tmp_path):
+@pytest.mark.slow
+def test_pictures_of_a_split_with_more_sentences_are_limited(cmirnet, photographs, weights, tmp_path):
     words = ("--device", "cpu", "--split", "all", "--protocol", "original", "--report", tmp_path / "page.html")
-    assert cmirnet("eval", weights, "--cache", cache, *words).code == 0
+    assert cmirnet("eval", weights, "--cache", photographs, *words).code == 0
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "150 of 262 sentences: under each protocol the 50 worst" in page
     assert "With pictures: all 82 sentences." in page

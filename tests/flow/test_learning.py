@@ -25,5 +25,4 @@ def test_demo_model_scores_far_above_the_shuffled_text_control(cache: Path, tmp_
     asked = ["eval", str(folder), "--cache", str(cache), "--split", "test", "--protocol", "paper", "--control", "shuffled-text"]
     assert run([*asked, "--out", str(tmp_path / "scored"), "--device", "cpu", "--json"]) == 0
     scores = json.loads(capsys.readouterr().out)["splits"]["test"]["paper"]
-    print(f"seed {seed}: overall IoU {scores['overall_iou']:.1f}, shuffled text {scores['control']['shuffled-text']['overall_iou']:.1f}")
     assert scores["overall_iou"] > scores["control"]["shuffled-text"]["overall_iou"] + 30

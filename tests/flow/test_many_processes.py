@@ -14,7 +14,7 @@ import pytest
 
 from cmirnet_cli.app import run
 
-pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 RECIPE = {
     "loop.batch_size": 4,

@@ -7,8 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from cmirnet_cli.config import preset_names
-
-from .conftest import Outcome
+from tests.flow.conftest import Outcome
 
 Cmirnet = Callable[..., Outcome]
 
@@ -33,6 +32,7 @@ def test_costs_are_printed_as_a_table_that_says_what_was_counted(cmirnet: Cmirne
     assert lines[2].split()[1:] == ["480", "191.5", "108.9", "541.6", "3.4"]
 
 
+@pytest.mark.slow
 def test_the_time_of_a_forward_is_measured_on_request_and_the_machine_named(cmirnet: Cmirnet):
     found = cmirnet("presets", "ls", "smoke", "--time", "--json").data
     assert set(found["presets"][0]["cost"]["milliseconds"]) == {"median", "lowest", "highest"}

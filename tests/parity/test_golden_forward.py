@@ -45,6 +45,7 @@ def assert_official(run: Callable, case: str, name: str, dtype: torch.dtype, tol
     assert ours.std == pytest.approx(std, rel=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("case", "name"), OUTPUTS)
 def test_inner_output_is_the_official_one(run: Callable, case: str, name: str):
     assert_official(run, case, name, torch.float64, TOLERANCE)
@@ -55,6 +56,7 @@ def test_inner_output_in_fp32_is_the_official_one_until_rounding_decides_an_orde
     assert_official(run, case, name, torch.float32, FP32_TOLERANCE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("case", "head"), HEADS)
 def test_logits_of_a_head_are_the_official_ones(run: Callable, case: str, head: str):
     ours = run(case, torch.float64)
@@ -62,7 +64,7 @@ def test_logits_of_a_head_are_the_official_ones(run: Callable, case: str, head: 
     assert np.abs(ours.heads[head][:, :, ::8, ::8].numpy() - expected).max() <= TOLERANCE * expected.std()
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.float64, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("case", "head"), MASKS)
 def test_mask_of_a_head_is_the_official_one_on_more_than_999_pixels_of_a_thousand(run: Callable, case: str, head: str, dtype: torch.dtype):
     ours = np.packbits(run(case, dtype).heads[head].argmax(dim=1).numpy().astype(bool))

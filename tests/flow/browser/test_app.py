@@ -263,6 +263,7 @@ def test_terminated_while_somebody_looks_at_it_it_ends_with_the_exit_code_of_all
     assert (list(served.home.iterdir()), served.stderr.read_text()) == ([], "")
 
 
+@pytest.mark.slow
 def test_it_opens_the_page_and_warns_where_the_network_is_let_in_and_ctrl_c_ends_it(weights, tmp_path):
     browser = f"sh -c 'echo $0 > {tmp_path}/new && mv {tmp_path}/new {tmp_path}/opened' %s"
     with serving(weights, tmp_path, "--host", "0.0.0.0", BROWSER=browser) as served:

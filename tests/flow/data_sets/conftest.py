@@ -11,18 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from pycocotools import mask as coco
 
-from cmirnet_cli.batches.batch import word_tokenizer
+from cmirnet_cli.app import run
 from cmirnet_cli.cache.reader import Cache
-from cmirnet_cli.config import ModelConfig, TextConfig
-from cmirnet_cli.model.build import build_network
-from cmirnet_cli.model.referring import ReferringModel
-from cmirnet_cli.model.text import TextEncoder
-from cmirnet_cli.weights.bundle import Bundle, BundleConfig, save_bundle
-from cmirnet_cli.weights.encoder import scratch_encoder
 
 Pixels = Any
 HEIGHT, WIDTH = 40, 60
@@ -170,30 +163,22 @@ def build(tmp_path: Path) -> Builder:
     return Builder(tmp_path / "data")
 
 
+@pytest.fixture(scope="session")
+def grefcoco(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which `data` holds drawn gRefCOCO, and `cache` what prepare-data made of it."""
+    home = tmp_path_factory.mktemp("grefcoco")
+    Builder(home / "data").grefcoco()
+    assert run(["prepare-data", "grefcoco", "--data", str(home / "data"), "--out", str(home / "cache"), "--size", "64", "--json"]) == 0
+    return home
+
+
 @pytest.fixture
 def prepared(cmirnet: Callable[..., Any], build: Builder) -> Callable[..., tuple[Cache, Any]]:
     """Runs prepare-data, which must succeed; gives the cache it wrote, and what it said."""
 
-    def run(*words: object) -> tuple[Cache, Any]:
+    def prepare(*words: object) -> tuple[Cache, Any]:
         outcome = cmirnet("prepare-data", *words, "--data", build.data, "--out", build.data.parent / "cache", "--size", 64, "--json")
         assert outcome.code == 0, outcome.out
         return Cache.open(outcome.data["cache"]), outcome
 
-    return run
-
-
-@pytest.fixture
-def untrained(tmp_path: Path) -> Callable[[], Path]:
-    """Writes a weights folder with a small model of random weights."""
-
-    def write() -> Path:
-        torch.manual_seed(0)
-        config = ModelConfig(backbone="resnet-nano", fusion_width=64, text_width=24)
-        tokenizer = word_tokenizer(["Thing on the LEFT"])
-        encoder = scratch_encoder(TextConfig(source="scratch"), config.text_width, tokenizer)
-        model = ReferringModel(build_network(config), TextEncoder(encoder))
-        described = BundleConfig(model=config, encoder=encoder.config.to_dict(), tokens=20, image_size=64, dataset="")
-        save_bundle(Bundle(model, tokenizer, described), tmp_path / "weights")
-        return tmp_path / "weights"
-
-    return write
+    return prepare

@@ -89,12 +89,10 @@ def test_grefcoco_unites_several_targets_and_keeps_sentences_without_any(prepare
     assert sum(not cache.mask(row, None).any() for row in cache.referents("val")) == 1
 
 
-def test_sentences_that_refer_to_nothing_are_scored(cmirnet, prepared, build, untrained):
-    build.grefcoco()
-    cache, _ = prepared("grefcoco")
-    outcome = cmirnet("eval", untrained(), "--cache", cache.folder, "--split", "all", "--out", build.data.parent / "scores", "--json")
+def test_sentences_that_refer_to_nothing_are_scored(cmirnet, grefcoco, weights, tmp_path):
+    outcome = cmirnet("eval", weights, "--cache", grefcoco / "cache", "--split", "all", "--out", tmp_path, "--device", "cpu", "--json")
     assert outcome.code == 0, outcome.err
-    lines = [json.loads(line) for line in (build.data.parent / "scores" / "sentences.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "sentences.jsonl").read_text().splitlines()]
     assert len(lines) == 16
     nothing = [line for line in lines if line["sent_id"] % 4 == 3]
     assert [line[protocol]["intersection"] for line in nothing for protocol in ("paper", "original")] == [0] * 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco
 
+from cmirnet_cli.app import run
 from cmirnet_cli.commands.evaluate import ControlName
 from cmirnet_cli.metrics.sentences import CONTROLS
 
@@ -19,18 +21,19 @@ SPLITS = ("train", "val", "testA", "testB")
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "evaluation.md"
 
 
+@pytest.fixture(scope="module")
+def first(grefcoco: Path, weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What scoring every split wrote, with masks."""
+    out = tmp_path_factory.mktemp("scored") / "first"
+    words = ["eval", str(weights), "--cache", str(grefcoco / "cache"), "--device", "cpu", "--split", "all", "--save-masks"]
+    assert run([*words, "--out", str(out)]) == 0
+    return out
+
+
 @pytest.fixture
-def scored(cmirnet: Callable[..., Any], prepared: Any, build: Any, untrained: Any, tmp_path: Path) -> Callable[..., Any]:
-    """Scores a small model of random weights on drawn gRefCOCO with more options; the first time writes `tmp_path/first`."""
-    build.grefcoco()
-    cache, _ = prepared("grefcoco")
-    weights = untrained()
-
-    def evaluate(*options: object, cache: Path = cache.folder) -> Any:
-        return cmirnet("eval", weights, "--cache", cache, "--device", "cpu", *options)
-
-    assert evaluate("--split", "all", "--save-masks", "--out", tmp_path / "first").code == 0
-    return evaluate
+def scored(cmirnet: Callable[..., Any], grefcoco: Path, weights: Path) -> Callable[..., Any]:
+    """Scores the same weights on drawn gRefCOCO with other options."""
+    return lambda *options, cache=grefcoco / "cache": cmirnet("eval", weights, "--cache", cache, "--device", "cpu", *options)
 
 
 def written(folder: Path) -> dict[str, Any]:
@@ -48,20 +51,21 @@ def test_one_table_holds_a_row_for_each_split_and_protocol(scored):
     assert [row[-1] for row in rows if row and row[0] in SPLITS][:8] == ["4"] * 8
 
 
-def test_scores_say_what_they_are_scores_of(scored, tmp_path):
-    said = written(tmp_path / "first")
+def test_scores_say_what_they_are_scores_of(first):
+    said = written(first)
     assert said["settings"].items() >= {"image_size": 64, "tokens": 20, "batch_size": 8, "device": "cpu", "precision": "fp32"}.items()
     assert len(said["weights"]["sha256"]) == len(said["data"]["fingerprint"]) == 64
     assert said["libraries"]["torch"]
     assert set(said["splits"]) == set(SPLITS)
 
 
-def test_the_page_names_every_field_of_the_files(scored, tmp_path):
-    theirs = tmp_path / "first" / "sentences.jsonl"
+def test_the_page_names_every_field_of_the_files(scored, first, tmp_path):
+    shutil.copytree(first, tmp_path / "worse")
+    theirs = tmp_path / "worse" / "sentences.jsonl"
     theirs.write_text(re.sub(r'"intersection": \d+', '"intersection": 0', theirs.read_text()))
-    options = ("--control", "no-image", "--compare", tmp_path / "first", "--split", "val", "--out", tmp_path / "more")
+    options = ("--control", "no-image", "--compare", tmp_path / "worse", "--split", "val", "--out", tmp_path / "more")
     assert scored(*options).code == 0
-    said, (line, *_) = written(tmp_path / "more"), lines(tmp_path / "first")
+    said, (line, *_) = written(tmp_path / "more"), lines(first)
     found, file = said["splits"]["val"]["original"], json.loads((tmp_path / "more" / "comparison.json").read_text())
     compared, control = file["comparison"]["splits"]["val"]["original"], found["control"]["no-image"]
     described = (*said, *said["weights"], *said["data"], *said["settings"], *said["intervals"])
@@ -71,8 +75,8 @@ def test_the_page_names_every_field_of_the_files(scored, tmp_path):
     assert {*described, *scores, *comparison, *line, *line["original"]} - page == set()
 
 
-def test_kept_masks_and_written_facts_agree_with_the_scores(scored, tmp_path):
-    said, sentences = written(tmp_path / "first")["splits"]["val"]["original"], lines(tmp_path / "first")
+def test_kept_masks_and_written_facts_agree_with_the_scores(first):
+    said, sentences = written(first)["splits"]["val"]["original"], lines(first)
     mine = [line for line in sentences if line["split"] == "val"]
     masks = [coco.decode(line["rle"]) for line in mine]
     assert [mask.shape for mask in masks] == [(40, 60)] * 4
@@ -90,8 +94,8 @@ def test_the_rule_for_nothing_there_is_a_setting(scored):
     assert rules[0]["overall_iou"] == rules[1]["overall_iou"]
 
 
-def test_weights_do_not_differ_from_themselves(scored, tmp_path):
-    outcome = scored("--split", "val", "--compare", tmp_path / "first", "--out", tmp_path / "second", "--json")
+def test_weights_do_not_differ_from_themselves(scored, first, tmp_path):
+    outcome = scored("--split", "val", "--compare", first, "--out", tmp_path / "second", "--json")
     assert outcome.code == 0, outcome.err
     for protocol in ("paper", "original"):
         found = outcome.data["comparison"]["splits"]["val"][protocol]
@@ -101,9 +105,9 @@ def test_weights_do_not_differ_from_themselves(scored, tmp_path):
     assert "comparison" not in written(tmp_path / "second")
 
 
-def test_files_are_replaced_with_leave_only_and_an_old_comparison_does_not_outlive_its_scores(scored, tmp_path):
+def test_files_are_replaced_with_leave_only_and_an_old_comparison_does_not_outlive_its_scores(scored, first, tmp_path):
     again = tmp_path / "again"
-    assert scored("--compare", tmp_path / "first", "--out", again).code == 0
+    assert scored("--compare", first, "--out", again).code == 0
     refused = scored("--out", again)
     assert refused.code == 2
     assert "exists already" in refused.err
@@ -111,18 +115,17 @@ def test_files_are_replaced_with_leave_only_and_an_old_comparison_does_not_outli
     assert sorted(path.name for path in again.iterdir()) == ["scores.json", "sentences.jsonl"]
 
 
-def test_other_weights_are_scored_and_compared(scored, untrained, tmp_path):
-    (tmp_path / "weights").rename(tmp_path / "others")
-    untrained()
+def test_other_weights_are_scored_and_compared(scored, weights, tmp_path):
+    shutil.copytree(weights, tmp_path / "others")
     outcome = scored("--split", "val", "--compare", tmp_path / "others")
     assert outcome.code == 0, outcome.err
     assert "val paper, sentences: better 0, worse 0, the same 4" in outcome.out
 
 
-def test_results_on_other_data_are_refused(scored, cmirnet, build, tmp_path):
-    words = ["prepare-data", "grefcoco", "--data", build.data, "--out", tmp_path / "again", "--size", 64, "--overlap", "union"]
+def test_results_on_other_data_are_refused(scored, first, cmirnet, grefcoco, tmp_path):
+    words = ["prepare-data", "grefcoco", "--data", grefcoco / "data", "--out", tmp_path / "again", "--size", 64, "--overlap", "union"]
     assert cmirnet(*words).code == 0
-    outcome = scored("--split", "val", "--compare", tmp_path / "first", cache=tmp_path / "again")
+    outcome = scored("--split", "val", "--compare", first, cache=tmp_path / "again")
     assert outcome.code == 3
     assert "was scored on other data: fingerprint" in outcome.err
 

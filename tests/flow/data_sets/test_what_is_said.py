@@ -39,10 +39,10 @@ def test_a_wrong_division_is_refused_with_the_legal_ones(cmirnet, build):
     assert "refcocog has no split_by 'unc'; it has umd and google" in outcome.err
 
 
-def test_a_wrong_split_is_refused_with_the_legal_ones(cmirnet, prepared, build, untrained):
+def test_a_wrong_split_is_refused_with_the_legal_ones(cmirnet, prepared, build, weights):
     build.coco("refcocog", "umd", {"train": [1], "val": [2], "test": [3]})
     cache, _ = prepared("refcocog")
-    outcome = cmirnet("eval", untrained(), "--cache", cache.folder, "--split", "testA")
+    outcome = cmirnet("eval", weights, "--cache", cache.folder, "--split", "testA")
     assert outcome.code == 3
     assert "its splits are train, val, test" in outcome.err
 

@@ -68,6 +68,7 @@ def silent_hub() -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
+@pytest.mark.slow
 def test_a_hub_that_answers_and_a_text_encoder_that_was_fetched_are_ok(tmp_path):
     home = tmp_path / "hub/models--google-bert--bert-base-uncased"
     (home / "snapshots/0123").mkdir(parents=True)
@@ -80,6 +81,7 @@ def test_a_hub_that_answers_and_a_text_encoder_that_was_fetched_are_ok(tmp_path)
     assert found["text encoder"]["severity"] == "ok"
 
 
+@pytest.mark.slow
 def test_a_hub_that_says_nothing_is_a_note_after_three_seconds_at_most(tmp_path):
     from cmirnet_cli.doctor.environment import PATIENCE
 

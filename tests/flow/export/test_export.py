@@ -230,7 +230,7 @@ def test_a_place_without_a_name_of_its_own_is_refused(cmirnet: Call, weights: Pa
     assert names(tmp_path) == set()
 
 
-@pytest.mark.parametrize("format", ["torch", "safetensors"])
+@pytest.mark.parametrize("format", [pytest.param("torch", marks=pytest.mark.slow), "safetensors"])
 def test_a_full_disk_is_told_and_nothing_is_left(cmirnet: Call, weights: Path, mount: Callable[..., Path], format: str):
     disk = mount("-t", "tmpfs", "-o", "size=4m", "tmpfs")
     refused = cmirnet("export", weights, "--format", format, "--out", disk / "out")

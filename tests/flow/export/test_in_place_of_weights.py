@@ -238,6 +238,7 @@ def test_a_graph_that_takes_other_inputs_is_refused_though_its_digest_is_right(
     assert "ONNX Runtime cannot run model.onnx" in refused.err
 
 
+@pytest.mark.slow
 def test_a_batch_that_memory_does_not_hold_is_no_damaged_bundle(onnx_bundle: Path, pictures: Path, tmp_path: Path):
     words = ["predict", onnx_bundle, next(pictures.iterdir()), "-e", "the red cup", "--batch-size", 2000, "-o", tmp_path / "out", *CPU]
     done = subprocess.run([sys.executable, "-c", IN_LITTLE_MEMORY, *map(str, words)], capture_output=True, text=True, check=False)

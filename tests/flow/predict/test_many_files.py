@@ -121,6 +121,7 @@ def words(weights: Path, crowd: Path, out: Path, *more: str) -> list[str]:
     return ["predict", str(weights), str(crowd), "-r", "-e", "the red cup", "-o", str(out), "--device", "cpu", "--json", "-q", *more]
 
 
+@pytest.mark.slow
 def test_every_broken_file_is_named_and_a_killed_run_ends_with_the_files_of_a_whole_one(
     weights: Path, few: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):

@@ -26,7 +26,7 @@ def prepared(start: Start, tmp_path: Path, words: list[object], limits: Any, bef
     return start("prepare-data", *words, "--out", tmp_path / "cache", "--size", "16", limits=limits, before=before).ended()
 
 
-@pytest.mark.parametrize("form", ["pickle", "json", "jsonl"])
+@pytest.mark.parametrize("form", ["pickle", *(pytest.param(form, marks=pytest.mark.slow) for form in ("json", "jsonl"))])
 def test_a_sentence_of_100_mb_is_refused_within_bounds(start: Start, limits: Any, data: Data, tmp_path: Path, form: str):
     text = "x" * (100 * MIB)
     words = (
@@ -48,6 +48,7 @@ def test_a_long_text_that_a_pickle_repeats_is_refused_within_bounds(start: Start
     assert "repeats the same text more often than its size allows" in outcome.err
 
 
+@pytest.mark.slow
 def test_names_of_categories_that_add_up_are_refused_within_bounds(start: Start, limits: Any, data: Data, tmp_path: Path):
     categories = [{"id": number, "name": "x" * 9000} for number in range(1000)]
     ids = list(range(1000))
@@ -57,6 +58,7 @@ def test_names_of_categories_that_add_up_are_refused_within_bounds(start: Start,
     assert "must be categories whose names have at most 10000 characters together" in outcome.err
 
 
+@pytest.mark.slow
 def test_as_many_splits_as_referents_are_counted_within_bounds(start: Start, limits: Any, data: Data, tmp_path: Path):
     outcome = prepared(
         start,
@@ -88,7 +90,10 @@ def bomb(path: Path, width: int, height: int, text: int = 0) -> None:
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + made)
 
 
-@pytest.mark.parametrize(("side", "text", "said"), [(30_000, 0, "exceeds limit"), (32, 300 * MIB, "Decompressed data too large")])
+@pytest.mark.parametrize(
+    ("side", "text", "said"),
+    [(30_000, 0, "exceeds limit"), pytest.param(32, 300 * MIB, "Decompressed data too large", marks=pytest.mark.slow)],
+)
 def test_a_decompression_bomb_is_refused_within_bounds(
     start: Start, limits: Any, data: Data, tmp_path: Path, side: int, text: int, said: str
 ):
@@ -114,6 +119,7 @@ def test_a_progressive_photograph_that_repeats_a_scan_is_refused_within_bounds(s
     assert "scans.jpg: cannot be decoded: it has 406 scans, where a photograph has about ten" in outcome.err
 
 
+@pytest.mark.slow
 def test_a_photograph_of_90_million_pixels_is_read_without_a_warning_of_a_library(data: Data, tmp_path: Path):
     bomb(data.folder / "large.png", 9600, 9600)
     words = ["prepare-data", data.own(data.line | {"image": "large.png"})[0], "--out", tmp_path / "cache", "--size", 16]

@@ -45,7 +45,7 @@ def used(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 1.1, 1.4, 1.8, ENOUGH])
+@pytest.mark.parametrize("share", [0.3, ENOUGH, *(pytest.param(share, marks=pytest.mark.slow) for share in (0.0, 0.9, 1.1, 1.4, 1.8))])
 def test_a_disk_that_is_too_small_is_said_and_a_larger_one_ends_the_same(
     mount: Mount, lines: Path, alone: Path, call: Call, content: Content, share: float
 ):
@@ -67,9 +67,12 @@ def test_a_disk_that_is_too_small_is_said_and_a_larger_one_ends_the_same(
 @pytest.mark.parametrize(
     ("store", "step", "fails"),
     [
-        *((store, step, True) for store in ("decoded", "encoded") for step in (1, 300, 600)),
-        *(("decoded", step, step < 1112) for step in (601, 1111, 1113, 1200)),
-        *(("encoded", step, False) for step in (601, 1111, 1113, 1200)),  # what is left of the first shard's claim is enough here
+        ("decoded", 300, True),
+        ("decoded", 1111, True),
+        ("decoded", 1113, False),
+        ("encoded", 601, False),  # what is left of the first shard's claim is enough here
+        *(pytest.param("decoded", step, step < 1112, marks=pytest.mark.slow) for step in (1, 600, 601, 1200)),
+        *(pytest.param("encoded", step, step < 601, marks=pytest.mark.slow) for step in (1, 300, 600, 1111, 1113, 1200)),
     ],
 )
 def test_a_disk_that_fills_up_meanwhile_costs_no_more_than_the_time(

@@ -172,13 +172,13 @@ def test_undamaged_files_are_read(pictures: Path, judged: Judged):
 
 
 @given(files=refer_files())
-@cases(60)
+@cases(25)
 def test_damaged_refer_files_give_a_cache_or_a_clear_error(files: dict[str, bytes], pictures: Path, judged: Judged):
     bear_refer(files, pictures, judged)
 
 
 @given(data=damaged(LINES).map(as_lines).flatmap(spoiled))
-@cases(40)
+@cases(20)
 def test_damaged_jsonl_files_give_a_cache_or_a_clear_error(data: bytes, pictures: Path, judged: Judged):
     bear_lines(data, pictures, judged)
 

@@ -81,6 +81,7 @@ def large(own_data: Callable[[int], Path]) -> Path:
     return own_data(IMAGES)
 
 
+@pytest.mark.slow
 def test_five_kills_at_random_moments_leave_no_trace(small: Path, tmp_path: Path, call: Call, start: Start, content: Content):
     kill_at_random(5, small, tmp_path, call, start, content)
 
@@ -106,7 +107,7 @@ def signal_at(number: int, out: Path, send: signal.Signals = signal.SIGKILL) -> 
 
 
 @pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 6])
-@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("overwrite", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_kill_before_any_single_file_operation_leaves_no_trace(
     small: Path, tmp_path: Path, call: Call, start: Start, content: Content, overwrite: bool, step: int
 ):

@@ -125,7 +125,7 @@ def refer(folder: Path, name: str, height: int, width: int) -> list[object]:
     return ["set", "--split-by", "x", "--annotations", folder, "--images", folder]
 
 
-@pytest.fixture(params=[own, refer])
+@pytest.fixture(params=[own, pytest.param(refer, marks=pytest.mark.slow)])
 def described(request: pytest.FixtureRequest) -> Callable[..., list[object]]:
     """How a photograph's data are written down: one's own JSONL, or REFER layout."""
     return request.param
@@ -135,7 +135,7 @@ def resized(pixels: Pixels) -> Pixels:
     return np.asarray(Image.fromarray(np.ascontiguousarray(pixels)).resize((16, 16), Image.Resampling.BILINEAR))
 
 
-@pytest.mark.parametrize("store", ["decoded", "encoded"])
+@pytest.mark.parametrize("store", ["decoded", pytest.param("encoded", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", KINDS)
 def test_every_kind_of_photograph_has_its_pixels_in_the_cache(
     judged: Judged, tmp_path: Path, described: Callable[..., list[object]], name: str, store: str
@@ -166,7 +166,7 @@ def turned(orientation: int) -> Any:
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize(("orientation", "quarters"), [(3, 2), (6, -1), (8, 1)])
-@pytest.mark.parametrize("store", ["decoded", "encoded"])
+@pytest.mark.parametrize("store", ["encoded", pytest.param("decoded", marks=pytest.mark.slow)])
 def test_exif_turns_ones_own_photograph_and_predicts_and_not_refers(
     judged: Judged, tmp_path: Path, kind: str, orientation: int, quarters: int, store: str
 ):
@@ -194,7 +194,7 @@ def test_greys_whose_white_is_unknown_are_refused(judged: Judged, tmp_path: Path
         read_photo(tmp_path / name)
 
 
-@pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("part", [0.5, *(pytest.param(part, marks=pytest.mark.slow) for part in (0.1, 0.9))])
 @pytest.mark.parametrize(
     "name", ["colours.png", "colours.bmp", "colours.tif", "colours.webp", "photo.jpg", "cmyk.jpg", "grey-16.png", "palette.png"]
 )
@@ -213,7 +213,7 @@ def test_a_photograph_that_is_cut_off_is_named_and_can_be_left_out(
         read_photo(tmp_path / name)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))])
 def test_damaged_bytes_are_a_photograph_or_named(judged: Judged, tmp_path: Path, seed: int):
     """A few bytes overwritten in each kind: the survey, the cache and predict agree on what can be read."""
     random = np.random.default_rng(seed)

@@ -90,6 +90,7 @@ def test_a_killed_writer_costs_one_shard_and_leaves_no_trace(draw: Draw, tmp_pat
     assert not list(tmp_path.glob("killed.*"))
 
 
+@pytest.mark.slow
 def test_writers_killed_at_any_moment_end_in_the_same_bytes(draw: Draw, tmp_path: Path, content: Content):
     dataset = draw(images=600, height=6, width=6)
     write_cache(dataset, tmp_path / "undisturbed", SMALL)

@@ -96,6 +96,7 @@ def test_masks_that_are_empty_everywhere_agree():
     assert Agreement.of([nothing], [nothing]).iou == 1.0
 
 
+@pytest.mark.slow
 def test_segmenter_with_a_optimized_network_finds_the_same_masks_and_refuses_to_be_saved(tmp_path: Path, bundle: Bundle):
     save_bundle(bundle, tmp_path / "weights")
     photo = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
