@@ -94,7 +94,7 @@ def _images(file: Path) -> Iterator[ElementTree.Element]:
                 if element.tag == "image":
                     yield element
                     element.clear()
-        except (ElementTree.ParseError, ValueError) as error:
+        except (ElementTree.ParseError, ValueError, LookupError) as error:
             raise AnnotationError(f"{file} is no whole XML: {error}", hint="it may be cut off; export it again") from error
 
 

@@ -17,6 +17,12 @@ def is_on_hub(source: str) -> bool:
     return source.startswith("hf://")
 
 
+def repository_of(source: str) -> str:
+    """The name of the data set in an address, without its organisation."""
+    address = _ADDRESS.fullmatch(source.rstrip("/"))
+    return address["id"].split("/")[1] if address else source
+
+
 def fetched(source: str) -> Path:
     """The local copy of `hf://datasets/org/name`, or of a file or folder in it; what is there already is not fetched again.
 

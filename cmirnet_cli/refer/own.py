@@ -60,6 +60,9 @@ class ReadOptions:
             raise UsageError(f"--val-share {self.val_share:g} is no share", hint="give a number from 0 to below 1, such as 0.1")
 
 
+USUAL_OPTIONS = ReadOptions()
+
+
 @lru_cache(maxsize=1)
 def _parsed(file: Path, size: int, changed: int) -> Any:
     return parse_json(read_bytes(file), str(file))

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 from cmirnet_cli.errors import AnnotationError, UsageError, listed
-from cmirnet_cli.refer import coco, cvat, labelme, parquet, phrasecut, reasonseg
+from cmirnet_cli.refer import coco, cvat, jsonl, labelme, parquet, phrasecut, reasonseg
 from cmirnet_cli.refer.own import ReadOptions, divided, json_files, json_or_none
 from cmirnet_cli.refer.records import collector_paused
 from cmirnet_cli.refer.referent import ReferDataset, Referent
@@ -43,6 +43,7 @@ class Reader:
 
 
 READERS: Sequence[Reader] = (
+    Reader("jsonl", "JSONL", "the file, or a folder that holds one", "the field `expression` of each line", jsonl.files, jsonl.read),
     Reader(
         "coco",
         "COCO instances with text",
@@ -151,8 +152,8 @@ def _starts_with(file: Path, tag: bytes) -> bool:
 def not_recognised(path: Path) -> AnnotationError:
     """The error for a path at which no reader recognises its format: what it is, where that is known, and the way out."""
     known = unread_format(path)
-    what = f"{path} is {known}, which is not read here" if known else f"{path} is in no format that is read here"
+    what = f"{path} is {known}, which cmirnet does not read" if known else f"cmirnet does not recognise the format of {path}"
     return AnnotationError(
-        f"{what}; read are {listed([reader.title for reader in READERS], 20)}, REFER layout and JSONL",
+        f"{what}. It reads {listed([reader.title for reader in READERS], 20)}, and REFER layout by the data set's name",
         hint=f"write one line for each expression into a file that ends in .jsonl: {JSONL_LINE}",
     )

@@ -119,7 +119,15 @@ def write_parquet(folder: Path) -> Path:
     return folder
 
 
+def write_jsonl(folder: Path) -> Path:
+    draw(folder / "photos" / "1.jpg")
+    line = {"image": "photos/1.jpg", "expression": "the red square", "polygons": [SQUARE], "split": "train"}
+    (folder / "mine.jsonl").write_text(json.dumps(line) + "\n" + json.dumps(line | {"expression": "it", "split": "val"}))
+    return folder / "mine.jsonl"
+
+
 WRITERS: dict[str, Callable[[Path], Path]] = {
+    "jsonl": write_jsonl,
     "coco": write_coco,
     "labelme": write_labelme,
     "cvat": write_cvat,
@@ -157,9 +165,11 @@ def test_a_format_gives_expression_mask_and_image(key: str, tmp_path: Path):
     assert all(file.is_file() for file in dataset.annotation_files)
 
 
-@pytest.mark.parametrize(("key", "split"), [("cvat", "val"), ("reasonseg", "val"), ("phrasecut", "miniv"), ("parquet", "train")])
+@pytest.mark.parametrize(
+    ("key", "split"), [("jsonl", "train val"), ("cvat", "val"), ("reasonseg", "val"), ("phrasecut", "miniv"), ("parquet", "train")]
+)
 def test_a_split_that_the_files_name_is_taken(key: str, split: str, tmp_path: Path):
-    assert read(WRITERS[key](tmp_path)).splits == (split,)
+    assert read(WRITERS[key](tmp_path)).splits == tuple(split.split())
 
 
 def test_a_name_without_its_suffix_says_nothing_about_the_format(tmp_path: Path):
@@ -420,4 +430,4 @@ def test_a_format_that_nobody_reads_is_named_with_the_line_to_write(name: str, t
 
 def test_a_folder_of_nothing_known_lists_what_is_read(tmp_path: Path):
     assert unread_format(tmp_path) is None
-    assert "read are COCO instances with text, LabelMe" in not_recognised(tmp_path).message
+    assert "It reads JSONL, COCO instances with text, LabelMe" in not_recognised(tmp_path).message

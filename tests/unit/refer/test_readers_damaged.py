@@ -45,7 +45,7 @@ def damaged(file: Path, data: st.DataObject) -> bytes:
             container, key = data.draw(st.sampled_from(places(top)))
             try:
                 if data.draw(st.booleans()):
-                    container[key] = data.draw(JUNK)
+                    container[key] = deepcopy(data.draw(JUNK))
                 else:
                     del container[key]
             except (KeyError, IndexError):
