@@ -144,6 +144,10 @@ def read_source(
     """
     path = _path_of(name, split_by, places)
     if path is None:
+        if format or options.text:
+            raise UsageError(
+                f"{name} is in REFER layout, about which --format and --text say nothing", hint="leave them out, or give a file or folder"
+            )
         datasets = [read_dataset(find_layout(*part)) for part in _parts(name, split_by, places)]
         return combine(datasets) if name == COMBINED else datasets[0]
     reader = reader_of(path, format)

@@ -24,6 +24,16 @@ from cmirnet_cli.model.text import TextEncoder
 from cmirnet_cli.weights.bundle import Bundle, BundleConfig, save_bundle
 from cmirnet_cli.weights.encoder import scratch_encoder
 
+
+@pytest.fixture(scope="session")
+def shared_cases(shared_data: Path) -> Path:
+    """Small inputs that users have, beside the project."""
+    folder = shared_data.parent / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"inputs of users not found at {folder}; set CMIRNET_SHARED to the folder that holds cases/")
+    return folder
+
+
 Pixels = Any
 HEIGHT, WIDTH = 40, 60
 
