@@ -12,6 +12,7 @@ from typer.cli import get_docs_for_click
 from cmirnet_cli.app import build
 from tools.data_sets_page import data_sets_page
 from tools.errors_page import errors_page
+from tools.formats_page import formats_page
 from tools.settings_page import settings_page
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -28,6 +29,7 @@ DRAWN: dict[str, Callable[[], str]] = {
     "commands.md": commands_page,
     "data_sets.md": data_sets_page,
     "errors.md": errors_page,
+    "formats.md": formats_page,
     "settings.md": settings_page,
 }
 """File → what its text should be."""

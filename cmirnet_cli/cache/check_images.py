@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,6 +36,7 @@ def check_images(dataset: ReferDataset, workers: int = 0, advance: Callable[[int
         workers: threads that read; 0 reads in this one.
         advance: called with the number of images done since the last call; `len(dataset.images)` in all.
     """
+    _names.cache_clear()
     bad = []
     for image, defect in zip(dataset.images, in_order(_defect, dataset.images, workers), strict=True):
         if defect is not None:
@@ -58,14 +60,30 @@ def require_good_images(bad: Sequence[BadImage], *, skip: bool) -> frozenset[Pat
     return frozenset(image.path for image in bad)
 
 
+def _missing(path: Path) -> str:
+    twin = _names(path.parent).get(path.name.casefold())
+    return f"missing; {twin}, which is there, differs in case only" if twin else "missing"
+
+
+@lru_cache(maxsize=8)
+def _names(folder: Path) -> dict[str, str]:
+    """The names in a folder, without their case → as they are; none where it cannot be looked into."""
+    try:
+        return {path.name.casefold(): path.name for path in folder.iterdir()}
+    except OSError:
+        return {}
+
+
 def _defect(image: ImageRecord) -> str | None:
     try:
         if not image.path.is_file():
-            return "missing"
+            return _missing(image.path)
         with open_image(image.path) as picture:
             size = upright_size(picture) if image.upright else picture.size
             if size != (image.width, image.height):
-                return f"is {size[0]}×{size[1]}, but its annotations were drawn on {image.width}×{image.height}"
+                other = picture.size if image.upright else upright_size(picture)
+                turned = "; its EXIF orientation turns it" if other == (image.width, image.height) else ""
+                return f"is {size[0]}×{size[1]}, but its annotations were drawn on {image.width}×{image.height}{turned}"
             with pil_at_work():
                 picture.draft("RGB", (1, 1))  # a JPEG is read to its end either way, and at an eighth of the size three times as fast
             as_rgb(picture, upright=image.upright)

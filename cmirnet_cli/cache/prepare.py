@@ -13,6 +13,7 @@ from cmirnet_cli.cache.schema import CacheOptions, Manifest, cache_name
 from cmirnet_cli.cache.writer import estimate, steps, without, write_cache
 from cmirnet_cli.refer.archives import unpack
 from cmirnet_cli.refer.layout import Places
+from cmirnet_cli.refer.own import USUAL_OPTIONS, ReadOptions
 from cmirnet_cli.refer.sources import packed, read_source
 
 MIB = 1 << 20
@@ -23,11 +24,13 @@ class PrepareRequest:
     """Which data set to prepare, and how.
 
     Attributes:
-        dataset: the name of a data set, or a `.jsonl` file.
+        dataset: the name of a data set, a file or folder of annotations, or `hf://datasets/org/name`.
         split_by: who split it; None: its usual division.
         data: folder that data sets lie in.
         annotations: where to look for its annotations instead.
         images: where to look for its images instead.
+        reading: how files that are not in REFER layout are read.
+        format: the key of a reader, in place of the one that recognises the files.
         out: folder of caches; the cache becomes a folder in it.
         options: what the cache holds.
         skip_bad: whether missing and broken images are left out; else they are an error.
@@ -40,6 +43,8 @@ class PrepareRequest:
     data: Path = Path("data")
     annotations: Path | None = None
     images: Path | None = None
+    reading: ReadOptions = USUAL_OPTIONS
+    format: str | None = None
     out: Path = Path("cache")
     options: CacheOptions = field(default_factory=CacheOptions)
     skip_bad: bool = False
@@ -88,7 +93,7 @@ def prepare(
         members = archive.read_members()
         with progress(f"unpack {archive.file.name}", len(members)) as advance:
             unpack(archive, members, advance)
-    referents = read_source(request.dataset, request.split_by, places)
+    referents = read_source(request.dataset, request.split_by, places, request.reading, request.format)
     for remark in referents.remarks:
         notice(remark)
 

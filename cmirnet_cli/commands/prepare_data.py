@@ -15,8 +15,9 @@ from cmirnet_cli.options import Overwrite, SplitBy, Workers
 DatasetName: TypeAlias = Annotated[
     str,
     typer.Argument(
-        metavar="DATASET",
-        help="refcoco, refcoco+, refcocog, refclef, grefcoco, rrsisd, combined, a name of one's own, or a .jsonl file.",
+        metavar="NAME|PATH",
+        help="refcoco, refcoco+, refcocog, refclef, grefcoco, rrsisd, combined, a name of one's own, a file or folder of annotations, or "
+        "hf://datasets/ORG/NAME.",
         show_default=False,
     ),
 ]
@@ -28,6 +29,15 @@ def prepare_data(
     data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder that data sets lie in.")] = Path("data"),
     annotations: Annotated[Path | None, typer.Option("--annotations", metavar="DIR", help="Folder of refs(…).p.")] = None,
     images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="Folder of the photographs.")] = None,
+    format: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="Annotation format; left out: recognised from the content.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option("--text", metavar="FIELD|category", help="Field or attribute that holds the expression.")
+    ] = None,
+    val_share: Annotated[
+        float, typer.Option("--val-share", metavar="SHARE", help="Part of the images that becomes val where the files name no splits.")
+    ] = 0.1,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for caches.")] = Path("cache"),
     size: Annotated[list[int] | None, typer.Option("--size", metavar="PX", help="Network size, can be repeated; 480 by default.")] = None,
     store: Annotated[Literal["decoded", "encoded"], typer.Option("--store", help="Pixels ready to use, or the files.")] = "decoded",
@@ -43,10 +53,12 @@ def prepare_data(
     from cmirnet_cli.cache.counts import count_warnings, described_counts
     from cmirnet_cli.cache.prepare import PrepareRequest, prepare
     from cmirnet_cli.cache.schema import CacheOptions
+    from cmirnet_cli.refer.own import ReadOptions
     from cmirnet_cli.reports.tables import count_table
 
     options = CacheOptions(store=store, sizes=tuple(size or CacheOptions.sizes), overlap=overlap)
-    request = PrepareRequest(dataset, split_by, data, annotations, images, out, options, skip_bad, workers or 0, overwrite)
+    reading = ReadOptions(text, val_share=val_share)
+    request = PrepareRequest(dataset, split_by, data, annotations, images, reading, format, out, options, skip_bad, workers or 0, overwrite)
     cache = prepare(request, progress=console.progress, notice=console.notice, warn=console.warn)
     manifest = cache.manifest
     for warning in count_warnings(manifest):

@@ -72,14 +72,20 @@ def find_archives(dataset: str, split_by: str, places: Places) -> list[Archive]:
     refs, homes = find_refs(dataset, split_by, places), places.homes(dataset)
     home, archives = refs.parent if refs else homes[0], []
     if not refs or not (home / INSTANCES).is_file():
-        archives = _first("annotations", [(folder.with_name(f"{dataset}.zip"), home if refs else folder) for folder in homes])
+        archives = _first("annotations", [(_zip_beside(folder, dataset), home if refs else folder) for folder in homes])
     folders = places.image_folders(dataset, archives[0].target if archives else home)
     if find_photographs(dataset, folders) is None:
-        beside = [(folder.with_name(f"{folder.name}.zip"), folder) for folder in folders]
+        beside = [(_zip_beside(folder), folder) for folder in folders]
         names = [] if places.images else [folder.name for folder in folders if folder.name != dataset]
         usual = [(places.data_root / f"{name}.zip", places.data_root / "images" / name) for name in names]
         archives += _first("photographs", [(file, target) for file, target in [*beside, *usual] if not target.exists()])
     return archives
+
+
+def _zip_beside(folder: Path, name: str | None = None) -> Path:
+    """The archive of this name, or of the folder's own, beside a folder; `.`, `..` and `/` are called what they stand for."""
+    place = folder if folder.name not in ("", "..") else folder.resolve()
+    return place.parent / f"{name or place.name}.zip"
 
 
 def _first(kind: Kind, candidates: list[tuple[Path, Path]]) -> list[Archive]:

@@ -6,12 +6,17 @@
 the object, and no JPEG) a line may have `polygons` ([[x0, y0, x1, y1, …], …], pixels) or `rle` (COCO's, or a list of them). An
 empty list says that the expression refers to nothing in the image.
 
+The same objects may also stand in one JSON array, or be pretty-printed one after the other.
+
 Pictures are taken as people see them: the EXIF orientation of a photograph is applied, and outlines are those of the upright
 picture. (REFER's data sets are drawn on the stored pixels instead, and EXIF is ignored there.)
 """
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -20,16 +25,22 @@ import numpy as np
 from PIL import Image, ImageOps
 from pycocotools import mask as coco
 
-from cmirnet_cli.errors import AnnotationError
+from cmirnet_cli.errors import AnnotationError, UsageError, listed
 from cmirnet_cli.images import Segmentation
 from cmirnet_cli.images.masks import rasterise
 from cmirnet_cli.images.pixels import UnreadableImageError, open_image, pil_at_work, upright_size
-from cmirnet_cli.refer.records import Record, decode_text, json_lines, read_bytes
+from cmirnet_cli.refer.own import ReadOptions
+from cmirnet_cli.refer.records import LONGEST_TEXT, Record, decode_text, parse_json, read_bytes
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
 
 SPLIT_BY = "jsonl"
 _OUTLINES: dict[str, tuple[type, ...]] = {"mask": (str,), "polygons": (list,), "rle": (dict, list)}
 _BLURRING = frozenset({"JPEG", "MPO"})
+SHOWN = 20
+"""How many wrong lines an error lists."""
+
+_START = 1 << 16
+_AFTER = re.compile(r"[\s,]*(?:\][\s]*$)?")
 _KINDS: dict[type, str] = {str: "a path", list: "a list", dict: "an RLE"}
 
 
@@ -49,11 +60,72 @@ def read_jsonl(file: Path) -> ReferDataset:
     with suppress(OSError):  # a file that may not be looked at may not be read either, and `read_bytes` says so
         if file.exists() and not file.is_file():
             raise AnnotationError(f"{file} is no regular file", hint="save the lines in one: they are read more than once")
-    lines = _Lines(file)
-    referents = tuple(lines.referent(number, line) for number, line in json_lines(decode_text(read_bytes(file), file), file))
+    lines, referents, wrong = _Lines(file), [], []
+    for number, where, value in _values(decode_text(read_bytes(file), file)):
+        try:
+            fields = parse_json(value, f"{file}: {where}") if isinstance(value, str) else value
+            referents.append(lines.referent(number, Record.of(fields, file, where)))
+        except AnnotationError as error:
+            wrong.append(error)
+    if len(wrong) > 1:
+        more = f"\n  and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        told = "\n".join(f"  {error.message}" for error in wrong[:SHOWN])
+        raise AnnotationError(f"{file}: {len(wrong):,} lines cannot be read:\n{told}{more}", hint=wrong[0].hint)
+    if wrong:
+        raise wrong[0]
     if not referents:
         raise AnnotationError(f"{file} is empty", hint="one line a sentence, with image, expression, mask, split")
-    return ReferDataset(file.stem, SPLIT_BY, referents, (file,))
+    return ReferDataset(file.stem, SPLIT_BY, tuple(referents), (file,))
+
+
+def files(path: Path) -> list[Path]:
+    """The JSONL files at a path: the file itself, or those right in a folder."""
+    places = [path] if path.is_file() else sorted(path.glob("*.json*")) if path.is_dir() else []
+    return [file for file in places if file.is_file() and is_jsonl(file)]
+
+
+def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
+    """The referents of the JSONL file at a path.
+
+    Raises:
+        UsageError: a folder holds several.
+        AnnotationError: as for `read_jsonl`; or `--text` is given, which says nothing here.
+    """
+    if options.text:
+        raise UsageError("--text says nothing about JSONL", hint="its expressions stand in the field `expression`")
+    there = files(path)
+    if len(there) > 1:
+        raise UsageError(f"{path} holds {listed([file.name for file in there])}", hint="name one of these files")
+    yield from read_jsonl(there[0] if there else path).referents
+
+
+def is_jsonl(file: Path) -> bool:
+    """Whether a file begins as one of lines, or of an array, of objects with an image and an expression; its suffix does not count."""
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(_START)
+        _, _, first = next(_values(start.decode("utf-8-sig", "ignore")))
+        fields = json.loads(first) if isinstance(first, str) else first
+    except (OSError, ValueError, RecursionError, StopIteration):
+        return False
+    return isinstance(fields, dict) and {"image", "expression"} <= fields.keys()
+
+
+def _values(text: str) -> Iterator[tuple[int, str, Any]]:
+    """Number, name and value of each object: a line as text, not parsed yet; an element of an array, or a pretty-printed object, parsed."""
+    start = text.lstrip()
+    if not start.startswith("[") and start.split("\n", 1)[0].strip() != "{":
+        yield from ((number, f"line {number}", line) for number, line in enumerate(text.split("\n"), start=1) if line.strip())
+        return
+    decoder, place, number = json.JSONDecoder(), len(text) - len(start) + start.startswith("["), 0
+    while (place := _AFTER.match(text, place).end()) < len(text):  # type: ignore[union-attr]  # it matches nothing, too
+        number += 1
+        try:
+            value, place = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError):
+            yield number, f"object {number}", text[place : place + LONGEST_TEXT]
+            return
+        yield number, f"object {number}", value
 
 
 class _Lines:
@@ -78,7 +150,7 @@ class _Lines:
     def image(self, line: Record) -> ImageRecord:
         name = line.path("image")
         if name not in self.images:
-            path = self.file.parent / name
+            path = self._place(name)
             width, height = _size(path)
             self.images[name] = ImageRecord(name, path, height, width, upright=True)
         return self.images[name]
@@ -102,8 +174,13 @@ class _Lines:
     def mask(self, line: Record, image: ImageRecord) -> list[Any]:
         name = line.path("mask")
         if name not in self.masks:
-            self.masks[name] = [_mask_file_as_rle(self.file.parent / name, image, line)]
+            self.masks[name] = [_mask_file_as_rle(self._place(name), image, line)]
         return self.masks[name]
+
+    def _place(self, name: str) -> Path:
+        """Where a file lies, as seen from the lines'; a path of Windows counts too where there is no file of exactly that name."""
+        path = self.file.parent / name
+        return self.file.parent / name.replace("\\", "/") if "\\" in name and not path.is_file() else path
 
 
 def _size(path: Path) -> tuple[int, int]:

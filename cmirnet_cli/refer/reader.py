@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 from cmirnet_cli.errors import AnnotationError, shown
 from cmirnet_cli.images import Segmentation
 from cmirnet_cli.refer.layout import ImageFolders, Layout
-from cmirnet_cli.refer.records import LONGEST_TEXT, Id, Instances, Record, is_path, parse_json, read_bytes, read_instances, stays_inside
+from cmirnet_cli.refer.records import (
+    LONGEST_TEXT,
+    Id,
+    Instances,
+    Record,
+    collector_paused,
+    is_path,
+    parse_json,
+    read_bytes,
+    read_instances,
+    stays_inside,
+)
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
 from cmirnet_cli.refer.unpickle import read_plain_pickle
 
@@ -36,25 +45,13 @@ def read_dataset(layout: Layout) -> ReferDataset:
     Raises:
         AnnotationError: a file cannot be read or contradicts itself or the other; file, record and field are named.
     """
-    with _collector_paused():
+    with collector_paused():
         join = _Join(read_instances(layout.instances), ImageFolders(layout.image_folders))
         referents = tuple(join.referent(ref) for ref in _read_refs(layout.refs))
     _refuse_amplified_text(referents, layout.refs)
     empty = [referent.ref_id for referent in referents for sentence in referent.sentences if not sentence.text.strip()]
     remarks = (f"{len(empty):,} sentences hold no word; the first is one of ref {empty[0]}",) if empty else ()
     return ReferDataset(layout.dataset, layout.split_by, referents, (layout.refs, layout.instances), remarks)
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Millions of small lists and dicts make Python look for cycles again and again, which doubles the time to read them."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _read_refs(file: Path) -> Iterator[Record]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -181,13 +183,15 @@ class Instances:
     categories: Mapping[Id, str]
 
 
-def read_instances(file: Path) -> Instances:
-    """Index an instances file. It may hold many annotations that no referent uses; they are not looked into.
+def read_instances(file: Path, value: object = None) -> Instances:
+    """Index an instances file, or its JSON value where that was read before.
+
+    It may hold many annotations that no referent uses; they are not looked into.
 
     Raises:
         AnnotationError: it is no JSON, lacks one of its lists, or gives one id to two different records.
     """
-    top = Record.of(parse_json(read_bytes(file), str(file)), file, "the top level")
+    top = Record.of(parse_json(read_bytes(file), str(file)) if value is None else value, file, "the top level")
     return Instances(
         file=file,
         images=_by_id(top, "images"),
@@ -213,3 +217,15 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
         return one == other
     except RecursionError:
         return False
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Millions of small lists and dicts make Python look for cycles again and again, which doubles the time to read them."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -21,12 +21,15 @@ from pathlib import Path
 
 from cmirnet_cli.errors import AnnotationError, UsageError
 from cmirnet_cli.refer.archives import Archive, find_archives
+from cmirnet_cli.refer.hub import fetched, is_on_hub, repository_of
 from cmirnet_cli.refer.jsonl import read_jsonl
-from cmirnet_cli.refer.layout import USUAL_PLACES, Places, find_layout
+from cmirnet_cli.refer.layout import USUAL_PLACES, Places, find_layout, find_refs
+from cmirnet_cli.refer.own import USUAL_OPTIONS, ReadOptions
 from cmirnet_cli.refer.reader import read_dataset
+from cmirnet_cli.refer.readers import not_recognised, read_own, reader_of
 from cmirnet_cli.refer.records import Id
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
-from cmirnet_cli.refer.registry import choose_split_by, legal_splits
+from cmirnet_cli.refer.registry import SPLITS, choose_split_by, legal_splits
 
 COMBINED = "combined"
 COMBINED_PARTS = (("refcoco", "unc"), ("refcoco+", "unc"), ("refcocog", "umd"))
@@ -123,28 +126,49 @@ def _remark(split: str, parts: Sequence[ReferDataset], kept: Iterable[Sequence[R
     return f"{COMBINED}: {left:,} of {there:,} {split} referents are left out: their photograph is in a {reason} split of the three"
 
 
-def read_source(name: str, split_by: str | None = None, places: Places = USUAL_PLACES) -> ReferDataset:
+def read_source(
+    name: str, split_by: str | None = None, places: Places = USUAL_PLACES, options: ReadOptions = USUAL_OPTIONS, format: str | None = None
+) -> ReferDataset:
     """Read the referents of a data set.
 
     Args:
-        name: a data set's name, or the path of a `.jsonl` file.
+        name: a data set's name; or a file or folder of annotations, or `hf://datasets/org/name`, whose format is recognised.
         split_by: the name of its division into splits; None takes the data set's usual one.
         places: where to look; for `combined`, `annotations` is the folder that its data sets' folders lie in.
+        options: how files that are not in REFER layout are read.
+        format: the key of a reader, in place of the one that recognises the files.
 
     Raises:
-        UsageError: the name or the split_by is not legal, or says nothing about a JSONL file.
-        AnnotationError: files are missing, broken or contradictory.
+        UsageError: the name, the split_by or the format is not legal, or an option says nothing about these files.
+        AnnotationError: files are missing, broken or contradictory, or in no format that is read here.
     """
-    if name.endswith(".jsonl"):
-        options = {"--split-by": split_by, "--annotations": places.annotations, "--images": places.images}
-        if useless := [option for option, value in options.items() if value is not None]:
+    path = _path_of(name, split_by, places)
+    if path is None:
+        if format or options.text:
             raise UsageError(
-                f"{' and '.join(useless)} cannot be used with {name}",
-                hint="each line of a JSONL file names its image, seen from the file's own folder, and its split",
+                f"{name} is in REFER layout, about which --format and --text say nothing", hint="leave them out, or give a file or folder"
             )
-        return read_jsonl(Path(name))
-    datasets = [read_dataset(find_layout(*part)) for part in _parts(name, split_by, places)]
-    return combine(datasets) if name == COMBINED else datasets[0]
+        datasets = [read_dataset(find_layout(*part)) for part in _parts(name, split_by, places)]
+        return combine(datasets) if name == COMBINED else datasets[0]
+    reader = reader_of(path, format)
+    if reader is None:
+        if name.endswith(".jsonl"):
+            return read_jsonl(path)  # whose error says what is wrong with it
+        raise not_recognised(path)
+    useless = {
+        "--split-by": split_by,
+        "--annotations": places.annotations,
+        **({"--images": places.images} if reader.key == "jsonl" else {}),
+    }
+    if path == Path(name) and (given := [option for option, value in useless.items() if value is not None]):
+        raise UsageError(
+            f"{' and '.join(given)} cannot be used with {name}",
+            hint="these files name their images, seen from their own folder, and their splits",
+        )
+    dataset = read_own(path, reader, replace(options, images=places.images))
+    if is_on_hub(name):
+        return replace(dataset, name=repository_of(name), split_by=split_by or reader.key)
+    return replace(dataset, name=name, split_by=split_by or reader.key) if path == places.annotations else dataset
 
 
 def packed(name: str, split_by: str | None = None, places: Places = USUAL_PLACES) -> Iterator[Archive]:
@@ -153,9 +177,23 @@ def packed(name: str, split_by: str | None = None, places: Places = USUAL_PLACES
     Raises:
         UsageError: as `read_source`.
     """
-    if not name.endswith(".jsonl"):
+    if _path_of(name, split_by, places) is None:
         for part in _parts(name, split_by, places):
             yield from find_archives(*part)
+
+
+def _path_of(name: str, split_by: str | None, places: Places) -> Path | None:
+    """The file or folder of annotations that a name stands for; None for a data set in REFER layout, which is looked for by its name."""
+    if is_on_hub(name):
+        return fetched(name)
+    path = Path(name)
+    if name in SPLITS:
+        return None
+    if name.endswith(".jsonl") or path.is_file() or (path.is_dir() and split_by is None and (len(path.parts) > 1 or reader_of(path))):
+        return path
+    if places.annotations and not (split_by and find_refs(name, split_by, places)) and reader_of(places.annotations):
+        return places.annotations
+    return None
 
 
 def _parts(name: str, split_by: str | None, places: Places) -> list[tuple[str, str, Places]]:

@@ -263,6 +263,27 @@ def test_bad_images_are_found_with_their_reasons_before_anything_is_written(draw
     assert bad == check_images(dataset)
 
 
+def test_an_image_whose_name_differs_in_case_only_is_named(draw: Draw):
+    dataset = draw(images=2, suffix=".jpg")
+    path = dataset.images[0].path
+    path.rename(path.with_suffix(".JPG"))
+    assert check_images(dataset) == [BadImage(path, f"missing; {path.stem}.JPG, which is there, differs in case only")]
+
+
+@pytest.mark.parametrize("upright", [True, False])
+def test_a_size_that_an_exif_turn_explains_is_said_so(draw: Draw, upright: bool):
+    dataset = draw(images=1, suffix=".jpg")
+    (referent,) = dataset.referents
+    width, height = referent.image.width, referent.image.height
+    turned = Image.new("RGB", (width, height) if upright else (height, width))
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    turned.save(referent.image.path, exif=exif)
+    image = replace(referent.image, upright=upright)
+    (bad,) = check_images(replace(dataset, referents=(replace(referent, image=image),)))
+    assert bad.reason == f"is {height}×{width}, but its annotations were drawn on {width}×{height}; its EXIF orientation turns it"
+
+
 def test_a_fault_of_the_caller_is_not_taken_for_a_broken_image(draw: Draw):
     dataset = draw(images=1)
     referent = dataset.referents[0]

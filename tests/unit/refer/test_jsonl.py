@@ -182,3 +182,37 @@ def test_a_file_without_lines_or_with_other_bytes_is_an_error(folder: Path) -> N
         read_jsonl(folder / "cups.jsonl")
     with pytest.raises(AnnotationError, match="cannot be read"):
         read_jsonl(folder / "absent.jsonl")
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("is_array", [True, False])
+def test_an_array_and_pretty_printed_objects_are_read_as_lines_are(folder: Path, indent: int | None, is_array: bool) -> None:
+    lines = [LINE, LINE | {"expression": "it", "split": "val"}]
+    texts = [json.dumps(lines, indent=indent)] if is_array else [json.dumps(line, indent=indent) for line in lines]
+    found = read_jsonl(write(folder, *texts)).referents
+    assert [(each.sentences[0].text, each.split) for each in found] == [("the red cup", "train"), ("it", "val")]
+
+
+@pytest.mark.parametrize("start", ["[", ""])
+def test_an_object_that_is_cut_off_in_an_array_is_named(folder: Path, start: str) -> None:
+    text = f"{start}{json.dumps(LINE, indent=1)}{',' if start else ''}{json.dumps(LINE, indent=1)[:40]}"
+    with pytest.raises(AnnotationError, match=r"cups.jsonl: object 2 is not valid JSON"):
+        read_jsonl(write(folder, text))
+
+
+def test_all_wrong_lines_are_listed_at_once_up_to_twenty(folder: Path) -> None:
+    lines = [LINE, without("split"), "{", *[LINE | {"expression": " "}] * 25]
+    with pytest.raises(AnnotationError, match=r"cups.jsonl: 27 lines cannot be read:") as caught:
+        read_jsonl(write(folder, *lines))
+    message = caught.value.message
+    assert "line 2: field 'split' is missing" in message
+    assert "line 3 is not valid JSON" in message
+    assert len(message.splitlines()) == 22
+    assert message.endswith("and 7 more")
+
+
+def test_paths_of_windows_are_read(folder: Path) -> None:
+    windows = without("polygons") | {"image": "photos\\cup.png", "mask": "masks\\cup.png"}
+    (found,) = read_jsonl(write(folder, windows)).referents
+    assert found.image.path == folder / "photos/cup.png"
+    assert rasterise(found.objects, 20, 30).sum() == 36

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cmirnet_cli.errors import AnnotationError
+from cmirnet_cli.refer.archives import find_archives
 from cmirnet_cli.refer.layout import ImageFolders, Places, find_layout
 from cmirnet_cli.refer.unpickle import read_plain_pickle
 
@@ -139,3 +140,14 @@ def test_a_missing_image_is_expected_in_the_first_folder(tmp_path: Path) -> None
 def test_an_image_of_another_folder_does_not_stand_in(tmp_path: Path) -> None:
     touch(tmp_path, "1.jpg")
     assert ImageFolders([tmp_path]).find("val/1.jpg") == tmp_path / "val" / "1.jpg"
+
+
+@pytest.mark.parametrize("place", [".", "..", "/"])
+def test_archives_are_looked_for_beside_a_folder_that_has_no_name_of_its_own(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "inside" / "here").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "inside" / "here")
+    touch(tmp_path, "inside/refcoco.zip")
+    files = [archive.file.resolve() for archive in find_archives("refcoco", "unc", Places(annotations=Path(place), images=Path(place)))]
+    assert files == ([] if place == "/" else [tmp_path.resolve() / "inside" / "refcoco.zip"])

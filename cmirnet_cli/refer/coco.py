@@ -1,0 +1,130 @@
+"""COCO instances with text: what Roboflow, CVAT, Label Studio and one's own scripts export.
+
+    {"images": [{"id": 1, "file_name": "1.jpg", "width": 640, "height": 480}],
+     "annotations": [{"id": 7, "image_id": 1, "category_id": 3, "segmentation": [[…]], "caption": "the red cup"}],
+     "categories": [{"id": 3, "name": "cup"}]}
+
+The text stands in a field of the annotation or of its `attributes`. `--text category` makes one expression of each category in an
+image instead, whose mask is the union of its annotations. Splits are the folders that the files lie in (`train/ valid/ test/`), a
+field `split` of the image, or none. The masks are COCO's: polygons, and RLE of both kinds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from cmirnet_cli.errors import AnnotationError, listed
+from cmirnet_cli.images import Segmentation
+from cmirnet_cli.refer.own import (
+    NO_SPLIT,
+    SPLIT_NAMES,
+    Numbering,
+    OwnImages,
+    ReadOptions,
+    holds_keys,
+    json_files,
+    json_of,
+    json_or_none,
+    no_text,
+    split_of,
+    texts_of,
+)
+from cmirnet_cli.refer.records import Id, Instances, Record, read_instances
+from cmirnet_cli.refer.referent import Referent
+
+CATEGORY = "category"
+"""The value of `--text` that makes expressions of category names."""
+
+_IMAGE_FOLDERS = ("images", "train2017", "val2017", "train2014", "val2014")
+
+
+def files(path: Path) -> list[Path]:
+    """The COCO files at a path: the file itself, those right in a folder, or those in folders that are called like splits."""
+    folders = sorted(each for each in path.iterdir() if each.is_dir() and each.name.lower() in SPLIT_NAMES) if path.is_dir() else []
+    places = [*json_files(path), *(file for folder in folders for file in json_files(folder))]
+    return [file for file in places if holds_keys(json_or_none(file), "images", "annotations")]
+
+
+def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
+    """The referents of all COCO files at a path; an annotation without text or outline is left out and counted.
+
+    Raises:
+        AnnotationError: a file is malformed, no annotation has a text, or none has an outline.
+    """
+    numbering = Numbering()
+    for file in files(path):
+        in_folder = file.parent.name.lower() in SPLIT_NAMES
+        instances = read_instances(file, json_of(file))
+        images = OwnImages(path, [file.parent, *(file.parent / name for name in _IMAGE_FOLDERS), file.parent.parent / "images"], options)
+        yield from _referents(instances, images, split_of(file.parent.name) if in_folder else NO_SPLIT, options, numbering)
+
+
+def _referents(instances: Instances, images: OwnImages, split: str, options: ReadOptions, numbering: Numbering) -> Iterator[Referent]:
+    silent, boxes, made = 0, 0, 0
+    for texts, members in _groups(instances, options):
+        record = members[0]
+        objects = tuple(segmentation for each in members if (segmentation := _outline(each)) is not None)
+        if not texts or not objects:
+            silent, boxes = silent + (not texts), boxes + bool(texts)
+            continue
+        made += 1
+        image = Record(instances.images[record.identifier("image_id")], instances.file, f"image {record.identifier('image_id')}")
+        own_split = split_of(image.label("split")) if "split" in image.fields else split
+        drawn_on = images.record(image.text("file_name"), image, *_size(image))
+        yield numbering.referent(own_split, drawn_on, objects, texts, _category(record, instances))
+    if not made:
+        raise _nothing(instances, silent, boxes, options)
+    if silent:
+        options.notice(f"{instances.file}: {silent:,} annotations without a text are left out")
+    if boxes:
+        options.notice(f"{instances.file}: {boxes:,} annotations have a text and no outline (a box is no mask) and are left out")
+
+
+def _groups(instances: Instances, options: ReadOptions) -> Iterator[tuple[list[str], list[Record]]]:
+    """The expressions of each referent, with the annotations that it consists of."""
+    records = [Record(fields, instances.file, f"annotation {id_}") for id_, fields in instances.annotations.items()]
+    for record in records:
+        if record.identifier("image_id") not in instances.images:
+            raise record.refused(f"its image {record.identifier('image_id')} is not in the list of images")
+    if options.text != CATEGORY:
+        yield from ((texts_of(record, options), [record]) for record in records)
+        return
+    groups: dict[tuple[Id, str], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.identifier("image_id"), _category(record, instances)), []).append(record)
+    for (_, name), members in groups.items():
+        yield ([name] if name.strip() else []), members
+
+
+def _category(record: Record, instances: Instances) -> str:
+    return instances.categories.get(record.identifier("category_id"), "") if "category_id" in record.fields else ""
+
+
+def _outline(record: Record) -> Segmentation | None:
+    """The segmentation of an annotation; None where it has a box alone."""
+    value = record.fields.get("segmentation")
+    if not value or value == [[]]:
+        return None
+    if not isinstance(value, list | Mapping):
+        raise record.wrong("segmentation", "a list of polygons or an RLE")
+    return [value] if isinstance(value, list) and all(type(each) in (int, float) for each in value) else value
+
+
+def _size(image: Record) -> tuple[int, int]:
+    return (image.integer("width"), image.integer("height")) if {"width", "height"} <= image.fields.keys() else (0, 0)
+
+
+def _nothing(instances: Instances, silent: int, boxes: int, options: ReadOptions) -> AnnotationError:
+    file = instances.file
+    if boxes:
+        hint = "draw polygons or masks: an image with boxes alone teaches no segmentation"
+        return AnnotationError(f"{file}: {boxes:,} annotations have a text, and none of them has an outline", hint=hint)
+    if not silent:
+        return AnnotationError(f"{file} has no annotations", hint="check that it is the file you mean")
+    beside = [each.name for each in file.parent.glob("*refs(*).*")]
+    if beside:
+        hint = f"{listed(beside)} beside it makes this REFER layout: give the data set's name in place of the file"
+        return AnnotationError(f"{file} holds objects and no expressions", hint=hint)
+    return no_text(file, Counter(name for fields in instances.annotations.values() for name in fields), options)

@@ -1,0 +1,51 @@
+"""Data sets on the Hugging Face hub: `hf://datasets/org/name` is the local copy of that repository's annotation files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cmirnet_cli.errors import AnnotationError, first_line
+
+_ADDRESS = re.compile(r"hf://datasets/(?P<id>[\w.-]+/[\w.-]+?)(?:@(?P<revision>[^/]+))?(?:/(?P<inside>.+))?")
+_ANNOTATIONS = ["*.parquet", "*.json", "*.jsonl", "*.xml"]
+"""What is fetched of a repository where no file or folder of it is named; photographs lie beside COCO's own, not there."""
+
+
+def is_on_hub(source: str) -> bool:
+    """Whether a source is an address of the hub."""
+    return source.startswith("hf://")
+
+
+def repository_of(source: str) -> str:
+    """The name of the data set in an address, without its organisation."""
+    address = _ADDRESS.fullmatch(source.rstrip("/"))
+    return address["id"].split("/")[1] if address else source
+
+
+def fetched(source: str) -> Path:
+    """The local copy of `hf://datasets/org/name`, or of a file or folder in it; what is there already is not fetched again.
+
+    Raises:
+        AnnotationError: it is no such address, there is no such data set, or the hub cannot be reached and no copy is there.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    refusals: tuple[type[Exception], ...] = (HfHubHTTPError.__bases__[0], HFValidationError, OSError)
+    address = _ADDRESS.fullmatch(source.rstrip("/"))
+    if address is None:
+        raise AnnotationError(f"{source} is no data set on the hub", hint="write hf://datasets/ORGANISATION/NAME, or add a file in it")
+    inside = address["inside"]
+    patterns = [inside, f"{inside}/*"] if inside else _ANNOTATIONS
+    try:
+        folder = Path(snapshot_download(address["id"], repo_type="dataset", revision=address["revision"], allow_patterns=patterns))
+    except refusals as error:
+        raise AnnotationError(
+            f"{source} could not be fetched: {first_line(error)}",
+            hint="check the name and the network; with HF_HUB_OFFLINE=1 only a copy that was fetched before is used",
+        ) from error
+    place = folder / inside if inside else folder
+    if not place.exists():
+        raise AnnotationError(f"there is no {inside} in {address['id']}", hint="look at the list of its files on the hub")
+    return place

@@ -1,0 +1,142 @@
+"""LabelMe: a folder of JSON files, one an image, each with the shapes that were drawn on it.
+
+    {"imagePath": "1.jpg", "imageWidth": 640, "imageHeight": 480,
+     "shapes": [{"label": "cup", "description": "the red cup", "shape_type": "polygon", "points": [[10, 20], …], "group_id": null}]}
+
+The expression is a shape's description, or its label where it has none; `--text label` and `--text description` choose. Shapes of
+one group (`group_id`) with the same expression are one referent. Polygons, rectangles, circles and masks are read; lines and points
+have no area and are left out. Splits are the folders that the files lie in (`train/ val/ test/`), or none.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import math
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cmirnet_cli.images import Segmentation
+from cmirnet_cli.images.masks import coco_rle
+from cmirnet_cli.images.pixels import UnreadableImageError, open_image, pil_at_work
+from cmirnet_cli.refer.own import (
+    NO_SPLIT,
+    SPLIT_NAMES,
+    Numbering,
+    OwnImages,
+    ReadOptions,
+    holds_keys,
+    json_files,
+    json_of,
+    json_or_none,
+    no_text,
+    split_of,
+)
+from cmirnet_cli.refer.records import Record
+from cmirnet_cli.refer.referent import Referent
+
+_CIRCLE_CORNERS = 64
+_NO_AREA = ("point", "line", "linestrip", "points")
+
+
+def files(path: Path) -> list[Path]:
+    """The LabelMe files at a path: the file itself, those right in a folder, or those in folders that are called like splits."""
+    folders = sorted(each for each in path.iterdir() if each.is_dir() and each.name.lower() in SPLIT_NAMES) if path.is_dir() else []
+    places = [json_files(path), *map(json_files, folders)]
+    return [file for place in places if place and _is_labelme(place[0]) for file in place]
+
+
+def _is_labelme(file: Path) -> bool:
+    return holds_keys(top := json_or_none(file), "shapes", "imagePath") and isinstance(top["shapes"], list)
+
+
+def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
+    """The referents of all LabelMe files at a path.
+
+    Raises:
+        AnnotationError: a file or a shape is malformed, or no shape has a text.
+    """
+    numbering, fields, made, left = Numbering(), Counter[str](), 0, 0
+    for file in files(path):
+        top = Record.of(json_of(file), file, "the top level")
+        split = split_of(file.parent.name) if file.parent.name.lower() in SPLIT_NAMES else NO_SPLIT
+        images = OwnImages(path, [file.parent, file.parent / "images", file.parent.parent / "images"], options)
+        image = images.record(top.text("imagePath"), top, *_size(top))
+        groups: dict[tuple[object, str], list[Record]] = {}
+        for position, each in enumerate(top.items("shapes")):
+            shape = Record.of(each, file, f"shapes[{position}]")
+            fields.update(shape.fields.keys())
+            text = _text(shape, options)
+            if not text or shape.fields.get("shape_type") in _NO_AREA:
+                left += 1
+                continue
+            group = shape.fields.get("group_id")
+            groups.setdefault((position if group is None else f"group {group}", text), []).append(shape)
+        for (_, text), shapes in groups.items():
+            made += 1
+            objects = tuple(_outline(shape, image.height, image.width) for shape in shapes)
+            label = str(shapes[0].fields.get("label") or "")
+            yield numbering.referent(split, image, objects, [text], label if label != text else "")
+    if not made:
+        raise no_text(path, fields, options)
+    if left:
+        options.notice(f"{path}: {left:,} shapes without a text or an area are left out")
+
+
+def _text(shape: Record, options: ReadOptions) -> str:
+    for name in [options.text] if options.text else ("description", "label"):
+        if shape.fields.get(name) not in (None, ""):
+            return shape.text(name).strip()
+    return ""
+
+
+def _size(top: Record) -> tuple[int, int]:
+    given = {"imageWidth", "imageHeight"} <= {key for key, value in top.fields.items() if value is not None}
+    return (top.integer("imageWidth"), top.integer("imageHeight")) if given else (0, 0)
+
+
+def _outline(shape: Record, height: int, width: int) -> Segmentation:
+    """The outline of a shape in one of COCO's forms, in an image of height × width pixels."""
+    kind, points = shape.fields.get("shape_type") or "polygon", _points(shape)
+    if kind == "mask":
+        return _mask(shape, points, height, width)
+    if kind == "rectangle" and len(points) >= 2:
+        (left, top), (right, bottom) = np.min(points, axis=0).tolist(), np.max(points, axis=0).tolist()
+        points = [(left, top), (right, top), (right, bottom), (left, bottom)]
+    elif kind == "circle" and len(points) == 2:
+        (x, y), radius = points[0], math.dist(*points)
+        angles = [2 * math.pi * step / _CIRCLE_CORNERS for step in range(_CIRCLE_CORNERS)]
+        points = [(x + radius * math.cos(angle), y + radius * math.sin(angle)) for angle in angles]
+    elif kind not in ("polygon", "rectangle", "circle"):
+        raise shape.refused(f"its shape_type {kind!r} is none that is read: polygon, rectangle, circle, mask")
+    if len(points) < 3:
+        raise shape.refused(f"a {kind} of {len(points)} points has no area")
+    return [[number for point in points for number in point]]
+
+
+def _points(shape: Record) -> list[tuple[float, float]]:
+    points = shape.items("points")
+    if not all(isinstance(each, list) and len(each) == 2 and all(type(number) in (int, float) for number in each) for each in points):
+        raise shape.wrong("points", "a list of [x, y]")
+    return [(x, y) for x, y in points]
+
+
+def _mask(shape: Record, points: list[tuple[float, float]], height: int, width: int) -> dict[str, Any]:
+    """A mask that was drawn as a picture (base64 PNG) of its own box, whose corners are the points."""
+    try:
+        with open_image(io.BytesIO(base64.b64decode(shape.value("mask"), validate=True))) as stored, pil_at_work():
+            drawn = np.asarray(stored.convert("L")) > 0
+    except (binascii.Error, TypeError, ValueError, UnreadableImageError) as error:
+        raise shape.refused(f"field 'mask' is no picture: {error}") from error
+    left, top = (round(number) for number in points[0]) if points else (0, 0)
+    whole = np.zeros((height, width), dtype=bool)
+    box = whole[max(top, 0) : top + drawn.shape[0], max(left, 0) : left + drawn.shape[1]]
+    if left < 0 or top < 0 or box.shape != drawn.shape:
+        raise shape.refused(f"its mask of {drawn.shape[1]}×{drawn.shape[0]} pixels at ({left}, {top}) leaves the image of {width}×{height}")
+    box[:] = drawn
+    return coco_rle(whole)

@@ -1,0 +1,227 @@
+"""What every reader of one's own files shares: where the text is, which way up an image lies, who goes into which split."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from cmirnet_cli.errors import AnnotationError, UsageError, listed
+from cmirnet_cli.images import Segmentation
+from cmirnet_cli.images.pixels import UnreadableImageError, open_image, upright_size
+from cmirnet_cli.refer.layout import ImageFolders
+from cmirnet_cli.refer.reader import LARGEST_IMAGE
+from cmirnet_cli.refer.records import Record, is_path, parse_json, read_bytes
+from cmirnet_cli.refer.referent import ImageRecord, Referent, Sentence
+
+TRAIN, VAL, TEST = "train", "val", "test"
+SPLIT_NAMES: Mapping[str, str] = {
+    **dict.fromkeys(("train", "training", "trainval"), TRAIN),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), VAL),
+    **dict.fromkeys(("test", "testing"), TEST),
+}
+"""What people call splits, in small letters → what it is called here. Any other name is taken as it stands."""
+
+TEXT_FIELDS = ("expression", "phrase", "caption", "sentence", "referring_expression", "description", "text")
+"""Fields that are looked at for the text, in this order; the plural, a list, is looked at as well."""
+
+_USUAL_FIELDS = tuple(name for field in TEXT_FIELDS for name in (field, f"{field}s"))
+
+NO_SPLIT = ""
+"""The split of referents whose files name none, until `divided` deals them out."""
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How one's own files are read.
+
+    Attributes:
+        text: the field or attribute that holds the expression; None looks for the usual ones.
+        images: the folder of the photographs; None looks beside the annotations.
+        val_share: the part of the images that becomes `val` where the files name no splits, 0 to 1.
+        notice: takes a sentence about what a reader left out.
+
+    Raises:
+        UsageError: the share is none.
+    """
+
+    text: str | None = None
+    images: Path | None = None
+    val_share: float = 0.1
+    notice: Callable[[str], None] = field(default=lambda message: None, compare=False)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.val_share < 1:
+            raise UsageError(f"--val-share {self.val_share:g} is no share", hint="give a number from 0 to below 1, such as 0.1")
+
+
+USUAL_OPTIONS = ReadOptions()
+
+
+@lru_cache(maxsize=1)
+def _parsed(file: Path, size: int, changed: int) -> Any:
+    return parse_json(read_bytes(file), str(file))
+
+
+def json_of(file: Path) -> Any:
+    """The JSON value in a file; the last one is kept, for recognising a file and reading it are two looks at the same value.
+
+    Raises:
+        AnnotationError: it cannot be read, or is no JSON.
+    """
+    try:
+        state = file.stat()
+    except OSError as error:
+        raise AnnotationError(f"{file} cannot be read: {error.strerror}", hint="check that the file is there and may be read") from error
+    return _parsed(file, state.st_size, state.st_mtime_ns)
+
+
+def json_or_none(file: Path) -> Any:
+    """As `json_of`; None for anything that is no readable JSON file, whatever its name ends in."""
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
+        return json_of(file) if start[:1] in (b"{", b"[") else None
+    except (OSError, AnnotationError):
+        return None
+
+
+class OwnImages:
+    """The images that one's own annotations name, each opened once for its size and for the way up that it was drawn in."""
+
+    def __init__(self, root: Path, folders: Sequence[Path], options: ReadOptions) -> None:
+        """Look in `options.images`, else in the given folders, in their order; an image's id is its path as seen from `root`."""
+        self.root = options.images or (root if root.is_dir() else root.parent)
+        self.folders = ImageFolders([options.images] if options.images else list(folders))
+        self.records: dict[str, ImageRecord] = {}
+
+    def record(self, name: str, record: Record, width: int = 0, height: int = 0) -> ImageRecord:
+        """The image of a name, as it was drawn on: upright, unless its size says that the stored picture was meant.
+
+        A picture that is missing or unreadable keeps the annotated size: the check of all images names it.
+
+        Args:
+            name: as the file has it; a path of Windows counts too.
+            record: what names it, for errors.
+            width, height: the size that the annotations give, in pixels; 0 where they give none.
+
+        Raises:
+            AnnotationError: the name is no path.
+        """
+        if name not in self.records:
+            if not is_path(name):
+                raise record.refused(f"{name!r} is no path of an image")
+            if width < 0 or height < 0 or width * height > LARGEST_IMAGE:
+                raise record.refused(f"an image of {width}×{height} pixels is none that can be read")
+            path = self._place(name)
+            sizes = _sizes(path)
+            upright = sizes is None or (width, height) in ((0, 0), sizes[1]) or (width, height) != sizes[0]
+            if (width, height) == (0, 0) and sizes:
+                width, height = sizes[1]
+            inside = path.is_relative_to(self.root)
+            self.records[name] = ImageRecord(path.relative_to(self.root).as_posix() if inside else name, path, height, width, upright)
+        return self.records[name]
+
+    def _place(self, name: str) -> Path:
+        path = self.folders.find(name)
+        if path.is_file() or "\\" not in name:
+            return path
+        other = self.folders.find(name.replace("\\", "/"))
+        return other if other.is_file() else path
+
+
+def _sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """(width, height) of the stored picture and of the upright one; None if it cannot be opened."""
+    try:
+        with open_image(path) as picture:
+            return picture.size, upright_size(picture)
+    except UnreadableImageError:
+        return None
+
+
+def texts_of(record: Record, options: ReadOptions) -> list[str]:
+    """The expressions of a record: from the chosen field, or from the usual ones; of the record or of its `attributes`.
+
+    Raises:
+        AnnotationError: the field holds something else than text.
+    """
+    attributes = record.fields.get("attributes")
+    places = [record, *([Record(attributes, record.file, f"{record.name}: attributes")] if isinstance(attributes, dict) else [])]
+    names = (options.text,) if options.text else _USUAL_FIELDS
+    for place in places:
+        for name in names:
+            if place.fields.get(name) not in (None, "", []):
+                return _texts(place, name)
+    return []
+
+
+def _texts(record: Record, name: str) -> list[str]:
+    value = record.value(name)
+    texts = []
+    for each in value if isinstance(value, list) else [value]:
+        plain = next((each[key] for key in ("raw", "sent", "text", "expression") if key in each), each) if isinstance(each, dict) else each
+        text = Record({name: plain}, record.file, record.name).text(name)
+        if text.strip():
+            texts.append(text)
+    return texts
+
+
+def no_text(file: Path, fields: Counter[str], options: ReadOptions) -> AnnotationError:
+    """The error that says that no record of a file has an expression, with the fields that it has."""
+    there = listed([name for name, _ in fields.most_common()], 12) if fields else "none"
+    looked = f"the field {options.text!r}" if options.text else f"one of {', '.join(TEXT_FIELDS)}"
+    return AnnotationError(
+        f"{file}: no annotation has {looked}; the fields are {there}",
+        hint="choose the field with --text FIELD, or make an expression of each category with --text category",
+    )
+
+
+def split_of(name: str) -> str:
+    """A split by its name here: `valid` is `val`."""
+    return SPLIT_NAMES.get(name.lower(), name)
+
+
+def divided(referents: Iterable[Referent], share: float, notice: Callable[[str], None]) -> Iterator[Referent]:
+    """The referents; those of no split are dealt out to `train` and `val` by image, the same way in every run.
+
+    An image's place follows from its name alone: the images whose names have the lowest SHA-256 become `val`.
+    """
+    referents = list(referents)
+    names = {str(each.image.image_id) for each in referents if each.split == NO_SPLIT}
+    size = 0 if share == 0 or len(names) < 2 else max(1, round(share * len(names)))
+    val = set(sorted(names, key=lambda name: hashlib.sha256(name.encode("utf-8", "surrogatepass")).digest())[:size])
+    if names:
+        notice(f"the files name no splits: {size:,} of {len(names):,} images become val, the others train (--val-share {share:g})")
+    for each in referents:
+        yield replace(each, split=VAL if str(each.image.image_id) in val else TRAIN) if each.split == NO_SPLIT else each
+
+
+class Numbering:
+    """Makes referents of one's own files, whose ids and those of whose sentences count from 1."""
+
+    def __init__(self) -> None:
+        self._refs, self._sentences = count(1), count(1)
+
+    def referent(
+        self, split: str, image: ImageRecord, objects: Sequence[Segmentation], texts: Sequence[str], category: str = ""
+    ) -> Referent:
+        """The next referent: a sentence for each text; `category` may be empty."""
+        sentences = tuple(Sentence(next(self._sentences), text) for text in texts)
+        return Referent(next(self._refs), split, image, category, tuple(objects), sentences)
+
+
+def holds_keys(value: object, *keys: str) -> bool:
+    """Whether a value is a dict with all of these keys."""
+    return isinstance(value, dict) and all(key in value for key in keys)
+
+
+def json_files(path: Path) -> list[Path]:
+    """A JSON file itself, or those right in a folder, by name."""
+    if path.is_file():
+        return [path]
+    return sorted(file for file in path.glob("*.json") if file.is_file()) if path.is_dir() else []

@@ -1,0 +1,122 @@
+"""Parquet files whose rows are REFER's records, as the copies of RefCOCO, RefCOCO+ and RefCOCOg on the Hugging Face hub have them.
+
+A row is a referent: `ref_id, image_id, split, sentences [{raw, sent, sent_id, …}], raw_anns` (JSON of its annotation), `raw_image_info`
+(JSON of its image). The photographs are not inside: they lie beside the files, or in `--images DIR`. As in REFER's own files, outlines
+are drawn on the stored pixels, and EXIF is ignored. Where a row's split and the name of its file disagree, the row counts.
+
+Needs pyarrow, the extra `[parquet]`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cmirnet_cli.errors import AnnotationError
+from cmirnet_cli.images import Segmentation
+from cmirnet_cli.refer.layout import ImageFolders
+from cmirnet_cli.refer.own import ReadOptions, split_of
+from cmirnet_cli.refer.records import Record, parse_json
+from cmirnet_cli.refer.referent import ImageRecord, Referent, Sentence
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
+
+MAGIC = b"PAR1"
+COLUMNS = ("ref_id", "image_id", "split", "sentences", "raw_anns", "raw_image_info")
+_ROWS_AT_ONCE = 1000
+_IMAGE_FOLDERS = (".", "images", "train2014", "images/train2014", "images/mscoco/images/train2014", "coco/train2014")
+
+
+def files(path: Path) -> list[Path]:
+    """The parquet files at a path: the file itself, those in a folder, or those in its folder `data`."""
+    places = [path] if path.is_file() else sorted([*path.glob("*.parquet"), *path.glob("data/*.parquet")]) if path.is_dir() else []
+    return [file for file in places if _is_parquet(file)]
+
+
+def _is_parquet(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(4) == MAGIC
+    except OSError:
+        return False
+
+
+def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
+    """The referents of all parquet files at a path, a thousand rows at a time.
+
+    Raises:
+        AnnotationError: pyarrow is missing, a file is damaged, lacks a column, or a row is malformed.
+    """
+    root = path if path.is_dir() else path.parent
+    folders = ImageFolders([options.images] if options.images else [root / name for name in _IMAGE_FOLDERS])
+    images: dict[str, ImageRecord] = {}
+    for file in files(path):
+        differing: Counter[str] = Counter()
+        named = split_of(file.name.split("-")[0].split(".")[0])
+        for number, row in enumerate(_rows(file)):
+            record = Record.of(row, file, f"row {number}")
+            referent = _referent(record, images, folders)
+            if named in ("train", "val", "test") and named != referent.split and not referent.split.startswith(named):
+                differing[referent.split] += 1
+            yield referent
+        for split, rows in differing.items():
+            options.notice(f"{file.name}: {rows:,} rows say that they are {split}, which is taken over")
+
+
+def _rows(file: Path) -> Iterator[dict[str, Any]]:
+    opened = _opened(file)
+    if missing := [name for name in COLUMNS if name not in opened.schema_arrow.names]:
+        there = ", ".join(opened.schema_arrow.names[:20])
+        raise AnnotationError(
+            f"{file} has no column {' and no '.join(missing)}; its columns are {there}",
+            hint="rows must be REFER's records, as copies of RefCOCO on the hub have them; or write JSONL",
+        )
+    try:
+        for batch in opened.iter_batches(batch_size=_ROWS_AT_ONCE, columns=list(COLUMNS)):
+            yield from batch.to_pylist()
+    except (OSError, ValueError) as error:
+        raise AnnotationError(f"{file} is damaged: {error}", hint="fetch it again") from error
+
+
+def _opened(file: Path) -> ParquetFile:
+    try:
+        from pyarrow import ArrowException
+        from pyarrow.parquet import ParquetFile
+    except ImportError as error:
+        raise AnnotationError(f"reading {file} needs pyarrow: {error}", hint="pip install 'cmirnet[parquet]'") from error
+    try:
+        return ParquetFile(file)
+    except (OSError, ValueError, ArrowException) as error:
+        raise AnnotationError(f"{file} is damaged: {error}", hint="fetch it again") from error
+
+
+def _referent(record: Record, images: dict[str, ImageRecord], folders: ImageFolders) -> Referent:
+    annotations = _nested(record, "raw_anns")
+    objects = tuple(_outline(each, record) for each in (annotations if isinstance(annotations, list) else [annotations]))
+    texts = [Record.of(each, record.file, f"{record.name}: sentences[{place}]") for place, each in enumerate(record.items("sentences"))]
+    sentences = tuple(Sentence(each.integer("sent_id"), each.text("raw" if each.fields.get("raw") else "sent")) for each in texts)
+    image = _image(Record.of(_nested(record, "raw_image_info"), record.file, f"{record.name}: raw_image_info"), images, folders)
+    split = record.label("split")
+    return Referent(record.integer("ref_id"), split_of(split), image, "", objects, sentences)
+
+
+def _nested(record: Record, key: str) -> Any:
+    value = record.value(key)
+    return parse_json(value, f"{record.file}: {record.name}: {key}") if isinstance(value, str) else value
+
+
+def _outline(annotation: object, record: Record) -> Segmentation:
+    outline = Record.of(annotation, record.file, f"{record.name}: raw_anns").value("segmentation")
+    if not isinstance(outline, list | dict):
+        raise record.refused("its segmentation is neither polygons nor an RLE")
+    return outline
+
+
+def _image(info: Record, images: dict[str, ImageRecord], folders: ImageFolders) -> ImageRecord:
+    name = info.text("file_name")
+    if name not in images:
+        images[name] = ImageRecord(info.identifier("id"), folders.find(name), info.integer("height"), info.integer("width"))
+    return images[name]

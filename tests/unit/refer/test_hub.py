@@ -1,0 +1,50 @@
+"""Data sets on the hub: the local copy of a repository, and what is said where there is none. Nothing here uses a network."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cmirnet_cli.errors import AnnotationError
+from cmirnet_cli.refer.hub import fetched, is_on_hub
+from tests.unit.refer.test_readers import write_coco
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+FETCH = """
+import sys
+from cmirnet_cli.errors import AnnotationError
+from cmirnet_cli.refer.hub import fetched
+for source in sys.argv[1:]:
+    try:
+        print(fetched(source))
+    except AnnotationError as error:
+        print(error.message, error.hint, sep=" | ")
+"""
+
+
+def test_offline_the_copy_that_was_fetched_before_is_used_and_another_is_refused(tmp_path: Path):
+    repository = tmp_path / "hub" / "datasets--org--name"
+    copy = repository / "snapshots" / COMMIT
+    copy.mkdir(parents=True)
+    write_coco(copy)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    sources = ["hf://datasets/org/name", "hf://datasets/org/name/export.json", "hf://datasets/org/name/no.json", "hf://datasets/org/other"]
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    ended = subprocess.run([sys.executable, "-c", FETCH, *sources], env=environment, capture_output=True, text=True, check=True)
+    whole, file, missing, other = ended.stdout.splitlines()
+    assert (whole, file) == (str(copy), str(copy / "export.json"))
+    assert missing.startswith("there is no no.json in org/name")
+    assert other.startswith("hf://datasets/org/other could not be fetched: ")
+    assert "HF_HUB_OFFLINE" in other
+
+
+@pytest.mark.parametrize("source", ["hf://org/name", "hf://datasets/name", "hf://"])
+def test_an_address_of_nothing_is_refused_before_anything_is_asked(source: str):
+    assert is_on_hub(source)
+    with pytest.raises(AnnotationError, match="no data set on the hub"):
+        fetched(source)
