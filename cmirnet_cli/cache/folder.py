@@ -109,8 +109,9 @@ class _Request:
 
 def _request_of(folder: Path) -> _Request:
     """What the cache in `folder` was prepared from: as its manifest says, of whatever version it is, or else as the name says."""
+    path = folder / MANIFEST
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}  # a pipe would be waited for
         return TypeAdapter(_Request).validate_python(manifest["fingerprint"])
     except (OSError, ValueError, LookupError, TypeError, RecursionError, CacheError):
         dataset, dash, split_by = folder.name.rpartition("-")
