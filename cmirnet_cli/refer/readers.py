@@ -79,7 +79,7 @@ def reader_of(path: Path, key: str | None = None) -> Reader | None:
 
     Raises:
         UsageError: there is no such format, or several formats lie there.
-        AnnotationError: the named format does not lie there.
+        AnnotationError: the named format does not lie there, or the path may not be looked into.
     """
     if key is not None:
         named = next((reader for reader in READERS if reader.key == key), None)
@@ -88,7 +88,10 @@ def reader_of(path: Path, key: str | None = None) -> Reader | None:
         if not named.recognises(path):
             raise AnnotationError(f"{path} holds nothing in the format {named.title}", hint="leave --format out, or check the path")
         return named
-    fitting = [reader for reader in READERS if reader.recognises(path)]
+    try:
+        fitting = [reader for reader in READERS if reader.recognises(path)]
+    except OSError as error:
+        raise AnnotationError(f"{path} cannot be read: {error.strerror}", hint="check that it is there and may be read") from error
     if len(fitting) > 1:
         there = " and ".join(reader.title for reader in fitting)
         raise UsageError(f"{path} holds {there}", hint=f"choose with --format {' or --format '.join(reader.key for reader in fitting)}")

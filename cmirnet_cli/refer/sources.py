@@ -16,12 +16,14 @@ its 19,994): even weights trained on such a split have seen its test photographs
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from cmirnet_cli.errors import AnnotationError, UsageError
 from cmirnet_cli.refer.archives import Archive, find_archives
 from cmirnet_cli.refer.hub import fetched, is_on_hub, repository_of
+from cmirnet_cli.refer.jsonl import SPLIT_BY as JSONL
 from cmirnet_cli.refer.jsonl import read_jsonl
 from cmirnet_cli.refer.layout import USUAL_PLACES, Places, find_layout, find_refs
 from cmirnet_cli.refer.own import USUAL_OPTIONS, ReadOptions
@@ -151,20 +153,17 @@ def read_source(
         datasets = [read_dataset(find_layout(*part)) for part in _parts(name, split_by, places)]
         return combine(datasets) if name == COMBINED else datasets[0]
     reader = reader_of(path, format)
-    if reader is None:
-        if name.endswith(".jsonl"):
-            return read_jsonl(path)  # whose error says what is wrong with it
+    is_jsonl = reader.key == JSONL if reader else name.endswith(".jsonl")
+    if reader is None and not is_jsonl:
         raise not_recognised(path)
-    useless = {
-        "--split-by": split_by,
-        "--annotations": places.annotations,
-        **({"--images": places.images} if reader.key == "jsonl" else {}),
-    }
+    useless = {"--split-by": split_by, "--annotations": places.annotations, **({"--images": places.images} if is_jsonl else {})}
     if path == Path(name) and (given := [option for option, value in useless.items() if value is not None]):
         raise UsageError(
             f"{' and '.join(given)} cannot be used with {name}",
             hint="these files name their images, seen from their own folder, and their splits",
         )
+    if reader is None:
+        return read_jsonl(path)  # whose error says what is wrong with it
     dataset = read_own(path, reader, replace(options, images=places.images))
     if is_on_hub(name):
         return replace(dataset, name=repository_of(name), split_by=split_by or reader.key)
@@ -189,8 +188,11 @@ def _path_of(name: str, split_by: str | None, places: Places) -> Path | None:
     path = Path(name)
     if name in SPLITS:
         return None
-    if name.endswith(".jsonl") or path.is_file() or (path.is_dir() and split_by is None and (len(path.parts) > 1 or reader_of(path))):
+    if name.endswith(".jsonl"):
         return path
+    with suppress(PermissionError):  # what may not be looked at is looked for by its name
+        if path.is_file() or (path.is_dir() and split_by is None and (len(path.parts) > 1 or reader_of(path))):
+            return path
     if places.annotations and not (split_by and find_refs(name, split_by, places)) and reader_of(places.annotations):
         return places.annotations
     return None

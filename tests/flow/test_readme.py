@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from cmirnet_cli.app import run
 from cmirnet_cli.scenes import write_scenes
@@ -29,6 +30,7 @@ NOT_RUN = {
     r"cmirnet demo": "takes minutes; test_learning.py trains and scores the same model",
     r"torchrun .*": "needs four GPUs; test_many_processes.py and predict/test_processes.py start two processes",
     r"cmirnet convert .*": "a file of published size takes a minute; test_convert.py makes such files and converts them",
+    r"cmirnet prepare-data hf://.*": "needs the hub; unit/refer/test_hub.py reads a copy that was fetched before",
     r"cmirnet app .*": "serves until it is stopped; browser/test_app.py opens its page",
     r"cmirnet benchmark .*": "measures for minutes; test_benchmark.py, test_benchmark_infer.py and export/ run each in small",
 }
@@ -87,8 +89,25 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "cups" / "refs(demo).p").rename(home / "cups" / "refs(shop).p")
     photos = sorted(path.relative_to(home) for path in (home / "photos").iterdir())
     lines = [{"image": str(photo), "expression": "the red cup", "polygons": [[9, 9, 60, 9, 60, 60]]} for photo in photos]
+    write_coco(home / "annotations.json", photos)
+    write_coco(home / "export" / "annotations.json", [Path("..", photo) for photo in photos])
     (home / "mine.jsonl").write_text("".join(json.dumps(line | {"split": split}) + "\n" for line in lines for split in ("train", "val")))
     return home
+
+
+def write_coco(file: Path, photos: list[Path]) -> None:
+    file.parent.mkdir(exist_ok=True)
+    outline = {"category_id": 1, "segmentation": [[9, 9, 60, 9, 60, 60]], "caption": "the red cup"}
+    images = []
+    for place, photo in enumerate(photos):
+        with Image.open(file.parent / photo) as picture:
+            images.append({"id": place, "file_name": str(photo), "width": picture.width, "height": picture.height})
+    top = {
+        "images": images,
+        "annotations": [{"id": place, "image_id": place, **outline} for place in range(len(photos))],
+        "categories": [{"id": 1, "name": "cup"}],
+    }
+    file.write_text(json.dumps(top))
 
 
 def zip_files(file: Path, drawn: Path, pickles: dict[str, list[dict[str, object]]]) -> None:
@@ -114,9 +133,10 @@ def stand_ins(sources: Path) -> dict[str, Path]:
 
 @pytest.fixture
 def home(sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("data", "photos", "cups"):
+    for name in ("data", "photos", "cups", "export"):
         shutil.copytree(sources / name, tmp_path / name)
-    shutil.copy(sources / "mine.jsonl", tmp_path)
+    for name in ("mine.jsonl", "annotations.json"):
+        shutil.copy(sources / name, tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

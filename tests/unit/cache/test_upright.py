@@ -98,8 +98,10 @@ def test_the_way_up_is_part_of_the_fingerprint(tmp_path: Path):
     assert len(keys) == 2
 
 
-def test_a_size_that_no_way_up_has_is_bad(tmp_path: Path):
+def test_an_upright_size_that_only_the_stored_picture_has_is_bad(tmp_path: Path):
     save(tmp_path / "photo.jpg", 6)
     image = ImageRecord("photo.jpg", tmp_path / "photo.jpg", WIDTH, HEIGHT, upright=True)
     dataset = ReferDataset("own", "jsonl", (Referent(0, "val", image, "", (), (Sentence(0, "x"),)),), ())
-    assert check_images(dataset) == [BadImage(image.path, "is 32×48, but its annotations were drawn on 48×32")]
+    assert check_images(dataset) == [
+        BadImage(image.path, "is 32×48, but its annotations were drawn on 48×32; its EXIF orientation turns it")
+    ]
