@@ -60,6 +60,7 @@ class Page:
         self._answer_files: list[str] = []
         self._draw()
         self._upload.on("rejected", self._refuse, js_handler=WHY_REFUSED)
+        self._upload.on("uploaded", self._upload.reset, args=[])  # sooner would break it off
         self._upload.on("failed", lambda: self._say("The file did not arrive. Try once more."), args=[])
         self._text.on("keydown.ctrl.enter", self._find, args=[])
         self._button.on_click(self._find)
@@ -93,7 +94,6 @@ class Page:
 
     async def _take(self, event: events.UploadEventArguments) -> None:
         """Show an image that was uploaded, in place of the one before; where it cannot be read, that one stays."""
-        self._upload.reset()
         self._say("")
         try:
             photo = await asyncio.to_thread(UploadedPhoto.of_file, event.file.name, await event.file.read())
