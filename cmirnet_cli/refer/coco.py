@@ -18,17 +18,16 @@ from pathlib import Path
 from cmirnet_cli.errors import AnnotationError, listed
 from cmirnet_cli.images import Segmentation
 from cmirnet_cli.refer.own import (
-    NO_SPLIT,
-    SPLIT_NAMES,
     Numbering,
     OwnImages,
     ReadOptions,
     holds_keys,
-    json_files,
+    json_folders,
     json_of,
     json_or_none,
     no_text,
     split_of,
+    split_of_folder,
     texts_of,
 )
 from cmirnet_cli.refer.records import Id, Instances, Record, read_instances
@@ -42,9 +41,7 @@ _IMAGE_FOLDERS = ("images", "train2017", "val2017", "train2014", "val2014")
 
 def files(path: Path) -> list[Path]:
     """The COCO files at a path: the file itself, those right in a folder, or those in folders that are called like splits."""
-    folders = sorted(each for each in path.iterdir() if each.is_dir() and each.name.lower() in SPLIT_NAMES) if path.is_dir() else []
-    places = [*json_files(path), *(file for folder in folders for file in json_files(folder))]
-    return [file for file in places if holds_keys(json_or_none(file), "images", "annotations")]
+    return [file for place in json_folders(path) for file in place if holds_keys(json_or_none(file), "images", "annotations")]
 
 
 def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
@@ -55,10 +52,9 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
     """
     numbering = Numbering()
     for file in files(path):
-        in_folder = file.parent.name.lower() in SPLIT_NAMES
         instances = read_instances(file, json_of(file))
         images = OwnImages(path, [file.parent, *(file.parent / name for name in _IMAGE_FOLDERS), file.parent.parent / "images"], options)
-        yield from _referents(instances, images, split_of(file.parent.name) if in_folder else NO_SPLIT, options, numbering)
+        yield from _referents(instances, images, split_of_folder(file), options, numbering)
 
 
 def _referents(instances: Instances, images: OwnImages, split: str, options: ReadOptions, numbering: Numbering) -> Iterator[Referent]:

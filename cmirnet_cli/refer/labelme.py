@@ -25,17 +25,17 @@ from cmirnet_cli.images import Segmentation
 from cmirnet_cli.images.masks import coco_rle
 from cmirnet_cli.images.pixels import UnreadableImageError, open_image, pil_at_work
 from cmirnet_cli.refer.own import (
-    NO_SPLIT,
-    SPLIT_NAMES,
     Numbering,
     OwnImages,
     ReadOptions,
+    flat,
     holds_keys,
-    json_files,
+    json_folders,
     json_of,
     json_or_none,
     no_text,
-    split_of,
+    points_of,
+    split_of_folder,
 )
 from cmirnet_cli.refer.records import Record
 from cmirnet_cli.refer.referent import Referent
@@ -46,9 +46,7 @@ _NO_AREA = ("point", "line", "linestrip", "points")
 
 def files(path: Path) -> list[Path]:
     """The LabelMe files at a path: the file itself, those right in a folder, or those in folders that are called like splits."""
-    folders = sorted(each for each in path.iterdir() if each.is_dir() and each.name.lower() in SPLIT_NAMES) if path.is_dir() else []
-    places = [json_files(path), *map(json_files, folders)]
-    return [file for place in places if place and _is_labelme(place[0]) for file in place]
+    return [file for place in json_folders(path) if _is_labelme(place[0]) for file in place]
 
 
 def _is_labelme(file: Path) -> bool:
@@ -64,7 +62,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
     numbering, fields, made, left = Numbering(), Counter[str](), 0, 0
     for file in files(path):
         top = Record.of(json_of(file), file, "the top level")
-        split = split_of(file.parent.name) if file.parent.name.lower() in SPLIT_NAMES else NO_SPLIT
+        split = split_of_folder(file)
         images = OwnImages(path, [file.parent, file.parent / "images", file.parent.parent / "images"], options)
         image = images.record(top.text("imagePath"), top, *_size(top))
         groups: dict[tuple[object, str], list[Record]] = {}
@@ -102,7 +100,7 @@ def _size(top: Record) -> tuple[int, int]:
 
 def _outline(shape: Record, height: int, width: int) -> Segmentation:
     """The outline of a shape in one of COCO's forms, in an image of height × width pixels."""
-    kind, points = shape.fields.get("shape_type") or "polygon", _points(shape)
+    kind, points = shape.fields.get("shape_type") or "polygon", points_of(shape)
     if kind == "mask":
         return _mask(shape, points, height, width)
     if kind == "rectangle" and len(points) >= 2:
@@ -116,14 +114,7 @@ def _outline(shape: Record, height: int, width: int) -> Segmentation:
         raise shape.refused(f"its shape_type {kind!r} is none that is read: polygon, rectangle, circle, mask")
     if len(points) < 3:
         raise shape.refused(f"a {kind} of {len(points)} points has no area")
-    return [[number for point in points for number in point]]
-
-
-def _points(shape: Record) -> list[tuple[float, float]]:
-    points = shape.items("points")
-    if not all(isinstance(each, list) and len(each) == 2 and all(type(number) in (int, float) for number in each) for each in points):
-        raise shape.wrong("points", "a list of [x, y]")
-    return [(x, y) for x, y in points]
+    return [flat(points)]
 
 
 def _mask(shape: Record, points: list[tuple[float, float]], height: int, width: int) -> dict[str, Any]:

@@ -225,3 +225,27 @@ def json_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     return sorted(file for file in path.glob("*.json") if file.is_file()) if path.is_dir() else []
+
+
+def json_folders(path: Path) -> list[list[Path]]:
+    """The JSON files at a path, and those of each folder in it that is called like a split; places without any are left out."""
+    folders = sorted(each for each in path.iterdir() if each.is_dir() and each.name.lower() in SPLIT_NAMES) if path.is_dir() else []
+    return [files for files in map(json_files, [path, *folders]) if files]
+
+
+def split_of_folder(file: Path) -> str:
+    """The split that a file's folder is called like, or none."""
+    return split_of(file.parent.name) if file.parent.name.lower() in SPLIT_NAMES else NO_SPLIT
+
+
+def points_of(shape: Record) -> list[tuple[float, float]]:
+    """The corners [[x, y], …] in a shape's field `points`. Raises AnnotationError."""
+    points = shape.items("points")
+    if not all(isinstance(each, list) and len(each) == 2 and all(type(number) in (int, float) for number in each) for each in points):
+        raise shape.wrong("points", "a list of [x, y]")
+    return [(x, y) for x, y in points]
+
+
+def flat(points: Sequence[tuple[float, float]]) -> list[float]:
+    """Corners as COCO's polygon: x, y, x, y, …"""
+    return [number for point in points for number in point]

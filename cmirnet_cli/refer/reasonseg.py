@@ -19,16 +19,16 @@ from cmirnet_cli.errors import AnnotationError
 from cmirnet_cli.images import Segmentation
 from cmirnet_cli.images.masks import coco_rle, rasterise
 from cmirnet_cli.refer.own import (
-    NO_SPLIT,
-    SPLIT_NAMES,
     Numbering,
     OwnImages,
     ReadOptions,
+    flat,
     holds_keys,
-    json_files,
+    json_folders,
     json_of,
     json_or_none,
-    split_of,
+    points_of,
+    split_of_folder,
 )
 from cmirnet_cli.refer.records import Record
 from cmirnet_cli.refer.referent import Referent
@@ -39,9 +39,7 @@ _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 def files(path: Path) -> list[Path]:
     """The ReasonSeg files at a path: the file itself, those right in a folder, or those in folders that are called like splits."""
-    folders = sorted(each for each in path.iterdir() if each.is_dir() and each.name.lower() in SPLIT_NAMES) if path.is_dir() else []
-    places = [json_files(path), *map(json_files, folders)]
-    return [file for place in places if place and _is_reasonseg(place[0]) for file in place]
+    return [file for place in json_folders(path) if _is_reasonseg(place[0]) for file in place]
 
 
 def _is_reasonseg(file: Path) -> bool:
@@ -65,9 +63,8 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
             raise top.refused("it has no text")
         shapes = [Record.of(each, file, f"shapes[{position}]") for position, each in enumerate(top.items("shapes"))]
         ignored += sum(shape.fields.get("label") == IGNORE for shape in shapes)
-        split = split_of(file.parent.name) if file.parent.name.lower() in SPLIT_NAMES else NO_SPLIT
         objects = _objects(shapes, image.height, image.width, top)
-        yield numbering.referent(split, image, objects, texts)
+        yield numbering.referent(split_of_folder(file), image, objects, texts)
     if ignored:
         options.notice(f"{path}: {ignored:,} areas to ignore count as background")
 
@@ -91,9 +88,7 @@ def _objects(shapes: list[Record], height: int, width: int, top: Record) -> tupl
 
 
 def _polygon(shape: Record) -> list[float]:
-    points = shape.items("points")
-    if not all(isinstance(each, list) and len(each) == 2 and all(type(number) in (int, float) for number in each) for each in points):
-        raise shape.wrong("points", "a list of [x, y]")
+    points = points_of(shape)
     if len(points) < 3:
         raise AnnotationError(f"{shape.file}: {shape.name}: {len(points)} points have no area", hint="correct this shape, or delete it")
-    return [number for point in points for number in point]
+    return flat(points)
