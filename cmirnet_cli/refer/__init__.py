@@ -8,8 +8,14 @@ How a REFER data set becomes referents:
     records     one record of a file, read field by field with errors that name file, record and field; instances.json by id
     unpickle    refs(<split_by>).p, read so that a file can construct nothing
     reader      all of these joined                                         → ReferDataset
-    jsonl       one's own data, one line a sentence                         → ReferDataset
     sources     the data set that a user names; refcoco, refcoco+ and refcocog as one to train on   → ReferDataset
     referent    what comes out
     pairs       lists of what to predict, which need no data set
+
+One's own files, of a format that is recognised from the content:
+
+    readers     the registry: one reader a format                           → ReferDataset
+    own         what readers share: text, images, splits
+    jsonl, coco, labelme, cvat, reasonseg, phrasecut, parquet               → Referent
+    hub         a data set's annotation files, fetched from the Hugging Face hub
 """
