@@ -9,6 +9,7 @@ What is written, and what makes two caches the same:
 
 Writing:
 
+    prepare          a data set read, checked and written: `cmirnet.prepare` → PreparedCache
     check_images     images that cannot be cached, before anything is written
     writer           the files of a cache, begun or gone on with            → Manifest
     staging          the folder beside it in which it grows
@@ -16,9 +17,10 @@ Writing:
 Reading:
 
     folder           which folder is a complete cache, which one a command means, and what to do about any other
+    counts           what the splits hold, beside the published counts
     reader           an open cache, one sentence of it, and `verify`        → Cache, Sample
 
 What a text encoder makes of the sentences:
 
-    features         writes and reads them; another room computes them       → TextFeatures
+    features         writes and reads them; `engine.text_features` computes them → TextFeatures
 """

@@ -1,4 +1,4 @@
-"""The folder beside a cache in which it grows, over several runs if need be, until it is complete and gets its name."""
+"""The folder in which a cache, or its text features, grow beside their place, over several runs if need be, until they are complete."""
 
 from __future__ import annotations
 

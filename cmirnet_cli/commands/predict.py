@@ -133,7 +133,7 @@ def _predict(request: PredictRequest, model: ModelOptions, mask_rule: MaskRule, 
     from cmirnet_cli.reports.predictions.folder import MaskToWrite, PredictedPhoto, PredictionFolder, begin_folder
     from cmirnet_cli.reports.predictions.index import Index, mend, part_file
 
-    queries = image_queries(request, but=output.folder)
+    queries = image_queries(request, exclude=output.folder)
     opened = named_model(model)
     predictor = opened.predictor(shard)
     expressions = list(dict.fromkeys(expression for query in queries for expression in query.expressions))

@@ -49,16 +49,16 @@ _ORDER = (
 )
 
 
-def groups(sentences: Sequence[SentenceScore], facts: Mapping[int, ReferentStats]) -> dict[str, dict[str, list[SentenceScore]]]:
+def groups(sentences: Sequence[SentenceScore], stats: Mapping[int, ReferentStats]) -> dict[str, dict[str, list[SentenceScore]]]:
     """Attribute → group → its sentences, for the attributes that are known of any; categories in alphabetical order.
 
     Args:
         sentences: in any order.
-        facts: `ref_id` → what is known of the referent; where one is missing, only the sentence itself is looked at.
+        stats: `ref_id` → what is known of the referent; where one is missing, only the sentence itself is looked at.
     """
     members: dict[str, dict[str, list[SentenceScore]]] = {attribute: {} for attribute in ATTRIBUTES}
     for sentence in sentences:
-        for attribute, names in groups_of(sentence.text, facts.get(sentence.ref_id)).items():
+        for attribute, names in groups_of(sentence.text, stats.get(sentence.ref_id)).items():
             for name in names:
                 members[attribute].setdefault(name, []).append(sentence)
 
@@ -68,17 +68,17 @@ def groups(sentences: Sequence[SentenceScore], facts: Mapping[int, ReferentStats
     return {attribute: dict(sorted(parts.items(), key=place)) for attribute, parts in members.items() if parts}
 
 
-def groups_of(text: str, facts: ReferentStats | None) -> dict[str, tuple[str, ...]]:
+def groups_of(text: str, stats: ReferentStats | None) -> dict[str, tuple[str, ...]]:
     """Attribute → the groups that a sentence is in."""
     words = [word.lower() for word in _WORD.findall(text)]
     length = next((name for most, name in _LENGTHS if len(words) <= most), "11 or more")
     names = {"length": (length,), "words": _kinds(words)}
-    if facts is None:
+    if stats is None:
         return names
-    names["size"] = ("small" if facts.area < SMALL else "medium" if facts.area < MEDIUM else "large",) if facts.area else (NO_TARGET,)
-    if facts.category:
-        names["category"] = (facts.category,)
-        names["distractors"] = (str(facts.distractors) if facts.distractors < _MANY_DISTRACTORS else "3 or more",)
+    names["size"] = ("small" if stats.area < SMALL else "medium" if stats.area < MEDIUM else "large",) if stats.area else (NO_TARGET,)
+    if stats.category:
+        names["category"] = (stats.category,)
+        names["distractors"] = (str(stats.distractors) if stats.distractors < _MANY_DISTRACTORS else "3 or more",)
     return names
 
 

@@ -1,4 +1,4 @@
-"""Scores with the interval that chance alone could move them in (bootstrap over images), and differences of scores with theirs."""
+"""Scores with their 95 % confidence intervals (percentile bootstrap over images), and differences of scores with theirs."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Difference:
     interval: Interval
 
 
-def measure(tally: Tally, resampling: Resampling, metrics: Sequence[Metric] = METRICS) -> MeasuredScores:
+def score_with_intervals(tally: Tally, resampling: Resampling, metrics: Sequence[Metric] = METRICS) -> MeasuredScores:
     """The scores of a tally's sentences with their intervals."""
     values = _resampled(tally, resampling, metrics)
     intervals = {metric.name: interval_of(column) for metric, column in zip(metrics, values.T, strict=True)}
@@ -123,8 +123,8 @@ def differences(ours: Tally, theirs: Tally, resampling: Resampling, metrics: Seq
 
 def _resampled(tally: Tally, resampling: Resampling, metrics: Sequence[Metric]) -> Floats:
     """The scores (resamples, metrics) of every resample, in percent."""
-    columns = [metric.part(tally) for metric in metrics] + [metric.whole(tally) for metric in metrics]
+    columns = [metric.numerator(tally) for metric in metrics] + [metric.denominator(tally) for metric in metrics]
     parts, wholes = np.hsplit(resampled_sums(tally.images, np.column_stack(columns).astype(np.float64), resampling), 2)
-    values: Floats = np.tile([metric.nothing for metric in metrics], (len(parts), 1))
+    values: Floats = np.tile([metric.if_undefined for metric in metrics], (len(parts), 1))
     np.divide(100 * parts, wholes, out=values, where=wholes > 0)
     return values

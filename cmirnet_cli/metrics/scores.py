@@ -65,18 +65,18 @@ class Metric:
     Attributes:
         name: in `scores.json`, such as `mean_iou`.
         heading: of its column in tables, such as `mIoU`.
-        part: what each of a tally's sentences adds above the line: bool, int64 or float64 (n,).
-        whole: what each adds below it: bool or int64 (n,).
-        nothing: the score where the sum below is 0; NaN where there is none.
+        numerator: what each of a tally's sentences adds above the line: bool, int64 or float64 (n,).
+        denominator: what each adds below it: bool or int64 (n,).
+        if_undefined: the score where the sum below is 0; NaN where there is none.
         level: `main` metrics have a column in every table, with its interval; `brief` ones too, without the interval where room is
             short (groups of sentences); `full` ones only where there is room.
     """
 
     name: str
     heading: str
-    part: Column
-    whole: Column
-    nothing: float = math.nan
+    numerator: Column
+    denominator: Column
+    if_undefined: float = math.nan
     level: Level = "full"
 
 
@@ -84,7 +84,7 @@ TENTHS = (5, 6, 7, 8, 9)
 """The thresholds of precision@x in tenths: integers, so that a sentence lying exactly on a threshold is never lost to rounding."""
 
 
-def reached(intersection: Ints, union: Ints) -> NDArray[np.bool_]:
+def precision_hits(intersection: Ints, union: Ints) -> NDArray[np.bool_]:
     """bool (5, n): whether each sentence's IoU is at least .5, .6, .7, .8, .9; an empty union reaches nothing.
 
     Args:
@@ -98,11 +98,13 @@ def _precision(place: int) -> Metric:
     """precision@x for the threshold at this place of `TENTHS`."""
     name, heading = f"precision@0.{TENTHS[place]}", f"P@.{TENTHS[place]}"
     level: Level = "full" if place else "brief"
-    return Metric(name, heading, lambda tally: reached(tally.intersection, tally.union)[place], lambda tally: tally.each, level=level)
+    return Metric(
+        name, heading, lambda tally: precision_hits(tally.intersection, tally.union)[place], lambda tally: tally.each, level=level
+    )
 
 
 METRICS = (
-    Metric("overall_iou", "oIoU", lambda tally: tally.intersection, lambda tally: tally.union, nothing=0.0, level="main"),
+    Metric("overall_iou", "oIoU", lambda tally: tally.intersection, lambda tally: tally.union, if_undefined=0.0, level="main"),
     Metric("mean_iou", "mIoU", lambda tally: tally.iou, lambda tally: tally.each, level="main"),
     *map(_precision, range(len(TENTHS))),
 )
@@ -110,7 +112,7 @@ METRICS = (
 
 GENERALISED = (
     Metric("gIoU", "gIoU", lambda tally: np.where(tally.no_target, tally.empty, tally.iou), lambda tally: tally.each),
-    Metric("cIoU", "cIoU", lambda tally: tally.intersection, lambda tally: tally.union, nothing=0.0),
+    Metric("cIoU", "cIoU", lambda tally: tally.intersection, lambda tally: tally.union, if_undefined=0.0),
     Metric("N-acc", "N-acc", lambda tally: tally.no_target & tally.empty, lambda tally: tally.no_target),
     Metric("T-acc", "T-acc", lambda tally: ~tally.no_target & ~tally.empty, lambda tally: ~tally.no_target),
 )
@@ -142,8 +144,8 @@ def score(tally: Tally, metrics: Sequence[Metric] = METRICS) -> Scores:
     """Scores of a tally's sentences; the same to the last bit whatever the order they come in."""
     values = {}
     for metric in metrics:
-        part, whole = _sum(metric.part(tally)), _sum(metric.whole(tally))
-        values[metric.name] = 100 * part / whole if whole else metric.nothing
+        part, whole = _sum(metric.numerator(tally)), _sum(metric.denominator(tally))
+        values[metric.name] = 100 * part / whole if whole else metric.if_undefined
     return Scores(values, len(tally.union))
 
 

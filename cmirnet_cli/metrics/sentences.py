@@ -75,14 +75,14 @@ class SplitScores:
         protocols: under which it was scored.
         sentences: every sentence.
         controls: name of a control → every sentence once more, in the same order.
-        facts: `ref_id` → what is known of the referent.
+        stats: `ref_id` → what is known of the referent.
     """
 
     split: str
     protocols: tuple[str, ...]
     sentences: tuple[SentenceScore, ...]
     controls: Mapping[str, tuple[SentenceScore, ...]] = field(default_factory=dict)
-    facts: Mapping[int, ReferentStats] = field(default_factory=dict)
+    stats: Mapping[int, ReferentStats] = field(default_factory=dict)
 
     def without_masks(self) -> SplitScores:
         """The same, masks left out."""

@@ -1,4 +1,4 @@
-"""All that is known of a split: scores, intervals, what controls leave of them, and where they come from."""
+"""All that is known of a split: scores, intervals, what controls leave of them, and how they break down by groups."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cmirnet_cli.metrics.breakdown import groups
-from cmirnet_cli.metrics.intervals import Difference, MeasuredScores, Resampling, differences, measure
+from cmirnet_cli.metrics.intervals import Difference, MeasuredScores, Resampling, differences, score_with_intervals
 from cmirnet_cli.metrics.scores import EMPTY_BELOW, GENERALISED, METRICS, Metric
 from cmirnet_cli.metrics.sentences import SplitScores, Tally
 
 
 @dataclass(frozen=True)
 class Rules:
-    """What is a choice.
+    """The choices that scores depend on.
 
     Attributes:
         resampling: of the intervals.
@@ -31,7 +31,7 @@ class Control:
     """What a control scored, and by how much the split's own questions score more."""
 
     measured: MeasuredScores
-    owed: Mapping[str, Difference]
+    difference: Mapping[str, Difference]
 
 
 @dataclass(frozen=True)
@@ -83,21 +83,21 @@ def report(scored: SplitScores, rules: Rules) -> SplitReport:
 
 def generalise(tally: Tally, rules: Rules) -> Generalised:
     """The generalised scores of a tally's sentences."""
-    measured = measure(tally.cleared(rules.empty_below), rules.resampling, GENERALISED)
+    measured = score_with_intervals(tally.cleared(rules.empty_below), rules.resampling, GENERALISED)
     return Generalised(measured, rules.empty_below, int((~tally.no_target).sum()), int(tally.no_target.sum()))
 
 
 def _protocol_report(scored: SplitScores, protocol: str, rules: Rules) -> ProtocolReport:
-    no_targets = {ref_id for ref_id, facts in scored.facts.items() if not facts.area}
+    no_targets = {ref_id for ref_id, stats in scored.stats.items() if not stats.area}
     how = rules.resampling, rules.metrics
     own = Tally.of(scored.sentences, protocol, no_targets)
     controls = {name: Tally.of(sentences, protocol, no_targets) for name, sentences in scored.controls.items()}
     return ProtocolReport(
-        measured=measure(own, *how),
-        controls={name: Control(measure(tally, *how), differences(own, tally, *how)) for name, tally in controls.items()},
+        measured=score_with_intervals(own, *how),
+        controls={name: Control(score_with_intervals(tally, *how), differences(own, tally, *how)) for name, tally in controls.items()},
         generalised=generalise(own, rules) if no_targets else None,
         groups={
-            attribute: {name: measure(Tally.of(members, protocol, no_targets), *how) for name, members in parts.items()}
-            for attribute, parts in groups(scored.sentences, scored.facts).items()
+            attribute: {name: score_with_intervals(Tally.of(members, protocol, no_targets), *how) for name, members in parts.items()}
+            for attribute, parts in groups(scored.sentences, scored.stats).items()
         },
     )

@@ -33,18 +33,18 @@ class PhotoFile:
     name: Path
 
 
-def find_photos(inputs: Sequence[str], *, recursive: bool = False, but: Path | None = None) -> list[PhotoFile]:
+def find_photos(inputs: Sequence[str], *, recursive: bool = False, exclude: Path | None = None) -> list[PhotoFile]:
     """The images that files, folders and glob patterns name, in order.
 
     Args:
         inputs: files, folders and patterns; results are filed as seen from the folder, or from the part of a pattern without wildcards.
         recursive: whether folders are searched to the bottom.
-        but: a folder that is not searched: the one that results go to, where it lies inside an input.
+        exclude: a folder that is not searched: the one that results go to, where it lies inside an input.
 
     Raises:
         DataError: an input names nothing, or a folder below it cannot be read.
     """
-    return [photo for entry in inputs for photo in _photos_of(entry, recursive, but.resolve() if but else None)]
+    return [photo for entry in inputs for photo in _photos_of(entry, recursive, exclude.resolve() if exclude else None)]
 
 
 def listed_photo(path: Path, written: Path) -> PhotoFile:
@@ -52,21 +52,21 @@ def listed_photo(path: Path, written: Path) -> PhotoFile:
     return PhotoFile(path, Path(written.name) if written.is_absolute() or ".." in written.parts else written)
 
 
-def _photos_of(entry: str, recursive: bool, but: Path | None) -> list[PhotoFile]:
+def _photos_of(entry: str, recursive: bool, exclude: Path | None) -> list[PhotoFile]:
     path = Path(entry).expanduser()
     if path.is_dir():
-        return _in_folder(path, recursive, but)
+        return _in_folder(path, recursive, exclude)
     if path.exists():
         return [PhotoFile(path, Path(path.name))]
     if has_magic(entry):
-        return _matching(path, but)
+        return _matching(path, exclude)
     raise DataError(f"{entry} does not exist", hint="give image files, folders or a quoted pattern such as 'photos/*.jpg'")
 
 
-def _in_folder(folder: Path, recursive: bool, but: Path | None) -> list[PhotoFile]:
+def _in_folder(folder: Path, recursive: bool, exclude: Path | None) -> list[PhotoFile]:
     photos = []
     for directory, folders, files in os.walk(folder, onerror=_refuse):
-        folders[:] = sorted(name for name in folders if Path(directory, name).resolve() != but) if recursive else []
+        folders[:] = sorted(name for name in folders if Path(directory, name).resolve() != exclude) if recursive else []
         images = [Path(directory, name) for name in sorted(files) if Path(name).suffix.lower() in SUFFIXES]
         photos += [PhotoFile(file, file.relative_to(folder)) for file in images]
     if not photos:
@@ -81,11 +81,11 @@ def _refuse(problem: OSError) -> None:
     raise DataError(f"{problem.filename} cannot be read: {problem.strerror}", hint="change its permissions, or move it away") from problem
 
 
-def _matching(pattern: Path, but: Path | None) -> list[PhotoFile]:
+def _matching(pattern: Path, exclude: Path | None) -> list[PhotoFile]:
     fixed = Path(*takewhile(lambda part: not has_magic(part), pattern.parts))
     files = [file for file in map(Path, sorted(glob(str(pattern), recursive=True))) if file.is_file()]
-    if but and fixed.resolve() in but.parents:
-        files = [file for file in files if not file.parent.resolve().is_relative_to(but)]
+    if exclude and fixed.resolve() in exclude.parents:
+        files = [file for file in files if not file.parent.resolve().is_relative_to(exclude)]
     if not files:
         raise DataError(f"no file matches {pattern}", hint="** stands for any folders below, * for anything in a name")
     return [PhotoFile(file, file.relative_to(fixed)) for file in files]

@@ -39,18 +39,18 @@ class ImageQuery:
     expressions: tuple[str, ...]
 
 
-def image_queries(request: PredictRequest, but: Path | None = None) -> list[ImageQuery]:
+def image_queries(request: PredictRequest, exclude: Path | None = None) -> list[ImageQuery]:
     """One query for each image, in the order in which images first come up; an expression that is repeated counts once.
 
     Args:
         request: images and expressions.
-        but: a folder that is not searched for images: the one that results go to.
+        exclude: a folder that is not searched for images: the one that results go to.
 
     Raises:
         DataError: an input names nothing, or a folder cannot be read.
         UsageError: an expression is empty or no Unicode text.
     """
-    photos = [*find_photos(request.inputs, recursive=request.recursive, but=but), *request.listed]
+    photos = [*find_photos(request.inputs, recursive=request.recursive, exclude=exclude), *request.listed]
     common = dict.fromkeys(map(checked_expression, request.expressions))
     pairs = [(photo, {checked_expression(expression): None}) for photo, expression in request.pairs]
     named: dict[Path, PhotoFile] = {}

@@ -31,21 +31,21 @@ class SentencePictures:
 def sentence_entry(scored: SplitScores, place: int) -> Entry:
     """The sentence at this place of a split: its IoU under each protocol, its referent where it is known, and its groups."""
     sentence = scored.sentences[place]
-    facts = scored.facts.get(sentence.ref_id)
-    groups = groups_of(sentence.text, facts)
+    stats = scored.stats.get(sentence.ref_id)
+    groups = groups_of(sentence.text, stats)
     steps = {protocol: int(iou_bins(*counts_of([sentence], protocol))[0]) for protocol in sentence.overlaps}
     named = [token(kind, name) for kind, names in groups.items() for name in names]
     return Entry(
         sentences=[sentence.text if len(sentence.text) <= LONGEST else f"{sentence.text[:LONGEST].rstrip()}…"],
-        notes=[*_target(facts, groups), f"ref {sentence.ref_id}", f"image {sentence.image_id}"],
+        notes=[*_target(stats, groups), f"ref {sentence.ref_id}", f"image {sentence.image_id}"],
         keys={
             **{f"iou{position}": overlap.iou for position, overlap in enumerate(sentence.overlaps.values())},
-            "area": facts.area if facts else 0,
+            "area": stats.area if stats else 0,
             "words": len(sentence.text.split()),
-            "category": facts.category if facts else "",
+            "category": stats.category if stats else "",
             "image": sentence.image_id,
         },
-        marks=_marks(sentence, facts),
+        marks=_marks(sentence, stats),
         meters=[
             Meter("IoU", overlap.iou, token("protocol", protocol), good=steps[protocol] >= HALF)
             for protocol, overlap in sentence.overlaps.items()
@@ -70,18 +70,18 @@ def step_token(protocol: str, step: int) -> str:
     return token(f"iou-{protocol}", str(step))
 
 
-def _target(facts: ReferentStats | None, groups: Mapping[str, Sequence[str]]) -> list[str]:
+def _target(stats: ReferentStats | None, groups: Mapping[str, Sequence[str]]) -> list[str]:
     """Category and size of the target, where they are known and there is one."""
-    if facts is None:
+    if stats is None:
         return []
     size = groups["size"][0]
-    return [*filter(None, (facts.category,)), *([] if size == NO_TARGET else [f"{size} target"])]
+    return [*filter(None, (stats.category,)), *([] if size == NO_TARGET else [f"{size} target"])]
 
 
-def _marks(sentence: SentenceScore, facts: ReferentStats | None) -> Sequence[str]:
+def _marks(sentence: SentenceScore, stats: ReferentStats | None) -> Sequence[str]:
     """What sets a failure apart; a mask that is empty under one protocol only is not called so."""
     overlaps = sentence.overlaps.values()
-    if facts and not facts.area:
+    if stats and not stats.area:
         return [NO_TARGET]
     if not any(overlap.predicted for overlap in overlaps):
         return [NOTHING]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cmirnet_cli.errors import DataError
-from cmirnet_cli.metrics.intervals import Difference, MeasuredScores, Resampling, differences, measure
+from cmirnet_cli.metrics.intervals import Difference, MeasuredScores, Resampling, differences, score_with_intervals
 from cmirnet_cli.metrics.scores import METRICS, Metric
 from cmirnet_cli.metrics.sentences import SentenceScore, Tally
 from cmirnet_cli.reports.evaluation.results import (
@@ -120,8 +120,8 @@ def _compared(
     return Comparison(
         split,
         protocol,
-        measure(own, resampling, metrics),
-        measure(other, resampling, metrics),
+        score_with_intervals(own, resampling, metrics),
+        score_with_intervals(other, resampling, metrics),
         differences(own, other, resampling, metrics),
         better=len(improved),
         worse=len(worsened),

@@ -1,4 +1,4 @@
-"""A few of many, spread evenly."""
+"""Which of many sentences a page shows: the worst, the best, some of every bin, and the rest spread evenly."""
 
 from __future__ import annotations
 

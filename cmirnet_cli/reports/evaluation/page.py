@@ -1,4 +1,4 @@
-"""The page of an evaluation: scores, how the IoUs are spread, where they come from, and sentences to look through."""
+"""The page of an evaluation: scores, how the IoUs are spread, how they break down by groups, and sentences to look through."""
 
 from __future__ import annotations
 

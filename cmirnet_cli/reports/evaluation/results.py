@@ -43,7 +43,7 @@ def _described_protocol(under: ProtocolReport) -> dict[str, Any]:
     content = described_measure(under.measured)
     if under.controls:
         content["control"] = {
-            name: described_measure(control.measured) | {"difference": described_differences(control.owed)}
+            name: described_measure(control.measured) | {"difference": described_differences(control.difference)}
             for name, control in under.controls.items()
         }
     if (generalised := under.generalised) is not None:
@@ -85,9 +85,9 @@ def sentence_lines(scored: Sequence[SplitScores]) -> Iterator[str]:
     """The lines of `sentences.jsonl`."""
     for each in scored:
         for one in each.sentences:
-            facts = each.facts.get(one.ref_id)
+            stats = each.stats.get(one.ref_id)
             line = {"split": each.split, "image_id": one.image_id, "ref_id": one.ref_id, "sent_id": one.sent_id, "sentence": one.text}
-            line |= asdict(facts) if facts else {}
+            line |= asdict(stats) if stats else {}
             line |= {protocol: asdict(overlap) | {"iou": overlap.iou} for protocol, overlap in one.overlaps.items()}
             yield json.dumps(line | ({"rle": one.rle} if one.rle else {}), ensure_ascii=False) + "\n"
 
@@ -223,8 +223,8 @@ class _ScoresFile(BaseModel):
     splits: dict[str, dict[str, Any]]
 
     def origin(self) -> ScoresOrigin:
-        facts = self.weights.source, self.weights.sha256, self.data.fingerprint, self.settings.image_size
-        return ScoresOrigin(*facts, splits=tuple(self.splits), protocols=tuple(self.protocols))
+        origin = self.weights.source, self.weights.sha256, self.data.fingerprint, self.settings.image_size
+        return ScoresOrigin(*origin, splits=tuple(self.splits), protocols=tuple(self.protocols))
 
 
 _OVERLAPS = TypeAdapter(dict[str, Overlap])

@@ -67,7 +67,7 @@ def score_table(reports: Sequence[SplitReport]) -> ScoreTable:
     for label, under in _labelled(reports):
         lines = [ScoreLine.of(label, under.measured)]
         for name, control in under.controls.items():
-            lines += [ScoreLine.of(name, control.measured, "other"), ScoreLine.between(control.owed)]
+            lines += [ScoreLine.of(name, control.measured, "other"), ScoreLine.between(control.difference)]
         blocks.append(tuple(lines))
     return ScoreTable((*(metric.heading for metric in metrics), "sentences"), tuple(blocks))
 

@@ -1,4 +1,4 @@
-"""What `cmirnet eval` prints: the scores, what they mean, where they come from, and how they differ from others."""
+"""What `cmirnet eval` prints: the scores, what they mean, how they break down by groups, and how they differ from others."""
 
 from __future__ import annotations
 

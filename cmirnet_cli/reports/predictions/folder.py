@@ -211,13 +211,13 @@ class PredictionFolder:
     folder: Path
     kinds: Sequence[str] = (MASKS,)
 
-    def add(self, source: PredictedPhoto, found: Iterable[MaskToWrite], part: Path) -> int:
+    def add(self, source: PredictedPhoto, prediction: Iterable[MaskToWrite], part: Path) -> int:
         """Write all that was found in a photo, then its lines at the end of the index `part`; how many masks there were.
 
         Raises:
             CmirnetError: something cannot be written.
         """
-        lines = [self._write(source, each) for each in found]
+        lines = [self._write(source, each) for each in prediction]
         append(part, lines)
         return len(lines)
 
@@ -229,11 +229,11 @@ class PredictionFolder:
     def _is_written(self, name: Path) -> bool:
         return all(_is_whole(self.folder / kind / name) for kind in self.kinds)
 
-    def _write(self, source: PredictedPhoto, found: MaskToWrite) -> dict[str, Any]:
-        name = mask_name(source.name, found.expression)
+    def _write(self, source: PredictedPhoto, prediction: MaskToWrite) -> dict[str, Any]:
+        name = mask_name(source.name, prediction.expression)
         for kind in self.kinds:
-            write_image(self.folder / kind / name, _DRAWN[kind](source.pixels, found), wait=False)
-        return _line(source, found, name)
+            write_image(self.folder / kind / name, _DRAWN[kind](source.pixels, prediction), wait=False)
+        return _line(source, prediction, name)
 
 
 def _is_whole(picture: Path) -> bool:
@@ -245,22 +245,22 @@ def _is_whole(picture: Path) -> bool:
         return file.read() == _PNG_END
 
 
-def _mask(pixels: Photo, found: MaskToWrite) -> Image.Image:
-    return mask_picture(found.mask)
+def _mask(pixels: Photo, prediction: MaskToWrite) -> Image.Image:
+    return mask_picture(prediction.mask)
 
 
-def _overlay(pixels: Photo, found: MaskToWrite) -> Image.Image:
-    return overlay(pixels, found.mask)
+def _overlay(pixels: Photo, prediction: MaskToWrite) -> Image.Image:
+    return overlay(pixels, prediction.mask)
 
 
-def _cutout(pixels: Photo, found: MaskToWrite) -> Image.Image:
-    return cutout(pixels, found.mask)
+def _cutout(pixels: Photo, prediction: MaskToWrite) -> Image.Image:
+    return cutout(pixels, prediction.mask)
 
 
-def _probability(pixels: Photo, found: MaskToWrite) -> Image.Image:
-    if found.probability is None:
+def _probability(pixels: Photo, prediction: MaskToWrite) -> Image.Image:
+    if prediction.probability is None:
         raise ValueError("a probability picture needs probabilities")
-    return Image.fromarray(np.rint(found.probability * 255).astype(np.uint8))
+    return Image.fromarray(np.rint(prediction.probability * 255).astype(np.uint8))
 
 
 _DRAWN: Mapping[str, Callable[[Photo, MaskToWrite], Image.Image]] = {
@@ -271,15 +271,15 @@ _DRAWN: Mapping[str, Callable[[Photo, MaskToWrite], Image.Image]] = {
 }
 
 
-def _line(source: PredictedPhoto, found: MaskToWrite, name: Path) -> dict[str, Any]:
+def _line(source: PredictedPhoto, prediction: MaskToWrite, name: Path) -> dict[str, Any]:
     return {
         "image": source.name.as_posix(),
         "path": source.path.as_posix(),
-        "expression": found.expression,
+        "expression": prediction.expression,
         "mask": (Path(MASKS) / name).as_posix(),
-        "score": round(found.score, 6),
-        "size": list(found.mask.shape),
-        "box": list(box) if (box := bounding_box(found.mask)) else None,
-        "area": int(found.mask.sum()),
-        "rle": dict(found.rle),
+        "score": round(prediction.score, 6),
+        "size": list(prediction.mask.shape),
+        "box": list(box) if (box := bounding_box(prediction.mask)) else None,
+        "area": int(prediction.mask.sum()),
+        "rle": dict(prediction.rle),
     }

@@ -110,17 +110,17 @@ def mend(file: Path) -> None:
             part.truncate(data_end)
 
 
-def unite(folder: Path, asked: Sequence[Key]) -> Lines:
-    """Make one index of it all and take the parts away: what was asked in its order, after what earlier runs found besides.
+def unite(folder: Path, requested: Sequence[Key]) -> Lines:
+    """Make one index of it all and take the parts away: what was requested in its order, after what earlier runs found besides.
 
     Returns:
-        The lines of `asked`, without those that have none.
+        The lines of `requested`, without those that have none.
     """
     index = Index.read(folder)
-    wanted = dict.fromkeys(asked)
-    found = [key for key in wanted if key in index.places]
+    distinct = dict.fromkeys(requested)
+    found = [key for key in distinct if key in index.places]
     with new_file(folder / INDEX) as path, path.open("xb") as united:
-        united.writelines(index.lines([*(key for key in index.places if key not in wanted), *found]))
+        united.writelines(index.lines([*(key for key in index.places if key not in distinct), *found]))
     for part in folder.glob(PARTS):
         part.unlink()
     return Lines(Index.read(folder), found)

@@ -14,9 +14,9 @@ from cmirnet_cli.metrics.intervals import (
     Resampling,
     differences,
     interval_of,
-    measure,
     multiplicities,
     resampled_sums,
+    score_with_intervals,
     sums_by_image,
 )
 from cmirnet_cli.metrics.scores import METRICS, Metric, Scores, score
@@ -31,7 +31,7 @@ def scores(sentences: list[SentenceScore]) -> Scores:
 
 
 def measured(sentences: list[SentenceScore]) -> MeasuredScores:
-    return measure(Tally.of(sentences, "paper"), FEW, (*METRICS, DICE))
+    return score_with_intervals(Tally.of(sentences, "paper"), FEW, (*METRICS, DICE))
 
 
 def differ(ours: list[SentenceScore], theirs: list[SentenceScore]) -> dict[str, Difference]:

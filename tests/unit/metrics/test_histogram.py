@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from cmirnet_cli.metrics.scores import reached
+from cmirnet_cli.metrics.scores import precision_hits
 from cmirnet_cli.metrics.sentences import BINS, iou_bins
 
 
@@ -32,5 +32,5 @@ def test_an_empty_union_lies_in_the_first_step():
 def test_no_step_holds_a_threshold_of_precision_inside(place):
     union = np.arange(1, 300, dtype=np.int64).repeat(2)
     intersection = np.random.default_rng(place).integers(0, union + 1)
-    steps, above = iou_bins(intersection, union), reached(intersection, union)[place]
+    steps, above = iou_bins(intersection, union), precision_hits(intersection, union)[place]
     assert set(steps[above]).isdisjoint(steps[~above])

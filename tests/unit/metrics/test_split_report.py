@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cmirnet_cli.metrics.intervals import Resampling, measure
+from cmirnet_cli.metrics.intervals import Resampling, score_with_intervals
 from cmirnet_cli.metrics.scores import score
 from cmirnet_cli.metrics.sentences import Overlap, ReferentStats, SplitScores, Tally
 from cmirnet_cli.metrics.split_report import Rules, report
@@ -21,7 +21,7 @@ def test_groups_of_an_attribute_hold_all_sentences_and_their_own_scores(drawn) -
     for attribute in ("size", "length", "category", "distractors"):
         assert sum(one.scores.sentences for one in under.groups[attribute].values()) == len(sentences)
     small = [sentence for sentence in sentences if sentence.ref_id % 2 == 0]
-    assert under.groups["size"]["small"] == measure(Tally.of(small, "paper"), RULES.resampling)
+    assert under.groups["size"]["small"] == score_with_intervals(Tally.of(small, "paper"), RULES.resampling)
     assert under.generalised is None
 
 
@@ -31,8 +31,8 @@ def test_a_control_says_what_the_splits_own_questions_score_more(drawn) -> None:
     under = report(SplitScores("val", ("paper",), sentences, {"no-image": blind}), RULES).protocols["paper"]
     control = under.controls["no-image"]
     assert control.measured.scores["mean_iou"] == 0
-    assert control.owed["mean_iou"].value == under.measured.scores["mean_iou"]
-    assert control.owed["mean_iou"].interval == under.measured.intervals["mean_iou"]
+    assert control.difference["mean_iou"].value == under.measured.scores["mean_iou"]
+    assert control.difference["mean_iou"].interval == under.measured.intervals["mean_iou"]
 
 
 def test_sentences_that_refer_to_nothing_bring_the_generalised_scores(drawn) -> None:

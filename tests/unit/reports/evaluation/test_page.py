@@ -176,7 +176,7 @@ def test_many_splits_share_the_pictures_and_each_has_some(read_page):
     "said", ["<script>document.title = 1</script>", "</script><img src=x onerror=alert(1)>", "الكأس \u202e الأحمر", "🎉 cup", "\udc80"]
 )
 def test_hostile_and_foreign_text_stays_text(read_page, said):
-    odd = replace(split("val", sentence(0, 30, said), sentence(1, 60)), facts={0: ReferentStats(500, said, 0), 1: FACTS[1]})
+    odd = replace(split("val", sentence(0, 30, said), sentence(1, 60)), stats={0: ReferentStats(500, said, 0), 1: FACTS[1]})
     html = evaluation_page(evaluation(odd), shots(2))
     html.encode("utf-8")
     page = read_page(html)
