@@ -62,7 +62,7 @@ class Tab:
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
-    def until(self, expression: str, seconds: float = 30) -> None:
+    def until(self, expression: str, seconds: float = 120) -> None:
         """Wait until an expression is true."""
         deadline = time.monotonic() + seconds
         while not self.js(f"Boolean({expression})"):
