@@ -69,8 +69,8 @@ def read_jsonl(file: Path) -> ReferDataset:
             wrong.append(error)
     if len(wrong) > 1:
         more = f"\n  and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        told = "\n".join(f"  {error.message}" for error in wrong[:SHOWN])
-        raise AnnotationError(f"{file}: {len(wrong):,} lines cannot be read:\n{told}{more}", hint=wrong[0].hint)
+        reasons = "\n".join(f"  {error.message}" for error in wrong[:SHOWN])
+        raise AnnotationError(f"{file}: {len(wrong):,} lines cannot be read:\n{reasons}{more}", hint=wrong[0].hint)
     if wrong:
         raise wrong[0]
     if not referents:

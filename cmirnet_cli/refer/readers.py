@@ -114,10 +114,12 @@ def read_own(path: Path, reader: Reader, options: ReadOptions) -> ReferDataset:
 
 
 def name_of(path: Path) -> str:
-    """The data set's name: the file's without its suffixes, or the folder's; a file called as all are called takes its folder's."""
+    """The data set's name: the folder's, or the file's without its suffix (Roboflow's `_annotations.coco.json`: `annotations`)."""
     place = path.resolve()
-    stem = place.name.split(".")[0].strip("_ ") if place.is_file() else place.name
-    return stem or place.parent.name or "own"
+    if not place.is_file():
+        return place.name or "own"
+    stem = place.name.removesuffix(".coco.json").lstrip("_") if place.name.endswith(".coco.json") else place.stem
+    return stem.strip(". ") or place.parent.name or "own"
 
 
 def unread_format(path: Path) -> str | None:

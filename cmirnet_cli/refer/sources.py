@@ -28,7 +28,7 @@ from cmirnet_cli.refer.jsonl import read_jsonl
 from cmirnet_cli.refer.layout import USUAL_PLACES, Places, find_layout, find_refs
 from cmirnet_cli.refer.own import USUAL_OPTIONS, ReadOptions
 from cmirnet_cli.refer.reader import read_dataset
-from cmirnet_cli.refer.readers import not_recognised, read_own, reader_of
+from cmirnet_cli.refer.readers import not_recognised, read_own, reader_of, unread_format
 from cmirnet_cli.refer.records import Id
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
 from cmirnet_cli.refer.registry import SPLITS, choose_split_by, legal_splits
@@ -191,7 +191,7 @@ def _path_of(name: str, split_by: str | None, places: Places) -> Path | None:
     if name.endswith(".jsonl"):
         return path
     with suppress(PermissionError):  # what may not be looked at is looked for by its name
-        if path.is_file() or (path.is_dir() and split_by is None and (len(path.parts) > 1 or reader_of(path))):
+        if path.is_file() or (path.is_dir() and split_by is None and (len(path.parts) > 1 or reader_of(path) or unread_format(path))):
             return path
     if places.annotations and not (split_by and find_refs(name, split_by, places)) and reader_of(places.annotations):
         return places.annotations

@@ -40,7 +40,7 @@ def test_files_of_users_are_prepared_with_one_command(
     assert set(boxes) == {50 * 50}, "the box is 50 pixels wide and high in all of them"
 
 
-def test_the_format_is_said_and_a_folder_of_none_names_those_that_are_read(cmirnet, tmp_path: Path):
+def test_the_format_is_said_and_a_folder_of_none_names_those_that_are_read(cmirnet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     Image.new("RGB", (20, 10)).save(tmp_path / "1.jpg")
     line = {"image": "1.jpg", "expression": "it", "polygons": [[0, 0, 9, 0, 9, 9]], "split": "train"}
     (tmp_path / "mine.json").write_text(json.dumps([line]))
@@ -52,6 +52,8 @@ def test_the_format_is_said_and_a_folder_of_none_names_those_that_are_read(cmirn
     assert refused.code == 3
     assert "is YOLO, which cmirnet does not read" in refused.err
     assert ".jsonl" in refused.err
+    monkeypatch.chdir(tmp_path)
+    assert "is YOLO, which cmirnet does not read" in cmirnet("prepare-data", "yolo").err
 
 
 @pytest.mark.parametrize(

@@ -401,7 +401,10 @@ def test_photographs_may_lie_in_a_folder_that_is_named(tmp_path: Path):
     assert read(path, images=tmp_path / "elsewhere").images[0].path == tmp_path / "elsewhere" / "1.jpg"
 
 
-@pytest.mark.parametrize(("name", "called"), [("mine.json", "mine"), ("_annotations.coco.json", "annotations"), (".json", "folder")])
+@pytest.mark.parametrize(
+    ("name", "called"),
+    [("mine.json", "mine"), ("_annotations.coco.json", "annotations"), ("mine.v2.jsonl", "mine.v2"), (".coco.json", "folder")],
+)
 def test_a_data_set_is_called_like_its_file(name: str, called: str, tmp_path: Path):
     path = tmp_path / "folder" / name
     path.parent.mkdir()
