@@ -38,7 +38,7 @@ class ExportedModel:
         spec: what the export says of itself.
         sessions: graph file → its session.
         reader: the export's tokenizer.
-        batch_size: expressions about one photo that go through the graph at once.
+        expressions_at_once: expressions about one photo that go through the graph at once.
         photos_at_once: photos that are prepared together; of several, as many go through with an expression each.
     """
 
@@ -47,13 +47,13 @@ class ExportedModel:
         spec: ExportSpec,
         sessions: Mapping[str, InferenceSession],
         reader: SentenceReader,
-        batch_size: int = 8,
+        expressions_at_once: int = 8,
         photos_at_once: int = 1,
     ) -> None:
         self.spec = spec
         self.reader = reader
         self._sessions = sessions
-        self.batch_size = batch_size
+        self.expressions_at_once = expressions_at_once
         self.photos_at_once = photos_at_once
 
     @classmethod

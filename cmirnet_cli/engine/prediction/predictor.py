@@ -30,7 +30,7 @@ class Predictor(Protocol[Features]):
         """How many tokens of an expression are read, its start and end marks included."""
 
     @property
-    def batch_size(self) -> int:
+    def expressions_at_once(self) -> int:
         """How many expressions about one image go through at once."""
 
     @property
@@ -111,7 +111,7 @@ def predict_batches(predictor: Predictor[Features], images: Iterable[ImageExpres
             for image, own in zip(group, features, strict=False)
             for expression in image.expressions
         )
-        for batch in grouped(rows, together if together > 1 else predictor.batch_size):
+        for batch in grouped(rows, together if together > 1 else predictor.expressions_at_once):
             through = filled(batch, together)
             row_features, expressions = [own for own, _, _ in through], [expression for _, expression, _ in through]
             probabilities = predictor.probabilities(row_features, expressions, [size for _, _, size in batch])

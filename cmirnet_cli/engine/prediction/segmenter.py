@@ -41,15 +41,15 @@ class Segmenter:
     Args:
         bundle: the model with its tokenizer and settings.
         device: where it runs; the model is moved there and put in eval mode.
-        batch_size: expressions about one image that go through the network at once.
+        expressions_at_once: expressions about one image that go through the network at once.
         photos_at_once: images that are encoded together; of several, as many go through with an expression each.
     """
 
-    def __init__(self, bundle: Bundle, device: torch.device, batch_size: int = 8, photos_at_once: int = 1) -> None:
+    def __init__(self, bundle: Bundle, device: torch.device, expressions_at_once: int = 8, photos_at_once: int = 1) -> None:
         self._model = bundle.model.to(device).eval()
         self._config = bundle.config
         self._device = device
-        self.batch_size = batch_size
+        self.expressions_at_once = expressions_at_once
         self.photos_at_once = photos_at_once
         self._tokenising = Lock()  # tokenizers refuse to be used by two threads at once
         self.tokenizer: PreTrainedTokenizerBase = bundle.tokenizer

@@ -14,7 +14,7 @@ from cmirnet_cli.engine.prediction.predictor import ImageExpressions, predict_ba
 class Brightness:
     """Finds the whole photo, as probable as its first pixel is bright, and counts what goes through at once."""
 
-    tokens, batch_size = 20, 4
+    tokens, expressions_at_once = 20, 4
 
     def __init__(self, photos_at_once: int) -> None:
         self.photos_at_once = photos_at_once

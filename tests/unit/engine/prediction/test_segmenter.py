@@ -53,7 +53,7 @@ def segmenter(request: pytest.FixtureRequest) -> Segmenter:
         background, referent = model.eval()(*noise).main.unbind(dim=1)
         model.network.heads[-1].bias[1] -= (referent - background).median()
     described = BundleConfig(model=config, encoder=encoder.config.to_dict(), tokens=20, image_size=SIZE, dataset="made")
-    return Segmenter(Bundle(model, tokenizer, described), torch.device("cpu"), batch_size=4)
+    return Segmenter(Bundle(model, tokenizer, described), torch.device("cpu"), expressions_at_once=4)
 
 
 @pytest.fixture(scope="module")
