@@ -19,7 +19,7 @@ from cmirnet_cli.options import CacheDir, Dataset, Device, Optimizations, Overwr
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.engine.evaluation.run import EvaluatedModel, EvaluationRequest
-    from cmirnet_cli.engine.shards import Shard
+    from cmirnet_cli.engine.processes import Process
     from cmirnet_cli.metrics.split_report import Rules
     from cmirnet_cli.reports.evaluation.comparison import Comparison
     from cmirnet_cli.reports.evaluation.results import Results
@@ -79,7 +79,7 @@ def evaluate(
 
     from cmirnet_cli.engine.evaluation.run import EvaluationRequest
     from cmirnet_cli.engine.evaluation.run import evaluate as score
-    from cmirnet_cli.engine.shards import joined
+    from cmirnet_cli.engine.processes import joined
     from cmirnet_cli.reports.evaluation.comparison import compare as compare_results
     from cmirnet_cli.reports.evaluation.comparison import describe_comparison
     from cmirnet_cli.reports.evaluation.tables import printed
@@ -87,17 +87,17 @@ def evaluate(
     rules = _rules(seed, empty_below)
     options = ModelOptions(weights, device, precision, optimizations, batch_size)
     controls = tuple(each.value for each in dict.fromkeys(control or ()))
-    with joined() as shard:
-        model = named_model(options).evaluated(shard, workers)
+    with joined() as process:
+        model = named_model(options).evaluated(process, workers)
         data = _cache(cache or Path("cache"), dataset, split_by, model.dataset)
         splits = tuple(data.splits) if split == "all" else (split,)
         request = EvaluationRequest(splits, PROTOCOLS[protocol], controls, output.masks, not no_text_features, batch_size, workers, rules)
         output.require_room(data, splits)
         if request.text_features:
             model = model.with_stored_text(data, console.notice)
-        theirs = _other_results(compare, options, model, data, request, shard) if compare else None
-        result = score(model, data, request, progress=console.progress, shard=shard)
-    if not shard.first:
+        theirs = _other_results(compare, options, model, data, request, process) if compare else None
+        result = score(model, data, request, progress=console.progress, process=process)
+    if not process.first:
         return
     described = evaluate_outputs.described(result)
     comparisons: Sequence[Comparison] = ()
@@ -130,7 +130,7 @@ def _cache(root: Path, dataset: str | None, split_by: str | None, trained_on: st
 
 
 def _other_results(
-    source: str, options: ModelOptions, model: EvaluatedModel, cache: Cache, request: EvaluationRequest, shard: Shard
+    source: str, options: ModelOptions, model: EvaluatedModel, cache: Cache, request: EvaluationRequest, process: Process
 ) -> Results:
     """What `--compare` names: results as they were written, or other weights scored now.
 
@@ -145,9 +145,9 @@ def _other_results(
         earlier = read_results(Path(source))
         require_comparable(ours, earlier.origin)
         return earlier
-    other = named_model(replace(options, weights=source)).evaluated(shard, request.workers)
+    other = named_model(replace(options, weights=source)).evaluated(process, request.workers)
     if request.text_features:
         other = other.with_stored_text(cache, console.notice)
     require_comparable(ours, evaluate_outputs.origin(other, cache, request))
     lean = replace(request, controls=(), keep_masks=False)
-    return evaluate_outputs.as_results(score(other, cache, lean, progress=console.progress, shard=shard))
+    return evaluate_outputs.as_results(score(other, cache, lean, progress=console.progress, process=process))

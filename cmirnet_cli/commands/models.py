@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from cmirnet_cli.engine.evaluation.run import EvaluatedModel
     from cmirnet_cli.engine.inference import Inference
     from cmirnet_cli.engine.prediction.predictor import Predictor
-    from cmirnet_cli.engine.shards import Shard
+    from cmirnet_cli.engine.processes import Process
     from cmirnet_cli.options import Precision
 
 
@@ -68,24 +68,24 @@ class TorchModel:
 
         return {"weights": fingerprint(self.options.weights), "precision": self.options.precision}
 
-    def predictor(self, shard: Shard) -> Predictor[Any]:
+    def predictor(self, process: Process) -> Predictor[Any]:
         """Load them onto this process's device."""
         from cmirnet_cli.engine.prediction.segmenter import Segmenter
         from cmirnet_cli.weights.source import load_weights
 
-        inference, device = self._inference(), shard.device(self.options.device)
+        inference, device = self._inference(), process.device(self.options.device)
         warn_if_slow(self.options.precision, device)
         bundle = inference.prepare(load_weights(self.options.weights), device)
         return Segmenter(bundle, device, photos_at_once=self.options.batch_size)
 
-    def evaluated(self, shard: Shard, workers: int) -> EvaluatedModel:
+    def evaluated(self, process: Process, workers: int) -> EvaluatedModel:
         """Load them onto this process's device, ready to be scored."""
         from cmirnet_cli.engine.evaluation.run import EvaluatedModel
 
         inference, options = self._inference(), self.options
-        warn_if_slow(options.precision, shard.device(options.device))
+        warn_if_slow(options.precision, process.device(options.device))
         sizes = {"batch_size": options.batch_size, "workers": workers}
-        return EvaluatedModel.load(options.weights, options.device, inference, **sizes, shard=shard)
+        return EvaluatedModel.load(options.weights, options.device, inference, **sizes, process=process)
 
     def _inference(self) -> Inference:
         from cmirnet_cli.engine.inference import Inference, optimizations_named
@@ -106,13 +106,13 @@ class OnnxModel:
 
         return {"weights": fingerprint(self.folder), "precision": read_spec(self.folder).precision}
 
-    def predictor(self, shard: Shard) -> Predictor[Any]:
+    def predictor(self, process: Process) -> Predictor[Any]:
         """Open it on this process's device, without torch."""
         from cmirnet_cli.export.runtime import ExportedModel
 
-        return ExportedModel.open(self.folder, export_device(self.options.device, shard), self.options.batch_size)
+        return ExportedModel.open(self.folder, export_device(self.options.device, process), self.options.batch_size)
 
-    def evaluated(self, shard: Shard, workers: int) -> EvaluatedModel:
+    def evaluated(self, process: Process, workers: int) -> EvaluatedModel:
         """Open it on this process's device, in the place of weights; torch carries the numbers to it on the CPU."""
         import torch
 
@@ -123,7 +123,7 @@ class OnnxModel:
         from cmirnet_cli.export.spec import AGAIN, fingerprint
         from cmirnet_cli.weights.encoder import load_tokenizer
 
-        device = export_device(self.options.device, shard)
+        device = export_device(self.options.device, process)
         exported = ExportedModel.open(self.folder, device)
         tokenizer, spec = load_tokenizer(str(self.folder), AGAIN), exported.spec
         cpu, batch_size = torch.device("cpu"), self.options.batch_size
@@ -144,7 +144,7 @@ def exported_folder(weights: str) -> Path | None:
     return folder if holds_export(folder) and read_spec(folder).format != "safetensors" else None
 
 
-def export_device(device: str, shard: Shard) -> str:
+def export_device(device: str, process: Process) -> str:
     """What `--device` means to ONNX Runtime: cpu or cuda:N; each of several processes takes its own GPU.
 
     Raises:
@@ -156,7 +156,7 @@ def export_device(device: str, shard: Shard) -> str:
     provider, options = pick_provider(device)
     if provider == CPU:
         return "cpu"
-    return str(shard.device("cuda")) if shard.count > 1 and device in ("auto", "cuda") else f"cuda:{options['device_id']}"
+    return str(process.device("cuda")) if process.count > 1 and device in ("auto", "cuda") else f"cuda:{options['device_id']}"
 
 
 def warn_if_slow(precision: str, device: torch.device) -> None:

@@ -16,7 +16,7 @@ from cmirnet_cli.options import Device, Optimizations, Overwrite, Precision, Wei
 if TYPE_CHECKING:
     from cmirnet_cli.engine.prediction.masks import MaskRule
     from cmirnet_cli.engine.prediction.queries import ImageQuery, PredictRequest
-    from cmirnet_cli.engine.shards import Shard
+    from cmirnet_cli.engine.processes import Process
 
 SHOWN_LETTERS = 60
 STANDARD_INPUT = "-"
@@ -71,7 +71,7 @@ def predict(
     Example: cmirnet predict weights/ photos/ -e "the red cup"
     """
     from cmirnet_cli.engine.prediction.masks import MaskRule
-    from cmirnet_cli.engine.shards import joined
+    from cmirnet_cli.engine.processes import joined
     from cmirnet_cli.reports.predictions.folder import CUTOUTS, MASKS, OVERLAYS, PROBABILITIES
 
     if skip_existing and overwrite:
@@ -81,9 +81,9 @@ def predict(
     output = OutputOptions(out, kinds, coco, gallery, fail_fast, skip_existing, overwrite)
     model = ModelOptions(weights, device, precision, optimizations, batch_size)
     mask_rule = MaskRule(threshold, largest_component, soft)
-    with joined() as shard:
-        request = _request(inputs or [], expression or [], expressions, pairs, recursive, processes=shard.count)
-        return _predict(request, model, mask_rule, output, shard)
+    with joined() as process:
+        request = _request(inputs or [], expression or [], expressions, pairs, recursive, processes=process.count)
+        return _predict(request, model, mask_rule, output, process)
 
 
 def _request(
@@ -125,7 +125,7 @@ def _request(
     )
 
 
-def _predict(request: PredictRequest, model: ModelOptions, mask_rule: MaskRule, output: OutputOptions, shard: Shard) -> int:
+def _predict(request: PredictRequest, model: ModelOptions, mask_rule: MaskRule, output: OutputOptions, process: Process) -> int:
     """All that one of several processes does; the first one alone refuses, begins, puts together and reports."""
     from cmirnet_cli.engine.prediction.predictor import predict_photos
     from cmirnet_cli.engine.prediction.queries import image_queries
@@ -135,25 +135,25 @@ def _predict(request: PredictRequest, model: ModelOptions, mask_rule: MaskRule, 
 
     queries = image_queries(request, exclude=output.folder)
     opened = named_model(model)
-    predictor = opened.predictor(shard)
+    predictor = opened.predictor(process)
     expressions = list(dict.fromkeys(expression for query in queries for expression in query.expressions))
     if cut := predictor.too_long(expressions):
         shown = cut[0] if len(cut[0]) <= SHOWN_LETTERS else f"{cut[0][:SHOWN_LETTERS]}…"
         counted = f"{len(cut):,} of {len(expressions):,} expressions were cut at {predictor.tokens} tokens"
         console.notice(f"{counted}, as the network reads no more: {shown}")
 
-    if shard.first:
+    if process.first:
         if output.coco:
             require_writable(output.coco.parent)
         settings = {**opened.identity(), "threshold": mask_rule.threshold, "largest_component": mask_rule.largest_component}
         earlier = {"skip_existing": output.skip_existing, "overwrite": output.overwrite}
         begin_folder(output.folder, settings, output.coco, gallery=output.gallery, **earlier)
-    shard.wait()
+    process.wait()
 
-    folder, index, part = PredictionFolder(output.folder, output.kinds), Index.read(output.folder), shard.part(queries)
+    folder, index, part = PredictionFolder(output.folder, output.kinds), Index.read(output.folder), process.part(queries)
     left = [query for query in part if not folder.holds(index, query.photo.name, query.expressions)]
     require_room(output.folder, SMALLEST_FILE * len(output.kinds) * sum(len(query.expressions) for query in left))
-    lines = part_file(output.folder, shard.rank, shard.count)
+    lines = part_file(output.folder, process.rank, process.count)
     mend(lines)
     problems = []
     with console.progress("predict", len(left)) as advance:
@@ -167,11 +167,11 @@ def _predict(request: PredictRequest, model: ModelOptions, mask_rule: MaskRule, 
             masks = (MaskToWrite(each.expression, each.mask, each.score, each.rle(), each.probability) for each in result.predictions)
             folder.add(PredictedPhoto(photo.name, photo.path, result.pixels), masks, lines)
 
-    parts = shard.gather([_Part(len(part) - len(left), problems)])
-    if shard.first:
+    parts = process.gather([_Part(len(part) - len(left), problems)])
+    if process.first:
         _report(queries, output, parts)
-    shard.wait()  # a launcher ends all processes as soon as one of them ends badly
-    return ImageError.exit_code if shard.first and any(each.problems for each in parts) else 0
+    process.wait()  # a launcher ends all processes as soon as one of them ends badly
+    return ImageError.exit_code if process.first and any(each.problems for each in parts) else 0
 
 
 def _report(queries: Sequence[ImageQuery], output: OutputOptions, parts: Sequence[_Part]) -> None:

@@ -22,8 +22,8 @@ from cmirnet_cli.batches.batch import IMAGENET_MEAN, normalise, tokenise
 from cmirnet_cli.batches.datasets import EvaluationImage, EvaluationSentence, EvaluationSet, evaluation_images, shuffled_texts
 from cmirnet_cli.cache.features import TextFeatures
 from cmirnet_cli.cache.reader import Cache
+from cmirnet_cli.engine.processes import ALONE, Process
 from cmirnet_cli.engine.rows import filled, grouped
-from cmirnet_cli.engine.shards import ALONE, Shard
 from cmirnet_cli.images.masks import coco_rle
 from cmirnet_cli.metrics.counts import count
 from cmirnet_cli.metrics.sentences import Overlap, ReferentStats, SentenceScore, SplitScores
@@ -137,32 +137,32 @@ def evaluate_split(
     *,
     controls: Sequence[str] = (),
     progress: Callable[[int], AbstractContextManager[Advance]] = lambda total: nullcontext(lambda done: None),
-    shard: Shard = ALONE,
+    process: Process = ALONE,
 ) -> SplitScores:
     """Score a split of a cache, and once more for each of `controls` (names of `metrics.sentences.CONTROLS`), whose masks are not kept.
 
     `progress` is opened with the number of sentences that this process scores.
     """
     samples, lean = EvaluationSet(cache, split, size), replace(evaluator, keep_masks=False)
-    total = samples.sentence_count(shard.part(range(len(samples))))
+    total = samples.sentence_count(process.part(range(len(samples))))
     with progress(total * (1 + len(controls))) as advance:
-        sentences = score_samples(evaluator, samples, protocols, advance, shard)
+        sentences = score_samples(evaluator, samples, protocols, advance, process)
         controlled = {
-            name: tuple(score_samples(lean, control_set(name, cache, split, size), protocols, advance, shard)) for name in controls
+            name: tuple(score_samples(lean, control_set(name, cache, split, size), protocols, advance, process)) for name in controls
         }
     return SplitScores(split, tuple(protocols), tuple(sentences), controlled, referent_stats(cache, split))
 
 
 def score_samples(
-    evaluator: Evaluator, samples: EvaluationSet, protocols: Sequence[str], advance: Advance = lambda done: None, shard: Shard = ALONE
+    evaluator: Evaluator, samples: EvaluationSet, protocols: Sequence[str], advance: Advance = lambda done: None, process: Process = ALONE
 ) -> list[SentenceScore]:
     """Score every sentence of the set, in its order; each of several processes scores its part of the images and has all scores."""
-    own = shard.part(range(len(samples)))
+    own = process.part(range(len(samples)))
     placed: list[tuple[int, SentenceScore]] = []
     for scores in scored_batches(evaluator, Subset(samples, own), protocols):
         placed += [(own[place], score) for place, score in scores]
         advance(len(scores))
-    return [score for _, score in sorted(shard.gather(placed), key=itemgetter(0))]
+    return [score for _, score in sorted(process.gather(placed), key=itemgetter(0))]
 
 
 def scored_batches(

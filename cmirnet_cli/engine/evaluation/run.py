@@ -12,7 +12,7 @@ from pathlib import Path
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.engine.evaluation.loop import Advance, Evaluator, evaluate_split
 from cmirnet_cli.engine.inference import Inference
-from cmirnet_cli.engine.shards import ALONE, Shard
+from cmirnet_cli.engine.processes import ALONE, Process
 from cmirnet_cli.engine.text_features import TextReader, describe_features, matching_features
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.metrics.scores import PROTOCOLS
@@ -94,7 +94,7 @@ class EvaluatedModel:
         *,
         batch_size: int,
         workers: int,
-        shard: Shard = ALONE,
+        process: Process = ALONE,
     ) -> EvaluatedModel:
         """Load weights onto a device.
 
@@ -102,7 +102,7 @@ class EvaluatedModel:
             WeightsError: nothing usable is there.
             UsageError: there is no such device.
         """
-        place = shard.device(device)
+        place = process.device(device)
         bundle = inference.prepare(load_weights(source), place)
         config, model, tokenizer = bundle.config, bundle.model, bundle.tokenizer
         return cls(
@@ -163,7 +163,7 @@ def evaluate(
     inference: Inference = _USUAL_INFERENCE,
     progress: Callable[[str, int], AbstractContextManager[Advance]] = lambda what, total: nullcontext(lambda done: None),
     notice: Callable[[str], None] = lambda line: None,
-    shard: Shard = ALONE,
+    process: Process = ALONE,
 ) -> EvaluationResult:
     """Score every sentence of the splits once, as `cmirnet eval` does.
 
@@ -175,7 +175,7 @@ def evaluate(
         inference: number format and optimizations.
         progress: opened for each split with a name and the number of sentences; what it gives is called as they are done.
         notice: is called with what is worth knowing, such as features that stand in for the text encoder.
-        shard: this process's part of the images; all processes have all scores.
+        process: this process's part of the images; all processes have all scores.
 
     Raises:
         WeightsError: there are no usable weights.
@@ -184,7 +184,7 @@ def evaluate(
     opened = cache if isinstance(cache, Cache) else Cache.open(Path(cache))
     if not isinstance(model, EvaluatedModel):
         sizes = {"batch_size": request.batch_size, "workers": request.workers}
-        model = EvaluatedModel.load(model, device, inference, **sizes, shard=shard)
+        model = EvaluatedModel.load(model, device, inference, **sizes, process=process)
         model = model.with_stored_text(opened, notice) if request.text_features else model
     evaluator = replace(model.evaluator, keep_masks=request.keep_masks)
     scores = [
@@ -196,7 +196,7 @@ def evaluate(
             request.protocols,
             controls=request.controls,
             progress=partial(progress, f"score {model.source} on {split}"),
-            shard=shard,
+            process=process,
         )
         for split in request.splits
     ]

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from cmirnet_cli.commands.models import export_device
-from cmirnet_cli.engine.shards import ALONE, Shard
+from cmirnet_cli.engine.processes import ALONE, Process
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.export.runtime import CUDA, runtime
 
@@ -276,7 +276,7 @@ def test_a_bundle_of_other_weights_is_not_timed(cmirnet: Call, swin_weights: Pat
 
 @pytest.mark.skipif(CUDA in runtime().get_available_providers(), reason="ONNX Runtime has a GPU here")
 def test_a_bundle_runs_where_onnx_runtime_can_and_that_is_what_is_told():
-    for shard in (ALONE, Shard(1, 2)):
-        assert export_device("auto", shard) == export_device("cpu", shard) == "cpu"
+    for process in (ALONE, Process(1, 2)):
+        assert export_device("auto", process) == export_device("cpu", process) == "cpu"
         with pytest.raises(UsageError, match="no device 'cuda'"):
-            export_device("cuda", shard)
+            export_device("cuda", process)

@@ -47,7 +47,7 @@ def written(cache: Cache, facts: TextFacts = FACTS, seed: int = 0, **options: bo
     return TextFeatures.write(cache, facts, in_fours(numbers(cache, seed)), **options)
 
 
-def test_distinct_sentences_stand_in_the_order_they_first_appear(draw: Draw, tmp_path: Path):
+def test_sentences_stand_in_the_order_they_first_appear(draw: Draw, tmp_path: Path):
     dataset = draw(3)
     referents = dataset.referents[::-1]
     said = [sentence.text for referent in referents for sentence in referent.sentences]

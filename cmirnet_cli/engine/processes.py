@@ -19,7 +19,7 @@ LONGEST_WAIT = timedelta(days=30)
 
 
 @dataclass(frozen=True)
-class Shard:
+class Process:
     """One of `count` processes, the `rank`-th of them from 0."""
 
     rank: int = 0
@@ -63,12 +63,12 @@ class Shard:
         return device
 
 
-ALONE = Shard()
+ALONE = Process()
 """One process that does everything."""
 
 
 @contextmanager
-def joined() -> Iterator[Shard]:
+def joined() -> Iterator[Process]:
     """This process among those that a launcher such as torchrun started; alone if there is none.
 
     They talk over the CPU, to wait for each other and to exchange a few words, so GPUs need no common library.
@@ -80,6 +80,6 @@ def joined() -> Iterator[Shard]:
 
     distributed.init_process_group("gloo", timeout=LONGEST_WAIT)
     try:
-        yield Shard(distributed.get_rank(), distributed.get_world_size())
+        yield Process(distributed.get_rank(), distributed.get_world_size())
     finally:
         distributed.destroy_process_group()
