@@ -41,7 +41,7 @@ class TrainingSet(Dataset[Sample]):
 
     def __init__(self, cache: Cache, split: str, data: DataConfig, *, seed: int, epoch: int) -> None:
         self.cache = cache
-        self.rows = cache.referents(split)
+        self.rows = cache.referent_rows(split)
         self.counts = cache.sentence_counts(self.rows)
         self.sentences: NDArray[np.int64] | None = None
         if data.sample == "sentence":
@@ -140,7 +140,7 @@ class EvaluationImage:
 
     image_id: str
     image: NDArray[np.uint8]
-    questions: tuple[EvaluationSentence, ...]
+    sentences: tuple[EvaluationSentence, ...]
 
 
 class EvaluationSet(Dataset[EvaluationImage]):
@@ -158,7 +158,7 @@ class EvaluationSet(Dataset[EvaluationImage]):
         self.size = size
         self.replacements = replacements or {}
         self.by_image: dict[int, list[int]] = {}
-        for row in cache.referents(split).tolist():
+        for row in cache.referent_rows(split).tolist():
             self.by_image.setdefault(cache.referent(row).image_row, []).append(row)
         self.image_rows = list(self.by_image)
 
@@ -194,7 +194,7 @@ def shuffled_texts(cache: Cache, split: str, seed: int = 0) -> dict[int, tuple[s
 
     The referents stand in a random ring and each takes its neighbour's sentences, so none keeps its own (a lone referent does).
     """
-    rows = np.random.default_rng(seed).permutation(cache.referents(split)).tolist()
+    rows = np.random.default_rng(seed).permutation(cache.referent_rows(split)).tolist()
     replacements: dict[int, tuple[str, ...]] = {}
     for row, other in zip(rows, [*rows[1:], *rows[:1]], strict=True):
         texts = [sentence.text for sentence in cache.referent(other).sentences]

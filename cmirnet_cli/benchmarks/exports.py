@@ -10,7 +10,7 @@ from cmirnet_cli.errors import UsageError
 from cmirnet_cli.export.folder import ExportSource, require_libraries, write_export
 from cmirnet_cli.export.preprocessing import ExportSample, Samples
 from cmirnet_cli.export.spec import ExportOptions, ExportPrecision, read_spec
-from cmirnet_cli.scenes import drawn_questions
+from cmirnet_cli.scenes import drawn_pairs
 from cmirnet_cli.weights.source import fingerprint
 
 CALIBRATING = 8
@@ -54,7 +54,7 @@ def export_random(request: InferenceRequest, precision: ExportPrecision, folder:
     options, target = ExportOptions("onnx", precision), folder / precision
     require_libraries(options.format)
     target.mkdir()
-    scenes = drawn_questions(CALIBRATING, request.load().config.image_size)
+    scenes = drawn_pairs(CALIBRATING, request.load().config.image_size)
     expressions = request.expressions
     samples = tuple(ExportSample(pixels, expressions[number % len(expressions)]) for number, (pixels, _) in enumerate(scenes))
     write_export(ExportSource("random weights", "", request.load), target, options, Samples("drawn scenes", (), samples))

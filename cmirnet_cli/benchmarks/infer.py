@@ -25,7 +25,7 @@ from cmirnet_cli.export.scoring import ExportedReferring
 from cmirnet_cli.images.pixels import Pixels, resized
 from cmirnet_cli.model.fast.optimizations import COMPILE, OPTIMIZATIONS, Precision
 from cmirnet_cli.model.features import ImageFeatures
-from cmirnet_cli.scenes import drawn_questions
+from cmirnet_cli.scenes import drawn_pairs
 from cmirnet_cli.weights.bundle import Bundle
 from cmirnet_cli.weights.source import load_weights
 
@@ -74,7 +74,7 @@ class InferenceRequest:
         if self.images:
             photos = [read_photo(photo.path) for photo in find_photos([str(self.images)])[: self.count]]
         else:
-            photos = [pixels for pixels, _ in drawn_questions(self.count, SCENE)]
+            photos = [pixels for pixels, _ in drawn_pairs(self.count, SCENE)]
         return [resized(pixels, size, size) for pixels in photos]
 
     def prepare(self) -> tuple[Bundle, list[InferenceBatch], torch.device]:

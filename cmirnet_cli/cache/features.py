@@ -3,7 +3,7 @@
 <dataset>-<split_by>/
   text-features-<key>/
     manifest.json   `FeaturesManifest`, written last: a folder without one is damaged
-    words.h5        `words`, (sentences, T, D): one chunk a sentence, padding included, in the order of `Cache.sentences`
+    words.h5        `words`, (sentences, T, D): one chunk a sentence, padding included, in the order of `Cache.distinct_sentences`
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ class TextFeatures:
         require_fitting(cache.folder, key, manifest)
         self.cache, self.manifest = cache, manifest
         self._files = OpenFiles(cache.folder, key)
-        self._rows = {text: row for row, text in enumerate(cache.sentences())}
+        self._rows = {text: row for row, text in enumerate(cache.distinct_sentences())}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return TextFeatures, (self.cache, self.manifest)
@@ -208,7 +208,7 @@ class TextFeatures:
         Args:
             cache: whose sentences they are.
             facts: what they are.
-            words: float32 (b, T, D), a few sentences at a time, in the order of `cache.sentences()`; not read for what stands there.
+            words: float32 (b, T, D), a few sentences at a time, in the order of `cache.distinct_sentences()`; unread where they stand.
             overwrite: replace features of the same origin, once the new ones are complete.
             advance: called with the number of sentences done since the last call.
             notice: called with a sentence when something is worth knowing (waiting).
@@ -219,7 +219,7 @@ class TextFeatures:
         from cmirnet_cli.cache.hdf5 import create
 
         folder = cache.folder / features_name(facts.origin)
-        key, sentences = cache.manifest.fingerprint.key, len(cache.sentences())
+        key, sentences = cache.manifest.fingerprint.key, len(cache.distinct_sentences())
         shape, dtype, row = (sentences, facts.origin.tokens, facts.width), DTYPES[facts.dtype], 0
         staging = staging_folder(folder, key)
         file = staging / WORDS_FILE

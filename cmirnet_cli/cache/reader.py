@@ -106,7 +106,7 @@ class Cache:
         """The splits that have referents."""
         return tuple(self.manifest.counts)
 
-    def referents(self, split: str) -> NDArray[np.int64]:
+    def referent_rows(self, split: str) -> NDArray[np.int64]:
         """int64 (r,): rows of the referents that belong to `split`, in the order of the annotation file.
 
         Raises:
@@ -134,15 +134,15 @@ class Cache:
         )
 
     def split_sentences(self, split: str) -> list[str]:
-        """Every sentence of a split, referent by referent; raises as `referents` does."""
-        return [sentence.text for row in self.referents(split).tolist() for sentence in self.referent(row).sentences]
+        """Every sentence of a split, referent by referent; raises as `referent_rows` does."""
+        return [sentence.text for row in self.referent_rows(split).tolist() for sentence in self.referent(row).sentences]
 
     def sentence_counts(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """int64 (r,): how many sentences each of these referents has."""
         begins = self._table.ref_sentences
         return begins[rows + 1] - begins[rows]
 
-    def sentences(self) -> tuple[str, ...]:
+    def distinct_sentences(self) -> tuple[str, ...]:
         """Every distinct sentence, whatever its split, in the order in which they first appear."""
         return tuple(dict.fromkeys(self._table.sentence_text.texts()))
 

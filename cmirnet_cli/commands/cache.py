@@ -96,7 +96,7 @@ def show(
     from cmirnet_cli.reports.cache_page import CacheSummary, cache_page
 
     data = Cache.open(find_cache(cache))
-    rows = sorted({row for name in (data.splits if split == "all" else [split]) for row in data.referents(name).tolist()})
+    rows = sorted({row for name in (data.splits if split == "all" else [split]) for row in data.referent_rows(name).tolist()})
     default = Path(re.sub(r"[^\w+.-]+", "-", f"{data.folder.name}-{split}") + ".html")
     (page,) = require_free([out or default], overwrite=overwrite)
     selection = _select(data, rows, limit)

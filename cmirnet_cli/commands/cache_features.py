@@ -56,7 +56,7 @@ def cache_features(
 
         settings = resolve(preset, os.environ, {}, set_ or [])
         reader, source = TextReader(*starting_text(settings, data), settings.text.tokens), settings.loop.init_from or settings.text.source
-    facts, sentences = reader.facts(source, dtype), data.sentences()
+    facts, sentences = reader.facts(source, dtype), data.distinct_sentences()
     seconds: float | None = None
     features = None if overwrite else TextFeatures.finished(data, facts)
     if features is None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.engine.evaluation.run import EvaluatedModel, EvaluationRequest
     from cmirnet_cli.engine.processes import Process
-    from cmirnet_cli.metrics.split_report import Rules
+    from cmirnet_cli.metrics.split_report import ScoringOptions
     from cmirnet_cli.reports.evaluation.comparison import Comparison
     from cmirnet_cli.reports.evaluation.results import Results
 
@@ -84,14 +84,14 @@ def evaluate(
     from cmirnet_cli.reports.evaluation.comparison import describe_comparison
     from cmirnet_cli.reports.evaluation.tables import printed
 
-    rules = _rules(seed, empty_below)
+    scoring = _scoring_options(seed, empty_below)
     options = ModelOptions(weights, device, precision, optimizations, batch_size)
     controls = tuple(each.value for each in dict.fromkeys(control or ()))
     with joined() as process:
         model = named_model(options).evaluated(process, workers)
         data = _cache(cache or Path("cache"), dataset, split_by, model.dataset)
         splits = tuple(data.splits) if split == "all" else (split,)
-        request = EvaluationRequest(splits, PROTOCOLS[protocol], controls, output.masks, not no_text_features, batch_size, workers, rules)
+        request = EvaluationRequest(splits, PROTOCOLS[protocol], controls, output.masks, not no_text_features, batch_size, workers, scoring)
         output.require_room(data, splits)
         if request.text_features:
             model = model.with_stored_text(data, console.notice)
@@ -102,21 +102,21 @@ def evaluate(
     described = evaluate_outputs.described(result)
     comparisons: Sequence[Comparison] = ()
     if theirs:
-        comparisons = compare_results(evaluate_outputs.as_results(result), theirs, rules.resampling, rules.metrics)
+        comparisons = compare_results(evaluate_outputs.as_results(result), theirs, scoring.resampling, scoring.metrics)
         described["comparison"] = describe_comparison(comparisons, theirs.origin)
     output.write(result, comparisons, described)
     if report:
         described["report"] = report
-    console.result(described, *printed(result.reports, comparisons, rules, title=evaluate_outputs.title(result), groups=groups))
+    console.result(described, *printed(result.reports, comparisons, scoring, title=evaluate_outputs.title(result), groups=groups))
 
 
-def _rules(seed: int | None, empty_below: int | None) -> Rules:
+def _scoring_options(seed: int | None, empty_below: int | None) -> ScoringOptions:
     from cmirnet_cli.metrics.intervals import Resampling
-    from cmirnet_cli.metrics.split_report import Rules
+    from cmirnet_cli.metrics.split_report import ScoringOptions
 
-    usual = Rules()
+    usual = ScoringOptions()
     resampling = usual.resampling if seed is None else Resampling(seed=seed)
-    return Rules(resampling, usual.empty_below if empty_below is None else empty_below)
+    return ScoringOptions(resampling, usual.empty_below if empty_below is None else empty_below)
 
 
 def _cache(root: Path, dataset: str | None, split_by: str | None, trained_on: str) -> Cache:

@@ -77,7 +77,7 @@ class EvaluationOutputs:
         from cmirnet_cli.reports.evaluation.page import least_bytes
 
         if self.report:
-            sentences = [int(cache.sentence_counts(cache.referents(split)).sum()) for split in splits]
+            sentences = [int(cache.sentence_counts(cache.referent_rows(split)).sum()) for split in splits]
             require_room(self.report.parent, least_bytes(sentences))
 
     def write(self, result: EvaluationResult, comparisons: Sequence[Comparison], data: dict[str, object]) -> None:
@@ -90,7 +90,7 @@ class EvaluationOutputs:
             kept = result.scores if self.save_masks else [each.without_masks() for each in result.scores]
             console.notice(f"wrote {', '.join(map(str, write_results(self.out, data, kept)))}")
         if self.report:
-            evaluation = Evaluation(title(result), result.scores, result.reports, comparisons, result.request.rules, data)
+            evaluation = Evaluation(title(result), result.scores, result.reports, comparisons, result.request.scoring, data)
             write_text(self.report, evaluation_page(evaluation, _pictures(evaluation, result.cache)))
             console.notice(f"wrote {self.report} ({self.report.stat().st_size / MIB:.1f} MiB)")
 
@@ -129,7 +129,7 @@ def described(result: EvaluationResult) -> dict[str, object]:
             "optimizations": list(model.optimizations),
             "text_features": evaluator.features.manifest.facts.dtype if evaluator.features else None,
         },
-        **describe(result.reports, result.request.rules),
+        **describe(result.reports, result.request.scoring),
     }
 
 
@@ -150,7 +150,7 @@ def _pictures(evaluation: Evaluation, cache: Cache) -> Iterator[SentencePictures
     examples, size = evaluation.examples(), max(cache.manifest.options.sizes)
     with console.progress("draw", sum(len(each.places) for each in examples.values())) as advance:
         for scored in evaluation.scored:
-            rows = {cache.referent(row).ref_id: row for row in cache.referents(scored.split).tolist()}
+            rows = {cache.referent(row).ref_id: row for row in cache.referent_rows(scored.split).tolist()}
             for place in examples[scored.split].places:
                 row, rle = rows[scored.sentences[place].ref_id], scored.sentences[place].rle
                 if rle is None:

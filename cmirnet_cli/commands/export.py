@@ -162,7 +162,7 @@ def _readers(options: SampleOptions, size: int) -> tuple[str, Sequence[Callable[
             sample = cache.sample(row, 0, size)
             return ExportSample(sample.image, sample.text)
 
-        rows = cache.referents(options.cache_split).tolist()
+        rows = cache.referent_rows(options.cache_split).tolist()
         return f"{cache.folder.name}, split {options.cache_split}", [partial(read_sample, row) for row in rows]
     if options.images:
         from cmirnet_cli.engine.prediction.photos import read_photo
@@ -174,9 +174,9 @@ def _readers(options: SampleOptions, size: int) -> tuple[str, Sequence[Callable[
         queries = image_queries(PredictRequest(options.images, options.expressions))
         pairs = [(query.photo.path, expression) for query in queries for expression in query.expressions]
         return f"{len(queries):,} photographs, {len(options.expressions):,} expressions", [partial(read_pair, *pair) for pair in pairs]
-    from cmirnet_cli.scenes import drawn_questions
+    from cmirnet_cli.scenes import drawn_pairs
 
-    return "drawn scenes", [partial(ExportSample, *scene) for scene in drawn_questions(COMPARED, DRAWN_SIZE)]
+    return "drawn scenes", [partial(ExportSample, *scene) for scene in drawn_pairs(COMPARED, DRAWN_SIZE)]
 
 
 def _show(out: Path, options: ExportOptions, exported: Exported) -> None:

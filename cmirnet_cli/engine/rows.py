@@ -16,7 +16,7 @@ def grouped(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield group
 
 
-def filled(items: Sequence[Item], size: int) -> list[Item]:
+def padded(items: Sequence[Item], size: int) -> list[Item]:
     """One item or more, the last of them again and again until there are `size`.
 
     Libraries choose how to add up numbers by the number of rows: what is computed of one row then does not depend on how many

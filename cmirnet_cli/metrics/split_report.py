@@ -12,7 +12,7 @@ from cmirnet_cli.metrics.sentences import SplitScores, Tally
 
 
 @dataclass(frozen=True)
-class Rules:
+class ScoringOptions:
     """The choices that scores depend on.
 
     Attributes:
@@ -28,7 +28,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Control:
-    """What a control scored, and by how much the split's own questions score more."""
+    """What a control scored, and by how much the split's own sentences score more."""
 
     measured: MeasuredScores
     difference: Mapping[str, Difference]
@@ -76,26 +76,26 @@ class SplitReport:
     protocols: Mapping[str, ProtocolReport]
 
 
-def report(scored: SplitScores, rules: Rules) -> SplitReport:
+def report(scored: SplitScores, scoring: ScoringOptions) -> SplitReport:
     """Measure a split under each protocol: all its sentences, each control, each group of sentences."""
-    return SplitReport(scored.split, {protocol: _protocol_report(scored, protocol, rules) for protocol in scored.protocols})
+    return SplitReport(scored.split, {protocol: _protocol_report(scored, protocol, scoring) for protocol in scored.protocols})
 
 
-def generalise(tally: Tally, rules: Rules) -> Generalised:
+def generalise(tally: Tally, scoring: ScoringOptions) -> Generalised:
     """The generalised scores of a tally's sentences."""
-    measured = score_with_intervals(tally.cleared(rules.empty_below), rules.resampling, GENERALISED)
-    return Generalised(measured, rules.empty_below, int((~tally.no_target).sum()), int(tally.no_target.sum()))
+    measured = score_with_intervals(tally.cleared(scoring.empty_below), scoring.resampling, GENERALISED)
+    return Generalised(measured, scoring.empty_below, int((~tally.no_target).sum()), int(tally.no_target.sum()))
 
 
-def _protocol_report(scored: SplitScores, protocol: str, rules: Rules) -> ProtocolReport:
+def _protocol_report(scored: SplitScores, protocol: str, scoring: ScoringOptions) -> ProtocolReport:
     no_targets = {ref_id for ref_id, stats in scored.stats.items() if not stats.area}
-    how = rules.resampling, rules.metrics
+    how = scoring.resampling, scoring.metrics
     own = Tally.of(scored.sentences, protocol, no_targets)
     controls = {name: Tally.of(sentences, protocol, no_targets) for name, sentences in scored.controls.items()}
     return ProtocolReport(
         measured=score_with_intervals(own, *how),
         controls={name: Control(score_with_intervals(tally, *how), differences(own, tally, *how)) for name, tally in controls.items()},
-        generalised=generalise(own, rules) if no_targets else None,
+        generalised=generalise(own, scoring) if no_targets else None,
         groups={
             attribute: {name: score_with_intervals(Tally.of(members, protocol, no_targets), *how) for name, members in parts.items()}
             for attribute, parts in groups(scored.sentences, scored.stats).items()

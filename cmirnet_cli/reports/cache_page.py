@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cmirnet_cli.metrics.breakdown import NO_TARGET
-from cmirnet_cli.reports.evaluation.examples import evenly, filled
+from cmirnet_cli.reports.evaluation.examples import evenly, pick_places
 from cmirnet_cli.reports.pages.cards import PHOTOGRAPHS, Card, Entry, Layer, jpeg, png
 from cmirnet_cli.reports.pages.gallery import Gallery, Order
 from cmirnet_cli.reports.pictures.overlay import Mask, Photo, card_size, mask_layer, scaled_mask, unsquared
@@ -67,7 +67,7 @@ class Selection:
             return everyone
         share = max(1, limit // MARKED_PLACES // max(1, len(everyone.by_mark)))
         first = [place for places in everyone.by_mark.values() for place in evenly(places, share)]
-        return cls(marks, filled(first, len(marks), limit))
+        return cls(marks, pick_places(first, len(marks), limit))
 
     @property
     def by_mark(self) -> dict[str, list[int]]:

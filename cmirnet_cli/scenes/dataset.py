@@ -61,7 +61,7 @@ def described_scene(rng: Random, sentences: Sequence[int] | None) -> tuple[Scene
             return scene, referents
 
 
-def drawn_questions(count: int, size: int) -> list[tuple[NDArray[np.uint8], str]]:
+def drawn_pairs(count: int, size: int) -> list[tuple[NDArray[np.uint8], str]]:
     """So many scenes, uint8 (size, size, 3), each with a sentence about one of its things; always the same ones."""
     described = [described_scene(Random(f"question/{number}"), None) for number in range(count)]
     frame = Frame(size, size)

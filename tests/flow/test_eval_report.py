@@ -73,7 +73,7 @@ def test_every_sentence_has_a_card_with_its_iou_under_each_protocol(scored):
 
 def test_cards_show_the_photograph_the_mask_that_was_kept_and_the_ground_truth(scored, photographs):
     found, data = cards(scored / "page.html"), Cache.open(find_cache(photographs))
-    rows = {data.referent(row).ref_id: row for row in data.referents("val").tolist()}
+    rows = {data.referent(row).ref_id: row for row in data.referent_rows("val").tolist()}
     for line in lines(scored)[::7]:
         base, prediction, truth = pictures(found[line["ref_id"], line["sentence"]])
         row = rows[line["ref_id"]]

@@ -89,11 +89,11 @@ def ways_to_read(bundle: Bundle, settings: Settings, cache: Cache) -> dict[str, 
     """
     samples = EvaluationSet(cache, VALIDATION_SPLIT, settings.data.image_size)
     evaluated = [samples[item] for item in range(len(samples))]
-    texts = [question.text for sample in evaluated for question in sample.questions]
+    texts = [sentence.text for sample in evaluated for sentence in sample.sentences]
     images = [torch.from_numpy(sample.image).unsqueeze(0) for sample in evaluated]
     evaluator = Evaluator(bundle.model, bundle.tokenizer, settings.text.tokens, _CPU, len(texts))
     reader = TextReader(bundle.model.text, bundle.tokenizer, settings.text.tokens)
-    sentences = cache.sentences()
+    sentences = cache.distinct_sentences()
     features = TextFeatures.write(cache, reader.facts("a measurement", "fp32"), reader.read(sentences, _CPU, len(sentences)))
 
     @torch.inference_mode()

@@ -23,7 +23,7 @@ from cmirnet_cli.batches.datasets import EvaluationImage, EvaluationSentence, Ev
 from cmirnet_cli.cache.features import TextFeatures
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.engine.processes import ALONE, Process
-from cmirnet_cli.engine.rows import filled, grouped
+from cmirnet_cli.engine.rows import grouped, padded
 from cmirnet_cli.images.masks import coco_rle
 from cmirnet_cli.metrics.counts import count
 from cmirnet_cli.metrics.sentences import Overlap, ReferentStats, SentenceScore, SplitScores
@@ -81,11 +81,11 @@ def referent_stats(cache: Cache, split: str) -> dict[int, ReferentStats]:
     A distractor is another mask that a referent of the same image and category has, in whatever split; two referents with one mask are
     one object. Where referents are several objects at once (gRefCOCO), each combination counts as one, so the number is a rough one.
     """
-    own = set(cache.referents(split).tolist())
+    own = set(cache.referent_rows(split).tolist())
     images = {cache.referent(row).image_row for row in own}
     stats: dict[int, tuple[int, str, tuple[int, str], bytes]] = {}
     objects: dict[tuple[int, str], set[bytes]] = defaultdict(set)
-    for row in sorted({row for each in cache.splits for row in cache.referents(each).tolist()}):
+    for row in sorted({row for each in cache.splits for row in cache.referent_rows(each).tolist()}):
         referent = cache.referent(row)
         if referent.image_row not in images:
             continue
@@ -187,16 +187,16 @@ class SentenceInBatch:
 def _rows(evaluator: Evaluator, images: Iterable[EvaluationImage]) -> Iterator[SentenceInBatch]:
     """The sentences of images, which are encoded a batch at a time; features of more than two batches are never kept."""
     for group in grouped(enumerate(images), evaluator.batch_size):
-        pixels = np.stack(filled([image.image for _, image in group], evaluator.batch_size))  # uint8 (B, S, S, 3)
+        pixels = np.stack(padded([image.image for _, image in group], evaluator.batch_size))  # uint8 (B, S, S, 3)
         with torch.inference_mode():
             features = evaluator.model.encode_image(normalise(torch.from_numpy(pixels).to(evaluator.device))).rows()
         for (place, image), own in zip(group, features, strict=False):
-            yield from (SentenceInBatch(place, image.image_id, sentence, own) for sentence in image.questions)
+            yield from (SentenceInBatch(place, image.image_id, sentence, own) for sentence in image.sentences)
 
 
 @torch.inference_mode()
 def _score_batch(evaluator: Evaluator, rows: Sequence[SentenceInBatch], protocols: Sequence[str]) -> list[tuple[int, SentenceScore]]:
-    through = filled(rows, evaluator.batch_size)
+    through = padded(rows, evaluator.batch_size)
     words, keep = evaluator.read([row.sentence.text for row in through])
     logits = evaluator.model.decode(ImageFeatures.together([row.features for row in through]), words, keep, auxiliary=False).main
     return [(row.place, _score_sentence(row, own, protocols, evaluator.keep_masks)) for row, own in zip(rows, logits, strict=False)]

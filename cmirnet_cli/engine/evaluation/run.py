@@ -17,7 +17,7 @@ from cmirnet_cli.engine.text_features import TextReader, describe_features, matc
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.metrics.scores import PROTOCOLS
 from cmirnet_cli.metrics.sentences import CONTROLS, SplitScores
-from cmirnet_cli.metrics.split_report import Rules, SplitReport, report
+from cmirnet_cli.metrics.split_report import ScoringOptions, SplitReport, report
 from cmirnet_cli.weights.source import fingerprint, load_weights
 
 
@@ -33,7 +33,7 @@ class EvaluationRequest:
         text_features: whether features that the cache stores stand in for the text encoder.
         batch_size: sentences that go through at once.
         workers: processes that load data; 0: no others.
-        rules: how intervals are drawn, and which mask counts as empty.
+        scoring: how intervals are drawn, and which mask counts as empty.
 
     Raises:
         UsageError: there is no such protocol or control, or no protocol gives the masks that are to be kept.
@@ -46,7 +46,7 @@ class EvaluationRequest:
     text_features: bool = True
     batch_size: int = 8
     workers: int = 0
-    rules: Rules = field(default_factory=Rules)
+    scoring: ScoringOptions = field(default_factory=ScoringOptions)
 
     def __post_init__(self) -> None:
         for kind, names, known in (("protocol", self.protocols, PROTOCOLS), ("control", self.controls, CONTROLS)):
@@ -151,7 +151,7 @@ class EvaluationResult:
     @cached_property
     def reports(self) -> tuple[SplitReport, ...]:
         """Of each split: overall IoU, mean IoU, precision@x, with intervals, by protocol and group."""
-        return tuple(report(each, self.request.rules) for each in self.scores)
+        return tuple(report(each, self.request.scoring) for each in self.scores)
 
 
 def evaluate(

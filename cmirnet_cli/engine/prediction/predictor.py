@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction, Probabilities, decide
 from cmirnet_cli.engine.prediction.photos import read_photo
 from cmirnet_cli.engine.prediction.queries import ImageQuery
-from cmirnet_cli.engine.rows import filled, grouped
+from cmirnet_cli.engine.rows import grouped, padded
 from cmirnet_cli.errors import ImageError
 from cmirnet_cli.images.pixels import Pixels
 
@@ -105,14 +105,14 @@ def predict_batches(predictor: Predictor[Features], images: Iterable[ImageExpres
     """
     together = predictor.photos_at_once
     for group in grouped(images, together):
-        features = predictor.encode_image(filled([image.pixels for image in group], together))
+        features = predictor.encode_image(padded([image.pixels for image in group], together))
         rows = (
             (own, expression, (image.pixels.shape[0], image.pixels.shape[1]))
             for image, own in zip(group, features, strict=False)
             for expression in image.expressions
         )
         for batch in grouped(rows, together if together > 1 else predictor.expressions_at_once):
-            through = filled(batch, together)
+            through = padded(batch, together)
             row_features, expressions = [own for own, _, _ in through], [expression for _, expression, _ in through]
             probabilities = predictor.probabilities(row_features, expressions, [size for _, _, size in batch])
             for (_, expression, _), probability in zip(batch, probabilities, strict=True):

@@ -19,7 +19,7 @@ def evenly(items: Sequence[Item], count: int) -> list[Item]:
     return [items[(2 * place + 1) * len(items) // (2 * count)] for place in range(count)]
 
 
-def filled(first: Iterable[int], total: int, limit: int) -> list[int]:
+def pick_places(first: Iterable[int], total: int, limit: int) -> list[int]:
     """`limit` of the places 0 … total - 1, or all where there are no more: those that come first, and others spread evenly; ascending."""
     taken = sorted(set(first))[:limit]
     rest = sorted(set(range(total)).difference(taken))
@@ -62,7 +62,7 @@ def choose(scored: SplitScores, limit: int) -> Examples:
         f"under each protocol the {worst} worst, the {best} best and {each} of every bar of the histogram;"
         " the others are spread evenly over the annotations"
     )
-    return Examples(_worst_first(scored, filled(first, total, limit)), total, rule)
+    return Examples(_worst_first(scored, pick_places(first, total, limit)), total, rule)
 
 
 def _extremes(scored: SplitScores, protocol: str, worst: int, best: int, each: int) -> list[int]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cmirnet_cli.metrics.intervals import Interval, MeasuredScores
 from cmirnet_cli.metrics.sentences import BINS, SentenceScore, SplitScores, counts_of, iou_bins
-from cmirnet_cli.metrics.split_report import Rules, SplitReport
+from cmirnet_cli.metrics.split_report import ScoringOptions, SplitReport
 from cmirnet_cli.reports.evaluation import score_lines
 from cmirnet_cli.reports.evaluation.cards import HALF, SentencePictures, sentence_card, sentence_entry, step_token
 from cmirnet_cli.reports.evaluation.comparison import Comparison, change_lines
@@ -49,7 +49,7 @@ class Evaluation:
         scored: the splits, each with all its sentences.
         reports: the same splits, measured.
         comparisons: of the same splits with other weights; may be empty.
-        rules: that the reports were made with.
+        scoring: that the reports were made with.
         data: what `scores.json` holds.
     """
 
@@ -57,7 +57,7 @@ class Evaluation:
     scored: Sequence[SplitScores]
     reports: Sequence[SplitReport]
     comparisons: Sequence[Comparison]
-    rules: Rules
+    scoring: ScoringOptions
     data: Mapping[str, Any]
 
     def examples(self) -> dict[str, Examples]:
@@ -185,9 +185,9 @@ def _about(evaluation: Evaluation, views: Sequence[_View]) -> _About:
     first = next(iter(reports[0].protocols.values()))
     return _About(
         scores=_table("", score_lines.score_table(reports)),
-        meanings={**score_lines.in_words(reports), "in brackets": f"the 95 % interval ({score_lines.drawn_in_words(evaluation.rules)})"},
+        meanings={**score_lines.in_words(reports), "in brackets": f"the 95 % interval ({score_lines.drawn_in_words(evaluation.scoring)})"},
         generalised=_table(score_lines.WITHOUT_TARGET, generalised) if generalised else None,
-        empty_rule=score_lines.empty_in_words(evaluation.rules),
+        empty_rule=score_lines.empty_in_words(evaluation.scoring),
         differences=_table(f"{score_lines.COMPARED}: {theirs}", score_lines.difference_table(comparisons)) if comparisons else None,
         changes=[change_lines(each) for each in comparisons],
         headings=[metric.heading for metric, *_ in brief_values(first.measured)],

@@ -17,7 +17,7 @@ from cmirnet_cli.metrics.breakdown import ATTRIBUTES
 from cmirnet_cli.metrics.intervals import Difference, MeasuredScores
 from cmirnet_cli.metrics.scores import CONVENTIONS, PROTOCOLS
 from cmirnet_cli.metrics.sentences import CONTROLS, Overlap, SentenceScore, SplitScores
-from cmirnet_cli.metrics.split_report import ProtocolReport, Rules, SplitReport
+from cmirnet_cli.metrics.split_report import ProtocolReport, ScoringOptions, SplitReport
 
 SCORES, SENTENCES, COMPARISON = "scores.json", "sentences.jsonl", "comparison.json"
 SCHEMA_VERSION = 1
@@ -26,7 +26,7 @@ SCHEMA_VERSION = 1
 INTERVALS = "percentile bootstrap: whole images are drawn with replacement, each with all its sentences"
 
 
-def describe(reports: Sequence[SplitReport], rules: Rules) -> dict[str, Any]:
+def describe(reports: Sequence[SplitReport], scoring: ScoringOptions) -> dict[str, Any]:
     """What the file says beside where weights, data and settings came from: everything in words, and the splits."""
     first = next(iter(reports[0].protocols.values()))
     return {
@@ -34,7 +34,7 @@ def describe(reports: Sequence[SplitReport], rules: Rules) -> dict[str, Any]:
         "conventions": dict(CONVENTIONS),
         "controls": {control: CONTROLS[control] for control in first.controls},
         "groups": {attribute: ATTRIBUTES[attribute] for attribute in first.groups},
-        "intervals": {"method": INTERVALS, "level": 0.95, **asdict(rules.resampling)},
+        "intervals": {"method": INTERVALS, "level": 0.95, **asdict(scoring.resampling)},
         "splits": {each.split: {protocol: _described_protocol(under) for protocol, under in each.protocols.items()} for each in reports},
     }
 

@@ -11,7 +11,7 @@ from cmirnet_cli.metrics.breakdown import ATTRIBUTES
 from cmirnet_cli.metrics.intervals import Difference, Interval, MeasuredScores
 from cmirnet_cli.metrics.scores import PROTOCOLS, Metric
 from cmirnet_cli.metrics.sentences import CONTROLS
-from cmirnet_cli.metrics.split_report import ProtocolReport, Rules, SplitReport
+from cmirnet_cli.metrics.split_report import ProtocolReport, ScoringOptions, SplitReport
 from cmirnet_cli.reports.evaluation.comparison import Comparison
 
 LABEL = "split, protocol"
@@ -115,14 +115,14 @@ def attributes_in_words(reports: Sequence[SplitReport]) -> dict[str, str]:
     return {attribute: ATTRIBUTES[attribute] for attribute in _first(reports).groups}
 
 
-def drawn_in_words(rules: Rules) -> str:
+def drawn_in_words(scoring: ScoringOptions) -> str:
     """What intervals were made of."""
-    return f"{rules.resampling.resamples:,} resamples of the images, seed {rules.resampling.seed}"
+    return f"{scoring.resampling.resamples:,} resamples of the images, seed {scoring.resampling.seed}"
 
 
-def empty_in_words(rules: Rules) -> str:
+def empty_in_words(scoring: ScoringOptions) -> str:
     """When a mask says that nothing is there."""
-    return f"a mask of fewer than {rules.empty_below} pixels says that nothing is there"
+    return f"a mask of fewer than {scoring.empty_below} pixels says that nothing is there"
 
 
 def _first(reports: Sequence[SplitReport]) -> ProtocolReport:

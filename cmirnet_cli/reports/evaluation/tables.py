@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cmirnet_cli.metrics.intervals import MeasuredScores
-from cmirnet_cli.metrics.split_report import Rules, SplitReport
+from cmirnet_cli.metrics.split_report import ScoringOptions, SplitReport
 from cmirnet_cli.reports.evaluation import score_lines
 from cmirnet_cli.reports.evaluation.comparison import Comparison, change_lines
 from cmirnet_cli.reports.evaluation.score_lines import LABEL, Role, ScoreTable, brief_values, number
@@ -20,23 +20,23 @@ STYLES: Mapping[Role, str] = MappingProxyType({"own": "", "other": "dim", "diffe
 
 
 def printed(
-    reports: Sequence[SplitReport], comparisons: Sequence[Comparison], rules: Rules, *, title: str, groups: bool
+    reports: Sequence[SplitReport], comparisons: Sequence[Comparison], scoring: ScoringOptions, *, title: str, groups: bool
 ) -> Iterator[RenderableType]:
     """Everything in order, tables and lines.
 
     Args:
         reports: the splits of one data set.
         comparisons: of the same splits with other weights; may be empty.
-        rules: that the reports were made with.
+        scoring: that the reports were made with.
         title: the data set.
         groups: whether scores of groups of sentences are printed too.
     """
     yield printed_scores(score_lines.score_table(reports), title=title)
     yield from (f"{name}: {words}" for name, words in score_lines.in_words(reports).items())
-    yield f"±: half of the 95 % interval's width ({score_lines.drawn_in_words(rules)})"
+    yield f"±: half of the 95 % interval's width ({score_lines.drawn_in_words(scoring)})"
     if generalised := score_lines.generalised_table(reports):
         yield printed_scores(generalised, title=f"{title}, {score_lines.WITHOUT_TARGET}")
-        yield score_lines.empty_in_words(rules)
+        yield score_lines.empty_in_words(scoring)
     if groups:
         for each in reports:
             for protocol, under in each.protocols.items():

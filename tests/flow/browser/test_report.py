@@ -9,12 +9,12 @@ import pytest
 
 from cmirnet_cli.metrics.intervals import Resampling
 from cmirnet_cli.metrics.sentences import Overlap, ReferentStats, SentenceScore, SplitScores
-from cmirnet_cli.metrics.split_report import Rules, report
+from cmirnet_cli.metrics.split_report import ScoringOptions, report
 from cmirnet_cli.reports.evaluation.cards import SentencePictures
 from cmirnet_cli.reports.evaluation.page import Evaluation, evaluation_page
 from cmirnet_cli.reports.evaluation.results import describe
 
-RULES = Rules(Resampling(resamples=20))
+SCORING = ScoringOptions(Resampling(resamples=20))
 RUN = {
     "program": "1",
     "libraries": {"torch": "2"},
@@ -44,8 +44,8 @@ def split(name, places):
 
 
 def page_of(*scored):
-    reports = [report(each, RULES) for each in scored]
-    evaluation = Evaluation("cups (me)", scored, reports, (), RULES, RUN | describe(reports, RULES))
+    reports = [report(each, SCORING) for each in scored]
+    evaluation = Evaluation("cups (me)", scored, reports, (), SCORING, RUN | describe(reports, SCORING))
     half = np.zeros((30, 40), bool)
     half[:, 20:] = True
     count = sum(len(each.places) for each in evaluation.examples().values())

@@ -29,12 +29,12 @@ def check(cache: Cache, folder: Any, splits: list[str]) -> None:
     seen = set()
     for split in splits:
         for item in EvaluationSet(cache, split, 64):
-            seen |= {question.sent_id for question in item.questions}
-            for question in item.questions:
-                mask = folder.truth[question.sent_id]
-                assert question.text == f"Thing {question.sent_id} on the LEFT"
-                np.testing.assert_array_equal(question.original, mask)
-                np.testing.assert_array_equal(question.target, np.asarray(Image.fromarray(mask).resize((64, 64), Image.Resampling.NEAREST)))
+            seen |= {sentence.sent_id for sentence in item.sentences}
+            for sentence in item.sentences:
+                mask = folder.truth[sentence.sent_id]
+                assert sentence.text == f"Thing {sentence.sent_id} on the LEFT"
+                np.testing.assert_array_equal(sentence.original, mask)
+                np.testing.assert_array_equal(sentence.target, np.asarray(Image.fromarray(mask).resize((64, 64), Image.Resampling.NEAREST)))
     assert seen == set(folder.truth)
     for row in range(len(folder.images)):
         photograph = Image.open(cache.image_file(row)).resize((64, 64), Image.Resampling.BILINEAR)
@@ -86,7 +86,7 @@ def test_grefcoco_unites_several_targets_and_keeps_sentences_without_any(prepare
     cache, outcome = prepared("grefcoco")
     check(cache, folder, ["train", "val", "testA", "testB"])
     assert outcome.data["splits"]["testA"] == {"refs": 3, "images": 1, "sentences": 4, "published": None}
-    assert sum(not cache.mask(row, None).any() for row in cache.referents("val")) == 1
+    assert sum(not cache.mask(row, None).any() for row in cache.referent_rows("val")) == 1
 
 
 def test_sentences_that_refer_to_nothing_are_scored(cmirnet, grefcoco, weights, tmp_path):
@@ -125,16 +125,16 @@ def test_combined_trains_on_no_photograph_that_is_tested_on(prepared, build):
     assert Path(outcome.data["cache"]).name == "combined-unc+umd"
     held_out = {ref["image_id"] for folder in three for ref in folder.refs if ref["split"] != "train"}
     held_out_bytes = {(folder.photographs / f"COCO_train2014_{number:012}.jpg").read_bytes() for folder in three for number in held_out}
-    rows = {split: {cache.referent(row).image_row for row in cache.referents(split)} for split in cache.splits}
+    rows = {split: {cache.referent(row).image_row for row in cache.referent_rows(split)} for split in cache.splits}
     trained = {Path(cache.image_file(row)).read_bytes() for row in rows["train"]}
     assert len(trained) == 3
     assert not trained & held_out_bytes
     assert sorted(Path(cache.image_file(row)).stem[-2:] for row in rows["train"]) == ["01", "07", "09"]
     assert sorted(Path(cache.image_file(row)).stem[-2:] for row in rows["val"]) == ["02", "04", "08"]
     items = [item for split in cache.splits for item in EvaluationSet(cache, split, 64)]
-    for question in (question for item in items for question in item.questions):
-        place, own = divmod(question.sent_id, 10_000_000)
-        np.testing.assert_array_equal(question.original, three[place].truth[own])
+    for sentence in (sentence for item in items for sentence in item.sentences):
+        place, own = divmod(sentence.sent_id, 10_000_000)
+        np.testing.assert_array_equal(sentence.original, three[place].truth[own])
 
 
 def test_combined_says_what_it_left_out_and_finds_its_parts_below_one_folder(cmirnet, build):
@@ -172,7 +172,7 @@ def test_ones_own_jsonl_is_prepared(prepared, build):
     Image.fromarray(255 * masks[1]).save(folder.photographs / "one.png")
     (folder.photographs / "mine.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     cache, _ = prepared(folder.photographs / "mine.jsonl")
-    found = {cache.referent(row).sentences[0].text: cache.mask(row, None) for split in cache.splits for row in cache.referents(split)}
+    found = {cache.referent(row).sentences[0].text: cache.mask(row, None) for split in cache.splits for row in cache.referent_rows(split)}
     truth = {"the first": masks[1], "the second": masks[2], "the third": masks[3], "nothing": 0 * masks[3]}
     assert found.keys() == truth.keys()
     for said, mask in truth.items():
@@ -191,6 +191,6 @@ def test_a_photograph_that_exif_turns_is_kept_as_people_see_it(prepared, tmp_pat
     (tmp_path / "mine.jsonl").write_text(json.dumps(line))
     cache, _ = prepared(tmp_path / "mine.jsonl", "--store", store)
     (item,) = EvaluationSet(cache, "val", 64)
-    green, mask = item.image[..., 1] > 127, item.questions[0].target > 0
+    green, mask = item.image[..., 1] > 127, item.sentences[0].target > 0
     assert (green & mask).sum() > 0.95 * (green | mask).sum()
-    assert item.questions[0].original.shape == (48, 32)
+    assert item.sentences[0].original.shape == (48, 32)

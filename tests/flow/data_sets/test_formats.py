@@ -33,7 +33,7 @@ def test_files_of_users_are_prepared_with_one_command(
     ended = cmirnet("prepare-data", *words, "--size", 96, "--out", tmp_path, "--json")
     assert ended.code == 0, ended.err
     cache = Cache.open(tmp_path / name)
-    rows = [row for split in cache.splits for row in cache.referents(split)]
+    rows = [row for split in cache.splits for row in cache.referent_rows(split)]
     found = [(sentence.text, int(cache.mask(int(row), None).sum())) for row in rows for sentence in cache.referent(int(row)).sentences]
     assert sorted(text for text, _ in found) == sorted(expressions)
     boxes = [pixels for text, pixels in found if "box" in text]
@@ -81,7 +81,7 @@ def test_masks_of_a_category_are_united(cmirnet, shared_cases: Path, tmp_path: P
     ended = cmirnet("prepare-data", tmp_path / "a.json", "--images", source, "--text", "category", "--size", 96, "--out", tmp_path)
     assert ended.code == 0, ended.err
     cache = Cache.open(tmp_path / "a-coco")
-    masks = [cache.mask(int(row), None) for split in cache.splits for row in cache.referents(split)]
+    masks = [cache.mask(int(row), None) for split in cache.splits for row in cache.referent_rows(split)]
     assert len(masks) == 2
     assert all(mask[60, 40] and mask[90, 130] and not mask[5, 5] for mask in masks)
     np.testing.assert_array_equal(masks[0], masks[1])

@@ -138,7 +138,7 @@ def test_results_under_another_protocol_are_refused(scored, tmp_path):
     assert "--protocol" in outcome.err
 
 
-def test_controls_are_scored_beside_the_splits_own_questions(scored):
+def test_controls_are_scored_beside_the_splits_own_sentences(scored):
     found = scored("--control", "no-image", "--control", "shuffled-text", "--json").data
     assert list(found["splits"]["val"]["paper"]["control"]) == ["no-image", "shuffled-text"]
     assert list(found["controls"]) == ["no-image", "shuffled-text"]

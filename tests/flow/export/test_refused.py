@@ -24,7 +24,7 @@ from cmirnet_cli.export.spec import ExportOptions
 from cmirnet_cli.export.verification import verify
 from cmirnet_cli.files import sha256_of
 from cmirnet_cli.images.pixels import resized
-from cmirnet_cli.scenes import drawn_questions
+from cmirnet_cli.scenes import drawn_pairs
 from cmirnet_cli.weights.bundle import Bundle, save_bundle
 from cmirnet_cli.weights.source import load_weights
 
@@ -34,7 +34,7 @@ Call = Callable[..., Any]
 @pytest.fixture(scope="session")
 def samples() -> Samples:
     """Four scenes."""
-    return Samples("drawn scenes", tuple(ExportSample(resized(image, 96, 96), text) for image, text in drawn_questions(4, 96)))
+    return Samples("drawn scenes", tuple(ExportSample(resized(image, 96, 96), text) for image, text in drawn_pairs(4, 96)))
 
 
 def copied(bundle: Path, folder: Path, change: Callable[[onnx.ModelProto], object]) -> Path:

@@ -74,7 +74,7 @@ def read_all(folder: Path) -> None:
     """A cache that verifies and gives every sample."""
     assert verify(folder) == []
     cache = Cache.open(folder)
-    rows = {row for split in cache.splits for row in cache.referents(split).tolist()}
+    rows = {row for split in cache.splits for row in cache.referent_rows(split).tolist()}
     assert len(rows) > 0
     for row in rows:
         referent = cache.referent(row)

@@ -31,7 +31,7 @@ def folder(request: pytest.FixtureRequest, lines: Path, tmp_path: Path, call: Ca
 
 def read(folder: Path) -> None:
     cache = Cache.open(folder)
-    for row in cache.referents("train").tolist():
+    for row in cache.referent_rows("train").tolist():
         cache.sample(row, 0, 8)
         cache.mask(row, None)
 

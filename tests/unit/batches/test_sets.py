@@ -22,7 +22,7 @@ def data(workers: int = 0, **options: object) -> DataConfig:
 
 def said(cache: Cache, split: str) -> dict[int, tuple[str, ...]]:
     """Row → what is really said of that referent."""
-    return {row: tuple(s.text for s in cache.referent(row).sentences) for row in cache.referents(split).tolist()}
+    return {row: tuple(s.text for s in cache.referent(row).sentences) for row in cache.referent_rows(split).tolist()}
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def same(first: Batch, second: Batch) -> bool:
 
 def test_training_item_is_a_window_of_one_referents_image_and_mask(small_cache: Cache):
     samples = TrainingSet(small_cache, "train", data(), seed=0, epoch=0)
-    for item, row in enumerate(small_cache.referents("train").tolist()):
+    for item, row in enumerate(small_cache.referent_rows("train").tolist()):
         sample, whole = samples[item], small_cache.sample(row, 0, 72)
         windows = sliding_window_view(whole.image, sample.image.shape)[:, :, 0]
         places = np.argwhere((windows == sample.image).all(axis=(2, 3, 4)))
@@ -146,8 +146,8 @@ def test_batches_fetched_at_once_hold_what_single_items_hold(small_cache: Cache,
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_every_sentence_is_evaluated_exactly_once(small_cache: Cache, split: str):
     items = list(EvaluationSet(small_cache, split, 64))
-    asked = Counter((q.ref_id, q.sent_id, q.text) for item in items for q in item.questions)
-    referents = [small_cache.referent(row) for row in small_cache.referents(split)]
+    asked = Counter((q.ref_id, q.sent_id, q.text) for item in items for q in item.sentences)
+    referents = [small_cache.referent(row) for row in small_cache.referent_rows(split)]
     assert asked == Counter((r.ref_id, s.sent_id, s.text) for r in referents for s in r.sentences)
     assert [count for _, count in asked.items()] == [1] * len(asked)
 
@@ -155,15 +155,15 @@ def test_every_sentence_is_evaluated_exactly_once(small_cache: Cache, split: str
 def test_an_image_is_evaluated_once_with_all_its_referents(small_cache: Cache):
     items = list(EvaluationSet(small_cache, "val", 64))
     assert [item.image_id for item in items] == ["103", "104"]
-    assert [{question.ref_id for question in item.questions} for item in items] == [{6, 7}, {8, 9}]
+    assert [{sentence.ref_id for sentence in item.sentences} for item in items] == [{6, 7}, {8, 9}]
 
 
-def test_questions_carry_the_caches_masks_at_both_sizes(small_cache: Cache):
-    rows = {small_cache.referent(row).ref_id: row for row in small_cache.referents("val").tolist()}
+def test_sentences_carry_the_caches_masks_at_both_sizes(small_cache: Cache):
+    rows = {small_cache.referent(row).ref_id: row for row in small_cache.referent_rows("val").tolist()}
     for item in EvaluationSet(small_cache, "val", 64):
-        for question in item.questions:
-            np.testing.assert_array_equal(question.target, small_cache.mask(rows[question.ref_id], 64))
-            np.testing.assert_array_equal(question.original, small_cache.mask(rows[question.ref_id], None))
+        for sentence in item.sentences:
+            np.testing.assert_array_equal(sentence.target, small_cache.mask(rows[sentence.ref_id], 64))
+            np.testing.assert_array_equal(sentence.original, small_cache.mask(rows[sentence.ref_id], None))
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -189,7 +189,7 @@ def test_shuffle_depends_on_its_seed_alone(small_cache: Cache):
 def test_texts_of_a_control_replace_the_sentences_one_by_one(small_cache: Cache):
     asked = shuffled_texts(small_cache, "val")
     items = EvaluationSet(small_cache, "val", 64, asked)
-    found = [(q.sent_id, q.text) for item in items for q in item.questions]
+    found = [(q.sent_id, q.text) for item in items for q in item.sentences]
     expected = [
         (s.sent_id, text) for row, texts in asked.items() for s, text in zip(small_cache.referent(row).sentences, texts, strict=True)
     ]

@@ -37,7 +37,7 @@ def processes(request: pytest.FixtureRequest) -> Iterator[None]:
 def loaded(cache: Cache, workers: int) -> tuple[list[Batch], list[EvaluationImage]]:
     """An epoch's batches and the images of val."""
     data = DataConfig(image_size=64, resize=72, cache=Path("unused"), workers=workers)
-    collate = Collate(word_tokenizer(cache.sentences()), 6)
+    collate = Collate(word_tokenizer(cache.distinct_sentences()), 6)
     training = training_batches(TrainingSet(cache, "train", data, seed=0, epoch=0), collate, 2)
     return list(training), list(evaluation_images(EvaluationSet(cache, "val", 64), workers))
 
@@ -52,7 +52,7 @@ def test_workers_of_every_kind_read_what_one_process_reads(small_cache: Cache):
     assert len(alone[0]) > 1
     for seen, expected in zip(beside[1], alone[1], strict=True):
         np.testing.assert_array_equal(seen.image, expected.image)
-        assert [question.text for question in seen.questions] == [question.text for question in expected.questions]
+        assert [sentence.text for sentence in seen.sentences] == [sentence.text for sentence in expected.sentences]
 
 
 @pytest.mark.usefixtures("processes")
@@ -63,7 +63,7 @@ def test_an_error_in_a_worker_arrives_as_it_was_raised(small_cache: Cache, tmp_p
     (shard,) = cache.folder.glob("images-*.h5")
     shard.write_bytes(bytes(shard.stat().st_size))
     data = DataConfig(image_size=64, resize=72, workers=workers)
-    collate = Collate(word_tokenizer(cache.sentences()), 6)
+    collate = Collate(word_tokenizer(cache.distinct_sentences()), 6)
     for loader in (
         training_batches(TrainingSet(cache, "train", data, seed=0, epoch=0), collate, 2),
         evaluation_images(EvaluationSet(cache, "val", 64), workers),

@@ -36,7 +36,7 @@ def cache(draw: Draw, tmp_path: Path) -> Cache:
 
 
 def numbers(cache: Cache, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal((len(cache.sentences()), TOKENS, WIDTH)).astype(np.float32)
+    return np.random.default_rng(seed).standard_normal((len(cache.distinct_sentences()), TOKENS, WIDTH)).astype(np.float32)
 
 
 def in_fours(words: np.ndarray) -> Iterator[np.ndarray]:
@@ -47,19 +47,19 @@ def written(cache: Cache, facts: TextFacts = FACTS, seed: int = 0, **options: bo
     return TextFeatures.write(cache, facts, in_fours(numbers(cache, seed)), **options)
 
 
-def test_sentences_stand_in_the_order_they_first_appear(draw: Draw, tmp_path: Path):
+def test_distinct_sentences_stand_in_the_order_they_first_appear(draw: Draw, tmp_path: Path):
     dataset = draw(3)
     referents = dataset.referents[::-1]
     said = [sentence.text for referent in referents for sentence in referent.sentences]
     twice = replace(dataset, referents=(*referents, replace(referents[1], ref_id=9)))
     write_cache(twice, tmp_path / "twice", CacheOptions(sizes=(16,)))
-    assert list(Cache.open(tmp_path / "twice").sentences()) == said
+    assert list(Cache.open(tmp_path / "twice").distinct_sentences()) == said
     assert len(set(said)) == len(said) == 6
     assert said != sorted(said)
 
 
 def test_every_sentence_reads_back_bit_for_bit_in_any_order(cache: Cache):
-    features, words, texts = written(cache), numbers(cache), cache.sentences()
+    features, words, texts = written(cache), numbers(cache), cache.distinct_sentences()
     order = np.random.default_rng(1).permutation(len(texts)).tolist()
     found = features.words([texts[row] for row in order])
     assert found.dtype == np.float32
@@ -70,22 +70,22 @@ def test_every_sentence_reads_back_bit_for_bit_in_any_order(cache: Cache):
 
 def test_half_precision_rounds_once_and_takes_half_the_room(cache: Cache):
     half = replace(FACTS, dtype="fp16")
-    found = written(cache, half).words(cache.sentences())
+    found = written(cache, half).words(cache.distinct_sentences())
     np.testing.assert_array_equal(found, numbers(cache).astype(np.float16).astype(np.float32))
-    rows = len(cache.sentences())
+    rows = len(cache.distinct_sentences())
     assert FACTS.size(rows) - half.size(rows) == rows * TOKENS * WIDTH * 2
 
 
 def test_features_of_several_encoders_stand_side_by_side(cache: Cache):
     ours, theirs = written(cache, FACTS, 0), written(cache, OTHER, 1)
-    texts = cache.sentences()
+    texts = cache.distinct_sentences()
     np.testing.assert_array_equal(ours.words(texts), numbers(cache, 0))
     np.testing.assert_array_equal(theirs.words(texts), numbers(cache, 1))
     assert {each.facts for each in all_features(cache.folder)} == {FACTS, OTHER}
 
 
 def test_features_are_read_in_other_processes(cache: Cache):
-    features, texts = written(cache), list(cache.sentences())
+    features, texts = written(cache), list(cache.distinct_sentences())
     features.words(texts[:1])
     with multiprocessing.get_context("fork").Pool(1) as pool:
         np.testing.assert_array_equal(pool.apply(features.words, (texts,)), numbers(cache))
@@ -150,7 +150,7 @@ def test_words_of_another_shape_are_named(cache: Cache):
     features = written(cache)
     wrong = TextFeatures(cache, replace(features.manifest, facts=replace(FACTS, width=WIDTH + 1)))
     with pytest.raises(CacheError, match=r"words\.h5 is damaged: it holds float32 \(15, 5, 6\), not float32 \(15, 5, 7\)"):
-        wrong.words(cache.sentences()[:1])
+        wrong.words(cache.distinct_sentences()[:1])
 
 
 def test_sentence_that_the_cache_has_not_is_named(cache: Cache):
@@ -179,8 +179,8 @@ def test_finished_features_are_found_and_those_that_differ_need_overwrite(cache:
 
 def test_features_are_replaced_with_leave_only(cache: Cache):
     written(cache)
-    np.testing.assert_array_equal(written(cache, seed=1).words(cache.sentences()), numbers(cache, 0))
-    np.testing.assert_array_equal(written(cache, seed=2, overwrite=True).words(cache.sentences()), numbers(cache, 2))
+    np.testing.assert_array_equal(written(cache, seed=1).words(cache.distinct_sentences()), numbers(cache, 0))
+    np.testing.assert_array_equal(written(cache, seed=2, overwrite=True).words(cache.distinct_sentences()), numbers(cache, 2))
     assert verify(cache.folder) == []
 
 
@@ -220,7 +220,7 @@ def test_killed_writer_leaves_no_features_and_the_next_one_clears_up(cache: Cach
     assert process.exitcode == -signal.SIGKILL
     assert all_features(cache.folder) == []
     assert verify(cache.folder) == []
-    np.testing.assert_array_equal(written(cache).words(cache.sentences()), numbers(cache))
+    np.testing.assert_array_equal(written(cache).words(cache.distinct_sentences()), numbers(cache))
     names = [path.name for path in cache.folder.iterdir()]
     assert sorted(names) == ["annotations.h5", "images-00000.h5", "manifest.json", features_name(FACTS.origin)]
 

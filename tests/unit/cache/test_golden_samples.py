@@ -25,7 +25,7 @@ def test_samples_equal_the_official_loaders_bit_for_bit(
     cache = Cache.open(tmp_path / "cache")
     seen = 0
     for split in cache.splits:
-        for row in cache.referents(split):
+        for row in cache.referent_rows(split):
             if expected := golden.get(cache.referent(row).ref_id):
                 sample = cache.sample(row, 0, 480)
                 assert hashlib.sha256(sample.image.tobytes()).hexdigest() == expected["image_sha256"]

@@ -91,14 +91,14 @@ def test_sentences_of_each_referent_are_counted(cache: Cache, dataset: ReferData
 
 def test_splits_divide_the_referents_and_the_manifest_counts_them(cache: Cache):
     assert cache.splits == ("train", "val")
-    assert cache.referents("val").tolist() == [3, 7]
-    assert cache.referents("train").tolist() == [0, 1, 2, 4, 5, 6]
+    assert cache.referent_rows("val").tolist() == [3, 7]
+    assert cache.referent_rows("train").tolist() == [0, 1, 2, 4, 5, 6]
     assert cache.manifest.counts == {"train": SplitCounts(6, 6, 12), "val": SplitCounts(2, 2, 3)}
 
 
 def test_an_unknown_split_is_an_error_that_lists_the_splits(cache: Cache):
     with pytest.raises(CacheError, match="no split 'testB'") as caught:
-        cache.referents("testB")
+        cache.referent_rows("testB")
     assert caught.value.hint == "its splits are train, val"
 
 
@@ -107,7 +107,8 @@ def test_refclef_labels_of_several_splits_count_in_each(draw: Draw, tmp_path: Pa
     labelled = [replace(r, split=label) for r, label in zip(dataset.referents, ("train", "testAB", "testB", "odd"), strict=True)]
     write_cache(ReferDataset("refclef", "unc", tuple(labelled), ()), tmp_path / "cache", CacheOptions(sizes=(16,)))
     cache = Cache.open(tmp_path / "cache")
-    assert {split: cache.referents(split).tolist() for split in cache.splits} == {"train": [0], "testA": [1], "testB": [1, 2], "odd": [3]}
+    rows = {split: cache.referent_rows(split).tolist() for split in cache.splits}
+    assert rows == {"train": [0], "testA": [1], "testB": [1, 2], "odd": [3]}
     assert [cache.manifest.counts[split].refs for split in cache.splits] == [1, 1, 2, 1]
 
 

@@ -165,7 +165,7 @@ def test_of_two_writers_with_different_options_one_wins_whole(draw: Draw, tmp_pa
     assert sorted(process.returncode for process in processes) == [0, 1]
     assert "CacheError" in "".join(reports)
     assert verify(tmp_path / "shared") == []
-    assert len(Cache.open(tmp_path / "shared").referents("train")) == 450
+    assert len(Cache.open(tmp_path / "shared").referent_rows("train")) == 450
 
 
 def test_a_complete_cache_of_the_same_data_is_left_as_it_is(draw: Draw, tmp_path: Path):

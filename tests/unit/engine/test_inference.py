@@ -59,10 +59,10 @@ def test_without_optimizations_the_model_stays_the_very_same(bundle: Bundle):
 
 def test_every_way_answers_every_expression_and_the_exact_one_like_the_plain_one(bundle: Bundle):
     photo = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
-    (question,) = inference_batches(bundle, [photo], SAID, CPU)
+    (photo_and_words,) = inference_batches(bundle, [photo], SAID, CPU)
     ways = [Way.of("plain", AS_PUBLISHED, every_head=True), Way.of("fp32", Inference()), Way.of("bf16", Inference("bf16"))]
     models = own_copies(bundle, ways, CPU)
-    plain, exact, rounded = (predict_batch(way, models[way.name], question) for way in ways)
+    plain, exact, rounded = (predict_batch(way, models[way.name], photo_and_words) for way in ways)
     assert plain.shape == exact.shape == rounded.shape == (len(SAID), 2, 96, 96)
     assert isinstance(models["fp32"].network, FastNetwork)
     assert Agreement.of([exact], [plain]).error < 1e-3 < Agreement.of([rounded], [plain]).error

@@ -1,10 +1,10 @@
-"""Groups of items, and groups that are filled up."""
+"""Groups of items, and groups that are padded."""
 
 from __future__ import annotations
 
 import pytest
 
-from cmirnet_cli.engine.rows import filled, grouped
+from cmirnet_cli.engine.rows import grouped, padded
 
 
 @pytest.mark.parametrize(("size", "groups"), [(1, ["a", "b", "c"]), (2, ["ab", "c"]), (3, ["abc"]), (9, ["abc"])])
@@ -24,4 +24,4 @@ def test_items_are_taken_as_groups_are():
 
 @pytest.mark.parametrize(("size", "full"), [(2, "ab"), (5, "abbbb")])
 def test_the_last_item_fills_a_group_up(size: int, full: str):
-    assert "".join(filled("ab", size)) == full
+    assert "".join(padded("ab", size)) == full

@@ -52,7 +52,7 @@ def reader_of(bundle: Bundle) -> TextReader:
 
 
 def store(cache: Cache, reader: TextReader, dtype: Dtype = "fp32") -> TextFeatures:
-    return TextFeatures.write(cache, reader.facts("the test", dtype), reader.read(cache.sentences(), CPU, 5))
+    return TextFeatures.write(cache, reader.facts("the test", dtype), reader.read(cache.distinct_sentences(), CPU, 5))
 
 
 class Notes:
@@ -89,8 +89,8 @@ def test_features_are_what_the_library_s_encoder_says_of_each_sentence_alone(cac
     chosen = settings(text={"source": str(minilm)}, model={"text_width": 384})
     features = store(cache, reader_of(starting_bundle(chosen, cache)))
     encoder, tokenizer = AutoModel.from_pretrained(minilm), AutoTokenizer.from_pretrained(minilm)
-    assert len(cache.sentences()) == 19
-    for text in cache.sentences():
+    assert len(cache.distinct_sentences()) == 19
+    for text in cache.distinct_sentences():
         asked = tokenizer(text, padding="max_length", truncation=True, max_length=20, return_tensors="pt")
         expected = encoder(**asked).last_hidden_state.numpy()
         assert asked["attention_mask"].sum() < 20
@@ -99,7 +99,7 @@ def test_features_are_what_the_library_s_encoder_says_of_each_sentence_alone(cac
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
 def test_features_do_not_depend_on_how_many_sentences_are_read_at_once(cache: Cache, evaluator: Evaluator, batch_size: int):
-    reader, texts = TextReader(evaluator.model.text, evaluator.tokenizer, evaluator.tokens), cache.sentences()
+    reader, texts = TextReader(evaluator.model.text, evaluator.tokenizer, evaluator.tokens), cache.distinct_sentences()
     usual = np.concatenate(list(reader.read(texts, CPU, 8)))
     np.testing.assert_array_equal(np.concatenate(list(reader.read(texts, CPU, batch_size))), usual)
 
@@ -116,7 +116,7 @@ def test_evaluation_with_features_gives_the_same_scores_and_masks_bit_for_bit(ca
 def test_evaluation_reads_the_features_and_not_the_encoder(cache: Cache, evaluator: Evaluator):
     reader = TextReader(evaluator.model.text, evaluator.tokenizer, evaluator.tokens)
     facts = reader.facts("noise", "fp32")
-    noise = np.random.default_rng(0).standard_normal((len(cache.sentences()), 20, facts.width)).astype(np.float32)
+    noise = np.random.default_rng(0).standard_normal((len(cache.distinct_sentences()), 20, facts.width)).astype(np.float32)
     features = TextFeatures.write(cache, facts, [noise])
     usual, other = (evaluate_split(each, cache, "val", 64, ["paper"]) for each in (evaluator, replace(evaluator, features=features)))
     assert usual != other

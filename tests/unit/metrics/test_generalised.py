@@ -11,7 +11,7 @@ import pytest
 from cmirnet_cli.metrics.intervals import Resampling
 from cmirnet_cli.metrics.scores import EMPTY_BELOW
 from cmirnet_cli.metrics.sentences import Tally
-from cmirnet_cli.metrics.split_report import Generalised, Rules, generalise
+from cmirnet_cli.metrics.split_report import Generalised, ScoringOptions, generalise
 
 Case = tuple[bool, int, int, int]
 """No target, intersection, union, pixels of the prediction."""
@@ -28,7 +28,7 @@ def tally(cases: Sequence[Case]) -> Tally:
 
 
 def generalised(*cases: Case, empty_below: int = EMPTY_BELOW) -> Generalised:
-    return generalise(tally(cases), Rules(Resampling(resamples=50), empty_below))
+    return generalise(tally(cases), ScoringOptions(Resampling(resamples=50), empty_below))
 
 
 def scores(*cases: Case, empty_below: int = EMPTY_BELOW) -> dict[str, float]:

@@ -16,7 +16,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from cmirnet_cli.errors import DataError
-from cmirnet_cli.scenes import drawn_questions, write_scenes
+from cmirnet_cli.scenes import drawn_pairs, write_scenes
 
 IMAGES = {"train": 90, "val": 30, "test": 30}
 SIDE = 128
@@ -247,8 +247,8 @@ def test_a_folder_that_appears_meanwhile_is_kept_and_reported(tmp_path: Path):
     assert [path.name for path in tmp_path.rglob("*")] == ["scenes", "theirs"]
 
 
-def test_drawn_questions_are_always_the_same_and_differ_from_each_other():
-    first, second = drawn_questions(3, 96), drawn_questions(3, 96)
+def test_drawn_pairs_are_always_the_same_and_differ_from_each_other():
+    first, second = drawn_pairs(3, 96), drawn_pairs(3, 96)
     assert [pixels.shape for pixels, _ in first] == [(96, 96, 3)] * 3
     assert [text for _, text in first] == [text for _, text in second]
     assert all(np.array_equal(a, b) for (a, _), (b, _) in zip(first, second, strict=True))

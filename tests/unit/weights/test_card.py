@@ -13,7 +13,7 @@ import yaml
 from cmirnet_cli.engine.prediction.segmenter import Segmenter
 from cmirnet_cli.errors import UsageError, WeightsError
 from cmirnet_cli.metrics.sentences import Overlap, SentenceScore, SplitScores
-from cmirnet_cli.metrics.split_report import Rules, report
+from cmirnet_cli.metrics.split_report import ScoringOptions, report
 from cmirnet_cli.reports.evaluation.results import describe
 from cmirnet_cli.weights.bundle import Bundle
 
@@ -43,7 +43,7 @@ def scores(tmp_path: Path) -> Path:
                 "program": "0",
                 "weights": {},
                 "data": data,
-                **describe([report(each, Rules()) for each in scored], Rules()),
+                **describe([report(each, ScoringOptions()) for each in scored], ScoringOptions()),
             }
         )
     )

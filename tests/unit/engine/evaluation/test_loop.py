@@ -54,7 +54,7 @@ def logits_of(evaluator: Evaluator, file: str, text: str) -> np.ndarray:
 
 def one_by_one(evaluator: Evaluator, cache: Cache) -> Iterator[tuple[int, list[tuple[int, int]]]]:
     """Sentence id → (intersection, union) under both protocols."""
-    for row in cache.referents("val").tolist():
+    for row in cache.referent_rows("val").tolist():
         referent = cache.referent(row)
         original = cache.mask(row, None)
         paper = np.asarray(Image.fromarray(original).resize((64, 64), Image.Resampling.NEAREST))
@@ -84,7 +84,7 @@ def kept_masks(evaluator: Evaluator, cache: Cache, batch_size: int) -> dict[int,
 def margins(evaluator: Evaluator, small_cache: Cache) -> dict[int, np.ndarray]:
     """Sentence id → by how much the referent's logit is the larger one, asked alone, at the image's own size."""
     found = {}
-    for referent in map(small_cache.referent, small_cache.referents("val").tolist()):
+    for referent in map(small_cache.referent, small_cache.referent_rows("val").tolist()):
         for sentence in referent.sentences:
             logits = logits_of(evaluator, small_cache.image_file(referent.image_row), sentence.text)
             background, other = enlarged(logits, referent.height, referent.width)
@@ -127,7 +127,7 @@ def test_a_sentence_is_counted_to_the_pixel_whatever_else_is_scored_and_when(
     evaluator, samples = replace(evaluator, batch_size=batch_size), EvaluationSet(small_cache, "val", 64)
     expected = counted(score_samples(evaluator, samples, PROTOCOLS))
     found = [pair for batch in scored_batches(evaluator, Subset(samples, order), PROTOCOLS) for pair in batch]
-    assert [place for place, _ in found] == [place for place, item in enumerate(order) for _ in samples[item].questions]
+    assert [place for place, _ in found] == [place for place, item in enumerate(order) for _ in samples[item].sentences]
     for _, score in found:
         assert score.overlaps == expected[score.sent_id]
 
@@ -153,7 +153,7 @@ class Shown(EvaluationSet):
 def test_no_image_is_read_before_it_is_needed(evaluator: Evaluator, small_cache: Cache):
     samples = Shown(small_cache, "train", 64)
     read = [len(samples.read) for _ in scored_batches(replace(evaluator, batch_size=1), samples, ["paper"])]
-    assert read == [place for place in (1, 2, 3) for _ in samples[place - 1].questions]
+    assert read == [place for place in (1, 2, 3) for _ in samples[place - 1].sentences]
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
@@ -182,14 +182,14 @@ def test_grey_is_the_colour_that_the_network_sees_as_zero():
     assert normalise(grey).abs().max() < 0.5 / 255 / 0.22
 
 
-def test_no_image_keeps_questions_and_targets_and_shows_one_colour(small_cache: Cache):
+def test_no_image_keeps_sentences_and_targets_and_shows_one_colour(small_cache: Cache):
     own, grey = EvaluationSet(small_cache, "val", 64), control_set("no-image", small_cache, "val", 64)
     for place in range(len(own)):
         shown, hidden = own[place], grey[place]
         assert hidden.image.shape == shown.image.shape
         assert hidden.image.dtype == np.uint8
         assert {tuple(colour) for colour in hidden.image.reshape(-1, 3).tolist()} == {GREY}
-        for sentence, expected in zip(hidden.questions, shown.questions, strict=True):
+        for sentence, expected in zip(hidden.sentences, shown.sentences, strict=True):
             assert (sentence.text, sentence.sent_id) == (expected.text, expected.sent_id)
             np.testing.assert_array_equal(sentence.original, expected.original)
 
@@ -212,7 +212,7 @@ def test_every_control_scores_every_sentence_in_the_same_order(evaluator: Evalua
 
 def test_kept_masks_are_those_that_were_counted(evaluator: Evaluator, small_cache: Cache):
     found = evaluate_split(replace(evaluator, keep_masks=True), small_cache, "val", 64, PROTOCOLS, controls=["no-image"])
-    rows = {small_cache.referent(row).ref_id: row for row in small_cache.referents("val").tolist()}
+    rows = {small_cache.referent(row).ref_id: row for row in small_cache.referent_rows("val").tolist()}
     for sentence in found.sentences:
         assert sentence.rle is not None
         kept, target = coco.decode(dict(sentence.rle)) > 0, small_cache.mask(rows[sentence.ref_id], None) > 0

@@ -271,7 +271,7 @@ def test_a_dry_run_of_an_epoch_that_has_all_its_steps_says_that_only_validation_
 
 
 def test_epoch_by_sentence_has_a_step_for_every_batch_of_sentences(small_cache: Cache):
-    sentences = sum(len(small_cache.referent(row).sentences) for row in small_cache.referents("train").tolist())
+    sentences = sum(len(small_cache.referent(row).sentences) for row in small_cache.referent_rows("train").tolist())
     assert sentences == 12
     assert trainer(small_cache, settings(data={"sample": "sentence"})).steps_per_epoch == 6
 

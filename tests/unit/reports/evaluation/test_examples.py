@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cmirnet_cli.metrics.sentences import Overlap, SentenceScore, SplitScores
-from cmirnet_cli.reports.evaluation.examples import choose, evenly, filled
+from cmirnet_cli.reports.evaluation.examples import choose, evenly, pick_places
 
 
 def split(paper: list[int], original: list[int] | None = None) -> SplitScores:
@@ -56,5 +56,5 @@ def test_the_choice_is_said_in_words():
 def test_few_of_many_are_spread_evenly():
     assert evenly(range(1000), 4) == [125, 375, 625, 875]
     assert evenly("ab", 5) == ["a", "b"]
-    assert filled([9, 9, 3], 10, 4) == [2, 3, 7, 9]
-    assert filled([], 3, 9) == [0, 1, 2]
+    assert pick_places([9, 9, 3], 10, 4) == [2, 3, 7, 9]
+    assert pick_places([], 3, 9) == [0, 1, 2]

@@ -10,14 +10,14 @@ import pytest
 
 from cmirnet_cli.metrics.intervals import Resampling
 from cmirnet_cli.metrics.sentences import Overlap, ReferentStats, SentenceScore, SplitScores
-from cmirnet_cli.metrics.split_report import Rules, report
+from cmirnet_cli.metrics.split_report import ScoringOptions, report
 from cmirnet_cli.reports.evaluation.cards import LONGEST, SentencePictures
 from cmirnet_cli.reports.evaluation.comparison import compare, describe_comparison
 from cmirnet_cli.reports.evaluation.page import LEAST, PICTURES, Evaluation, evaluation_page, least_bytes
 from cmirnet_cli.reports.evaluation.results import Results, ScoresOrigin, describe
 from cmirnet_cli.reports.pictures.palette import ORANGE, WHITE
 
-RULES = Rules(Resampling(resamples=100, seed=7), empty_below=20)
+SCORING = ScoringOptions(Resampling(resamples=100, seed=7), empty_below=20)
 RUN = {
     "program": "1.2.3",
     "libraries": {"torch": "9.9"},
@@ -44,8 +44,8 @@ TEST = split("test", sentence(0, 20), sentence(1, 0, predicted=0), sentence(4, 0
 
 
 def evaluation(*scored: SplitScores) -> Evaluation:
-    reports = [report(each, RULES) for each in scored]
-    return Evaluation("cups (me)", scored, reports, (), RULES, RUN | describe(reports, RULES))
+    reports = [report(each, SCORING) for each in scored]
+    return Evaluation("cups (me)", scored, reports, (), SCORING, RUN | describe(reports, SCORING))
 
 
 def shots(count: int, size: tuple[int, int] = (20, 40)):
@@ -75,7 +75,7 @@ def test_scores_stand_per_split_and_protocol_with_both_ends_of_their_intervals(p
     assert labels[:4] == ["val paper", "val original", "test paper", "test original"]
     cells = page.text("td")
     assert cells[:3] == ["60.00", "60.00", "75.00"], "(90 + 50 + 0 + 100) / 400"
-    measured = report(VAL, RULES).protocols["paper"].measured.intervals["mean_iou"]
+    measured = report(VAL, SCORING).protocols["paper"].measured.intervals["mean_iou"]
     assert f"[{measured.low:.2f}, {measured.high:.2f}]" in page.text("small")
 
 
@@ -196,7 +196,7 @@ def test_a_sentence_of_100_kilobytes_is_cut(read_page):
 def test_a_comparison_is_shown_with_the_sentences_that_changed(read_page):
     ours, theirs = [Results(ScoresOrigin(name, name, "data", 96, ("val",), ("paper", "original")), {"val": each.sentences})
                     for name, each in (("ours", VAL), ("theirs", split("val", *(sentence(place, 10) for place in range(4)))))]  # fmt: skip
-    compared, alone = tuple(compare(ours, theirs, RULES.resampling)), evaluation(VAL)
+    compared, alone = tuple(compare(ours, theirs, SCORING.resampling)), evaluation(VAL)
     both = replace(alone, comparisons=compared, data={**alone.data, "comparison": describe_comparison(compared, theirs.origin)})
     page = read_page(evaluation_page(both, shots(4)))
     assert page.text("th").count("compared with") == 2

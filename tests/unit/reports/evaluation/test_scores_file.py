@@ -9,10 +9,10 @@ import pytest
 
 from cmirnet_cli.metrics.intervals import Resampling
 from cmirnet_cli.metrics.sentences import Overlap, ReferentStats, SentenceScore, SplitScores
-from cmirnet_cli.metrics.split_report import Rules, report
+from cmirnet_cli.metrics.split_report import ScoringOptions, report
 from cmirnet_cli.reports.evaluation.results import describe, sentence_lines
 
-RULES = Rules(Resampling(resamples=100, seed=7), empty_below=20)
+SCORING = ScoringOptions(Resampling(resamples=100, seed=7), empty_below=20)
 RLE = {"size": [4, 5], "counts": "52b0"}
 
 
@@ -37,7 +37,7 @@ def scored() -> SplitScores:
 
 @pytest.fixture
 def described(scored: SplitScores) -> dict[str, Any]:
-    return json.loads(json.dumps(describe([report(scored, RULES)], RULES), allow_nan=False))
+    return json.loads(json.dumps(describe([report(scored, SCORING)], SCORING), allow_nan=False))
 
 
 def test_scores_stand_under_split_and_protocol_with_their_intervals(described):
