@@ -51,7 +51,7 @@ def info(cache: Folder) -> None:
         "decoder": manifest.fingerprint.decoder,
         "text_features": [{"name": each.name, **asdict(each.facts)} for each in features],
     }
-    lines = [f"{label:<11}  {value}" for label, value in {"cache": str(folder), **_facts(manifest)}.items()]
+    lines = [f"{label:<11}  {value}" for label, value in {"cache": str(folder), **_metadata(manifest)}.items()]
     for each in features:
         facts = each.facts
         shape = f"{facts.origin.tokens} tokens × {facts.width}, {facts.dtype}, {each.size / MIB:,.1f} MiB"
@@ -100,8 +100,8 @@ def show(
     default = Path(re.sub(r"[^\w+.-]+", "-", f"{data.folder.name}-{split}") + ".html")
     (page,) = require_free([out or default], overwrite=overwrite)
     selection = _select(data, rows, limit)
-    facts = {"shown": selection.shown_in_words, "worth a look": selection.marks_in_words, **_facts(data.manifest)}
-    summary = CacheSummary(_title(data.manifest), split, facts, count_rows(data.manifest))
+    metadata = {"shown": selection.shown_in_words, "worth a look": selection.marks_in_words, **_metadata(data.manifest)}
+    summary = CacheSummary(_title(data.manifest), split, metadata, count_rows(data.manifest))
     write_text(page, cache_page(summary, _shown(data, rows, selection)))
 
     def ref_ids(places: Sequence[int]) -> list[int]:
@@ -138,7 +138,7 @@ def _title(manifest: Manifest) -> str:
     return f"{manifest.dataset} ({manifest.split_by})"
 
 
-def _facts(manifest: Manifest) -> dict[str, str]:
+def _metadata(manifest: Manifest) -> dict[str, str]:
     """Label → value: all that tells two caches of one data set apart."""
     options, shards = manifest.options, len(manifest.shards)
     return {

@@ -136,13 +136,13 @@ class CacheSummary:
     Attributes:
         title: names the data set.
         split: which one is shown, or `all`.
-        facts: label → value; shown in this order.
+        metadata: label → value; shown in this order.
         counts: how much every split holds.
     """
 
     title: str
     split: str
-    facts: Mapping[str, str]
+    metadata: Mapping[str, str]
     counts: Sequence[CountRow]
 
     @property
@@ -169,11 +169,11 @@ def _card(referent: ShownReferent, split: str) -> Card:
     mask, size = referent.mask, card_size(referent.mask)
     height, width = mask.shape
     area = f"mask {percentage(float(mask.mean()))} of {width}×{height}".replace(" ", NO_BREAK)
-    facts = filter(None, (referent.category, referent.split if referent.split != split else ""))
+    notes = filter(None, (referent.category, referent.split if referent.split != split else ""))
     words = [len(sentence.split()) for sentence in referent.sentences]
     entry = Entry(
         sentences=referent.sentences,
-        notes=[f"ref{NO_BREAK}{referent.ref_id}", f"image{NO_BREAK}{referent.image_id}", *facts, area],
+        notes=[f"ref{NO_BREAK}{referent.ref_id}", f"image{NO_BREAK}{referent.image_id}", *notes, area],
         keys={
             "area": float(mask.mean()),
             "shortest": min(words, default=0),

@@ -175,7 +175,7 @@ class _About:
     headings: Sequence[str]
     views: Sequence[_View]
     attributes: Mapping[str, str]
-    facts: Mapping[str, str]
+    metadata: Mapping[str, str]
 
 
 def _about(evaluation: Evaluation, views: Sequence[_View]) -> _About:
@@ -193,7 +193,7 @@ def _about(evaluation: Evaluation, views: Sequence[_View]) -> _About:
         headings=[metric.heading for metric, *_ in brief_values(first.measured)],
         views=views,
         attributes=score_lines.attributes_in_words(reports),
-        facts=_facts(evaluation.data),
+        metadata=_metadata(evaluation.data),
     )
 
 
@@ -251,7 +251,7 @@ def _group(name: str, measured: MeasuredScores) -> _Group:
     return _Group(name, values, measured.scores.sentences)
 
 
-def _facts(data: Mapping[str, Any]) -> dict[str, str]:
+def _metadata(data: Mapping[str, Any]) -> dict[str, str]:
     """All that `scores.json` says beside the scores."""
 
     def in_one(values: Mapping[str, Any]) -> str:
