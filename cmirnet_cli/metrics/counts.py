@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
-PIXELS = (-2, -1)
+from cmirnet_cli.metrics.sentences import Overlap
 
 
-@dataclass(frozen=True)
-class Counts:
-    """Pixels that prediction and target share, and pixels that either holds: int64 (…), one pair of numbers for each mask."""
-
-    intersection: Tensor
-    union: Tensor
-
-
-def count(prediction: Tensor, target: Tensor) -> Counts:
-    """Count the pixels of each mask's intersection and union, exactly, on the device that the masks lie on.
+def count(prediction: Tensor, target: Tensor) -> Overlap:
+    """Count the pixels of two masks and of their intersection and union, exactly, on the device that they lie on.
 
     Args:
-        prediction: bool (…, H, W).
-        target: bool (…, H, W), of the same shape: masks are never broadcast, since that would count one of them twice.
+        prediction: bool (H, W).
+        target: bool (H, W), of the same shape: masks are never broadcast, since that would count pixels twice.
 
     Raises:
         TypeError: a mask is not bool (thresholding is the caller's decision).
@@ -34,4 +24,4 @@ def count(prediction: Tensor, target: Tensor) -> Counts:
             raise TypeError(f"{name} must be a bool mask, not {mask.dtype}")
     if prediction.shape != target.shape:
         raise ValueError(f"prediction {tuple(prediction.shape)} and target {tuple(target.shape)} must have the same shape")
-    return Counts(intersection=(prediction & target).sum(PIXELS), union=(prediction | target).sum(PIXELS))
+    return Overlap(*torch.stack([(prediction & target).sum(), (prediction | target).sum(), prediction.sum()]).tolist())

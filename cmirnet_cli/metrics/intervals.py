@@ -10,8 +10,11 @@ import numpy as np
 from cmirnet_cli.metrics.scores import METRICS, Metric, Scores, score
 from cmirnet_cli.metrics.sentences import Floats, Ints, Tally
 
-TAILS = (0.025, 0.975)
-"""Where the interval ends, as shares of the resamples."""
+LEVEL = 0.95
+"""The share of the resamples that an interval holds."""
+
+_TAILS = (0.025, 0.975)
+"""Where it ends: as many resamples lie below it as above."""
 
 _AT_ONCE = 1 << 22
 """Multiplicities drawn at a time; the draws do not depend on it."""
@@ -71,7 +74,7 @@ def resampled_sums(images: Sequence[str], columns: Floats, resampling: Resamplin
 def interval_of(values: Floats) -> Interval:
     """The interval of resampled values (resamples,); those that are NaN are left out."""
     known = values[~np.isnan(values)]
-    low, high = np.quantile(known, TAILS) if known.size else (np.nan, np.nan)
+    low, high = np.quantile(known, _TAILS) if known.size else (np.nan, np.nan)
     return Interval(float(low), float(high))
 
 
@@ -125,6 +128,4 @@ def _resampled(tally: Tally, resampling: Resampling, metrics: Sequence[Metric]) 
     """The scores (resamples, metrics) of every resample, in percent."""
     columns = [metric.numerator(tally) for metric in metrics] + [metric.denominator(tally) for metric in metrics]
     parts, wholes = np.hsplit(resampled_sums(tally.images, np.column_stack(columns).astype(np.float64), resampling), 2)
-    values: Floats = np.tile([metric.if_undefined for metric in metrics], (len(parts), 1))
-    np.divide(100 * parts, wholes, out=values, where=wholes > 0)
-    return values
+    return np.column_stack([metric.percent(*sums) for metric, *sums in zip(metrics, parts.T, wholes.T, strict=True)])

@@ -31,7 +31,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cmirnet_cli.metrics.sentences import Ints, Tally
+from cmirnet_cli.metrics.sentences import Floats, Tally
 
 PROTOCOLS: Mapping[str, str] = MappingProxyType(
     {
@@ -79,34 +79,30 @@ class Metric:
     if_undefined: float = math.nan
     level: Level = "full"
 
+    def percent(self, parts: Floats | np.float64, wholes: Floats | np.float64) -> Floats:
+        """The scores of sums above and below the line, arrays of one shape."""
+        scores: Floats = np.full(np.shape(wholes), self.if_undefined)
+        return np.divide(100 * parts, wholes, out=scores, where=wholes > 0)
+
 
 TENTHS = (5, 6, 7, 8, 9)
 """The thresholds of precision@x in tenths: integers, so that a sentence lying exactly on a threshold is never lost to rounding."""
 
 
-def precision_hits(intersection: Ints, union: Ints) -> NDArray[np.bool_]:
-    """bool (5, n): whether each sentence's IoU is at least .5, .6, .7, .8, .9; an empty union reaches nothing.
+def _precision(tenths: int) -> Metric:
+    """precision@x for a threshold of so many tenths, decided by integers; an empty union does not reach it."""
 
-    Args:
-        intersection: int64 (n,), pixels.
-        union: int64 (n,), pixels.
-    """
-    return np.stack([(10 * intersection >= tenths * union) & (union > 0) for tenths in TENTHS])
+    def hits(tally: Tally) -> NDArray[np.bool_]:
+        return (10 * tally.intersection >= tenths * tally.union) & (tally.union > 0)
 
-
-def _precision(place: int) -> Metric:
-    """precision@x for the threshold at this place of `TENTHS`."""
-    name, heading = f"precision@0.{TENTHS[place]}", f"P@.{TENTHS[place]}"
-    level: Level = "full" if place else "brief"
-    return Metric(
-        name, heading, lambda tally: precision_hits(tally.intersection, tally.union)[place], lambda tally: tally.each, level=level
-    )
+    level: Level = "brief" if tenths == TENTHS[0] else "full"
+    return Metric(f"precision@0.{tenths}", f"P@.{tenths}", hits, lambda tally: tally.each, level=level)
 
 
 METRICS = (
     Metric("overall_iou", "oIoU", lambda tally: tally.intersection, lambda tally: tally.union, if_undefined=0.0, level="main"),
     Metric("mean_iou", "mIoU", lambda tally: tally.iou, lambda tally: tally.each, level="main"),
-    *map(_precision, range(len(TENTHS))),
+    *map(_precision, TENTHS),
 )
 """What every split is scored by, in the order of columns and files."""
 
@@ -145,7 +141,7 @@ def score(tally: Tally, metrics: Sequence[Metric] = METRICS) -> Scores:
     values = {}
     for metric in metrics:
         part, whole = _sum(metric.numerator(tally)), _sum(metric.denominator(tally))
-        values[metric.name] = 100 * part / whole if whole else metric.if_undefined
+        values[metric.name] = float(metric.percent(np.float64(part), np.float64(whole)))
     return Scores(values, len(tally.union))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 20
-"""Steps of the histogram: the thresholds of precision@x lie between two of them."""
+"""Bins of the histogram of IoUs: the thresholds of precision@x lie between two of them."""
 
 CONTROLS: Mapping[str, str] = MappingProxyType(
     {
@@ -128,8 +128,7 @@ class Tally:
         return cls(
             [sentence.image_id for sentence in sentences],
             np.array([sentence.ref_id in no_targets for sentence in sentences]),
-            *counts_of(sentences, protocol),
-            np.array([overlap.predicted for overlap in overlaps], np.int64),
+            *np.array([(each.intersection, each.union, each.predicted) for each in overlaps], np.int64).reshape(-1, 3).T,
         )
 
     @property
@@ -139,8 +138,17 @@ class Tally:
 
     @property
     def iou(self) -> Floats:
-        """Each sentence's IoU, see `sentence_iou`."""
-        return sentence_iou(self.intersection, self.union)
+        """Each sentence's IoU (n,), a fraction from 0 to 1: I/U, and 0 where the union is empty."""
+        return np.divide(self.intersection, self.union, out=np.zeros(self.union.shape), where=self.union > 0)
+
+    @property
+    def bins(self) -> Ints:
+        """int64 (n,): the bin of each sentence's IoU, 0 to `BINS` - 1.
+
+        A bin holds its lower end; the last one holds an IoU of 1 as well, the first one empty unions. Integers decide, as for precision@x.
+        """
+        bins: Ints = np.minimum(BINS * self.intersection // np.maximum(self.union, 1), BINS - 1)
+        return bins
 
     @property
     def empty(self) -> NDArray[np.bool_]:
@@ -157,28 +165,3 @@ class Tally:
             union=np.where(small, target, self.union),
             predicted=np.where(small, 0, self.predicted),
         )
-
-
-def counts_of(sentences: Sequence[SentenceScore], protocol: str) -> tuple[Ints, Ints]:
-    """Intersection and union of every sentence under one protocol, int64 (n,) each."""
-    overlaps = [sentence.overlaps[protocol] for sentence in sentences]
-    return np.array([overlap.intersection for overlap in overlaps], np.int64), np.array([overlap.union for overlap in overlaps], np.int64)
-
-
-def sentence_iou(intersection: Ints, union: Ints) -> Floats:
-    """Each sentence's IoU (n,), a fraction from 0 to 1: I/U, and 0 where the union is empty.
-
-    Args:
-        intersection: int64 (n,), pixels.
-        union: int64 (n,), pixels.
-    """
-    return np.divide(intersection, union, out=np.zeros(union.shape), where=union > 0)
-
-
-def iou_bins(intersection: Ints, union: Ints) -> Ints:
-    """int64 (n,): the step of each sentence's IoU, 0 to `BINS` - 1. Arguments as for `sentence_iou`.
-
-    A step holds its lower end; the last one holds an IoU of 1 as well, the first one empty unions. Integers decide, as for precision@x.
-    """
-    steps: Ints = np.minimum(BINS * intersection // np.maximum(union, 1), BINS - 1)
-    return steps

@@ -26,7 +26,7 @@ from cmirnet_cli.engine.processes import ALONE, Process
 from cmirnet_cli.engine.rows import grouped, padded
 from cmirnet_cli.images.masks import coco_rle
 from cmirnet_cli.metrics.counts import count
-from cmirnet_cli.metrics.sentences import Overlap, ReferentStats, SentenceScore, SplitScores
+from cmirnet_cli.metrics.sentences import ReferentStats, SentenceScore, SplitScores
 from cmirnet_cli.model.features import ImageFeatures, Logits
 
 
@@ -208,8 +208,7 @@ def _score_sentence(row: SentenceInBatch, logits: Tensor, protocols: Sequence[st
     for protocol in protocols:
         target = torch.from_numpy(sentence.target if protocol == "paper" else sentence.original)
         masks[protocol] = mask = _mask(logits, target.shape)
-        counts = count(mask, target.to(mask.device) > 0)
-        overlaps[protocol] = Overlap(int(counts.intersection), int(counts.union), int(mask.sum()))
+        overlaps[protocol] = count(mask, target.to(mask.device) > 0)
     rle = coco_rle(masks["original"].numpy(force=True)) if keep_mask else None
     return SentenceScore(sentence.ref_id, sentence.sent_id, row.image_id, sentence.text, overlaps, rle)
 

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cmirnet_cli.metrics.breakdown import NO_TARGET, groups_of
-from cmirnet_cli.metrics.sentences import BINS, ReferentStats, SentenceScore, SplitScores, counts_of, iou_bins
+from cmirnet_cli.metrics.sentences import BINS, ReferentStats, SentenceScore, SplitScores, Tally
 from cmirnet_cli.reports.pages.cards import PHOTOGRAPHS, Card, Entry, Layer, Meter, jpeg, png, token
 from cmirnet_cli.reports.pictures.overlay import Mask, Photo, card_size, mask_layer, outline_layer, scaled_mask, unsquared
 from cmirnet_cli.reports.pictures.palette import ORANGE, WHITE
 
 LONGEST = 400
 """Letters of a sentence that are shown; a line of the list shows as many as fit."""
-HALF = BINS // 2
-"""The first step of the histogram that precision@0.5 counts."""
+FIRST_GOOD_BIN = BINS // 2
+"""The first bin of the histogram that precision@0.5 counts."""
 NOTHING = "nothing predicted"
 APART = "no overlap"
 
@@ -33,7 +33,7 @@ def sentence_entry(scored: SplitScores, place: int) -> Entry:
     sentence = scored.sentences[place]
     stats = scored.stats.get(sentence.ref_id)
     groups = groups_of(sentence.text, stats)
-    steps = {protocol: int(iou_bins(*counts_of([sentence], protocol))[0]) for protocol in sentence.overlaps}
+    bins = {protocol: int(Tally.of([sentence], protocol).bins[0]) for protocol in sentence.overlaps}
     named = [token(kind, name) for kind, names in groups.items() for name in names]
     return Entry(
         sentences=[sentence.text if len(sentence.text) <= LONGEST else f"{sentence.text[:LONGEST].rstrip()}…"],
@@ -47,10 +47,10 @@ def sentence_entry(scored: SplitScores, place: int) -> Entry:
         },
         marks=_marks(sentence, stats),
         meters=[
-            Meter("IoU", overlap.iou, token("protocol", protocol), good=steps[protocol] >= HALF)
+            Meter("IoU", overlap.iou, token("protocol", protocol), good=bins[protocol] >= FIRST_GOOD_BIN)
             for protocol, overlap in sentence.overlaps.items()
         ],
-        groups=[token("split", scored.split), *named, *(step_token(*step) for step in steps.items())],
+        groups=[token("split", scored.split), *named, *(bin_token(*place) for place in bins.items())],
         anchor=token(scored.split, str(place)),
     )
 
@@ -65,9 +65,9 @@ def sentence_card(entry: Entry, pictures: SentencePictures) -> Card:
     return Card(entry, jpeg(unsquared(pictures.image, size), PHOTOGRAPHS), layers)
 
 
-def step_token(protocol: str, step: int) -> str:
-    """The group of the sentences whose IoU lies in a step of the histogram."""
-    return token(f"iou-{protocol}", str(step))
+def bin_token(protocol: str, place: int) -> str:
+    """The group of the sentences whose IoU lies in a bin of the histogram."""
+    return token(f"iou-{protocol}", str(place))
 
 
 def _target(stats: ReferentStats | None, groups: Mapping[str, Sequence[str]]) -> list[str]:

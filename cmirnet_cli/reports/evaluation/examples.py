@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from cmirnet_cli.metrics.sentences import BINS, SplitScores, counts_of, iou_bins, sentence_iou
+from cmirnet_cli.metrics.sentences import BINS, SplitScores, Tally
 
 Item = TypeVar("Item")
 
@@ -47,9 +47,9 @@ class Examples:
 
 
 def choose(scored: SplitScores, limit: int) -> Examples:
-    """At most `limit` sentences: under each protocol the worst, the best and some of each step of the histogram; the rest spread evenly.
+    """At most `limit` sentences: under each protocol the worst, the best and some of each bin of the histogram; the rest spread evenly.
 
-    Every step that has a sentence has an example, if there is room for twice the steps under each protocol.
+    Every bin that has a sentence has an example, if there is room for twice the bins under each protocol.
     """
     total = len(scored.sentences)
     if total <= limit:
@@ -66,11 +66,11 @@ def choose(scored: SplitScores, limit: int) -> Examples:
 
 
 def _extremes(scored: SplitScores, protocol: str, worst: int, best: int, each: int) -> list[int]:
-    """Places of the worst, of the best, and of some of each step of the histogram."""
-    counts = counts_of(scored.sentences, protocol)
-    rising = np.argsort(sentence_iou(*counts), kind="stable")
-    steps = iou_bins(*counts)[rising]
-    spread = [place for step in range(BINS) for place in evenly(rising[steps == step].tolist(), each)]
+    """Places of the worst, of the best, and of some of each bin of the histogram."""
+    tally = Tally.of(scored.sentences, protocol)
+    rising = np.argsort(tally.iou, kind="stable")
+    bins = tally.bins[rising]
+    spread = [place for number in range(BINS) for place in evenly(rising[bins == number].tolist(), each)]
     return [*rising[:worst].tolist(), *rising[len(rising) - best :].tolist(), *spread]
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from cmirnet_cli.metrics.intervals import Interval, MeasuredScores
-from cmirnet_cli.metrics.sentences import BINS, SentenceScore, SplitScores, counts_of, iou_bins
+from cmirnet_cli.metrics.sentences import BINS, SentenceScore, SplitScores, Tally
 from cmirnet_cli.metrics.split_report import ScoringOptions, SplitReport
 from cmirnet_cli.reports.evaluation import score_lines
-from cmirnet_cli.reports.evaluation.cards import HALF, SentencePictures, sentence_card, sentence_entry, step_token
+from cmirnet_cli.reports.evaluation.cards import FIRST_GOOD_BIN, SentencePictures, bin_token, sentence_card, sentence_entry
 from cmirnet_cli.reports.evaluation.comparison import Comparison, change_lines
 from cmirnet_cli.reports.evaluation.examples import Examples, choose
 from cmirnet_cli.reports.evaluation.score_lines import LABEL, ScoreTable, brief_values, number
@@ -126,8 +126,8 @@ class _Table:
 
 
 @dataclass(frozen=True)
-class _Bar:
-    """A step of the histogram: how many sentences it has, and their share of the fullest step's."""
+class _Bin:
+    """A bin of the histogram: how many sentences it has, and their share of the fullest bin's."""
 
     token: str
     label: str
@@ -137,7 +137,7 @@ class _Bar:
 
     @property
     def title(self) -> str:
-        """What the bar shows, in words."""
+        """What it shows, in words."""
         return f"{self.label}: {self.count:,} {'sentence' if self.count == 1 else 'sentences'}"
 
 
@@ -157,7 +157,7 @@ class _View:
     when: str
     title: str
     label: str
-    bars: Sequence[_Bar]
+    bins: Sequence[_Bin]
     hint: str
     groups: Mapping[str, Sequence[_Group]]
 
@@ -183,9 +183,10 @@ def _about(evaluation: Evaluation, views: Sequence[_View]) -> _About:
     generalised = score_lines.generalised_table(reports)
     theirs = evaluation.data["comparison"]["with"]["source"] if comparisons else ""
     first = next(iter(reports[0].protocols.values()))
+    drawn = f"the {score_lines.INTERVAL} ({score_lines.drawn_in_words(evaluation.scoring)})"
     return _About(
         scores=_table("", score_lines.score_table(reports)),
-        meanings={**score_lines.in_words(reports), "in brackets": f"the 95 % interval ({score_lines.drawn_in_words(evaluation.scoring)})"},
+        meanings={**score_lines.in_words(reports), "in brackets": drawn},
         generalised=_table(score_lines.WITHOUT_TARGET, generalised) if generalised else None,
         empty_rule=score_lines.empty_in_words(evaluation.scoring),
         differences=_table(f"{score_lines.COMPARED}: {theirs}", score_lines.difference_table(comparisons)) if comparisons else None,
@@ -226,23 +227,23 @@ def _views(evaluation: Evaluation, examples: Mapping[str, Examples], listed: Map
                 when=f"{token('split', split)} {token('protocol', protocol)}",
                 title=f"IoU of the {total:,} sentences of {split}, {protocol}",
                 label=f"IoU of {total:,} sentences",
-                bars=_bars(scored.sentences, protocol),
+                bins=_bins(scored.sentences, protocol),
                 hint=f"Choose a bar to see its sentences. {shown}",
                 groups={attribute: [_group(*each) for each in parts.items()] for attribute, parts in under.groups.items()},
             )
 
 
-def _bars(sentences: Sequence[SentenceScore], protocol: str) -> list[_Bar]:
-    counts = np.bincount(iou_bins(*counts_of(sentences, protocol)), minlength=BINS).tolist()
+def _bins(sentences: Sequence[SentenceScore], protocol: str) -> list[_Bin]:
+    counts = np.bincount(Tally.of(sentences, protocol).bins, minlength=BINS).tolist()
     return [
-        _Bar(
-            token=step_token(protocol, step),
-            label=f"IoU {step / BINS:.2f} – {(step + 1) / BINS:.2f}",
+        _Bin(
+            token=bin_token(protocol, place),
+            label=f"IoU {place / BINS:.2f} – {(place + 1) / BINS:.2f}",
             count=count,
             share=count / max(*counts, 1),
-            good=step >= HALF,
+            good=place >= FIRST_GOOD_BIN,
         )
-        for step, count in enumerate(counts)
+        for place, count in enumerate(counts)
     ]
 
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from cmirnet_cli.errors import DataError, first_line
 from cmirnet_cli.files import require_free, write_text
 from cmirnet_cli.metrics.breakdown import ATTRIBUTES
-from cmirnet_cli.metrics.intervals import Difference, MeasuredScores
+from cmirnet_cli.metrics.intervals import LEVEL, Difference, MeasuredScores
 from cmirnet_cli.metrics.scores import CONVENTIONS, PROTOCOLS
 from cmirnet_cli.metrics.sentences import CONTROLS, Overlap, SentenceScore, SplitScores
 from cmirnet_cli.metrics.split_report import ProtocolReport, ScoringOptions, SplitReport
@@ -34,7 +34,7 @@ def describe(reports: Sequence[SplitReport], scoring: ScoringOptions) -> dict[st
         "conventions": dict(CONVENTIONS),
         "controls": {control: CONTROLS[control] for control in first.controls},
         "groups": {attribute: ATTRIBUTES[attribute] for attribute in first.groups},
-        "intervals": {"method": INTERVALS, "level": 0.95, **asdict(scoring.resampling)},
+        "intervals": {"method": INTERVALS, "level": LEVEL, **asdict(scoring.resampling)},
         "splits": {each.split: {protocol: _described_protocol(under) for protocol, under in each.protocols.items()} for each in reports},
     }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cmirnet_cli.metrics.breakdown import ATTRIBUTES
-from cmirnet_cli.metrics.intervals import Difference, Interval, MeasuredScores
+from cmirnet_cli.metrics.intervals import LEVEL, Difference, Interval, MeasuredScores
 from cmirnet_cli.metrics.scores import PROTOCOLS, Metric
 from cmirnet_cli.metrics.sentences import CONTROLS
 from cmirnet_cli.metrics.split_report import ProtocolReport, ScoringOptions, SplitReport
@@ -17,6 +17,7 @@ from cmirnet_cli.reports.evaluation.comparison import Comparison
 LABEL = "split, protocol"
 WITHOUT_TARGET = "sentences that refer to nothing included"
 COMPARED = "these weights and others"
+INTERVAL = f"{100 * LEVEL:g} % interval"
 
 Role = Literal["own", "other", "difference"]
 """Whether a line holds the scores that the table is about, others that stand beside them, or what differs."""

@@ -33,7 +33,7 @@ def printed(
     """
     yield printed_scores(score_lines.score_table(reports), title=title)
     yield from (f"{name}: {words}" for name, words in score_lines.in_words(reports).items())
-    yield f"±: half of the 95 % interval's width ({score_lines.drawn_in_words(scoring)})"
+    yield f"±: half of the {score_lines.INTERVAL}'s width ({score_lines.drawn_in_words(scoring)})"
     if generalised := score_lines.generalised_table(reports):
         yield printed_scores(generalised, title=f"{title}, {score_lines.WITHOUT_TARGET}")
         yield score_lines.empty_in_words(scoring)

@@ -57,7 +57,7 @@ def shots(count: int, size: tuple[int, int] = (20, 40)):
 
 def bars_of(page):
     """The bars of all histograms, one after the other, but for those of no sentence."""
-    return [bar for bar in page.attributes("button") if "step" in bar.get("class", "") and "disabled" not in bar]
+    return [bar for bar in page.attributes("button") if "bin" in bar.get("class", "") and "disabled" not in bar]
 
 
 @pytest.fixture
