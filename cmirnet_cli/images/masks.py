@@ -17,8 +17,6 @@ from pycocotools import mask as coco
 from cmirnet_cli.errors import AnnotationError, shown
 from cmirnet_cli.images import OverlapRule, Segmentation
 
-Mask = NDArray[np.uint8]
-
 _LONGEST_OUTLINE = 1 << 21
 """Pixels along a polygon: pycocotools walks it in steps of a fifth of a pixel and keeps every step."""
 
@@ -26,7 +24,7 @@ _FARTHEST = 4
 """How far a polygon may leave its image, in lengths of the image's longer side: no corner may cost more than the image is worth."""
 
 
-def rasterise(objects: Sequence[Segmentation], height: int, width: int, overlap: OverlapRule = "paper") -> Mask:
+def rasterise(objects: Sequence[Segmentation], height: int, width: int, overlap: OverlapRule = "paper") -> NDArray[np.uint8]:
     """The mask of a referent at the size its outlines were drawn at.
 
     Args:
@@ -55,7 +53,7 @@ def rasterise(objects: Sequence[Segmentation], height: int, width: int, overlap:
     return np.ascontiguousarray(mask.T)
 
 
-def _parts(segmentation: Segmentation, height: int, width: int) -> Iterator[Mask]:
+def _parts(segmentation: Segmentation, height: int, width: int) -> Iterator[NDArray[np.uint8]]:
     """The polygons or RLEs of one object, each as a mask of its own, uint8 (width, height): COCO's order of pixels."""
     parts = [segmentation] if isinstance(segmentation, Mapping) else segmentation
     if not parts:
@@ -64,7 +62,7 @@ def _parts(segmentation: Segmentation, height: int, width: int) -> Iterator[Mask
         yield _run_lengths(part, height, width) if isinstance(part, Mapping) else _polygon(part, height, width)
 
 
-def _polygon(corners: object, height: int, width: int) -> Mask:
+def _polygon(corners: object, height: int, width: int) -> NDArray[np.uint8]:
     """Pixels (width, height) of one polygon [x0, y0, x1, y1, …], by COCO's own rule for pixels on the border."""
     if not _is_numbers(corners) or len(corners) < 6 or len(corners) % 2:
         raise AnnotationError(
@@ -84,7 +82,7 @@ def _length(corners: list[int | float]) -> float:
     return float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum())
 
 
-def _run_lengths(rle: Mapping[str, Any], height: int, width: int) -> Mask:
+def _run_lengths(rle: Mapping[str, Any], height: int, width: int) -> NDArray[np.uint8]:
     """Pixels (width, height) of one RLE {size: [height, width], counts: list | text}, whose first run is background."""
     size, counts = rle.get("size"), rle.get("counts")
     if size != [height, width]:

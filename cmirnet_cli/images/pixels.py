@@ -29,6 +29,9 @@ from cmirnet_cli.errors import ImageError
 Pixels: TypeAlias = NDArray[np.uint8]
 """RGB: uint8 (H, W, 3)."""
 
+Mask: TypeAlias = NDArray[np.bool_]
+"""Of what is looked for: bool (H, W)."""
+
 _RAISED_BY_PIL = (
     *(OSError, SyntaxError, ValueError, EOFError, LookupError, ArithmeticError, RuntimeError, TypeError, AttributeError, AssertionError),
     *(struct.error, zlib.error, Image.DecompressionBombError),

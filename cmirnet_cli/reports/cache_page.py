@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from cmirnet_cli.images.pixels import Mask, Pixels
 from cmirnet_cli.metrics.breakdown import NO_TARGET
 from cmirnet_cli.reports.evaluation.examples import evenly, pick_places
 from cmirnet_cli.reports.pages.cards import PHOTOGRAPHS, Card, Entry, Layer, jpeg, png
 from cmirnet_cli.reports.pages.gallery import Gallery, Order
-from cmirnet_cli.reports.pictures.overlay import Mask, Photo, card_size, mask_layer, scaled_mask, unsquared
+from cmirnet_cli.reports.pictures.overlay import card_size, mask_layer, scaled_mask, unsquared
 from cmirnet_cli.reports.tables import CountGrid, CountRow, count_grid
 
 EMPTY = "empty mask"
@@ -124,7 +125,7 @@ class ShownReferent:
     split: str
     category: str
     sentences: tuple[str, ...]
-    image: Photo
+    image: Pixels
     mask: Mask
     marks: tuple[str, ...]
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.images.masks import coco_rle
+from cmirnet_cli.images.pixels import Mask
 
-Mask: TypeAlias = NDArray[np.bool_]
 Indices: TypeAlias = NDArray[np.intp]
 Probabilities: TypeAlias = NDArray[np.float32]
 
@@ -53,7 +53,7 @@ class Prediction:
     """
 
     expression: str
-    mask: NDArray[np.bool_]
+    mask: Mask
     score: float
     probability: Probabilities | None = None
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cmirnet_cli.images.pixels import Mask, Pixels
 from cmirnet_cli.metrics.breakdown import NO_TARGET, groups_of
 from cmirnet_cli.metrics.sentences import BINS, ReferentStats, SentenceScore, SplitScores, Tally
 from cmirnet_cli.reports.pages.cards import PHOTOGRAPHS, Card, Entry, Layer, Meter, jpeg, png, token
-from cmirnet_cli.reports.pictures.overlay import Mask, Photo, card_size, mask_layer, outline_layer, scaled_mask, unsquared
+from cmirnet_cli.reports.pictures.overlay import card_size, mask_layer, outline_layer, scaled_mask, unsquared
 from cmirnet_cli.reports.pictures.palette import ORANGE, WHITE
 
 LONGEST = 400
@@ -23,7 +24,7 @@ APART = "no overlap"
 class SentencePictures:
     """What a picture of a sentence is made of: the image as a network gets it, uint8 (S, S, 3), and both masks, bool (H, W)."""
 
-    image: Photo
+    image: Pixels
     target: Mask
     prediction: Mask
 

@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from cmirnet_cli.images.pixels import Mask, Pixels
 from cmirnet_cli.reports.pictures.palette import INK, ORANGE, WHITE, Colour
-
-Mask = NDArray[np.bool_]
-Photo = NDArray[np.uint8]
 
 DIMMED = 0.7
 """What is left of the light outside the mask."""
@@ -21,7 +19,7 @@ OUTLINE = 160
 """The outline is one pixel wide for every so many pixels of the image's shorter side, and one pixel at least."""
 
 
-def overlay(image: Photo, mask: Mask, colour: Colour = ORANGE) -> Image.Image:
+def overlay(image: Pixels, mask: Mask, colour: Colour = ORANGE) -> Image.Image:
     """The image with the masked object tinted and outlined, and everything else slightly dimmed.
 
     Args:
@@ -43,7 +41,7 @@ def overlay(image: Photo, mask: Mask, colour: Colour = ORANGE) -> Image.Image:
     return Image.fromarray(pixels.round().astype(np.uint8))
 
 
-def cutout(image: Photo, mask: Mask) -> Image.Image:
+def cutout(image: Pixels, mask: Mask) -> Image.Image:
     """The object of a bool (H, W) mask on transparency, RGBA; what is transparent is black: nothing of the rest is left in the picture."""
     kept = mask[..., None].astype(np.uint8)
     return Image.fromarray(np.concatenate([image * kept, 255 * kept], axis=2))
@@ -109,7 +107,7 @@ def card_size(mask: Mask) -> tuple[int, int]:
     return fitting_size(width, height, min(PICTURE, max(width, height)))
 
 
-def unsquared(image: Photo, size: tuple[int, int]) -> Image.Image:
+def unsquared(image: Pixels, size: tuple[int, int]) -> Image.Image:
     """An image as a network gets it, uint8 (S, S, 3), at a (width, height) of its file's aspect."""
     return Image.fromarray(image).resize(size, Image.Resampling.BICUBIC)
 

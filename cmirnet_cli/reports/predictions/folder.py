@@ -23,7 +23,8 @@ from PIL import Image
 
 from cmirnet_cli.errors import DataError, UsageError
 from cmirnet_cli.files import require_free, sweep, write_image, write_text
-from cmirnet_cli.reports.pictures.overlay import Mask, Photo, bounding_box, cutout, mask_picture, overlay
+from cmirnet_cli.images.pixels import Mask, Pixels
+from cmirnet_cli.reports.pictures.overlay import bounding_box, cutout, mask_picture, overlay
 from cmirnet_cli.reports.predictions.index import Index, append, index_files, readable_keys
 
 GALLERY = "gallery.html"
@@ -177,7 +178,7 @@ class PredictedPhoto:
 
     name: Path
     path: Path
-    pixels: Photo
+    pixels: Pixels
 
 
 @dataclass(frozen=True)
@@ -245,25 +246,25 @@ def _is_whole(picture: Path) -> bool:
         return file.read() == _PNG_END
 
 
-def _mask(pixels: Photo, prediction: MaskToWrite) -> Image.Image:
+def _mask(pixels: Pixels, prediction: MaskToWrite) -> Image.Image:
     return mask_picture(prediction.mask)
 
 
-def _overlay(pixels: Photo, prediction: MaskToWrite) -> Image.Image:
+def _overlay(pixels: Pixels, prediction: MaskToWrite) -> Image.Image:
     return overlay(pixels, prediction.mask)
 
 
-def _cutout(pixels: Photo, prediction: MaskToWrite) -> Image.Image:
+def _cutout(pixels: Pixels, prediction: MaskToWrite) -> Image.Image:
     return cutout(pixels, prediction.mask)
 
 
-def _probability(pixels: Photo, prediction: MaskToWrite) -> Image.Image:
+def _probability(pixels: Pixels, prediction: MaskToWrite) -> Image.Image:
     if prediction.probability is None:
         raise ValueError("a probability picture needs probabilities")
     return Image.fromarray(np.rint(prediction.probability * 255).astype(np.uint8))
 
 
-_DRAWN: Mapping[str, Callable[[Photo, MaskToWrite], Image.Image]] = {
+_DRAWN: Mapping[str, Callable[[Pixels, MaskToWrite], Image.Image]] = {
     MASKS: _mask,
     OVERLAYS: _overlay,
     CUTOUTS: _cutout,
