@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from cmirnet_cli.commands import predict_options as options
 from cmirnet_cli.commands.models import ModelOptions, named_model
 from cmirnet_cli.console import console
+from cmirnet_cli.engine.prediction import THRESHOLD
 from cmirnet_cli.errors import ImageError, UsageError
 from cmirnet_cli.options import Device, Optimizations, Overwrite, Precision, Weights
 
@@ -50,7 +51,7 @@ def predict(
     expressions: options.Expressions = None,
     pairs: options.Pairs = None,
     recursive: options.Recursive = False,
-    threshold: options.Threshold = 0.5,
+    threshold: options.Threshold = THRESHOLD,
     largest_component: options.LargestComponent = False,
     out: options.Out = Path("predictions"),
     coco: options.Coco = None,
@@ -80,7 +81,7 @@ def predict(
     kinds = [kind for kind, written in pictures.items() if written]
     output = OutputOptions(out, kinds, coco, gallery, fail_fast, skip_existing, overwrite)
     model = ModelOptions(weights, device, precision, optimizations, batch_size)
-    mask_rule = MaskRule(threshold, largest_component, soft)
+    mask_rule = MaskRule(threshold, largest_component)
     with joined() as process:
         request = _request(inputs or [], expression or [], expressions, pairs, recursive, processes=process.count)
         return _predict(request, model, mask_rule, output, process)

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from cmirnet_cli.engine.prediction import THRESHOLD
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.images.masks import coco_rle
 from cmirnet_cli.images.pixels import Mask
@@ -24,17 +25,15 @@ class MaskRule:
     """How probabilities become a mask.
 
     Attributes:
-        threshold: a pixel is in the mask if the network gives the referent a higher probability; 0.5 takes the likelier class.
+        threshold: a pixel is in the mask if the network gives the referent a higher probability.
         largest_component: whether only the largest connected part of the mask is kept.
-        soft: whether the probabilities are kept beside the mask.
 
     Raises:
         UsageError: the threshold is no probability.
     """
 
-    threshold: float = 0.5
+    threshold: float = THRESHOLD
     largest_component: bool = False
-    soft: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
@@ -49,7 +48,7 @@ class Prediction:
         expression: that it is the mask of.
         mask: bool (H, W) at the image's own size.
         score: mean probability, 0 to 1, that the network gives the referent on the mask's pixels; 0 for an empty mask.
-        probability: of the referent at every pixel, float32 (H, W), where the rule keeps it.
+        probability: of the referent at every pixel, float32 (H, W), where it is kept.
     """
 
     expression: str
@@ -63,12 +62,12 @@ class Prediction:
 
 
 def decide(expression: str, probability: Probabilities, rule: MaskRule) -> Prediction:
-    """The mask that a rule makes of the referent's probability at every pixel, float32 (H, W)."""
+    """The mask that a rule makes of the referent's probability at every pixel, float32 (H, W), which is kept beside it."""
     mask = probability > rule.threshold
     if rule.largest_component:
         mask = largest_component(mask)
     score = float(probability[mask].mean()) if mask.any() else 0.0
-    return Prediction(expression, mask, score, probability if rule.soft else None)
+    return Prediction(expression, mask, score, probability)
 
 
 def largest_component(mask: Mask) -> Mask:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,6 +20,7 @@ from transformers import PreTrainedTokenizerBase
 from cmirnet_cli.batches.batch import Tokens, normalise, tokenise
 from cmirnet_cli.engine.devices import pick_device
 from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
+from cmirnet_cli.engine.prediction import THRESHOLD
 from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction, Probabilities
 from cmirnet_cli.engine.prediction.photos import ImageLike, as_pixels
 from cmirnet_cli.engine.prediction.predictor import ImageExpressions, predict_batches
@@ -168,7 +170,7 @@ class Segmenter:
         image: ImageLike | list[Any] | tuple[ImageLike, ...],
         expressions: str | Sequence[str],
         *,
-        threshold: float = 0.5,
+        threshold: float = THRESHOLD,
         largest_component: bool = False,
         soft: bool = False,
     ) -> list[Prediction] | list[list[Prediction]]:
@@ -178,7 +180,7 @@ class Segmenter:
             image: a path (EXIF orientation is applied), a PIL image, a NumPy array uint8 (H, W, 3) or a tensor (3, H, W), uint8 or
                 floating from 0 to 1, all RGB; or a list of them, which gives a list of lists.
             expressions: one or many.
-            threshold: a pixel is in the mask if its probability is higher; 0.5 takes the likelier class.
+            threshold: a pixel is in the mask if its probability is higher.
             largest_component: whether only the largest connected part of each mask is kept.
             soft: whether `Prediction.probability` is kept, four bytes a pixel.
 
@@ -186,20 +188,26 @@ class Segmenter:
             ImageError: an image cannot be read, or is an array of another kind.
             UsageError: an expression is empty.
         """
-        mask_rule = MaskRule(threshold, largest_component, soft)
+        mask_rule, checked = MaskRule(threshold, largest_component), _all_checked(expressions)
+        images = (ImageExpressions(as_pixels(each), checked) for each in (image if isinstance(image, (list, tuple)) else [image]))
+        predictions = self._predict(images, mask_rule, soft)
         if not isinstance(image, (list, tuple)):
-            return list(self.predict_iter(as_pixels(image), expressions, mask_rule))
-        checked = _all_checked(expressions)
-        predictions = predict_batches(self, (ImageExpressions(as_pixels(each), checked) for each in image), mask_rule)
+            return list(predictions)
         return [list(islice(predictions, len(checked))) for _ in image]
 
-    def predict_iter(self, pixels: Pixels, expressions: str | Sequence[str], mask_rule: MaskRule) -> Iterator[Prediction]:
+    def predict_iter(
+        self, pixels: Pixels, expressions: str | Sequence[str], mask_rule: MaskRule, *, soft: bool = False
+    ) -> Iterator[Prediction]:
         """As `predict` of RGB pixels, uint8 (H, W, 3), one mask after the other: no more than a batch is in memory.
 
         Raises:
             UsageError: an expression is empty.
         """
-        return predict_batches(self, [ImageExpressions(pixels, _all_checked(expressions))], mask_rule)
+        return self._predict([ImageExpressions(pixels, _all_checked(expressions))], mask_rule, soft)
+
+    def _predict(self, images: Iterable[ImageExpressions], mask_rule: MaskRule, soft: bool) -> Iterator[Prediction]:
+        predictions = predict_batches(self, images, mask_rule)
+        return predictions if soft else (replace(each, probability=None) for each in predictions)
 
     def too_long(self, expressions: Sequence[str]) -> list[str]:
         """Those expressions of which the network reads only the beginning, as they have more than `tokens` tokens."""
