@@ -8,14 +8,14 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cmirnet_cli.commands.own_command import announced, require_success
 from cmirnet_cli.console import console
-from cmirnet_cli.errors import UsageError
+from cmirnet_cli.errors import CmirnetError, UsageError
 from cmirnet_cli.options import Device, Overwrite
 
 SCENES = {"train": 1200, "val": 40, "test": 150}
@@ -38,10 +38,8 @@ def demo(
     started = time.monotonic()
     make_room(out, overwrite)
     _draw_scenes(out / "data")
-    for words in _commands(out, device):
-        # What a command prints is not the demo's result: to stderr.
-        output = subprocess.DEVNULL if console.quiet else sys.stderr
-        require_success(words, subprocess.run(announced(words), check=False, stdout=output).returncode)
+    for command in _commands(out, device):
+        run_command(command)
     _show(out, time.monotonic() - started)
 
 
@@ -85,6 +83,19 @@ def _commands(out: Path, device: str) -> list[list[str]]:
         ["eval", run, "--cache", cache, "--split", "test", "--control", "shuffled-text", *results, *on],
         ["predict", run, images, "-e", EXPRESSION, "--out", str(out / "predictions"), "--gallery", *on],
     ]
+
+
+def run_command(command: Sequence[str]) -> None:
+    """Run a command of ours in a process of its own, as a user would, and say what is run; what it prints goes to stderr.
+
+    Raises:
+        CmirnetError: it ended with another code than 0.
+    """
+    console.notice(f"\n$ {shlex.join(['cmirnet', *command])}")
+    quiet, output = (["--quiet"], subprocess.DEVNULL) if console.quiet else ([], sys.stderr)
+    code = subprocess.run([sys.executable, "-m", "cmirnet_cli", *command, *quiet], check=False, stdout=output).returncode
+    if code:
+        raise CmirnetError(f"cmirnet {command[0]} ended with code {code}", hint="mend what it says above, and start again")
 
 
 def _show(out: Path, seconds: float) -> None:

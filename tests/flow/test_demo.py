@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cmirnet_cli.commands.demo import MARKER, make_room
-from cmirnet_cli.commands.own_command import announced, require_success
+from cmirnet_cli.commands.demo import MARKER, make_room, run_command
 from cmirnet_cli.errors import CmirnetError, UsageError
 from tests.flow.conftest import Outcome
 
@@ -45,8 +44,13 @@ def test_a_link_to_another_folder_is_taken_away_and_the_folder_stays(tmp_path: P
     assert (tmp_path / "runs" / "mine.txt").is_file()
 
 
-def test_a_command_of_its_own_is_shown_so_that_it_can_be_typed(capsys: pytest.CaptureFixture[str]):
-    assert announced(["train", "--run-dir", "my demo"])[1:] == ["-m", "cmirnet_cli", "train", "--run-dir", "my demo"]
-    assert "$ cmirnet train --run-dir 'my demo'" in capsys.readouterr().err
-    with pytest.raises(CmirnetError, match="cmirnet train ended with code 3"):
-        require_success(["train", "--run-dir", "my demo"], 3)
+def test_a_command_is_shown_so_that_it_can_be_typed_and_must_not_fail(capfd: pytest.CaptureFixture[str]):
+    with pytest.raises(CmirnetError, match="cmirnet presets ended with code 2"):
+        run_command(["presets", "show", "my preset"])
+    printed = capfd.readouterr()
+    assert printed.err.lstrip().startswith("$ cmirnet presets show 'my preset'\nerror")
+    assert not printed.out
+    run_command(["presets", "ls"])
+    printed = capfd.readouterr()
+    assert "demo" in printed.err
+    assert not printed.out
