@@ -11,13 +11,16 @@ Writing:
 
     prepare          a data set read, checked and written: `cmirnet.prepare` → PreparedCache
     check_images     images that cannot be cached, before anything is written
+    fingerprint      which cache it will be                                 → Fingerprint
+    estimate         how large it will be
     writer           the files of a cache, begun or gone on with            → Manifest
     staging          the folder beside it in which it grows
+    threads          work that threads share
 
 Reading:
 
     folder           which folder is a complete cache, which one a command means, and what to do about any other
-    counts           what the splits hold, beside the published counts
+    counts           what the splits hold, beside the published counts      → SplitCounts
     reader           an open cache, one sentence of it, and `verify`        → Cache, Sample
 
 What a text encoder makes of the sentences:

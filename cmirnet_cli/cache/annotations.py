@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias, TypeVar, get_type_hints
 
@@ -10,11 +10,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from cmirnet_cli.cache.schema import CacheOptions, SplitCounts
+from cmirnet_cli.cache.schema import CacheOptions
 from cmirnet_cli.errors import AnnotationError
 from cmirnet_cli.images.masks import encode_mask, encode_runs, rasterise, resized_mask
-from cmirnet_cli.refer.referent import ReferDataset, Referent
-from cmirnet_cli.refer.registry import belongs, legal_splits
+from cmirnet_cli.refer.referent import ReferDataset
 
 Integers: TypeAlias = NDArray[np.int64]
 Label = TypeVar("Label", bound=Hashable)
@@ -178,25 +177,6 @@ def masks_of(dataset: ReferDataset, options: CacheOptions, advance: Callable[[in
 def mask_field(size: int | None) -> str:
     """The data set that holds the masks at one size; None is the original size."""
     return "mask_original" if size is None else f"mask_{size}"
-
-
-def counts_per_split(dataset: ReferDataset) -> dict[str, SplitCounts]:
-    """Referents, distinct images and sentences of each split that has any, in the registry's order.
-
-    A label that no legal split of the data set takes in is a split of its own.
-    """
-    by_label: dict[str, list[Referent]] = {}
-    for referent in dataset.referents:
-        by_label.setdefault(referent.split, []).append(referent)
-    legal = legal_splits(dataset.name, dataset.split_by)
-    members = {split: [one for label, some in by_label.items() if belongs(label, split) for one in some] for split in legal}
-    own = {label: some for label, some in by_label.items() if not any(belongs(label, split) for split in legal)}
-    return {split: _counted(referents) for split, referents in (members | own).items() if referents}
-
-
-def _counted(referents: Sequence[Referent]) -> SplitCounts:
-    images = {referent.image.image_id for referent in referents}
-    return SplitCounts(len(referents), len(images), sum(len(referent.sentences) for referent in referents))
 
 
 def _coded(labels: Iterable[Label]) -> tuple[tuple[Label, ...], Integers]:

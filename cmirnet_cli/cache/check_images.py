@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
 
-from cmirnet_cli.errors import ImageError
+from cmirnet_cli.cache.threads import in_order
+from cmirnet_cli.errors import DataError, ImageError
 from cmirnet_cli.images.pixels import UnreadableImageError, as_rgb, open_image, pil_at_work, upright_size
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-_AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -60,6 +53,18 @@ def require_good_images(bad: Sequence[BadImage], *, skip: bool) -> frozenset[Pat
     return frozenset(image.path for image in bad)
 
 
+def without(dataset: ReferDataset, skip: frozenset[Path]) -> ReferDataset:
+    """The data set less every referent whose image file is in `skip`.
+
+    Raises:
+        DataError: nothing is left.
+    """
+    kept = tuple(referent for referent in dataset.referents if referent.image.path not in skip)
+    if not kept:
+        raise DataError(f"{dataset.name} has no referent to cache", hint="check the annotation file and the images that were left out")
+    return replace(dataset, referents=kept)
+
+
 def _missing(path: Path) -> str:
     twin = _names(path.parent).get(path.name.casefold())
     return f"missing; {twin}, which is there, differs in case only" if twin else "missing"
@@ -90,18 +95,3 @@ def _defect(image: ImageRecord) -> str | None:
     except (OSError, UnreadableImageError) as error:
         return f"cannot be decoded: {error}"
     return None
-
-
-def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """`function` of each item, in order; `workers` threads work at most a few items ahead, so memory stays flat."""
-    if workers < 1:
-        yield from map(function, items)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[Result]] = deque()
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > _AHEAD * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()

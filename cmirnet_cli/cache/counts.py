@@ -2,13 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from cmirnet_cli.cache.schema import Manifest, SplitCounts
-from cmirnet_cli.refer.registry import PublishedCounts, legal_splits, published_counts
+from cmirnet_cli.refer.referent import ReferDataset, Referent
+from cmirnet_cli.refer.registry import PublishedCounts, belongs, legal_splits, published_counts
 
 TOTAL = "total"
+
+
+def counts_per_split(dataset: ReferDataset) -> dict[str, SplitCounts]:
+    """Referents, distinct images and sentences of each split that has any, in the registry's order.
+
+    A label that no legal split of the data set takes in is a split of its own.
+    """
+    by_label: dict[str, list[Referent]] = {}
+    for referent in dataset.referents:
+        by_label.setdefault(referent.split, []).append(referent)
+    legal = legal_splits(dataset.name, dataset.split_by)
+    members = {split: [one for label, some in by_label.items() if belongs(label, split) for one in some] for split in legal}
+    own = {label: some for label, some in by_label.items() if not any(belongs(label, split) for split in legal)}
+    return {split: _counted(referents) for split, referents in (members | own).items() if referents}
+
+
+def _counted(referents: Sequence[Referent]) -> SplitCounts:
+    images = {referent.image.image_id for referent in referents}
+    return SplitCounts(len(referents), len(images), sum(len(referent.sentences) for referent in referents))
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cmirnet_cli.cache.check_images import BadImage, check_images, require_good_images
+from cmirnet_cli.cache.check_images import BadImage, check_images, require_good_images, without
+from cmirnet_cli.cache.estimate import estimate
 from cmirnet_cli.cache.schema import CacheOptions, Manifest, cache_name
-from cmirnet_cli.cache.writer import estimate, steps, without, write_cache
+from cmirnet_cli.cache.writer import steps, write_cache
 from cmirnet_cli.refer.archives import unpack
 from cmirnet_cli.refer.layout import Places
 from cmirnet_cli.refer.own import USUAL_OPTIONS, ReadOptions

@@ -1,118 +1,27 @@
-"""From a data set and the user's choices to the files of a cache.
+"""From a data set and the user's choices to the files of a cache, one by one in the folder beside it (`staging`).
 
-`fingerprint_of` says which cache it will be, `estimate` how large. `write_cache` writes file by file into the folder beside it (`staging`),
-and goes on there with what a killed run began.
+What a killed run began there is gone on with.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from cmirnet_cli.cache.annotations import Table, counts_per_split, masks_of
-from cmirnet_cli.cache.check_images import in_order
+from cmirnet_cli.cache.annotations import Table, masks_of
+from cmirnet_cli.cache.counts import counts_per_split
+from cmirnet_cli.cache.estimate import IMAGE_BYTES, estimate, shards_of
+from cmirnet_cli.cache.fingerprint import fingerprint_of
 from cmirnet_cli.cache.folder import read_manifest, require_whole
 from cmirnet_cli.cache.hdf5 import create
-from cmirnet_cli.cache.schema import (
-    ANNOTATIONS,
-    MANIFEST,
-    SCHEMA_VERSION,
-    SHARD_IMAGES,
-    CachedFile,
-    CacheOptions,
-    Fingerprint,
-    Manifest,
-    digest_of,
-    shard_name,
-)
+from cmirnet_cli.cache.schema import ANNOTATIONS, MANIFEST, CachedFile, CacheOptions, Fingerprint, Manifest, shard_name
 from cmirnet_cli.cache.staging import install, record, recorded, sole_writer, staging_folder, tidy, unfinished
 from cmirnet_cli.cache.stores import store_of
-from cmirnet_cli.errors import AnnotationError, CacheError, DataError
-from cmirnet_cli.files import new_file, require_room, sha256_of, sweep
-from cmirnet_cli.images.pixels import decoder, unreadable_file
-from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent
-
-
-def without(dataset: ReferDataset, skip: frozenset[Path]) -> ReferDataset:
-    """The data set less every referent whose image file is in `skip`.
-
-    Raises:
-        DataError: nothing is left.
-    """
-    kept = tuple(referent for referent in dataset.referents if referent.image.path not in skip)
-    if not kept:
-        raise DataError(f"{dataset.name} has no referent to cache", hint="check the annotation file and the images that were left out")
-    return replace(dataset, referents=kept)
-
-
-def fingerprint_of(dataset: ReferDataset, options: CacheOptions, skip: frozenset[Path] = frozenset()) -> Fingerprint:
-    """All that shapes the cache of `dataset`, from which `skip` was already taken out. Every image is read, none is decoded.
-
-    Raises:
-        ImageError: an image file cannot be read.
-        AnnotationError: an outline cannot be one.
-    """
-    return Fingerprint(
-        schema_version=SCHEMA_VERSION,
-        dataset=dataset.name,
-        split_by=dataset.split_by,
-        options=options,
-        annotation_files=tuple((f"{path.parent.name}/{path.name}", sha256_of(path)) for path in dataset.annotation_files),
-        referents=_digest_all(map(_digest_of_referent, dataset.referents)),
-        images=_digest_all(map(_digest_of_image, dataset.images)),
-        skipped=tuple(sorted(path.name for path in skip)),
-        decoder=decoder(),
-    )
-
-
-def _digest_all(digests: Iterable[str]) -> str:
-    digest = hashlib.sha256()
-    for one in digests:
-        digest.update(one.encode())
-    return digest.hexdigest()
-
-
-def _digest_of_referent(referent: Referent) -> str:
-    sentences = [[sentence.sent_id, sentence.text] for sentence in referent.sentences]
-    facts = [referent.ref_id, referent.split, str(referent.image.image_id), referent.category, referent.objects, sentences]
-    try:
-        return digest_of(facts)
-    except RecursionError as error:
-        message = f"ref {referent.ref_id}: its outline is nested too deeply"
-        raise AnnotationError(message, hint="correct it in the annotation file") from error
-
-
-def _digest_of_image(image: ImageRecord) -> str:
-    try:
-        content = sha256_of(image.path)
-    except OSError as error:
-        raise unreadable_file(image.path, error) from error
-    return digest_of([str(image.image_id), image.path.name, image.height, image.width, image.upright, content])
-
-
-# What HDF5's own tables, and masks of photographs, were found to take; a mask grows with the length of its outline.
-_FILE_BYTES = 20_000
-_IMAGE_BYTES = 150
-_REFERENT_BYTES = 80
-_SENTENCE_BYTES = 60
-_ORIGINAL_MASK_BYTES = 0.8  # for each pixel of height and width
-_NETWORK_MASK_BYTES = 2.6  # for each pixel of the side
-
-
-def estimate(dataset: ReferDataset, options: CacheOptions) -> int:
-    """Bytes the cache will take, to within a few per cent; nothing is decoded.
-
-    Raises:
-        ImageError: an image file is missing (`encoded` store).
-    """
-    images, referents, store = dataset.images, dataset.referents, store_of(options)
-    pixels = sum(store.estimate(image) + _IMAGE_BYTES for image in images)
-    original = _ORIGINAL_MASK_BYTES * sum(referent.image.height + referent.image.width for referent in referents)
-    masks = round(original + _NETWORK_MASK_BYTES * len(referents) * sum(options.sizes))
-    texts = len(referents) * _REFERENT_BYTES + sum(len(referent.sentences) for referent in referents) * _SENTENCE_BYTES
-    return pixels + masks + texts + (1 + len(_shards(images))) * _FILE_BYTES
+from cmirnet_cli.cache.threads import in_order
+from cmirnet_cli.errors import CacheError
+from cmirnet_cli.files import new_file, require_room, sweep
+from cmirnet_cli.refer.referent import ImageRecord, ReferDataset
 
 
 def steps(dataset: ReferDataset) -> int:
@@ -208,7 +117,7 @@ def _fill(staging: Path, work: _Work) -> Manifest:
     manifest = Manifest(
         fingerprint=work.fingerprint,
         annotations=_annotations(staging / ANNOTATIONS, work),
-        shards=tuple(_shard(staging / shard_name(number), images, work) for number, images in enumerate(_shards(work.dataset.images))),
+        shards=tuple(_shard(staging / shard_name(number), images, work) for number, images in enumerate(shards_of(work.dataset.images))),
         counts=counts_per_split(work.dataset),
     )
     with new_file(staging / MANIFEST, CacheError) as path:
@@ -232,7 +141,7 @@ def _annotations(path: Path, work: _Work) -> CachedFile:
 def _shard(path: Path, images: Sequence[ImageRecord], work: _Work) -> CachedFile:
     if (digest := recorded(path)) is None:
         store = store_of(work.options)
-        content = sum(store.estimate(image) + _IMAGE_BYTES for image in images)
+        content = sum(store.estimate(image) + IMAGE_BYTES for image in images)
         with create(path, work.fingerprint.key, content) as file:
             store.create(file, images)
             for row, arrays in enumerate(in_order(store.prepare, images, work.workers)):
@@ -242,7 +151,3 @@ def _shard(path: Path, images: Sequence[ImageRecord], work: _Work) -> CachedFile
     else:
         work.advance(len(images))
     return CachedFile(path.name, digest, path.stat().st_size, len(images))
-
-
-def _shards(images: Sequence[ImageRecord]) -> list[Sequence[ImageRecord]]:
-    return [images[start : start + SHARD_IMAGES] for start in range(0, len(images), SHARD_IMAGES)]

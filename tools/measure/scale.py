@@ -21,9 +21,9 @@ from typing import Annotated, Any
 
 import typer
 
+from cmirnet_cli.cache.estimate import estimate
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import CacheOptions
-from cmirnet_cli.cache.writer import estimate
 from cmirnet_cli.config import Settings, resolve
 from cmirnet_cli.console import console
 from cmirnet_cli.engine.environment import MIB, in_fresh_process, machine, machine_in_words, peak_memory_mib

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from cmirnet_cli.cache.check_images import check_images
+from cmirnet_cli.cache.estimate import estimate
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import CacheOptions
-from cmirnet_cli.cache.writer import estimate, write_cache
+from cmirnet_cli.cache.writer import write_cache
 from cmirnet_cli.refer.referent import ReferDataset
 
 

@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from cmirnet_cli.cache.check_images import BadImage, check_images
+from cmirnet_cli.cache.fingerprint import fingerprint_of
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import CacheOptions
-from cmirnet_cli.cache.writer import fingerprint_of, write_cache
+from cmirnet_cli.cache.writer import write_cache
 from cmirnet_cli.refer.jsonl import read_jsonl
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
 
