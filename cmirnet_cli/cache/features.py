@@ -1,4 +1,4 @@
-"""Text features: what a text encoder made of every distinct sentence of a cache. They lie in the cache's folder, one folder an encoder.
+"""Text features: what a text encoder made of every distinct sentence of a cache, in the cache's folder, one folder an encoder.
 
 <dataset>-<split_by>/
   text-features-<key>/
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cmirnet_cli.cache.folder import make_features_again, verify_it
-from cmirnet_cli.cache.schema import MANIFEST, CachedFile, digest_of, read_signed, shortened, signed
+from cmirnet_cli.cache.schema import MANIFEST, CachedFile, digest_of, read_signed, signed
 from cmirnet_cli.cache.staging import install, sole_writer, staging_folder
 from cmirnet_cli.errors import CacheError
 from cmirnet_cli.files import new_file, sha256_of, sweep
@@ -32,40 +32,24 @@ DTYPES: dict[str, np.dtype[Any]] = {"fp32": np.dtype("<f4"), "fp16": np.dtype("<
 Dtype = Literal["fp32", "fp16"]
 
 _PREFIX, _KEY = "text-features-", 12
-_CHUNK_BYTES = 100
-"""What HDF5's own tables take for a chunk."""
+_CHUNK_BYTES = 100  # what HDF5's own tables take for a chunk
 
 
 @dataclass(frozen=True)
 class TextOrigin:
-    """All that the features of a sentence depend on: equal origins give equal features, up to the rounding of the machine.
+    """All that features depend on: sha256 of the text encoder and of its tokenizer, and T, the tokens that a sentence is cut or padded to.
 
-    Attributes:
-        encoder: sha256 of the text encoder.
-        tokenizer: sha256 of its tokenizer.
-        tokens: T, the length that every sentence is cut or padded to.
+    Equal origins give equal features, up to the rounding of the machine.
     """
 
     encoder: str
     tokenizer: str
     tokens: int
 
-    def differences(self, other: TextOrigin) -> list[str]:
-        """One piece of text for each field in which this origin is not the `other` one."""
-        ours, theirs = asdict(self), asdict(other)
-        return [shortened(f"{field} is {ours[field]}, not {theirs[field]}") for field in ours if ours[field] != theirs[field]]
-
 
 @dataclass(frozen=True)
-class TextFacts:
-    """What text features are.
-
-    Attributes:
-        origin: what they were made with.
-        source: where that came from, in the words of whoever made them.
-        dtype: `fp32`, or `fp16` in half the room and rounded.
-        width: D, channels of the text encoder.
-    """
+class FeaturesSpec:
+    """What text features are; `source` says where their origin came from, `width` is D, the channels of the text encoder."""
 
     origin: TextOrigin
     source: str
@@ -79,17 +63,9 @@ class TextFacts:
 
 @dataclass(frozen=True)
 class FeaturesManifest:
-    """What finished features say about themselves.
+    """What finished features say about themselves: the fingerprint key of their cache, its sentences, sha256 and bytes of words.h5."""
 
-    Attributes:
-        facts: what they are.
-        cache: fingerprint key of the cache whose sentences they are of.
-        sentences: how many those are.
-        digest: sha256 of words.h5.
-        size: of words.h5, in bytes.
-    """
-
-    facts: TextFacts
+    facts: FeaturesSpec
     cache: str
     sentences: int
     digest: str
@@ -175,18 +151,18 @@ class TextFeatures:
         return TextFeatures, (self.cache, self.manifest)
 
     @classmethod
-    def finished(cls, cache: Cache, facts: TextFacts) -> TextFeatures | None:
+    def finished(cls, cache: Cache, spec: FeaturesSpec) -> TextFeatures | None:
         """These very features, if they stand in the cache already.
 
         Raises:
             CacheError: what stands there is damaged, of another dtype, or of other data.
         """
-        folder = cache.folder / features_name(facts.origin)
+        folder = cache.folder / features_name(spec.origin)
         if not folder.exists():
             return None
         features = cls(cache, _read_manifest(folder))
-        if (dtype := features.manifest.facts.dtype) != facts.dtype:
-            message = f"{folder} holds features that are {dtype}, not {facts.dtype}"
+        if (dtype := features.manifest.facts.dtype) != spec.dtype:
+            message = f"{folder} holds features that are {dtype}, not {spec.dtype}"
             raise CacheError(message, hint="use them as they are, or replace them with --overwrite")
         return features
 
@@ -194,23 +170,19 @@ class TextFeatures:
     def write(
         cls,
         cache: Cache,
-        facts: TextFacts,
+        spec: FeaturesSpec,
         words: Iterable[NDArray[np.float32]],
         *,
         overwrite: bool = False,
-        advance: Callable[[int], object] = lambda sentences: None,
         notice: Callable[[str], None] = lambda message: None,
     ) -> TextFeatures:
         """Write the features of all sentences of a cache; their folder appears when they are complete.
 
-        These very features, where they stand there already or another process finished them first, are left as they are.
-
         Args:
             cache: whose sentences they are.
-            facts: what they are.
-            words: float32 (b, T, D), a few sentences at a time, in the order of `cache.distinct_sentences()`; unread where they stand.
-            overwrite: replace features of the same origin, once the new ones are complete.
-            advance: called with the number of sentences done since the last call.
+            spec: what they are.
+            words: float32 (b, T, D), a few sentences at a time, in the order of `cache.distinct_sentences()`.
+            overwrite: replace features of the same origin; else those that stand there, or that another process finishes first, stay.
             notice: called with a sentence when something is worth knowing (waiting).
 
         Raises:
@@ -218,17 +190,15 @@ class TextFeatures:
         """
         from cmirnet_cli.cache.hdf5 import create
 
-        folder = cache.folder / features_name(facts.origin)
-        key, sentences = cache.manifest.fingerprint.key, len(cache.distinct_sentences())
-        shape, dtype, row = (sentences, facts.origin.tokens, facts.width), DTYPES[facts.dtype], 0
+        folder, key = cache.folder / features_name(spec.origin), cache.manifest.fingerprint.key
         staging = staging_folder(folder, key)
-        file = staging / WORDS_FILE
         with sole_writer(staging, notice) as alone:
-            if not overwrite and (finished := cls.finished(cache, facts)):
+            if not overwrite and (finished := cls.finished(cache, spec)):
                 return finished
             if alone:
                 sweep(staging)
-            with create(file, key, facts.size(sentences)) as content:
+            shape, dtype, done = (len(cache.distinct_sentences()), spec.origin.tokens, spec.width), DTYPES[spec.dtype], 0
+            with create(staging / WORDS_FILE, key, spec.size(shape[0])) as content:
                 rows = content.create_dataset(WORDS, shape, dtype, chunks=(1, *shape[1:]), fill_time="never", track_times=False)
                 for batch in words:
                     with np.errstate(over="ignore"):
@@ -236,12 +206,12 @@ class TextFeatures:
                     if not np.isfinite(rounded).all():
                         wrong = f"the text encoder gives numbers that are not finite as {dtype.name}"
                         raise CacheError(wrong, hint="use --dtype fp32, or other weights")
-                    rows[row : row + len(batch)] = rounded
-                    row += len(batch)
-                    advance(len(batch))
-                if row != sentences:
-                    raise ValueError(f"{row} sentences were encoded, the cache has {sentences}")
-            manifest = FeaturesManifest(facts, key, sentences, sha256_of(file), file.stat().st_size)
+                    rows[done : done + len(batch)] = rounded
+                    done += len(batch)
+                if done != len(rows):
+                    raise ValueError(f"{done} sentences were encoded, the cache has {len(rows)}")
+            file = staging / WORDS_FILE
+            manifest = FeaturesManifest(spec, key, shape[0], sha256_of(file), file.stat().st_size)
             with new_file(staging / MANIFEST, CacheError) as path:
                 path.write_text(signed(asdict(manifest), FEATURES_VERSION), encoding="utf-8")
             install(staging, folder, overwrite)

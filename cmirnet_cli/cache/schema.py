@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeVar
 
@@ -91,9 +92,7 @@ class Fingerprint:
 
     def differences(self, other: Fingerprint) -> list[str]:
         """One line for each field in which this one differs from `other`: `field is …, not …`, the first its own value."""
-        own, others = _flat(asdict(self)), _flat(asdict(other))
-        changed = [field for field in own if own[field] != others[field]]
-        return [f"{field} is {shortened(repr(own[field]))}, not {shortened(repr(others[field]))}" for field in changed]
+        return differences(_flat(asdict(self)), _flat(asdict(other)))
 
 
 @dataclass(frozen=True)
@@ -187,9 +186,9 @@ def digest_of(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def shortened(text: str) -> str:
-    """Text for people, each sha256 in it cut to enough to tell it from another."""
-    return _DIGEST.sub(r"\1", text)
+def differences(own: Mapping[str, Any], others: Mapping[str, Any]) -> list[str]:
+    """`field is …, not …` for each field in which two differ, each sha256 cut to enough to tell it from another."""
+    return [_DIGEST.sub(r"\1", f"{field} is {own[field]!r}, not {others[field]!r}") for field in own if own[field] != others[field]]
 
 
 def _as_json(value: Any) -> Any:

@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal
 
 import typer
 
@@ -16,11 +16,9 @@ from cmirnet_cli.options import Device, Overwrite
 
 MIB = 1 << 20
 
-Folder: TypeAlias = Annotated[Path, typer.Argument(metavar="CACHE", help="A cache, or a folder that holds one.", show_default=False)]
-
 
 def cache_features(
-    cache: Folder,
+    cache: Annotated[Path, typer.Argument(metavar="CACHE", help="A cache, or a folder that holds one.", show_default=False)],
     weights: Annotated[str | None, typer.Option("--weights", metavar="WEIGHTS", help="Whose text encoder: folder, run or hub id.")] = None,
     preset: Annotated[str | None, typer.Option("--preset", metavar="NAME|FILE", help="Preset whose text encoder is used.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=V", help="As for train, such as text.source=FOLDER.")] = None,
@@ -56,20 +54,20 @@ def cache_features(
 
         settings = resolve(preset, os.environ, {}, set_ or [])
         reader, source = TextReader(*starting_text(settings, data), settings.text.tokens), settings.loop.init_from or settings.text.source
-    facts, sentences = reader.facts(source, dtype), data.distinct_sentences()
+    spec, sentences = reader.spec(source, dtype), data.distinct_sentences()
     seconds: float | None = None
-    features = None if overwrite else TextFeatures.finished(data, facts)
+    features = None if overwrite else TextFeatures.finished(data, spec)
     if features is None:
         started = time.perf_counter()
-        console.notice(f"{len(sentences):,} sentences will take {facts.size(len(sentences)) / MIB:,.0f} MiB")
-        words = reader.read(sentences, pick_device(device), batch_size)
+        console.notice(f"{len(sentences):,} sentences will take {spec.size(len(sentences)) / MIB:,.0f} MiB")
         with console.progress("encode sentences", len(sentences)) as advance:
-            features = TextFeatures.write(data, facts, words, overwrite=overwrite, advance=advance, notice=console.notice)
+            words = reader.read(sentences, pick_device(device), batch_size, advance)
+            features = TextFeatures.write(data, spec, words, overwrite=overwrite, notice=console.notice)
         seconds = time.perf_counter() - started
 
-    manifest, folder = features.manifest, data.folder / features.manifest.name
-    tokens, width = manifest.shape[1:]
-    result = {"features": folder, **asdict(manifest.facts), "sentences": len(sentences), "bytes": manifest.size, "seconds": seconds}
+    made, folder, size = features.manifest.facts, data.folder / features.manifest.name, features.manifest.size
+    result = {"features": folder, **asdict(made), "sentences": len(sentences), "bytes": size, "seconds": seconds}
     took = "there already" if seconds is None else f"{seconds:.1f} s"
-    amount = f"{len(sentences):,} sentences of {tokens} tokens × {width} channels, {manifest.facts.dtype}, {manifest.size / MIB:,.1f} MiB"
-    console.result(result, f"{amount}, {took}", f"text encoder: {manifest.facts.source}", f"features: {folder}")
+    shape = f"{len(sentences):,} sentences of {made.origin.tokens} tokens × {made.width} channels"
+    amount = f"{shape}, {made.dtype}, {size / MIB:,.1f} MiB, {took}"
+    console.result(result, amount, f"text encoder: {made.source}", f"features: {folder}")

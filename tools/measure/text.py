@@ -94,7 +94,7 @@ def ways_to_read(bundle: Bundle, settings: Settings, cache: Cache) -> dict[str, 
     evaluator = Evaluator(bundle.model, bundle.tokenizer, settings.text.tokens, _CPU, len(texts))
     reader = TextReader(bundle.model.text, bundle.tokenizer, settings.text.tokens)
     sentences = cache.distinct_sentences()
-    features = TextFeatures.write(cache, reader.facts("a measurement", "fp32"), reader.read(sentences, _CPU, len(sentences)))
+    features = TextFeatures.write(cache, reader.spec("a measurement", "fp32"), reader.read(sentences, _CPU, len(sentences)))
 
     @torch.inference_mode()
     def encode_images() -> None:

@@ -13,7 +13,7 @@ from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.engine.evaluation.loop import Advance, Evaluator, evaluate_split
 from cmirnet_cli.engine.inference import Inference
 from cmirnet_cli.engine.processes import ALONE, Process
-from cmirnet_cli.engine.text_features import TextReader, describe_features, matching_features
+from cmirnet_cli.engine.text_features import TextReader, matching_features
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.metrics.scores import PROTOCOLS
 from cmirnet_cli.metrics.sentences import CONTROLS, SplitScores
@@ -126,9 +126,7 @@ class EvaluatedModel:
         if self.text is None:
             return self
         command = shlex.join(["cmirnet", "cache-features", str(cache.folder), "--weights", self.source])
-        features = matching_features(cache, self.text, f"make them with: {command}; or score without any: --no-text-features")
-        if features is not None:
-            notice(f"using stored text features instead of the text encoder: {describe_features(features)}")
+        features = matching_features(cache, self.text, f"make them with: {command}; or score without any: --no-text-features", notice)
         return replace(self, evaluator=replace(self.evaluator, features=features))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cmirnet_cli.cache.features import TextFeatures
 from cmirnet_cli.cache.folder import prepare_again
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
@@ -82,6 +83,20 @@ def require_same_data(begun: str, cache: Cache) -> None:
         raise DataError(
             f"the run was begun with data of fingerprint {begun[:12]}, {cache.folder} has {now[:12]}",
             hint="prepare the same data again, or start a new run with --init-from",
+        )
+
+
+def require_same_features(begun: str | None, features: TextFeatures | None, cache: Cache) -> None:
+    """Refuse to go on with other text features than those of the sha256 `begun`, where a run was begun with any.
+
+    Raises:
+        DataError: they are gone, or are others now.
+    """
+    if begun is not None and (features is None or features.manifest.digest != begun):
+        now = "has none of its text encoder" if features is None else f"has {features.manifest.digest[:12]}"
+        raise DataError(
+            f"the run was begun with text features of sha256 {begun[:12]}, {cache.folder} {now}",
+            hint="restore the text features the run started with, or start a new run with --init-from",
         )
 
 

@@ -11,7 +11,7 @@ from cmirnet_cli.cache.folder import find_cache
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.devices import leaving_in_order, pick_device, said_by_main
-from cmirnet_cli.engine.text_features import features_to_begin_with
+from cmirnet_cli.engine.text_features import features_for_training
 from cmirnet_cli.engine.training.callbacks import Callback, EpochReport
 from cmirnet_cli.engine.training.loop import Trainer
 from cmirnet_cli.engine.training.run_directory import RunDirectory, new_run_folder
@@ -108,7 +108,7 @@ def prepared_trainer(
         return resumed_trainer(directory, settings, cache, pick_device(device), notice)
     place = pick_device(device)
     bundle = starting_bundle(settings, cache, notice)
-    return Trainer(bundle, settings, cache, place, features_to_begin_with(bundle, settings, cache, notice))
+    return Trainer(bundle, settings, cache, place, features_for_training(bundle, settings, cache, notice))
 
 
 def _new_run(trainer: Trainer, folder: Path | None) -> RunDirectory:

@@ -13,10 +13,10 @@ from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import cache_name
 from cmirnet_cli.config import SCRATCH, Settings
 from cmirnet_cli.engine.devices import seed_everything
-from cmirnet_cli.engine.text_features import features_to_go_on_with
+from cmirnet_cli.engine.text_features import features_for_training
 from cmirnet_cli.engine.training.checkpoints import read_state
 from cmirnet_cli.engine.training.loop import Trainer
-from cmirnet_cli.engine.training.requirements import TRAIN_SPLIT, require_same_data, require_same_settings
+from cmirnet_cli.engine.training.requirements import TRAIN_SPLIT, require_same_data, require_same_features, require_same_settings
 from cmirnet_cli.engine.training.run_directory import RunDirectory, newest_checkpoint
 from cmirnet_cli.errors import ConfigError
 from cmirnet_cli.model.build import build_network
@@ -149,7 +149,8 @@ def resumed_trainer(
     require_same_data(directory.data, cache)
     checkpoint = newest_checkpoint(directory.checkpoints)
     bundle = resumed_bundle(settings, checkpoint) if checkpoint else starting_bundle(settings, cache, notice)
-    features = features_to_go_on_with(directory.text_features, bundle, settings, cache, notice)
+    features = features_for_training(bundle, settings, cache, notice) if directory.text_features else None
+    require_same_features(directory.text_features, features, cache)
     trainer = Trainer(bundle, settings, cache, device, features)
     if checkpoint is None:
         notice(f"{directory.folder} has no checkpoint yet: starting from the beginning")

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import pytest
 
-from cmirnet_cli.cache.features import TextFacts, TextFeatures, TextOrigin, all_features, features_name
+from cmirnet_cli.cache.features import FeaturesSpec, TextFeatures, TextOrigin, all_features, features_name
 from cmirnet_cli.cache.reader import Cache, Damage, verify
 from cmirnet_cli.cache.schema import CacheOptions
 from cmirnet_cli.cache.writer import write_cache
@@ -25,8 +25,8 @@ from cmirnet_cli.refer.referent import ReferDataset
 Draw = Callable[..., ReferDataset]
 
 TOKENS, WIDTH = 5, 6
-FACTS = TextFacts(TextOrigin("a" * 64, "b" * 64, TOKENS), "somebody/some-bert", "fp32", WIDTH)
-OTHER = replace(FACTS, origin=replace(FACTS.origin, encoder="c" * 64), source="somebody/other-bert")
+SPEC = FeaturesSpec(TextOrigin("a" * 64, "b" * 64, TOKENS), "somebody/some-bert", "fp32", WIDTH)
+OTHER = replace(SPEC, origin=replace(SPEC.origin, encoder="c" * 64), source="somebody/other-bert")
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def in_fours(words: np.ndarray) -> Iterator[np.ndarray]:
     return (words[start : start + 4] for start in range(0, len(words), 4))
 
 
-def written(cache: Cache, facts: TextFacts = FACTS, seed: int = 0, **options: bool) -> TextFeatures:
-    return TextFeatures.write(cache, facts, in_fours(numbers(cache, seed)), **options)
+def written(cache: Cache, spec: FeaturesSpec = SPEC, seed: int = 0, **options: bool) -> TextFeatures:
+    return TextFeatures.write(cache, spec, in_fours(numbers(cache, seed)), **options)
 
 
 def test_distinct_sentences_stand_in_the_order_they_first_appear(draw: Draw, tmp_path: Path):
@@ -69,19 +69,19 @@ def test_every_sentence_reads_back_bit_for_bit_in_any_order(cache: Cache):
 
 
 def test_half_precision_rounds_once_and_takes_half_the_room(cache: Cache):
-    half = replace(FACTS, dtype="fp16")
+    half = replace(SPEC, dtype="fp16")
     found = written(cache, half).words(cache.distinct_sentences())
     np.testing.assert_array_equal(found, numbers(cache).astype(np.float16).astype(np.float32))
     rows = len(cache.distinct_sentences())
-    assert FACTS.size(rows) - half.size(rows) == rows * TOKENS * WIDTH * 2
+    assert SPEC.size(rows) - half.size(rows) == rows * TOKENS * WIDTH * 2
 
 
 def test_features_of_several_encoders_stand_side_by_side(cache: Cache):
-    ours, theirs = written(cache, FACTS, 0), written(cache, OTHER, 1)
+    ours, theirs = written(cache, SPEC, 0), written(cache, OTHER, 1)
     texts = cache.distinct_sentences()
     np.testing.assert_array_equal(ours.words(texts), numbers(cache, 0))
     np.testing.assert_array_equal(theirs.words(texts), numbers(cache, 1))
-    assert {each.facts for each in all_features(cache.folder)} == {FACTS, OTHER}
+    assert {each.facts for each in all_features(cache.folder)} == {SPEC, OTHER}
 
 
 def test_features_are_read_in_other_processes(cache: Cache):
@@ -116,7 +116,7 @@ def test_edited_manifest_is_refused_by_name(cache: Cache):
 
 
 def test_manifest_of_another_folder_is_refused(cache: Cache):
-    ours, theirs = (cache.folder / written(cache, facts).manifest.name / "manifest.json" for facts in (FACTS, OTHER))
+    ours, theirs = (cache.folder / written(cache, spec).manifest.name / "manifest.json" for spec in (SPEC, OTHER))
     ours.write_text(theirs.read_text())
     with pytest.raises(CacheError, match=f"it belongs in {features_name(OTHER.origin)}"):
         all_features(cache.folder)
@@ -126,7 +126,7 @@ def test_manifest_of_another_folder_is_refused(cache: Cache):
 def test_damaged_features_are_refused_before_they_are_opened(cache: Cache, spoil: Callable[[Path], object]):
     manifest = written(cache).manifest
     spoil(cache.folder / manifest.file.name)
-    for use in (lambda: TextFeatures(cache, manifest), lambda: TextFeatures.finished(cache, FACTS)):
+    for use in (lambda: TextFeatures(cache, manifest), lambda: TextFeatures.finished(cache, SPEC)):
         with pytest.raises(CacheError, match=r"are damaged: words\.h5 is missing or of the wrong length") as caught:
             use()
     assert caught.value.hint == f"delete that folder, and make the features again with: cmirnet cache-features {cache.folder}"
@@ -148,7 +148,7 @@ def test_features_of_other_data_are_refused(cache: Cache, draw: Draw, tmp_path: 
 
 def test_words_of_another_shape_are_named(cache: Cache):
     features = written(cache)
-    wrong = TextFeatures(cache, replace(features.manifest, facts=replace(FACTS, width=WIDTH + 1)))
+    wrong = TextFeatures(cache, replace(features.manifest, facts=replace(SPEC, width=WIDTH + 1)))
     with pytest.raises(CacheError, match=r"words\.h5 is damaged: it holds float32 \(15, 5, 6\), not float32 \(15, 5, 7\)"):
         wrong.words(cache.distinct_sentences()[:1])
 
@@ -163,17 +163,17 @@ def test_number_that_half_precision_cannot_hold_is_refused_and_nothing_is_left(c
     huge[4, 2, 1] = 1e5
     before = sorted(cache.folder.iterdir())
     with pytest.raises(CacheError, match="not finite as float16") as caught:
-        TextFeatures.write(cache, replace(FACTS, dtype="fp16"), in_fours(huge))
+        TextFeatures.write(cache, replace(SPEC, dtype="fp16"), in_fours(huge))
     assert caught.value.hint == "use --dtype fp32, or other weights"
     assert sorted(cache.folder.iterdir()) == before
 
 
 def test_finished_features_are_found_and_those_that_differ_need_overwrite(cache: Cache):
-    assert TextFeatures.finished(cache, FACTS) is None
+    assert TextFeatures.finished(cache, SPEC) is None
     manifest = written(cache).manifest
-    assert TextFeatures.finished(cache, replace(FACTS, source="the same by another name")).manifest == manifest
+    assert TextFeatures.finished(cache, replace(SPEC, source="the same by another name")).manifest == manifest
     with pytest.raises(CacheError, match="holds features that are fp32, not fp16") as caught:
-        TextFeatures.finished(cache, replace(FACTS, dtype="fp16"))
+        TextFeatures.finished(cache, replace(SPEC, dtype="fp16"))
     assert "--overwrite" in caught.value.hint
 
 
@@ -193,7 +193,7 @@ def test_writers_at_the_same_time_end_with_the_same_features(cache: Cache):
         writer.join()
     assert [writer.exitcode for writer in writers] == [0, 0, 0, 0]
     assert verify(cache.folder) == []
-    assert [each.facts for each in all_features(cache.folder)] == [FACTS]
+    assert [each.facts for each in all_features(cache.folder)] == [SPEC]
 
 
 def test_same_numbers_make_the_same_bytes(cache: Cache):
@@ -204,17 +204,18 @@ def test_same_numbers_make_the_same_bytes(cache: Cache):
 def test_interrupted_writer_leaves_the_cache_as_it_was(cache: Cache):
     before = sorted(cache.folder.iterdir())
     with pytest.raises(KeyboardInterrupt):
-        TextFeatures.write(cache, FACTS, in_fours(numbers(cache)), advance=_interrupt)
+        TextFeatures.write(cache, SPEC, _interrupted())
     assert sorted(cache.folder.iterdir()) == before
 
 
-def _interrupt(done: int) -> None:
+def _interrupted() -> Iterator[np.ndarray]:
+    yield np.zeros((4, TOKENS, WIDTH), np.float32)
     raise KeyboardInterrupt
 
 
 def test_killed_writer_leaves_no_features_and_the_next_one_clears_up(cache: Cache):
     context = multiprocessing.get_context("fork")
-    process = context.Process(target=TextFeatures.write, args=(cache, FACTS, _killed_after(2, in_fours(numbers(cache)))))
+    process = context.Process(target=TextFeatures.write, args=(cache, SPEC, _killed_after(2, in_fours(numbers(cache)))))
     process.start()
     process.join()
     assert process.exitcode == -signal.SIGKILL
@@ -222,7 +223,7 @@ def test_killed_writer_leaves_no_features_and_the_next_one_clears_up(cache: Cach
     assert verify(cache.folder) == []
     np.testing.assert_array_equal(written(cache).words(cache.distinct_sentences()), numbers(cache))
     names = [path.name for path in cache.folder.iterdir()]
-    assert sorted(names) == ["annotations.h5", "images-00000.h5", "manifest.json", features_name(FACTS.origin)]
+    assert sorted(names) == ["annotations.h5", "images-00000.h5", "manifest.json", features_name(SPEC.origin)]
 
 
 def _killed_after(batches: int, words: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
@@ -234,13 +235,7 @@ def _killed_after(batches: int, words: Iterator[np.ndarray]) -> Iterator[np.ndar
 
 def test_manifest_says_what_the_features_are(cache: Cache):
     written(cache)
-    content = json.loads((cache.folder / features_name(FACTS.origin) / "manifest.json").read_text())
+    content = json.loads((cache.folder / features_name(SPEC.origin) / "manifest.json").read_text())
     origin = {"encoder": "a" * 64, "tokenizer": "b" * 64, "tokens": TOKENS}
     assert content["facts"] == {"origin": origin, "source": "somebody/some-bert", "dtype": "fp32", "width": WIDTH}
     assert (content["schema_version"], content["sentences"]) == (1, 15)
-
-
-def test_difference_of_origins_is_told_field_by_field():
-    other = TextOrigin("d" * 64, FACTS.origin.tokenizer, 30)
-    assert FACTS.origin.differences(other) == [f"encoder is {'a' * 12}, not {'d' * 12}", "tokens is 5, not 30"]
-    assert FACTS.origin.differences(FACTS.origin) == []

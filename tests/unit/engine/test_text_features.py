@@ -17,7 +17,7 @@ from cmirnet_cli.cache.features import Dtype, TextFeatures, features_name
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.evaluation.loop import Evaluator, evaluate_split
-from cmirnet_cli.engine.text_features import TextReader, features_to_begin_with, matching_features
+from cmirnet_cli.engine.text_features import TextReader, features_for_training, matching_features
 from cmirnet_cli.engine.training.callbacks import EpochReport, StepReport
 from cmirnet_cli.engine.training.loop import Trainer
 from cmirnet_cli.engine.training.run_directory import RunDirectory
@@ -52,7 +52,7 @@ def reader_of(bundle: Bundle) -> TextReader:
 
 
 def store(cache: Cache, reader: TextReader, dtype: Dtype = "fp32") -> TextFeatures:
-    return TextFeatures.write(cache, reader.facts("the test", dtype), reader.read(cache.distinct_sentences(), CPU, 5))
+    return TextFeatures.write(cache, reader.spec("the test", dtype), reader.read(cache.distinct_sentences(), CPU, 5))
 
 
 class Notes:
@@ -115,9 +115,9 @@ def test_evaluation_with_features_gives_the_same_scores_and_masks_bit_for_bit(ca
 
 def test_evaluation_reads_the_features_and_not_the_encoder(cache: Cache, evaluator: Evaluator):
     reader = TextReader(evaluator.model.text, evaluator.tokenizer, evaluator.tokens)
-    facts = reader.facts("noise", "fp32")
-    noise = np.random.default_rng(0).standard_normal((len(cache.distinct_sentences()), 20, facts.width)).astype(np.float32)
-    features = TextFeatures.write(cache, facts, [noise])
+    spec = reader.spec("noise", "fp32")
+    noise = np.random.default_rng(0).standard_normal((len(cache.distinct_sentences()), 20, spec.width)).astype(np.float32)
+    features = TextFeatures.write(cache, spec, [noise])
     usual, other = (evaluate_split(each, cache, "val", 64, ["paper"]) for each in (evaluator, replace(evaluator, features=features)))
     assert usual != other
 
@@ -148,7 +148,7 @@ def test_features_made_from_the_recipe_stand_in_for_the_encoder_that_the_run_sta
     text, tokenizer = starting_text(chosen, cache)
     features = store(cache, TextReader(text, tokenizer, chosen.text.tokens))
     lines: list[str] = []
-    begun = features_to_begin_with(starting_bundle(chosen, cache), chosen, cache, lines.append)
+    begun = features_for_training(starting_bundle(chosen, cache), chosen, cache, lines.append)
     assert begun is not None
     assert begun.manifest == features.manifest
     assert lines == [
@@ -170,21 +170,21 @@ def test_text_encoder_of_a_run_is_the_same_with_and_without_its_network(cache: C
 
 def test_cache_without_features_asks_the_encoder_and_says_nothing(cache: Cache):
     said: list[str] = []
-    assert features_to_begin_with(starting_bundle(settings(), cache), settings(), cache, said.append) is None
+    assert features_for_training(starting_bundle(settings(), cache), settings(), cache, said.append) is None
     assert said == []
 
 
 def test_trained_encoder_has_no_use_for_features(cache: Cache):
     store(cache, reader_of(starting_bundle(settings(), cache)))
     chosen = settings(text={"train": "all"})
-    assert features_to_begin_with(starting_bundle(chosen, cache), chosen, cache) is None
+    assert features_for_training(starting_bundle(chosen, cache), chosen, cache) is None
 
 
 @pytest.mark.parametrize(
     ("changes", "differs", "command"),
     [
-        ({"loop": {"seed": 5}}, r"encoder is \w{12}, not \w{12}$", "--set loop.seed=5"),
-        ({"text": {"tokens": 22}}, r"encoder is \w{12}, not \w{12}, tokens is 20, not 22$", "--set text.tokens=22"),
+        ({"loop": {"seed": 5}}, r"encoder is '\w{12}', not '\w{12}'$", "--set loop.seed=5"),
+        ({"text": {"tokens": 22}}, r"encoder is '\w{12}', not '\w{12}', tokens is 20, not 22$", "--set text.tokens=22"),
     ],
 )
 def test_features_of_other_encoders_are_refused_with_what_differs_and_the_command_that_makes_the_right_ones(
@@ -193,7 +193,7 @@ def test_features_of_other_encoders_are_refused_with_what_differs_and_the_comman
     name = store(cache, reader_of(starting_bundle(settings(), cache))).manifest.name
     chosen = settings(**changes)
     with pytest.raises(CacheError, match=rf"none of the text features in .*: {name} \(made with the test\): {differs}") as caught:
-        features_to_begin_with(starting_bundle(chosen, cache), chosen, cache)
+        features_for_training(starting_bundle(chosen, cache), chosen, cache)
     assert caught.value.hint.startswith(f"make them with: cmirnet cache-features {cache.folder} --set text.source=scratch")
     assert command in caught.value.hint
 
@@ -203,8 +203,8 @@ def test_features_of_another_tokenizer_are_refused_by_name(cache: Cache, minilm:
     bundle = starting_bundle(chosen, cache)
     scratch = starting_bundle(settings(), cache)
     store(cache, TextReader(bundle.model.text, scratch.tokenizer, 20))
-    with pytest.raises(CacheError, match=r"\(made with the test\): tokenizer is \w{12}, not \w{12}$"):
-        features_to_begin_with(bundle, chosen, cache)
+    with pytest.raises(CacheError, match=r"\(made with the test\): tokenizer is '\w{12}', not '\w{12}'$"):
+        features_for_training(bundle, chosen, cache)
 
 
 def test_right_features_are_found_beside_others(cache: Cache):
@@ -217,14 +217,14 @@ def test_right_features_are_found_beside_others(cache: Cache):
 def test_flips_leave_features_aside_and_say_so(cache: Cache):
     store(cache, reader_of(starting_bundle(settings(), cache)))
     chosen, said = settings(data={"flip": True}), []
-    assert features_to_begin_with(starting_bundle(chosen, cache), chosen, cache, said.append) is None
+    assert features_for_training(starting_bundle(chosen, cache), chosen, cache, said.append) is None
     assert said == ["text features are not used: data.flip changes sentences, and they are of the sentences as written"]
 
 
 def test_frozen_encoder_with_dropout_is_refused(cache: Cache):
     chosen = settings(text={"dropout": True})
     with pytest.raises(ConfigError, match=r"text\.dropout is on, and the text encoder is frozen"):
-        features_to_begin_with(starting_bundle(chosen, cache), chosen, cache)
+        features_for_training(starting_bundle(chosen, cache), chosen, cache)
 
 
 def run_of(folder: Path, cache: Cache, digest: str | None) -> RunDirectory:
