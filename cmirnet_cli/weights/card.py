@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from cmirnet_cli.errors import WeightsError, first_line
 from cmirnet_cli.weights.folder import BundleConfig
@@ -16,11 +16,9 @@ from cmirnet_cli.weights.folder import BundleConfig
 TASK = "image-segmentation"
 
 
-class _Scored(BaseModel):
-    overall_iou: float
-    mean_iou: float
-    precision: float = Field(alias="precision@0.5")
-    sentences: int
+class _Metric(BaseModel):
+    heading: str
+    level: str
 
 
 class _Data(BaseModel):
@@ -29,12 +27,28 @@ class _Data(BaseModel):
 
 
 class ScoresFile(BaseModel):
-    """The part of a `scores.json` that a card shows: the protocols in words; split → protocol → scores in percent."""
+    """The part of a `scores.json` that a card shows: metrics by name; the protocols in words; split → protocol → scores in percent."""
 
     schema_version: Literal[1]
     data: _Data
+    metrics: dict[str, _Metric] = Field(default_factory=dict)
     protocols: dict[str, str]
-    splits: dict[str, dict[str, _Scored]]
+    splits: dict[str, dict[str, dict[str, Any]]]
+
+    @model_validator(mode="after")
+    def _require_scores(self) -> ScoresFile:
+        for split, by_protocol in self.splits.items():
+            for protocol, scored in by_protocol.items():
+                if not self.metrics:  # a file of 0.1: all its scores, by their names
+                    names = [name for name, value in scored.items() if isinstance(value, float)]
+                    self.metrics = {name: _Metric(heading=name, level="main") for name in names}
+                if lacking := [name for name in (*self.metrics, "sentences") if not isinstance(scored.get(name), int | float)]:
+                    raise ValueError(f"{', '.join(lacking)} of {split}, {protocol} must be numbers")
+        return self
+
+    def shown(self, *levels: str) -> dict[str, str]:
+        """Name → heading of the metrics of these levels."""
+        return {name: metric.heading for name, metric in self.metrics.items() if metric.level in levels}
 
 
 def read_scores(path: Path) -> ScoresFile:
@@ -78,7 +92,7 @@ def _results(scores: ScoresFile) -> Iterator[EvalResult]:
     dataset = f"{scores.data.dataset} ({scores.data.split_by})"
     for split, by_protocol in scores.splits.items():
         for protocol, scored in by_protocol.items():
-            for metric, value in (("overall_iou", scored.overall_iou), ("mean_iou", scored.mean_iou)):
+            for metric, heading in scores.shown("main").items():
                 yield EvalResult(
                     task_type=TASK,
                     task_name="referring image segmentation",
@@ -86,6 +100,6 @@ def _results(scores: ScoresFile) -> Iterator[EvalResult]:
                     dataset_name=dataset,
                     dataset_split=split,
                     metric_type=metric,
-                    metric_name=f"{metric.replace('_iou', ' IoU')}, protocol {protocol}",
-                    metric_value=round(value, 2),
+                    metric_name=f"{heading}, protocol {protocol}",
+                    metric_value=round(scored[metric], 2),
                 )

@@ -30,6 +30,7 @@ def describe(reports: Sequence[SplitReport], scoring: ScoringOptions) -> dict[st
     """What the file says beside where weights, data and settings came from: everything in words, and the splits."""
     first = next(iter(reports[0].protocols.values()))
     return {
+        "metrics": {metric.name: {"heading": metric.heading, "level": metric.level} for metric in scoring.metrics},
         "protocols": {protocol: PROTOCOLS[protocol] for protocol in reports[0].protocols},
         "conventions": dict(CONVENTIONS),
         "controls": {control: CONTROLS[control] for control in first.controls},

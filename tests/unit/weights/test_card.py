@@ -12,6 +12,7 @@ import yaml
 
 from cmirnet_cli.engine.prediction.segmenter import Segmenter
 from cmirnet_cli.errors import UsageError, WeightsError
+from cmirnet_cli.metrics.scores import METRICS, Metric
 from cmirnet_cli.metrics.sentences import Overlap, SentenceScore, SplitScores
 from cmirnet_cli.metrics.split_report import ScoringOptions, report
 from cmirnet_cli.reports.evaluation.results import describe
@@ -25,9 +26,13 @@ def segmenter(bundle: Bundle) -> Segmenter:
     return Segmenter(bundle, torch.device("cpu"))
 
 
+DICE = Metric("dice", "Dice", lambda tally: 2 * tally.intersection, lambda tally: tally.union + tally.intersection, level="brief")
+SCORING = ScoringOptions(metrics=(*METRICS, DICE))
+
+
 @pytest.fixture
 def scores(tmp_path: Path) -> Path:
-    """What `cmirnet eval --out` writes about two sentences, one found wholly and one by half."""
+    """What `cmirnet eval --out` writes about two sentences, one found wholly and one by half, with a metric that is new."""
     overlaps = [
         {"paper": Overlap(10, 10, 10), "original": Overlap(40, 40, 40)},
         {"paper": Overlap(5, 10, 5), "original": Overlap(20, 80, 20)},
@@ -43,7 +48,7 @@ def scores(tmp_path: Path) -> Path:
                 "program": "0",
                 "weights": {},
                 "data": data,
-                **describe([report(each, ScoringOptions()) for each in scored], ScoringOptions()),
+                **describe([report(each, SCORING) for each in scored], SCORING),
             }
         )
     )
@@ -74,11 +79,22 @@ def test_header_is_the_hubs(segmenter: Segmenter, tmp_path: Path):
 def test_given_scores_stand_in_the_card_under_their_protocols(segmenter: Segmenter, scores: Path, tmp_path: Path):
     segmenter.save_pretrained(tmp_path / "out", scores=scores)
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "| testA | paper | 75.00 | 75.00 | 100.00 | 2 |" in card
-    assert "| testA | original | 50.00 | 62.50 | 50.00 | 2 |" in card
+    assert "| split | protocol | oIoU | mIoU | P@.5 | Dice | sentences |\n|---|---|---|---|---|---|---|\n" in card
+    assert "| testA | paper | 75.00 | 75.00 | 100.00 | 85.71 | 2 |" in card
+    assert "| testA | original | 50.00 | 62.50 | 50.00 | 66.67 | 2 |" in card
     assert "- *paper*: prediction and target compared at the network's input size" in card
     results = header(tmp_path / "out")["model-index"][0]["results"]
     assert [metric["value"] for result in results for metric in result["metrics"]] == [75.0, 75.0, 50.0, 62.5]
+
+
+def test_scores_of_an_older_program_stand_under_their_names(segmenter: Segmenter, scores: Path, tmp_path: Path):
+    older = json.loads(scores.read_text())
+    del older["metrics"]
+    scores.write_text(json.dumps(older))
+    segmenter.save_pretrained(tmp_path / "out", scores=scores)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "| split | protocol | overall_iou | mean_iou | precision@0.5 |" in card
+    assert "| testA | original | 50.00 | 62.50 | 50.00 |" in card
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"splits": {"val": {"paper": {}}}}'])
