@@ -41,8 +41,7 @@ def words(cache: Path, folder: Path, *more: str) -> list[str]:
 
 def torchrun(arguments: list[str]) -> subprocess.CompletedProcess[str]:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "cmirnet_cli"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run([*launcher, *arguments], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run([*launcher, *arguments], capture_output=True, text=True, check=False)
 
 
 def losses(folder: Path) -> list[float]:
@@ -102,7 +101,7 @@ def run_script(folder: Path, script: str, *arguments: str) -> None:
     """Run a script in two processes whose working directory is the folder."""
     (folder / "script.py").write_text(script)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "script.py"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     subprocess.run([*launcher, *arguments], env=environment, cwd=folder, check=True)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -33,9 +32,8 @@ def steps(folder: Path) -> int:
 
 def stopped(arguments: list[str], folder: Path, number: signal.Signals) -> subprocess.CompletedProcess[str]:
     """The command, stopped with a signal once it has taken steps."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen([sys.executable, "-m", "cmirnet_cli", *arguments], env=environment, **streams) as process:
+    with subprocess.Popen([sys.executable, "-m", "cmirnet_cli", *arguments], **streams) as process:
         while process.poll() is None and steps(folder) < 2:
             time.sleep(0.01)
         process.send_signal(number)

@@ -265,7 +265,6 @@ def test_a_bundle_is_timed_beside_its_weights(cmirnet: Call, weights: Path, onnx
     assert fp32["agreement"]["error"] < 1e-3
     assert int8["agreement"]["error"] > 1e-3
     assert int8["agreement"]["pixels"] > 0.95
-    assert fp32["expressions_per_second"] > 0
 
 
 def test_a_bundle_of_other_weights_is_not_timed(cmirnet: Call, swin_weights: Path, onnx_bundle: Path):

@@ -103,9 +103,8 @@ def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def start(weights: Path, crowd: Path, out: Path, *more: str) -> subprocess.Popen[str]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    return subprocess.Popen([sys.executable, "-c", CHILD, *words(weights, crowd, out, *more)], env=environment, text=True, **pipes)
+    return subprocess.Popen([sys.executable, "-c", CHILD, *words(weights, crowd, out, *more)], text=True, **pipes)
 
 
 def kill_after(process: subprocess.Popen[str], lines: int, part: Path) -> None:

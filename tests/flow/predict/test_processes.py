@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,8 +25,7 @@ def words(weights: Path, photos: Path, out: Path, *more: str) -> list[str]:
 
 def torchrun(arguments: list[str], processes: int, stdin: str = "") -> subprocess.CompletedProcess[str]:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m", "cmirnet_cli"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.run([*launcher, *arguments], env=environment, capture_output=True, text=True, check=False, input=stdin)
+    return subprocess.run([*launcher, *arguments], capture_output=True, text=True, check=False, input=stdin)
 
 
 @pytest.fixture(scope="module")

@@ -30,14 +30,6 @@ WORDS = ["the red cup", "left person", "dog", "the dog on the left", "cup on the
 SIZE = 64
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module", params=["resnet-nano", "swin-nano"])
 def segmenter(request: pytest.FixtureRequest) -> Segmenter:
     """Random weights that find both classes in noise."""

@@ -47,8 +47,10 @@ def trainer(cache: Cache, chosen: Settings) -> Trainer:
 @pytest.mark.slow
 def test_network_is_compiled_where_that_is_asked_for(small_cache: Cache):
     """Up to its first step, which is what compiles it."""
-    network = trainer(small_cache, settings(loop={"compile": True})).bundle.model.network
-    assert any(module._compiled_call_impl is not None for module in network.modules())
+    runner = trainer(small_cache, settings(loop={"compile": True}))
+    image = torch.zeros(1, 3, 64, 64)
+    with torch.compiler.set_stance("fail_on_recompile"), pytest.raises(RuntimeError, match="Detected recompile"):
+        runner.bundle.model.network.encode_image(image)
 
 
 def test_compiling_and_recomputing_exclude_each_other():

@@ -123,15 +123,6 @@ def assert_same_run(ours: Path, theirs: Path, *, finished: bool = True) -> None:
         assert_same(load_bundle(ours / weights).model.state_dict(), load_bundle(theirs / weights).model.state_dict(), weights)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """As the processes started here have: sums over several threads are rounded differently."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def undisturbed(small_cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return begin(tmp_path_factory.mktemp("undisturbed") / "run", small_cache, settings()).folder

@@ -136,8 +136,13 @@ def test_optimizations_are_made_where_they_were_measured():
     assert measured_to_help(torch.device("cuda")) == ()
 
 
-def test_a_network_is_compiled_after_its_parts_were_replaced(network: CMIRNet):
+@torch.inference_mode()
+def test_a_network_is_compiled_after_its_parts_were_replaced(network: CMIRNet, asked: tuple[Tensor, ...]):
     fast = accelerate(deepcopy(network), SIZE, (*FORMS, COMPILE))
-    compiled = [type(module) for module in fast.modules() if module._compiled_call_impl is not None]
-    assert (GatheringBlock in compiled) == any(type(module) is WindowBlock for module in network.modules())
-    assert fast.decoder._compiled_call_impl is not None
+    replaced = [module for module in fast.modules() if isinstance(module, GatheringBlock)]
+    assert bool(replaced) == any(isinstance(module, WindowBlock) for module in network.modules())
+    with torch.compiler.set_stance("fail_on_recompile"):
+        network(*asked)
+        for part, inputs in ((fast, asked), *((block, asked[:1]) for block in replaced)):
+            with pytest.raises(RuntimeError, match="Detected recompile"):
+                part(*inputs)
