@@ -30,19 +30,19 @@ def sample_options(pictures: Path) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def onnx_bundle(weights: Path, sample_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def onnx_export(weights: Path, sample_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The weights as ONNX."""
     return exported_once("onnx", tmp_path_factory, [str(weights), *sample_options])
 
 
 @pytest.fixture(scope="session")
-def safetensors_bundle(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def safetensors_export(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same as safetensors."""
     return exported_once("safetensors", tmp_path_factory, [str(weights), "--format", "safetensors"])
 
 
 @pytest.fixture(scope="session")
-def int8_bundle(weights: Path, sample_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def int8_export(weights: Path, sample_options: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same in int8, as two graphs."""
     return exported_once("int8", tmp_path_factory, [str(weights), "--precision", "int8", "--calibrate", "4", "--split", *sample_options])
 

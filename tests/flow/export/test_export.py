@@ -28,12 +28,12 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def spec(bundle: Path) -> dict[str, Any]:
-    return json.loads((bundle / "export.json").read_text())
+def spec(exported: Path) -> dict[str, Any]:
+    return json.loads((exported / "export.json").read_text())
 
 
-def parity(bundle: Path) -> dict[str, Any]:
-    return json.loads((bundle / "parity.json").read_text())
+def parity(exported: Path) -> dict[str, Any]:
+    return json.loads((exported / "parity.json").read_text())
 
 
 def random_inputs(batch: int, height: int, width: int) -> dict[str, np.ndarray]:
@@ -55,16 +55,16 @@ def assert_close(found: np.ndarray, expected: np.ndarray) -> None:
     assert np.abs(found - expected).max() < 1e-3 * expected.std()
 
 
-def test_a_bundle_holds_all_that_it_is_run_with(onnx_bundle: Path):
-    assert names(onnx_bundle) >= EXPORT | {"model.onnx"}
-    said = spec(onnx_bundle)
+def test_an_export_holds_all_that_it_is_run_with(onnx_export: Path):
+    assert names(onnx_export) >= EXPORT | {"model.onnx"}
+    said = spec(onnx_export)
     assert (said["format"], said["precision"], said["split"], said["dynamic_size"]) == ("onnx", "fp32", False, False)
     assert said["input"]["image_size"] == 64
     assert said["input"]["tokens"] == 20
 
 
-def test_parity_was_proved_on_photographs_in_batches_of_one_and_of_three(onnx_bundle: Path):
-    said = parity(onnx_bundle)
+def test_parity_was_proved_on_photographs_in_batches_of_one_and_of_three(onnx_export: Path):
+    said = parity(onnx_export)
     assert said["samples"] == "12 photographs, 2 expressions"
     assert said["provider"] == "CPUExecutionProvider"
     assert [batch["batch"] for batch in said["batches"]] == [1, 3]
@@ -72,51 +72,51 @@ def test_parity_was_proved_on_photographs_in_batches_of_one_and_of_three(onnx_bu
     assert said["equal_pixels"] >= 0.999
 
 
-def test_a_graph_is_valid_and_of_the_standard_operators(onnx_bundle: Path):
-    model = onnx.load(onnx_bundle / "model.onnx")
+def test_a_graph_is_valid_and_of_the_standard_operators(onnx_export: Path):
+    model = onnx.load(onnx_export / "model.onnx")
     onnx.checker.check_model(model, full_check=True)
     assert {(each.domain, each.version) for each in model.opset_import} == {("", 20)}
     assert not model.functions
 
 
-def test_no_path_of_the_machine_that_wrote_it_is_in_a_graph(onnx_bundle: Path):
-    content = (onnx_bundle / "model.onnx").read_bytes()
+def test_no_path_of_the_machine_that_wrote_it_is_in_a_graph(onnx_export: Path):
+    content = (onnx_export / "model.onnx").read_bytes()
     assert str(Path(__file__).resolve().parents[3]).encode() not in content
     assert b"site-packages" not in content
 
 
 @pytest.mark.parametrize("batch", [1, 2, 5])
-def test_a_graph_takes_batches_of_any_size(weights: Path, onnx_bundle: Path, batch: int):
+def test_a_graph_takes_batches_of_any_size(weights: Path, onnx_export: Path, batch: int):
     inputs = random_inputs(batch, 64, 64)
-    (found,) = onnxruntime.InferenceSession(onnx_bundle / "model.onnx").run(None, inputs)
+    (found,) = onnxruntime.InferenceSession(onnx_export / "model.onnx").run(None, inputs)
     assert_close(found, logits_of(weights, inputs))
 
 
-def test_the_sample_runs_through_the_graph_to_the_logits_of_the_weights(weights: Path, onnx_bundle: Path):
-    sample = np.load(onnx_bundle / "sample.npz")
+def test_the_sample_runs_through_the_graph_to_the_logits_of_the_weights(weights: Path, onnx_export: Path):
+    sample = np.load(onnx_export / "sample.npz")
     inputs = {name: sample[name] for name in ("image", "input_ids", "attention_mask")}
-    (found,) = onnxruntime.InferenceSession(onnx_bundle / "model.onnx").run(None, inputs)
+    (found,) = onnxruntime.InferenceSession(onnx_export / "model.onnx").run(None, inputs)
     assert_close(found, sample["logits"])
     assert_close(sample["logits"], logits_of(weights, inputs))
 
 
-def test_the_python_of_the_readme_runs_without_this_program(onnx_bundle: Path, pictures: Path, tmp_path: Path):
-    assert said_by_the_python_of_the_readme(onnx_bundle, pictures, tmp_path) == "(64, 64) False"
+def test_the_python_of_the_readme_runs_without_this_program(onnx_export: Path, pictures: Path, tmp_path: Path):
+    assert said_by_the_python_of_the_readme(onnx_export, pictures, tmp_path) == "(64, 64) False"
 
 
 @pytest.mark.slow
-def test_the_python_of_the_readme_runs_two_int8_graphs(int8_bundle: Path, pictures: Path, tmp_path: Path):
-    assert "x64quantprecision" in (int8_bundle / "README.md").read_text()
-    assert said_by_the_python_of_the_readme(int8_bundle, pictures, tmp_path) == "(64, 64) False"
+def test_the_python_of_the_readme_runs_two_int8_graphs(int8_export: Path, pictures: Path, tmp_path: Path):
+    assert "x64quantprecision" in (int8_export / "README.md").read_text()
+    assert said_by_the_python_of_the_readme(int8_export, pictures, tmp_path) == "(64, 64) False"
 
 
-def said_by_the_python_of_the_readme(bundle: Path, pictures: Path, tmp_path: Path) -> str:
+def said_by_the_python_of_the_readme(exported: Path, pictures: Path, tmp_path: Path) -> str:
     """The shape of the mask that it finds, and whether it imported torch or this program."""
-    shutil.copytree(bundle, tmp_path / "bundle")
-    shutil.copy(next(pictures.iterdir()), tmp_path / "bundle" / "photo.jpg")
-    code = (tmp_path / "bundle" / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    shutil.copytree(exported, tmp_path / "exported")
+    shutil.copy(next(pictures.iterdir()), tmp_path / "exported" / "photo.jpg")
+    code = (tmp_path / "exported" / "README.md").read_text().split("```python\n")[1].split("```")[0]
     ask = "\nimport sys\nprint(referent.shape, any(name in sys.modules for name in ('torch', 'cmirnet_cli')))"
-    done = subprocess.run([sys.executable, "-c", code + ask], cwd=tmp_path / "bundle", capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code + ask], cwd=tmp_path / "exported", capture_output=True, text=True, check=True)
     return done.stdout.split("\n")[0]
 
 
@@ -134,11 +134,11 @@ def test_int8_prints_what_it_costs_and_measures_it_on_other_pairs_than_it_was_ca
 
 
 @pytest.mark.slow
-def test_two_graphs_let_one_sentence_serve_many_images(weights: Path, int8_bundle: Path):
-    assert names(int8_bundle) >= EXPORT | {"text.onnx", "vision.onnx"}
+def test_two_graphs_let_one_sentence_serve_many_images(weights: Path, int8_export: Path):
+    assert names(int8_export) >= EXPORT | {"text.onnx", "vision.onnx"}
     inputs = random_inputs(3, 64, 64)
-    text = onnxruntime.InferenceSession(int8_bundle / "text.onnx")
-    vision = onnxruntime.InferenceSession(int8_bundle / "vision.onnx")
+    text = onnxruntime.InferenceSession(int8_export / "text.onnx")
+    vision = onnxruntime.InferenceSession(int8_export / "vision.onnx")
     (words,) = text.run(None, {name: inputs[name][:1] for name in ("input_ids", "attention_mask")})
     shared = {"words": np.repeat(words, 3, axis=0), "attention_mask": np.repeat(inputs["attention_mask"][:1], 3, axis=0)}
     (found,) = vision.run(None, {"image": inputs["image"], **shared})
@@ -148,12 +148,12 @@ def test_two_graphs_let_one_sentence_serve_many_images(weights: Path, int8_bundl
 
 @pytest.mark.slow
 def test_fp16_halves_the_file_and_says_what_it_costs(
-    cmirnet: Call, weights: Path, onnx_bundle: Path, sample_options: list[str], tmp_path: Path
+    cmirnet: Call, weights: Path, onnx_export: Path, sample_options: list[str], tmp_path: Path
 ):
     outcome = cmirnet("export", weights, "--precision", "fp16", *sample_options, "--out", tmp_path / "out")
     assert outcome.code == 0, outcome.err
     assert "fp16 costs: its masks have a mean IoU of" in outcome.out
-    sizes = [(folder / "model.onnx").stat().st_size for folder in (tmp_path / "out", onnx_bundle)]
+    sizes = [(folder / "model.onnx").stat().st_size for folder in (tmp_path / "out", onnx_export)]
     assert sizes[0] < 0.6 * sizes[1]
     assert parity(tmp_path / "out")["equal_pixels"] >= 0.995
 
@@ -170,10 +170,10 @@ def test_a_torch_program_computes_what_its_weights_compute(cmirnet: Call, weight
     assert_close(found, logits_of(weights, inputs))
 
 
-def test_safetensors_are_weights_that_every_command_takes(cmirnet: Call, safetensors_bundle: Path, pictures: Path, tmp_path: Path):
-    assert parity(safetensors_bundle)["logits_error"] < 1e-4
+def test_safetensors_are_weights_that_every_command_takes(cmirnet: Call, safetensors_export: Path, pictures: Path, tmp_path: Path):
+    assert parity(safetensors_export)["logits_error"] < 1e-4
     words = [next(pictures.iterdir()), "-e", "the red cup", "-o", tmp_path / "masks", "--optimizations", "none"]
-    assert cmirnet("predict", safetensors_bundle, *words).code == 0
+    assert cmirnet("predict", safetensors_export, *words).code == 0
 
 
 def test_what_is_compared_may_come_from_a_cache(cmirnet: Call, weights: Path, prepared_scenes: Any, tmp_path: Path):
@@ -184,8 +184,8 @@ def test_what_is_compared_may_come_from_a_cache(cmirnet: Call, weights: Path, pr
     assert outcome.data["parity"]["samples"] == "scenes-demo, split val"
 
 
-def test_an_export_is_replaced_with_leave_only(cmirnet: Call, weights: Path, safetensors_bundle: Path, tmp_path: Path):
-    words = ["export", weights, "--format", "safetensors", "--out", shutil.copytree(safetensors_bundle, tmp_path / "out")]
+def test_an_export_is_replaced_with_leave_only(cmirnet: Call, weights: Path, safetensors_export: Path, tmp_path: Path):
+    words = ["export", weights, "--format", "safetensors", "--out", shutil.copytree(safetensors_export, tmp_path / "out")]
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
     refused = cmirnet(*words)
     assert refused.code == 2
@@ -197,10 +197,10 @@ def test_an_export_is_replaced_with_leave_only(cmirnet: Call, weights: Path, saf
 
 @pytest.mark.parametrize("guest", ["precious", None])
 def test_a_folder_that_holds_anything_else_is_never_replaced(
-    cmirnet: Call, weights: Path, safetensors_bundle: Path, tmp_path: Path, guest: str | None
+    cmirnet: Call, weights: Path, safetensors_export: Path, tmp_path: Path, guest: str | None
 ):
     if guest:
-        shutil.copytree(safetensors_bundle, tmp_path / "out")
+        shutil.copytree(safetensors_export, tmp_path / "out")
         (tmp_path / "out" / guest).mkdir()
     else:
         (tmp_path / "out").mkdir()
@@ -212,8 +212,8 @@ def test_a_folder_that_holds_anything_else_is_never_replaced(
     assert names(tmp_path / "out") == before
 
 
-def test_weights_are_never_replaced_by_their_own_export(cmirnet: Call, safetensors_bundle: Path, tmp_path: Path):
-    out = shutil.copytree(safetensors_bundle, tmp_path / "out")
+def test_weights_are_never_replaced_by_their_own_export(cmirnet: Call, safetensors_export: Path, tmp_path: Path):
+    out = shutil.copytree(safetensors_export, tmp_path / "out")
     before = names(out)
     refused = cmirnet("export", out, "--format", "torch", "--out", out, "--overwrite")
     assert refused.code == 2
@@ -319,15 +319,15 @@ def test_a_package_that_is_missing_is_named_with_how_to_get_it(cmirnet: Call, we
     assert not (tmp_path / "out").exists()
 
 
-def test_the_tokenizer_of_a_bundle_reads_as_the_weights_tokenizer_does(weights: Path, onnx_bundle: Path):
+def test_the_tokenizer_of_an_export_reads_as_the_weights_tokenizer_does(weights: Path, onnx_export: Path):
     texts = ["the red cup", "left person", "something else"]
-    own, theirs = Tokenizer.from_file(str(onnx_bundle / "tokenizer.json")), load_weights(str(weights)).tokenizer
+    own, theirs = Tokenizer.from_file(str(onnx_export / "tokenizer.json")), load_weights(str(weights)).tokenizer
     assert [own.encode(text).ids for text in texts] == [theirs.encode(text) for text in texts]
 
 
-def test_a_picture_is_prepared_as_export_json_says(onnx_bundle: Path):
+def test_a_picture_is_prepared_as_export_json_says(onnx_export: Path):
     """By hand, with PIL and NumPy alone."""
-    given, sample = spec(onnx_bundle)["input"], np.load(onnx_bundle / "sample.npz")
+    given, sample = spec(onnx_export)["input"], np.load(onnx_export / "sample.npz")
     picture = Image.fromarray(sample["pixels"][0])
     by_hand = (np.asarray(picture, np.float64) / 255 - given["mean"]) / given["std"]
     assert np.allclose(sample["image"][0], by_hand.transpose(2, 0, 1), atol=1e-5)

@@ -56,41 +56,41 @@ def scenes(prepared_scenes: Any) -> Path:
     return made
 
 
-def test_masks_of_a_bundle_are_those_of_its_weights(cmirnet: Call, weights: Path, onnx_bundle: Path, pictures: Path, tmp_path: Path):
-    for name, source in (("weights", weights), ("bundle", onnx_bundle)):
+def test_masks_of_an_export_are_those_of_its_weights(cmirnet: Call, weights: Path, onnx_export: Path, pictures: Path, tmp_path: Path):
+    for name, source in (("weights", weights), ("exported", onnx_export)):
         outcome = cmirnet("predict", source, pictures, *EXPRESSIONS, "-o", tmp_path / name, *CPU)
         assert outcome.code == 0, outcome.err
-    ours, theirs = masks(tmp_path / "bundle"), masks(tmp_path / "weights")
+    ours, theirs = masks(tmp_path / "exported"), masks(tmp_path / "weights")
     assert ours.keys() == theirs.keys()
     assert len(ours) == 24
     assert np.mean([np.mean(ours[name] == theirs[name]) for name in ours]) > 0.9999
     assert 0.05 < np.mean([mask.mean() for mask in ours.values()]) < 0.95
 
 
-def test_photos_that_go_through_a_bundle_together_have_their_own_masks(cmirnet: Call, onnx_bundle: Path, pictures: Path, tmp_path: Path):
+def test_photos_that_go_through_an_export_together_have_their_own_masks(cmirnet: Call, onnx_export: Path, pictures: Path, tmp_path: Path):
     for count in (1, 5):
-        outcome = cmirnet("predict", onnx_bundle, pictures, *EXPRESSIONS, "-o", tmp_path / str(count), "--batch-size", count, *CPU)
+        outcome = cmirnet("predict", onnx_export, pictures, *EXPRESSIONS, "-o", tmp_path / str(count), "--batch-size", count, *CPU)
         assert outcome.code == 0, outcome.err
     together, alone = masks(tmp_path / "5"), masks(tmp_path / "1")
     assert together.keys() == alone.keys()
     assert min(np.mean(together[name] == alone[name]) for name in alone) > 0.999
 
 
-def test_soft_masks_of_a_bundle_are_those_of_its_weights(cmirnet: Call, weights: Path, onnx_bundle: Path, pictures: Path, tmp_path: Path):
+def test_soft_masks_of_an_export_are_those_of_its_weights(cmirnet: Call, weights: Path, onnx_export: Path, pictures: Path, tmp_path: Path):
     photo = next(pictures.iterdir())
     found = []
-    for name, source in (("weights", weights), ("bundle", onnx_bundle)):
+    for name, source in (("weights", weights), ("exported", onnx_export)):
         assert cmirnet("predict", source, photo, *EXPRESSIONS, "--soft", "-o", tmp_path / name, *CPU).code == 0
         (file, _) = sorted((tmp_path / name / "probabilities").iterdir())
         found.append(np.asarray(Image.open(file)).astype(int))
     assert np.abs(found[0] - found[1]).max() <= 1
 
 
-def test_predicting_from_a_bundle_imports_no_torch(int8_bundle: Path, pictures: Path, tmp_path: Path):
+def test_predicting_from_an_export_imports_no_torch(int8_export: Path, pictures: Path, tmp_path: Path):
     photo = next(pictures.iterdir())
     words = [
         "predict",
-        int8_bundle,
+        int8_export,
         photo,
         *EXPRESSIONS,
         "--overlay",
@@ -106,29 +106,29 @@ def test_predicting_from_a_bundle_imports_no_torch(int8_bundle: Path, pictures: 
     assert len(masks(tmp_path / "out")) == 2
 
 
-def test_expressions_that_a_graph_cuts_are_named(cmirnet: Call, onnx_bundle: Path, pictures: Path, tmp_path: Path):
-    outcome = cmirnet("predict", onnx_bundle, next(pictures.iterdir()), "-e", "cup " * 30, "-o", tmp_path / "out", *CPU)
+def test_expressions_that_a_graph_cuts_are_named(cmirnet: Call, onnx_export: Path, pictures: Path, tmp_path: Path):
+    outcome = cmirnet("predict", onnx_export, next(pictures.iterdir()), "-e", "cup " * 30, "-o", tmp_path / "out", *CPU)
     assert outcome.code == 0
     assert "cut at 20 tokens" in outcome.err
 
 
-@pytest.mark.parametrize("bundle", ["onnx_bundle", "int8_bundle"])
-def test_an_earlier_run_is_continued_with_the_same_bundle_only(
-    cmirnet: Call, request: pytest.FixtureRequest, weights: Path, pictures: Path, tmp_path: Path, bundle: str
+@pytest.mark.parametrize("exported", ["onnx_export", "int8_export"])
+def test_an_earlier_run_is_continued_with_the_same_export_only(
+    cmirnet: Call, request: pytest.FixtureRequest, weights: Path, pictures: Path, tmp_path: Path, exported: str
 ):
     words = pictures, "-e", "the red cup", "-o", tmp_path / "out", *CPU
-    source = request.getfixturevalue(bundle)
+    source = request.getfixturevalue(exported)
     assert cmirnet("predict", source, *words).code == 0
     again = cmirnet("predict", source, *words, "--skip-existing", "--json")
     assert again.data["skipped"] == 12
     assert cmirnet("predict", weights, *words, "--skip-existing").code == 2
 
 
-def test_scores_of_a_bundle_are_those_of_its_weights(cmirnet: Call, weights: Path, onnx_bundle: Path, scenes: Path, tmp_path: Path):
-    for name, source in (("weights", weights), ("bundle", onnx_bundle)):
+def test_scores_of_an_export_are_those_of_its_weights(cmirnet: Call, weights: Path, onnx_export: Path, scenes: Path, tmp_path: Path):
+    for name, source in (("weights", weights), ("exported", onnx_export)):
         outcome = cmirnet("eval", source, "--cache", scenes, "--split", "val", "--out", tmp_path / name, *CPU)
         assert outcome.code == 0, outcome.err
-    ours, theirs = scores(tmp_path / "bundle"), scores(tmp_path / "weights")
+    ours, theirs = scores(tmp_path / "exported"), scores(tmp_path / "weights")
     assert ours["data"] == theirs["data"]
     for protocol in ("paper", "original"):
         for name in ("overall_iou", "mean_iou"):
@@ -136,43 +136,43 @@ def test_scores_of_a_bundle_are_those_of_its_weights(cmirnet: Call, weights: Pat
 
 
 def test_two_graphs_in_int8_score_near_their_weights_and_say_that_they_are_int8(
-    cmirnet: Call, weights: Path, int8_bundle: Path, scenes: Path
+    cmirnet: Call, weights: Path, int8_export: Path, scenes: Path
 ):
     words = "--cache", scenes, "--batch-size", 3, "--json", *CPU
-    found, expected = (cmirnet("eval", source, *words) for source in (int8_bundle, weights))
+    found, expected = (cmirnet("eval", source, *words) for source in (int8_export, weights))
     assert found.code == 0, found.err
     assert found.data["settings"].items() >= {"precision": "int8", "optimizations": [], "image_size": 64}.items()
     scored, others = (outcome.data["splits"]["val"]["paper"]["mean_iou"] for outcome in (found, expected))
     assert 0 < abs(scored - others) < 5
 
 
-def test_a_bundle_is_compared_with_its_weights(cmirnet: Call, weights: Path, onnx_bundle: Path, scenes: Path):
-    outcome = cmirnet("eval", onnx_bundle, "--cache", scenes, "--compare", weights, "--json", *CPU)
+def test_an_export_is_compared_with_its_weights(cmirnet: Call, weights: Path, onnx_export: Path, scenes: Path):
+    outcome = cmirnet("eval", onnx_export, "--cache", scenes, "--compare", weights, "--json", *CPU)
     assert outcome.code == 0, outcome.err
     assert outcome.data["comparison"]["with"]["source"] == str(weights)
 
 
-def test_a_bundle_knows_the_data_its_weights_were_trained_on(onnx_bundle: Path):
-    assert json.loads((onnx_bundle / "export.json").read_text())["origin"]["dataset"] == "made"
+def test_an_export_knows_the_data_its_weights_were_trained_on(onnx_export: Path):
+    assert json.loads((onnx_export / "export.json").read_text())["origin"]["dataset"] == "made"
 
 
 @pytest.mark.parametrize("words", [["--precision", "bf16"], ["--optimizations", "none"], ["--optimizations", "winograd"]])
-def test_how_a_bundle_is_computed_was_fixed_when_it_was_exported(
-    cmirnet: Call, onnx_bundle: Path, scenes: Path, pictures: Path, tmp_path: Path, words: list[str]
+def test_how_an_export_is_computed_was_fixed_when_it_was_exported(
+    cmirnet: Call, onnx_export: Path, scenes: Path, pictures: Path, tmp_path: Path, words: list[str]
 ):
-    evaluated = cmirnet("eval", onnx_bundle, "--cache", scenes, *words)
-    predicted = cmirnet("predict", onnx_bundle, pictures, "-e", "the red cup", "-o", tmp_path / "out", *words)
+    evaluated = cmirnet("eval", onnx_export, "--cache", scenes, *words)
+    predicted = cmirnet("predict", onnx_export, pictures, "-e", "the red cup", "-o", tmp_path / "out", *words)
     for refused in (evaluated, predicted):
         assert refused.code == 2
         assert "is an export, whose arithmetic is fixed" in " ".join(refused.err.split())
     assert not (tmp_path / "out").exists()
 
 
-def test_a_program_of_torch_is_refused_with_what_to_do(cmirnet: Call, onnx_bundle: Path, pictures: Path, tmp_path: Path):
-    bundle = shutil.copytree(onnx_bundle, tmp_path / "bundle")
-    said = json.loads((bundle / "export.json").read_text())
-    (bundle / "export.json").write_text(json.dumps({**said, "format": "torch"}))
-    refused = cmirnet("predict", bundle, pictures, "-e", "the red cup", "-o", tmp_path / "out")
+def test_a_program_of_torch_is_refused_with_what_to_do(cmirnet: Call, onnx_export: Path, pictures: Path, tmp_path: Path):
+    exported = shutil.copytree(onnx_export, tmp_path / "exported")
+    said = json.loads((exported / "export.json").read_text())
+    (exported / "export.json").write_text(json.dumps({**said, "format": "torch"}))
+    refused = cmirnet("predict", exported, pictures, "-e", "the red cup", "-o", tmp_path / "out")
     assert refused.code == 5
     assert "--format onnx" in refused.err
 
@@ -186,18 +186,18 @@ def overwritten(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "named"),
     [
-        (lambda bundle: overwritten(bundle / "model.onnx"), "model.onnx"),
-        (lambda bundle: (bundle / "model.onnx").unlink(), "model.onnx"),
-        (lambda bundle: (bundle / "tokenizer.json").unlink(), "tokenizer.json"),
-        (lambda bundle: overwritten(bundle / "tokenizer.json"), "tokenizer.json"),
-        (lambda bundle: (bundle / "export.json").write_text("{}"), "export.json"),
-        (lambda bundle: (bundle / "export.json").write_text("nonsense"), "export.json"),
+        (lambda exported: overwritten(exported / "model.onnx"), "model.onnx"),
+        (lambda exported: (exported / "model.onnx").unlink(), "model.onnx"),
+        (lambda exported: (exported / "tokenizer.json").unlink(), "tokenizer.json"),
+        (lambda exported: overwritten(exported / "tokenizer.json"), "tokenizer.json"),
+        (lambda exported: (exported / "export.json").write_text("{}"), "export.json"),
+        (lambda exported: (exported / "export.json").write_text("nonsense"), "export.json"),
     ],
 )
 @pytest.mark.parametrize("command", ["predict", "eval"])
-def test_a_damaged_bundle_is_refused_by_the_name_of_the_file(
+def test_a_damaged_export_is_refused_by_the_name_of_the_file(
     cmirnet: Call,
-    onnx_bundle: Path,
+    onnx_export: Path,
     scenes: Path,
     pictures: Path,
     tmp_path: Path,
@@ -205,76 +205,76 @@ def test_a_damaged_bundle_is_refused_by_the_name_of_the_file(
     named: str,
     command: str,
 ):
-    bundle = shutil.copytree(onnx_bundle, tmp_path / "bundle")
-    damage(bundle)
+    exported = shutil.copytree(onnx_export, tmp_path / "exported")
+    damage(exported)
     words = [pictures, "-e", "the red cup", "-o", tmp_path / "out"] if command == "predict" else ["--cache", scenes]
-    refused = cmirnet(command, bundle, *words, *CPU)
+    refused = cmirnet(command, exported, *words, *CPU)
     assert refused.code == 5
     assert named in refused.err
     assert not (tmp_path / "out").exists()
 
 
 def test_a_graph_that_onnx_runtime_cannot_read_is_refused_though_its_digest_is_right(
-    cmirnet: Call, onnx_bundle: Path, pictures: Path, tmp_path: Path
+    cmirnet: Call, onnx_export: Path, pictures: Path, tmp_path: Path
 ):
-    bundle = shutil.copytree(onnx_bundle, tmp_path / "bundle")
-    model = onnx.load(bundle / "model.onnx")
+    exported = shutil.copytree(onnx_export, tmp_path / "exported")
+    model = onnx.load(exported / "model.onnx")
     model.graph.node[5].op_type = "NoSuchOperator"
-    onnx.save(model, bundle / "model.onnx")
-    stamp(bundle)
-    refused = cmirnet("predict", bundle, pictures, "-e", "the red cup", "-o", tmp_path / "out", *CPU)
+    onnx.save(model, exported / "model.onnx")
+    stamp(exported)
+    refused = cmirnet("predict", exported, pictures, "-e", "the red cup", "-o", tmp_path / "out", *CPU)
     assert refused.code == 5
     assert "ONNX Runtime cannot load" in refused.err
 
 
 def test_a_graph_that_takes_other_inputs_is_refused_though_its_digest_is_right(
-    cmirnet: Call, onnx_bundle: Path, int8_bundle: Path, pictures: Path, tmp_path: Path
+    cmirnet: Call, onnx_export: Path, int8_export: Path, pictures: Path, tmp_path: Path
 ):
-    bundle = shutil.copytree(onnx_bundle, tmp_path / "bundle")
-    shutil.copy(int8_bundle / "vision.onnx", bundle / "model.onnx")
-    stamp(bundle)
-    refused = cmirnet("predict", bundle, pictures, "-e", "the red cup", "-o", tmp_path / "out", *CPU)
+    exported = shutil.copytree(onnx_export, tmp_path / "exported")
+    shutil.copy(int8_export / "vision.onnx", exported / "model.onnx")
+    stamp(exported)
+    refused = cmirnet("predict", exported, pictures, "-e", "the red cup", "-o", tmp_path / "out", *CPU)
     assert refused.code == 5
     assert "ONNX Runtime cannot run model.onnx" in refused.err
 
 
 @pytest.mark.slow
-def test_a_batch_that_memory_does_not_hold_is_no_damaged_bundle(onnx_bundle: Path, pictures: Path, tmp_path: Path):
-    words = ["predict", onnx_bundle, next(pictures.iterdir()), "-e", "the red cup", "--batch-size", 2000, "-o", tmp_path / "out", *CPU]
+def test_a_batch_that_memory_does_not_hold_is_no_damaged_export(onnx_export: Path, pictures: Path, tmp_path: Path):
+    words = ["predict", onnx_export, next(pictures.iterdir()), "-e", "the red cup", "--batch-size", 2000, "-o", tmp_path / "out", *CPU]
     done = subprocess.run([sys.executable, "-c", IN_LITTLE_MEMORY, *map(str, words)], capture_output=True, text=True, check=False)
     assert done.returncode == 1, done.stderr
     assert done.stderr.startswith("error: out of memory: [ONNXRuntimeError]")
     assert "use a smaller batch" in done.stderr
 
 
-def stamp(bundle: Path) -> None:
+def stamp(exported: Path) -> None:
     from cmirnet_cli.files import sha256_of
 
-    said = json.loads((bundle / "export.json").read_text())
-    said["files"] = {name: sha256_of(bundle / name) for name in said["files"]}
-    (bundle / "export.json").write_text(json.dumps(said))
+    said = json.loads((exported / "export.json").read_text())
+    said["files"] = {name: sha256_of(exported / name) for name in said["files"]}
+    (exported / "export.json").write_text(json.dumps(said))
 
 
 @pytest.mark.slow
-def test_a_bundle_is_timed_beside_its_weights(cmirnet: Call, weights: Path, onnx_bundle: Path, int8_bundle: Path, pictures: Path):
-    bundles = ["--exported", onnx_bundle, "--exported", int8_bundle]
+def test_an_export_is_timed_beside_its_weights(cmirnet: Call, weights: Path, onnx_export: Path, int8_export: Path, pictures: Path):
+    exports = ["--exported", onnx_export, "--exported", int8_export]
     words = ["--images", pictures, "--count", 2, "--rounds", 1, "-e", "the red cup", "--json", *CPU]
-    outcome = cmirnet("benchmark", "infer", weights, *bundles, *words)
+    outcome = cmirnet("benchmark", "infer", weights, *exports, *words)
     assert outcome.code == 0, outcome.err
-    fp32, int8 = (outcome.data["ways"][str(bundle)] for bundle in (onnx_bundle, int8_bundle))
+    fp32, int8 = (outcome.data["ways"][str(exported)] for exported in (onnx_export, int8_export))
     assert fp32["agreement"]["error"] < 1e-3
     assert int8["agreement"]["error"] > 1e-3
     assert int8["agreement"]["pixels"] > 0.95
 
 
-def test_a_bundle_of_other_weights_is_not_timed(cmirnet: Call, swin_weights: Path, onnx_bundle: Path):
-    refused = cmirnet("benchmark", "infer", swin_weights, "--exported", onnx_bundle, *CPU)
+def test_an_export_of_other_weights_is_not_timed(cmirnet: Call, swin_weights: Path, onnx_export: Path):
+    refused = cmirnet("benchmark", "infer", swin_weights, "--exported", onnx_export, *CPU)
     assert refused.code == 2
     assert "was not exported from" in refused.err
 
 
 @pytest.mark.skipif(CUDA in runtime().get_available_providers(), reason="ONNX Runtime has a GPU here")
-def test_a_bundle_runs_where_onnx_runtime_can_and_that_is_what_is_told():
+def test_an_export_runs_where_onnx_runtime_can_and_that_is_what_is_told():
     for process in (ALONE, Process(1, 2)):
         assert export_device("auto", process) == export_device("cpu", process) == "cpu"
         with pytest.raises(UsageError, match="no device 'cuda'"):

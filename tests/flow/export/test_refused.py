@@ -37,9 +37,9 @@ def samples() -> Samples:
     return Samples("drawn scenes", tuple(ExportSample(resized(image, 96, 96), text) for image, text in drawn_pairs(4, 96)))
 
 
-def copied(bundle: Path, folder: Path, change: Callable[[onnx.ModelProto], object]) -> Path:
+def copied(exported: Path, folder: Path, change: Callable[[onnx.ModelProto], object]) -> Path:
     """An export with another graph, whose digest is right."""
-    for path in bundle.iterdir():
+    for path in exported.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     model = onnx.load(folder / "model.onnx")
     change(model)
@@ -49,8 +49,8 @@ def copied(bundle: Path, folder: Path, change: Callable[[onnx.ModelProto], objec
     return folder
 
 
-def proved(bundle: Path, weights: Path, samples: Samples) -> None:
-    verify(bundle, load_weights(str(weights)), samples.compared, samples.source, lambda compared: None)
+def proved(exported: Path, weights: Path, samples: Samples) -> None:
+    verify(exported, load_weights(str(weights)), samples.compared, samples.source, lambda compared: None)
 
 
 def a_little_more(model: onnx.ModelProto) -> None:
@@ -81,39 +81,39 @@ def foreign(model: onnx.ModelProto) -> None:
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
 
 
-def test_a_true_graph_is_accepted(onnx_bundle: Path, weights: Path, samples: Samples, tmp_path: Path):
-    proved(copied(onnx_bundle, tmp_path, lambda model: None), weights, samples)
+def test_a_true_graph_is_accepted(onnx_export: Path, weights: Path, samples: Samples, tmp_path: Path):
+    proved(copied(onnx_export, tmp_path, lambda model: None), weights, samples)
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [(a_little_more, "of their deviation"), (deaf, "of their deviation"), (foreign, "not standard: com.microsoft::Gelu")],
 )
-def test_a_wrong_graph_is_found(onnx_bundle: Path, weights: Path, samples: Samples, tmp_path: Path, change: Any, said: str):
+def test_a_wrong_graph_is_found(onnx_export: Path, weights: Path, samples: Samples, tmp_path: Path, change: Any, said: str):
     with pytest.raises(ExportError, match=said):
-        proved(copied(onnx_bundle, tmp_path, change), weights, samples)
+        proved(copied(onnx_export, tmp_path, change), weights, samples)
 
 
-def test_a_bundle_that_prepares_images_otherwise_is_found(onnx_bundle: Path, weights: Path, samples: Samples, tmp_path: Path):
-    bundle = copied(onnx_bundle, tmp_path, lambda model: None)
-    said = json.loads((bundle / "export.json").read_text())
+def test_an_export_that_prepares_images_otherwise_is_found(onnx_export: Path, weights: Path, samples: Samples, tmp_path: Path):
+    exported = copied(onnx_export, tmp_path, lambda model: None)
+    said = json.loads((exported / "export.json").read_text())
     said["input"]["mean"][2] += 0.001
-    (bundle / "export.json").write_text(json.dumps(said))
+    (exported / "export.json").write_text(json.dumps(said))
     with pytest.raises(ExportError, match="prepares images otherwise"):
-        proved(bundle, weights, samples)
+        proved(exported, weights, samples)
 
 
-def test_a_bundle_whose_tokenizer_reads_otherwise_is_found(onnx_bundle: Path, weights: Path, samples: Samples, tmp_path: Path):
-    bundle = copied(onnx_bundle, tmp_path, lambda model: None)
-    said = json.loads((bundle / "tokenizer.json").read_text())
+def test_an_export_whose_tokenizer_reads_otherwise_is_found(onnx_export: Path, weights: Path, samples: Samples, tmp_path: Path):
+    exported = copied(onnx_export, tmp_path, lambda model: None)
+    said = json.loads((exported / "tokenizer.json").read_text())
     vocabulary = said["model"]["vocab"]
     unknown = said["model"]["unk_token"]
     vocabulary[unknown], vocabulary["cup"] = vocabulary["cup"], vocabulary[unknown]
-    (bundle / "tokenizer.json").write_text(json.dumps(said))
-    spec = json.loads((bundle / "export.json").read_text())
-    (bundle / "export.json").write_text(json.dumps({**spec, "tokenizer": sha256_of(bundle / "tokenizer.json")}))
+    (exported / "tokenizer.json").write_text(json.dumps(said))
+    spec = json.loads((exported / "export.json").read_text())
+    (exported / "export.json").write_text(json.dumps({**spec, "tokenizer": sha256_of(exported / "tokenizer.json")}))
     with pytest.raises(ExportError, match=r"tokenizer\.json reads"):
-        proved(bundle, weights, samples)
+        proved(exported, weights, samples)
 
 
 def changing(weights: Path) -> Iterator[Bundle]:
@@ -144,7 +144,7 @@ def test_an_export_that_differs_does_not_take_the_place_of_an_earlier_one(weight
 
 
 @pytest.mark.slow
-def test_weights_too_large_for_fp16_end_with_exit_code_5_and_no_bundle(cmirnet: Call, weights: Path, tmp_path: Path):
+def test_weights_too_large_for_fp16_end_with_exit_code_5_and_no_export(cmirnet: Call, weights: Path, tmp_path: Path):
     large = load_weights(str(weights))
     with torch.no_grad():
         large.model.network.heads[-1].weight *= 1e7
@@ -156,11 +156,11 @@ def test_weights_too_large_for_fp16_end_with_exit_code_5_and_no_bundle(cmirnet: 
     assert [path.name for path in tmp_path.iterdir()] == ["weights"]
 
 
-def test_running_a_bundle_without_onnxruntime_names_the_extra(onnx_bundle: Path, tmp_path: Path):
+def test_running_an_export_without_onnxruntime_names_the_extra(onnx_export: Path, tmp_path: Path):
     code = "import sys; sys.modules['onnxruntime'] = None; from cmirnet_cli.app import run; sys.exit(run(sys.argv[1:]))"
     photo = tmp_path / "photo.png"
     Image.new("RGB", (8, 8)).save(photo)
-    words = ["predict", onnx_bundle, photo, "-e", "x", "-o", tmp_path / "out"]
+    words = ["predict", onnx_export, photo, "-e", "x", "-o", tmp_path / "out"]
     done = subprocess.run([sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, check=False)
     assert done.returncode == 5
     assert "needs onnxruntime" in done.stderr

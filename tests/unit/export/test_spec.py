@@ -13,7 +13,7 @@ from cmirnet_cli.files import sha256_of
 
 
 @pytest.fixture
-def bundle(tmp_path: Path) -> Path:
+def exported(tmp_path: Path) -> Path:
     (tmp_path / "model.onnx").write_bytes(b"graph")
     origin = ExportOrigin(weights="w", sha256="0", backbone="resnet-nano", dataset="", program="0", libraries={})
     prepared = Input(image_size=64, mean=(0, 0, 0), std=(1, 1, 1), tokens=20)
@@ -23,11 +23,11 @@ def bundle(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_is_written_is_read(bundle: Path):
-    spec = read_spec(bundle)
-    assert holds_export(bundle)
+def test_what_is_written_is_read(exported: Path):
+    spec = read_spec(exported)
+    assert holds_export(exported)
     assert spec.input.image_size == 64
-    require_whole(bundle, spec)
+    require_whole(exported, spec)
 
 
 @pytest.mark.parametrize(
@@ -35,10 +35,10 @@ def test_what_is_written_is_read(bundle: Path):
     ["", "[]", '{"schema_version": 99}', '{"schema_version": 1}', "\xff", "[" * 100_000, '{"schema_version": 1' + "0" * 5000 + "}"],
     ids=["empty", "no object", "later", "nothing else", "no text", "nested", "long number"],
 )
-def test_a_damaged_description_is_refused_by_name(bundle: Path, content: str):
-    (bundle / "export.json").write_text(content, encoding="latin-1")
+def test_a_damaged_description_is_refused_by_name(exported: Path, content: str):
+    (exported / "export.json").write_text(content, encoding="latin-1")
     with pytest.raises(ExportError, match=r"export\.json"):
-        read_spec(bundle)
+        read_spec(exported)
 
 
 @pytest.mark.parametrize(
@@ -55,40 +55,40 @@ def test_a_damaged_description_is_refused_by_name(bundle: Path, content: str):
         ("mean", [float("nan"), 0, 0]),
     ],
 )
-def test_input_that_nothing_can_be_prepared_as_is_refused_by_name(bundle: Path, name: str, value: object):
-    said = json.loads((bundle / "export.json").read_text())
+def test_input_that_nothing_can_be_prepared_as_is_refused_by_name(exported: Path, name: str, value: object):
+    said = json.loads((exported / "export.json").read_text())
     said["input"][name] = value
-    (bundle / "export.json").write_text(json.dumps(said))
+    (exported / "export.json").write_text(json.dumps(said))
     with pytest.raises(ExportError, match=rf"export\.json cannot be read: .*input\.{name}"):
-        read_spec(bundle)
+        read_spec(exported)
 
 
 @pytest.mark.parametrize("other", [{"files": {}}, {"split": True}, {"files": {"text.onnx": "0", "vision.onnx": "0"}}])
-def test_graphs_that_are_not_those_of_a_bundles_form_are_refused(bundle: Path, other: dict[str, object]):
-    said = json.loads((bundle / "export.json").read_text())
-    (bundle / "export.json").write_text(json.dumps(said | other))
+def test_graphs_that_are_not_those_of_an_exports_form_are_refused(exported: Path, other: dict[str, object]):
+    said = json.loads((exported / "export.json").read_text())
+    (exported / "export.json").write_text(json.dumps(said | other))
     with pytest.raises(ExportError, match=r"its graphs are .* where .* belong"):
-        read_spec(bundle)
+        read_spec(exported)
 
 
-def test_a_tokenizer_that_is_not_what_was_written_is_refused_by_name(bundle: Path):
-    (bundle / "tokenizer.json").write_text("words")
-    spec = read_spec(bundle).model_copy(update={"tokenizer": sha256_of(bundle / "tokenizer.json")})
-    require_whole(bundle, spec)
-    (bundle / "tokenizer.json").write_text("other words")
+def test_a_tokenizer_that_is_not_what_was_written_is_refused_by_name(exported: Path):
+    (exported / "tokenizer.json").write_text("words")
+    spec = read_spec(exported).model_copy(update={"tokenizer": sha256_of(exported / "tokenizer.json")})
+    require_whole(exported, spec)
+    (exported / "tokenizer.json").write_text("other words")
     with pytest.raises(ExportError, match=r"tokenizer\.json is not the file"):
-        require_whole(bundle, spec)
+        require_whole(exported, spec)
 
 
 @pytest.mark.parametrize("damage", [lambda graph: graph.write_bytes(b"other"), Path.unlink], ids=["changed", "missing"])
-def test_a_graph_that_is_not_what_was_written_is_refused_by_name(bundle: Path, damage):
-    damage(bundle / "model.onnx")
+def test_a_graph_that_is_not_what_was_written_is_refused_by_name(exported: Path, damage):
+    damage(exported / "model.onnx")
     with pytest.raises(ExportError, match=r"model\.onnx"):
-        require_whole(bundle, read_spec(bundle))
+        require_whole(exported, read_spec(exported))
 
 
-def test_a_bundle_with_another_graph_has_another_fingerprint(bundle: Path):
-    before = fingerprint(bundle)
-    text = (bundle / "export.json").read_text()
-    (bundle / "export.json").write_text(text.replace(read_spec(bundle).files["model.onnx"], "f" * 64))
-    assert fingerprint(bundle) != before
+def test_an_export_with_another_graph_has_another_fingerprint(exported: Path):
+    before = fingerprint(exported)
+    text = (exported / "export.json").read_text()
+    (exported / "export.json").write_text(text.replace(read_spec(exported).files["model.onnx"], "f" * 64))
+    assert fingerprint(exported) != before
