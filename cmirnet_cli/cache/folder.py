@@ -150,16 +150,16 @@ def features_command(cache: Path) -> str:
 
 def _command(dataset: str | None, split_by: str | None, options: CacheOptions | None = None) -> str:
     """`cmirnet prepare-data …` for a data set; what is not known is a word in capitals or left out, as are options of the usual value."""
-    words, usual = ["cmirnet", "prepare-data"], CacheOptions()
+    command, usual = ["cmirnet", "prepare-data"], CacheOptions()
     if split_by == FROM_JSONL and dataset:
-        words.append(f"{dataset}.jsonl")
+        command.append(f"{dataset}.jsonl")
     else:
-        words += [dataset or "DATASET", *(["--split-by", split_by] if split_by else [])]
+        command += [dataset or "DATASET", *(["--split-by", split_by] if split_by else [])]
     options = options or usual
     if options.sizes != usual.sizes:
-        words += [word for size in options.sizes for word in ("--size", str(size))]
+        command += [word for size in options.sizes for word in ("--size", str(size))]
     if options.store != usual.store:
-        words += ["--store", options.store]
+        command += ["--store", options.store]
     if options.overlap != usual.overlap:
-        words += ["--overlap", options.overlap]
-    return shlex.join(words)
+        command += ["--overlap", options.overlap]
+    return shlex.join(command)
