@@ -6,7 +6,7 @@ Legend: B batch, S image side in pixels, T tokens (padding included), D text wid
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from cmirnet_cli.config.published import IGNORED
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,8 @@ class Batch:
     Attributes:
         image: uint8 (B, S, S, 3), RGB; normalised on the device.
         tokens: one expression per row.
-        target: uint8 (B, S, S), 1 on the referent, else 0.
-        sent_ids: the sentences' ids, to name a batch that goes wrong.
+        target: uint8 (B, S, S), 1 on the referent, else 0; 255 where the loss leaves a pixel out.
+        sent_ids: the sentences' ids, to name a batch that goes wrong; none of a batch that does not count.
         words: float32 (B, T, D), what the text encoder makes of the tokens, where that was kept; else None.
     """
 
@@ -48,6 +50,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.sent_ids)
+
+    def left_out(self) -> Batch:
+        """The same, but neither its loss nor its gradients count."""
+        return replace(self, target=torch.full_like(self.target, IGNORED), sent_ids=())
 
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.batches.batch import Batch, random_crop, tokenise
-from cmirnet_cli.batches.loader import WHOLE, EpochSampler, Loader, Share
+from cmirnet_cli.batches.loader import WHOLE, EpochSampler, Loader, Piece, Share
 from cmirnet_cli.batches.mirror import mirrored
 from cmirnet_cli.cache.features import TextFeatures
 from cmirnet_cli.cache.reader import Cache, Sample
@@ -111,8 +111,9 @@ def training_batches(samples: TrainingSet, collate: Collate, batch_size: int, *,
     return Loader(partial(_batch, samples, collate), sampler, samples.data.workers)
 
 
-def _batch(samples: TrainingSet, collate: Collate, items: Sequence[int]) -> Batch:
-    return collate(samples.__getitems__(items))
+def _batch(samples: TrainingSet, collate: Collate, piece: Piece) -> Batch:
+    batch = collate(samples.__getitems__(piece.items))
+    return batch if piece.counts else batch.left_out()
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,16 @@ def epoch_order(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """Items of one forward and backward pass; those of a piece that does not `count` keep a process busy that has no part of a batch."""
+
+    items: list[int]
+    counts: bool = True
+
+
+@dataclass(frozen=True)
 class Share:
-    """Which pieces of every batch a process computes: a batch is cut into `processes · pieces` equal ones.
+    """Which pieces of every batch a process computes: a batch is cut into `processes · pieces` of them, as equal as can be.
 
     Two processes with one piece each compute the same pieces as one process with two.
 
@@ -36,22 +44,23 @@ class Share:
     processes: int = 1
     pieces: int = 1
 
-    def of(self, batch: NDArray[np.int64]) -> list[list[int]]:
-        """The pieces of a batch that this process computes.
+    def of(self, batch: NDArray[np.int64]) -> list[Piece]:
+        """The pieces of a batch that this process computes: at least one, as the processes average their gradients together.
 
-        Raises:
-            ValueError: the batch cannot be cut evenly.
+        The last batch of an epoch can have fewer samples than there are pieces. Empty pieces are left out; a process that has
+        only empty ones computes the batch's first sample, which then does not count.
         """
-        cut = np.split(batch, self.processes * self.pieces)
-        return [piece.tolist() for piece in cut[self.process :: self.processes]]
+        cut = np.array_split(batch, self.processes * self.pieces)
+        own = [Piece(piece.tolist()) for piece in cut[self.process :: self.processes] if len(piece)]
+        return own or [Piece(batch[:1].tolist(), counts=False)]
 
 
 WHOLE = Share()
 """One process computes every batch in one piece."""
 
 
-class EpochSampler(Sampler[list[int]]):
-    """The whole batches of one epoch, from the `offset`-th on; a last batch that is not full is left out.
+class EpochSampler(Sampler[Piece]):
+    """The batches of one epoch, from the `offset`-th on; the last one is smaller where the samples do not fill it.
 
     Args:
         size: number of samples.
@@ -69,11 +78,15 @@ class EpochSampler(Sampler[list[int]]):
         self.share = share
 
     def __len__(self) -> int:
-        return (len(self.order) // self.batch_size - self.offset) * self.share.pieces
+        return sum(len(self.share.of(batch)) for batch in self._batches())
 
-    def __iter__(self) -> Iterator[list[int]]:
-        for batch in range(self.offset, len(self.order) // self.batch_size):
-            yield from self.share.of(self.order[batch * self.batch_size : (batch + 1) * self.batch_size])
+    def __iter__(self) -> Iterator[Piece]:
+        for batch in self._batches():
+            yield from self.share.of(batch)
+
+    def _batches(self) -> Iterator[NDArray[np.int64]]:
+        starts = range(self.offset * self.batch_size, len(self.order), self.batch_size)
+        return (self.order[start : start + self.batch_size] for start in starts)
 
 
 T = TypeVar("T")

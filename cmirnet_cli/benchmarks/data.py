@@ -16,6 +16,7 @@ import torch
 
 from cmirnet_cli.batches.batch import Batch, normalise, word_tokenizer
 from cmirnet_cli.batches.datasets import Collate, TrainingSet, training_batches
+from cmirnet_cli.batches.loader import Piece
 from cmirnet_cli.benchmarks.plain_loading import Original, PlainSet, plain_batches
 from cmirnet_cli.benchmarks.timing import SHORTEST, Advance, Progress, Timing, side_by_side, unwatched
 from cmirnet_cli.cache.folder import find_cache
@@ -196,8 +197,8 @@ class FirstBatches:
 
     def sentence_ids(self) -> list[tuple[int, int]]:
         """`ref_id` and `sent_id` of every sample, in order."""
-        order: Iterable[list[int]] = training_batches(self.samples, self.collate, self.batch_size).sampler
-        samples = (self.samples[item] for batch in islice(order, self.batches) for item in batch)
+        order: Iterable[Piece] = training_batches(self.samples, self.collate, self.batch_size).sampler
+        samples = (self.samples[item] for batch in islice(order, self.batches) for item in batch.items)
         return [(sample.ref_id, sample.sent_id) for sample in samples]
 
     def originals(self, known: Mapping[tuple[int, int], Original]) -> list[Original]:

@@ -110,5 +110,5 @@ def first_steps(settings: Settings, cache: Path, steps: int, device: str) -> Fir
     data, place = Cache.open(cache), pick_device(device)
     trainer = Trainer(starting_bundle(settings, data), settings, data, place)
     reports = list(islice(trainer.steps(), steps))
-    seconds = tuple(settings.loop.batch_size / report.samples_per_second for report in reports[1:])
+    seconds = tuple(report.seconds for report in reports[1:])
     return FirstSteps(Timing(seconds, settings.loop.batch_size), tuple(report.loss for report in reports), most_held_mib(place))

@@ -14,6 +14,9 @@ Family: TypeAlias = Literal["swin", "resnet"]
 IMAGE_SIZE = 480
 """Height and width in pixels that the published networks are trained and scored at."""
 
+IGNORED = 255
+"""The label of a pixel that the loss leaves out."""
+
 PUBLISHED: Mapping[str, Mapping[Family, Any]] = MappingProxyType(
     {
         "data.resize": {"swin": 480, "resnet": 520},

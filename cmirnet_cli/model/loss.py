@@ -6,10 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from cmirnet_cli.config.published import IGNORED
 from cmirnet_cli.model.features import Logits
 
-BACKGROUND, REFERENT, IGNORED = 0, 1, 255
-"""The labels of a target."""
+BACKGROUND, REFERENT = 0, 1
+"""The labels of a target, beside `IGNORED`."""
 
 
 class SegmentationLoss(nn.Module):

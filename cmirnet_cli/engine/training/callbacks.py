@@ -26,6 +26,7 @@ class StepReport:
         step: counted from 1 over the whole run.
         loss: of the whole batch, over all processes.
         lr: of the next step.
+        seconds: that it took, waiting for data included.
         samples_per_second: of all processes together.
         data_wait: share of the step's time that this process waited for data.
         memory_gib: at its peak so far: of the GPU where there is one, else of this process.
@@ -35,6 +36,7 @@ class StepReport:
     step: int
     loss: float
     lr: float
+    seconds: float
     samples_per_second: float
     data_wait: float
     memory_gib: float

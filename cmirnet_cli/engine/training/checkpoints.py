@@ -47,7 +47,8 @@ def restore_random_state(state: dict[str, Any], device: torch.device) -> None:
         torch.get_device_module(device).set_rng_state(state["device"])
 
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""Since 2, an epoch keeps its last, smaller batch; a run that was begun without it cannot go on unchanged."""
 
 
 @dataclass

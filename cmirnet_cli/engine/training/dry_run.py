@@ -51,7 +51,7 @@ def dry_run(trainer: Trainer) -> DryRun:
     if not reports:
         done = f"all {trainer.steps_per_epoch} steps of epoch {trainer.progress.epoch + 1} are taken, only its validation is left"
         raise CmirnetError(f"no step can be tried: {done}", hint="leave --dry-run out to go on")
-    seconds = trainer.settings.loop.batch_size / reports[-1].samples_per_second
+    seconds = reports[-1].seconds
     parameters = list(trainer.bundle.model.parameters())
     return DryRun(
         loss=reports[-1].loss,

@@ -63,7 +63,7 @@ class Trainer:
         features: what the text encoder, which then must be frozen, makes of every sentence; None: it reads them itself.
 
     Raises:
-        DataError: a split is missing, holds less than one batch, or was not prepared at the sizes the recipe needs.
+        DataError: a split is missing, or was not prepared at the sizes the recipe needs.
         ConfigError: a batch cannot be shared by the processes, or batch norm cannot be synchronised here.
         UsageError: the device cannot compute in the precision, or `loop.tensorboard` is on and TensorBoard is missing.
     """
@@ -77,9 +77,9 @@ class Trainer:
         self.bundle, self.settings, self.cache, self.features = bundle, settings, cache, features
         self.accelerator = make_accelerator(device, settings.loop.precision)
         self.share = Share(self.accelerator.process_index, self.accelerator.num_processes, settings.loop.accumulate)
-        items = len(self._samples(epoch=0))
-        require_batches(items, settings, self.share.processes)
-        self.steps_per_epoch = items // settings.loop.batch_size
+        self.items = len(self._samples(epoch=0))
+        require_batches(self.items, settings, self.share.processes)
+        self.steps_per_epoch = math.ceil(self.items / settings.loop.batch_size)
         self.collate = Collate(bundle.tokenizer, settings.text.tokens, features)
         self._adapt(bundle.model)
         self.stepper = Stepper(bundle.model, settings, self.steps_per_epoch, self.accelerator)
@@ -141,12 +141,14 @@ class Trainer:
             DivergedError: the loss is no longer a number.
         """
         self.stepper.train()
+        batch_size = self.settings.loop.batch_size
         started = time.perf_counter()
         batches = iter(self._batches())
         while pieces := list(islice(batches, self.share.pieces)):
             arrived = time.perf_counter()
             loss = self._step(pieces)
             seconds = time.perf_counter() - started
+            samples = min(batch_size, self.items - batch_size * len(self.progress.losses))  # the last batch can be smaller
             self.progress.losses.append(loss)
             self.progress.seconds += seconds
             yield StepReport(
@@ -154,7 +156,8 @@ class Trainer:
                 step=self.steps_taken,
                 loss=loss,
                 lr=self.stepper.lr,
-                samples_per_second=self.settings.loop.batch_size / seconds,
+                seconds=seconds,
+                samples_per_second=samples / seconds,
                 data_wait=(arrived - started) / seconds,
                 memory_gib=most_held_mib(self.accelerator.device) / 1024,
             )

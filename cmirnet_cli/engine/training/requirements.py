@@ -34,21 +34,22 @@ def require_prepared(cache: Cache, settings: Settings) -> None:
 
 
 def require_batches(items: int, settings: Settings, processes: int) -> None:
-    """Refuse an epoch without a single batch, and a batch that the processes cannot share evenly.
+    """Refuse batches that the processes cannot share.
 
     Raises:
-        DataError: the training split is too small.
-        ConfigError: the batch cannot be cut.
+        ConfigError: a whole batch cannot be cut evenly, or the last one leaves a process without a sample that batch norm needs from all.
     """
     batch, pieces = settings.loop.batch_size, settings.loop.accumulate
-    if items < batch:
-        kind = "referents" if settings.data.sample == "referent" else "sentences"
-        hint = f"use --batch-size {items} or less, or more {kind}"
-        raise DataError(f"the train split has {items} {kind}, fewer than one batch of {batch}", hint=hint)
     if batch % (processes * pieces):
         raise ConfigError(
             f"loop.batch_size ({batch}) cannot be shared evenly by {processes} processes with loop.accumulate {pieces}",
             hint=f"use a multiple of {processes * pieces}",
+        )
+    last = items % batch
+    if settings.loop.sync_batch_norm and 0 < last < processes:
+        raise ConfigError(
+            f"the last of an epoch's batches has {last} of {items} samples, and {processes} processes cannot share its batch norm",
+            hint="leave --sync-bn out, or use another --batch-size",
         )
 
 

@@ -27,13 +27,17 @@ def test_every_seed_and_epoch_has_an_order_of_its_own():
     assert len(orders) == 16
 
 
-def test_batches_follow_the_order_and_a_last_one_that_is_not_full_is_left_out():
-    batches = list(EpochSampler(11, 3, seed=0, epoch=1))
-    assert [len(batch) for batch in batches] == [3, 3, 3]
-    assert np.concatenate(batches).tolist() == epoch_order(0, 1, 11)[:9].tolist()
+def test_batches_follow_the_order_and_the_last_one_has_what_is_left():
+    batches = [piece.items for piece in EpochSampler(11, 3, seed=0, epoch=1)]
+    assert [len(batch) for batch in batches] == [3, 3, 3, 2]
+    assert np.concatenate(batches).tolist() == epoch_order(0, 1, 11).tolist()
 
 
-@pytest.mark.parametrize("offset", [0, 1, 2, 3])
+def test_refcocos_42404_referents_are_the_5301_steps_of_the_published_epoch():
+    assert len(EpochSampler(42_404, 8, seed=0, epoch=0)) == 5_301
+
+
+@pytest.mark.parametrize("offset", [0, 1, 2, 3, 4])
 def test_epoch_entered_at_an_offset_goes_on_as_if_it_had_not_been_left(offset: int):
     whole, rest = EpochSampler(11, 3, seed=0, epoch=1), EpochSampler(11, 3, seed=0, epoch=1, offset=offset)
     assert list(rest) == list(whole)[offset:]
@@ -42,20 +46,26 @@ def test_epoch_entered_at_an_offset_goes_on_as_if_it_had_not_been_left(offset: i
 
 @pytest.mark.parametrize(("processes", "pieces"), [(1, 4), (2, 2), (4, 1)])
 def test_processes_and_pieces_cut_every_batch_into_the_same_pieces(processes: int, pieces: int):
-    taken = [list(EpochSampler(19, 8, seed=0, epoch=1, share=Share(p, processes, pieces))) for p in range(processes)]
+    taken = [list(EpochSampler(16, 8, seed=0, epoch=1, share=Share(p, processes, pieces))) for p in range(processes)]
     assert {len(mine) for mine in taken} == {2 * pieces}
-    in_turn = [piece for batch in range(2) for k in range(pieces) for mine in taken for piece in [mine[batch * pieces + k]]]
-    assert np.concatenate(in_turn).tolist() == epoch_order(0, 1, 19)[:16].tolist()
+    in_turn = [piece.items for batch in range(2) for k in range(pieces) for mine in taken for piece in [mine[batch * pieces + k]]]
+    assert np.concatenate(in_turn).tolist() == epoch_order(0, 1, 16).tolist()
     assert {len(piece) for piece in in_turn} == {2}
+
+
+@pytest.mark.parametrize("left", range(1, 8))
+@pytest.mark.parametrize(("processes", "pieces"), [(1, 4), (2, 2), (4, 1)])
+def test_last_batch_is_shared_without_loss_and_every_process_has_a_piece_of_it(processes: int, pieces: int, left: int):
+    taken = [list(EpochSampler(8 + left, 8, seed=0, epoch=1, share=Share(p, processes, pieces)))[pieces:] for p in range(processes)]
+    assert all(taken)
+    counted = sorted(item for mine in taken for piece in mine if piece.counts for item in piece.items)
+    assert counted == sorted(epoch_order(0, 1, 8 + left)[8:].tolist())
+    idle = [mine for mine in taken if not mine[0].counts]
+    assert [len(mine) for mine in idle] == [1] * max(0, processes - left)
 
 
 def test_share_of_an_epoch_entered_at_an_offset_goes_on_as_if_it_had_not_been_left():
     share = Share(process=1, processes=2, pieces=2)
-    whole, rest = EpochSampler(40, 8, seed=0, epoch=1, share=share), EpochSampler(40, 8, seed=0, epoch=1, offset=3, share=share)
+    whole, rest = EpochSampler(43, 8, seed=0, epoch=1, share=share), EpochSampler(43, 8, seed=0, epoch=1, offset=3, share=share)
     assert list(rest) == list(whole)[6:]
     assert len(rest) == len(whole) - 6
-
-
-def test_batch_that_cannot_be_cut_evenly_is_refused():
-    with pytest.raises(ValueError, match="equal division"):
-        list(EpochSampler(9, 3, seed=0, epoch=0, share=Share(processes=2)))

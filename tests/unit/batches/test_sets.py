@@ -12,6 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from cmirnet_cli.batches.batch import Batch, tokenise, word_tokenizer
 from cmirnet_cli.batches.datasets import Collate, EvaluationSet, TrainingSet, shuffled_texts, training_batches
+from cmirnet_cli.batches.loader import Share
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import DataConfig
 
@@ -139,8 +140,17 @@ def test_batch_holds_what_its_samples_hold(small_cache: Cache, collate: Collate)
 def test_batches_fetched_at_once_hold_what_single_items_hold(small_cache: Cache, collate: Collate, flip: bool):
     samples = TrainingSet(small_cache, "train", data(flip=flip), seed=3, epoch=1)
     loader = training_batches(samples, collate, 3)
-    for batch, items in zip(loader, loader.sampler, strict=True):
-        assert same(batch, collate([samples[item] for item in items]))
+    for batch, piece in zip(loader, loader.sampler, strict=True):
+        assert same(batch, collate([samples[item] for item in piece.items]))
+
+
+def test_process_without_a_part_of_the_last_batch_computes_a_sample_that_does_not_count(small_cache: Cache, collate: Collate):
+    samples = TrainingSet(small_cache, "train", data(), seed=0, epoch=0)
+    first, second = (list(training_batches(samples, collate, 5, share=Share(process, processes=5)))[-1] for process in (0, 4))
+    assert len(samples) == 6
+    assert torch.equal(second.image, first.image)
+    assert (len(first), len(second)) == (1, 0)
+    assert second.target.unique().tolist() == [255]
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

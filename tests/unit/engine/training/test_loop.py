@@ -20,6 +20,7 @@ from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.training.callbacks import EpochReport, StepReport, tensorboard_events
 from cmirnet_cli.engine.training.dry_run import dry_run
 from cmirnet_cli.engine.training.loop import Trainer
+from cmirnet_cli.engine.training.requirements import require_batches
 from cmirnet_cli.engine.training.run_directory import RunDirectory
 from cmirnet_cli.engine.training.start import starting_bundle
 from cmirnet_cli.errors import CmirnetError, ConfigError, DataError, DivergedError, UsageError
@@ -229,7 +230,7 @@ def test_events_of_steps_that_are_taken_again_are_there_once(tmp_path: Path):
     for taken, loss in ((0, 1.0), (2, 2.0)):  # a run that was killed after its fourth step, and resumed after its second
         with tensorboard_events(tmp_path, taken) as callback:
             for step in range(taken + 1, 5):
-                callback.step(StepReport(1, step, loss, 0.1, 1.0, 0.0, 1.0))
+                callback.step(StepReport(1, step, loss, 0.1, 1.0, 1.0, 0.0, 1.0))
     assert events(tmp_path, "train/loss") == [(1, 1.0), (2, 1.0), (3, 2.0), (4, 2.0)]
 
 
@@ -298,9 +299,19 @@ def test_bfloat16_trains_on_a_cpu(usual: Finished, small_cache: Cache):
     assert first_step(trainer(small_cache, settings(loop={"precision": "bf16"}))).loss == pytest.approx(usual.losses[0], rel=0.05)
 
 
-def test_split_smaller_than_a_batch_is_refused_with_both_numbers(small_cache: Cache):
-    with pytest.raises(DataError, match="6 referents, fewer than one batch of 7"):
-        trainer(small_cache, settings(loop={"batch_size": 7}))
+@pytest.mark.parametrize(("batch_size", "rows"), [(4, [4, 2]), (7, [6])])
+def test_last_batch_of_an_epoch_is_kept_though_it_is_smaller(small_cache: Cache, batch_size: int, rows: list[int]):
+    trained = trainer(small_cache, settings(loop={"batch_size": batch_size}))
+    reports = list(trained.steps())
+    assert trained.steps_per_epoch == len(rows)
+    assert [report.samples_per_second * report.seconds for report in reports] == pytest.approx(rows)
+
+
+def test_batch_norm_over_processes_needs_a_sample_for_each():
+    shared = settings(loop={"batch_size": 4, "sync_batch_norm": True})
+    require_batches(6, shared, processes=2)
+    with pytest.raises(ConfigError, match="last of an epoch's batches has 2 of 6 samples, and 4 processes cannot share its batch norm"):
+        require_batches(6, shared, processes=4)
 
 
 def test_size_the_cache_was_not_prepared_for_is_refused_with_the_command_that_prepares_it(small_cache: Cache):

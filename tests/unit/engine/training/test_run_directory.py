@@ -14,7 +14,7 @@ from cmirnet_cli.engine.training.callbacks import EpochReport, StepReport
 from cmirnet_cli.engine.training.run_directory import RunDirectory, new_run_folder
 from cmirnet_cli.errors import CmirnetError, DivergedError, UsageError
 
-STEP = StepReport(epoch=1, step=3, loss=0.5, lr=1e-4, samples_per_second=12.5, data_wait=0.25, memory_gib=1.5)
+STEP = StepReport(epoch=1, step=3, loss=0.5, lr=1e-4, seconds=0.16, samples_per_second=12.5, data_wait=0.25, memory_gib=1.5)
 VALIDATED = EpochReport(epoch=1, step=3, loss=0.5, lr=1e-4, seconds=61.4, overall_iou=33.333, mean_iou=30.0, best=True)
 PLAIN = EpochReport(epoch=2, step=6, loss=0.25, lr=5e-5, seconds=60.0, overall_iou=None, mean_iou=None, best=False)
 
