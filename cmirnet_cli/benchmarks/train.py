@@ -15,7 +15,7 @@ from cmirnet_cli.benchmarks.stand_ins import drawn_cache, random_recipe
 from cmirnet_cli.benchmarks.timing import Progress, Timing, unwatched
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
-from cmirnet_cli.engine.devices import has_bf16, most_held_mib, pick_device
+from cmirnet_cli.engine.devices import has_bf16, most_held_mib, pick_device, published_precision
 from cmirnet_cli.engine.environment import in_fresh_process
 from cmirnet_cli.engine.training.loop import Trainer
 from cmirnet_cli.engine.training.start import starting_bundle
@@ -58,7 +58,7 @@ def ways_on(device: torch.device) -> Mapping[str, Changes]:
 
     bf16 is a way where the device has instructions for it.
     """
-    plain: Changes = {"loop.precision": "fp16" if device.type == "cuda" else "fp32"}
+    plain: Changes = {"loop.precision": published_precision(device)}
     bf16: Changes = {"loop.precision": "bf16"}
     compiled = {"bf16, compiled": {**bf16, "loop.compile": True}} if device.type == "cuda" else {}
     return {

@@ -48,7 +48,7 @@ def evaluate(
         str | None, typer.Option("--compare", metavar="RESULTS|WEIGHTS", help="Earlier scores.json or other weights to compare with.")
     ] = None,
     groups: Annotated[bool, typer.Option("--groups", help="Also print scores by size, length, category, distractors, words.")] = False,
-    save_masks: Annotated[bool, typer.Option("--save-masks", help="Keep each mask, at the image's size, in sentences.jsonl.")] = False,
+    save_masks: Annotated[bool, typer.Option("--save-masks", help="Keep each mask in sentences.jsonl.")] = False,
     empty_below: Annotated[
         int | None,
         typer.Option("--empty-below", min=1, metavar="PIXELS", help="Smaller masks say 'nothing there' in gIoU, cIoU, N-acc, T-acc."),

@@ -46,7 +46,7 @@ class EvaluationOutputs:
         """Refuse what cannot be written, before anything is scored.
 
         Raises:
-            UsageError: the protocol gives no masks at the image's own size, there is no file to keep them in, or something stands there
+            UsageError: the page needs masks at the image's own size, there is no file to keep them in, or something stands there
                 that may not be replaced.
             CmirnetError: nothing can be written there.
         """
@@ -55,9 +55,8 @@ class EvaluationOutputs:
 
         if self.save_masks and self.out is None:
             raise UsageError("--save-masks has no folder to keep masks in", hint="add --out DIR: they are kept in its sentences.jsonl")
-        if self.masks and protocol == "paper":
-            option = "--save-masks" if self.save_masks else "--report"
-            raise UsageError(f"{option} needs masks at the image's own size", hint="choose --protocol original or both")
+        if self.report and protocol == "paper":
+            raise UsageError("--report needs masks at the image's own size", hint="choose --protocol original or both")
         if self.report and self.report.is_dir():
             raise UsageError(f"--report {self.report} is a folder", hint="name the file that the page is written to")
         if self.out:

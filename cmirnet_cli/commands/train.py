@@ -46,7 +46,10 @@ def train(
     freeze_text: Annotated[
         bool, typer.Option("--freeze-text", help="Leave the text encoder as it is; what cache-features stored then stands in for it.")
     ] = False,
-    precision: Annotated[str | None, typer.Option("--precision", metavar="fp32|bf16|fp16", help="Number format of the network.")] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option("--precision", metavar="auto|fp32|bf16|fp16", help="Number format; auto: fp16 on CUDA, else fp32."),
+    ] = None,
     sync_bn: Annotated[bool | None, typer.Option("--sync-bn", help="Batch norm over all processes (GPUs only).")] = None,
     seed: Seed = None,
     workers: Workers = None,
@@ -110,7 +113,7 @@ def _try_steps(settings: Settings, device: str, directory: RunDirectory | None) 
 
     with leaving_in_order():
         trainer = prepared_trainer(settings, device, directory, console.notice)
-        warn_if_slow(settings.loop.precision, trainer.accelerator.device)
+        warn_if_slow(trainer.settings.loop.precision, trainer.accelerator.device)
         measured = asdict(dry_run(trainer))
     if measured["timed_step"] == 1:
         console.notice("only a first step could be timed, which also starts everything: the others are faster")

@@ -120,8 +120,8 @@ class TrainConfig(_Section):
     gradient_checkpointing: bool = Field(default=False, description="compute activations twice instead of keeping them, to save memory")
     sync_batch_norm: bool = Field(default=False, description="batch norm over all processes; else each sees its own part (GPUs only)")
     clip_norm: float | None = Field(default=None, gt=0, description="largest norm of the gradient; null: no limit, as published")
-    precision: Literal["fp32", "bf16", "fp16"] = Field(
-        default="fp32", description="number format of the network; published: fp16, which only a GPU can do"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
+        default="auto", description="number format of the network; auto: fp16 on a CUDA device, as published, fp32 elsewhere"
     )
     compile: bool = Field(default=False, description="compile the network's parts with torch.compile: a slow first step, faster later ones")
     ema_decay: float | None = Field(

@@ -46,6 +46,11 @@ def has_bf16(device: torch.device) -> bool:
     return device.type != "cpu" or computes_in_bf16(processor_features())
 
 
+def published_precision(device: torch.device) -> str:
+    """The number format that the authors train the network in, fp16, where a device can: on CUDA; elsewhere fp32."""
+    return "fp16" if device.type == "cuda" else "fp32"
+
+
 def make_accelerator(device: torch.device, precision: str = "fp32") -> Accelerator:
     """accelerate's view of the device, the precision and the processes that a launcher such as torchrun started.
 

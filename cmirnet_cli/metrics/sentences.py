@@ -41,7 +41,10 @@ class Overlap:
 
 @dataclass(frozen=True)
 class SentenceScore:
-    """How one sentence fared: an overlap per protocol; `rle` is the prediction at the image's own size, where masks are kept."""
+    """How one sentence fared: an overlap per protocol.
+
+    Where masks are kept, `rle` is the prediction at the image's own size, or at network size if `paper` is the only protocol.
+    """
 
     ref_id: int
     sent_id: int

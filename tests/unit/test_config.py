@@ -194,7 +194,7 @@ def test_the_home_folder_is_understood_in_a_cache_path():
             "--set optimizer.lr=[: '[' is not valid YAML: expected the node content, but found '<stream end>' in line 1, column 2",
         ),
         ("data.image_size=100", "--set data.image_size=100: data.image_size = 100: should be a multiple of 32"),
-        ("loop.precision=fp8", "--set loop.precision=fp8: loop.precision = 'fp8': should be 'fp32', 'bf16' or 'fp16'"),
+        ("loop.precision=fp8", "--set loop.precision=fp8: loop.precision = 'fp8': should be 'auto', 'fp32', 'bf16' or 'fp16'"),
         ("loop.ema_decay=1", "--set loop.ema_decay=1: loop.ema_decay = 1: should be less than 1"),
         ("loop.ema_decay=0", "--set loop.ema_decay=0: loop.ema_decay = 0: should be greater than 0"),
         ("data.sample=image", "--set data.sample=image: data.sample = 'image': should be 'referent' or 'sentence'"),

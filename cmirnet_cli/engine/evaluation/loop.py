@@ -107,7 +107,7 @@ Advance = Callable[[int], object]
 class Evaluator:
     """A model ready to be scored: where it runs, how it reads text, how many images or sentences go through it at once.
 
-    With `keep_masks` each sentence's score holds its mask; the protocol `original` must then be among the protocols.
+    With `keep_masks` each sentence's score holds its mask: of the protocol `original` where that is scored, else of `paper`.
     `features` hold what its text encoder gives for every sentence of the cache; None: the text encoder runs.
     """
 
@@ -209,7 +209,8 @@ def _score_sentence(row: SentenceInBatch, logits: Tensor, protocols: Sequence[st
         target = torch.from_numpy(sentence.target if protocol == "paper" else sentence.original)
         masks[protocol] = mask = _mask(logits, target.shape)
         overlaps[protocol] = count(mask, target.to(mask.device) > 0)
-    rle = coco_rle(masks["original"].numpy(force=True)) if keep_mask else None
+    kept = masks["original"] if "original" in masks else masks["paper"]
+    rle = coco_rle(kept.numpy(force=True)) if keep_mask else None
     return SentenceScore(sentence.ref_id, sentence.sent_id, row.image_id, sentence.text, overlaps, rle)
 
 

@@ -29,14 +29,14 @@ class EvaluationRequest:
         splits: of the cache.
         protocols: `paper` compares at the network's size, `original` at the image's own.
         controls: `shuffled-text` and `no-image`: what scores remain without the words, or without the pixels.
-        keep_masks: whether each sentence's score holds its mask at the image's own size; needs the protocol `original`.
+        keep_masks: whether each sentence's score holds its mask: at the image's own size, or at network size if `paper` alone is scored.
         text_features: whether features that the cache stores stand in for the text encoder.
         batch_size: sentences that go through at once.
         workers: processes that load data; 0: no others.
         scoring: how intervals are drawn, and which mask counts as empty.
 
     Raises:
-        UsageError: there is no such protocol or control, or no protocol gives the masks that are to be kept.
+        UsageError: there is no such protocol or control.
     """
 
     splits: tuple[str, ...] = ("val",)
@@ -52,8 +52,6 @@ class EvaluationRequest:
         for kind, names, known in (("protocol", self.protocols, PROTOCOLS), ("control", self.controls, CONTROLS)):
             if unknown := [name for name in names if name not in known]:
                 raise UsageError(f"there is no {kind} {unknown[0]!r}", hint=f"choose among {', '.join(known)}")
-        if self.keep_masks and "original" not in self.protocols:
-            raise UsageError("masks are kept at the image's own size", hint="add the protocol 'original'")
 
 
 _USUAL_REQUEST, _USUAL_INFERENCE = EvaluationRequest(), Inference()

@@ -20,7 +20,7 @@ from cmirnet_cli.batches.loader import Share
 from cmirnet_cli.cache.features import TextFeatures
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
-from cmirnet_cli.engine.devices import make_accelerator, most_held_mib, seed_everything
+from cmirnet_cli.engine.devices import make_accelerator, most_held_mib, published_precision, seed_everything
 from cmirnet_cli.engine.evaluation.loop import Evaluator, scored_batches
 from cmirnet_cli.engine.training.callbacks import (
     Callback,
@@ -57,7 +57,8 @@ class Trainer:
 
     Args:
         bundle: the model to train, its tokenizer and what describes them.
-        settings: the whole recipe; `loop.batch_size` sentences make a step, however many processes share them.
+        settings: the whole recipe; `loop.batch_size` sentences make a step, however many processes share them. The trainer's own
+            `settings` name the precision that `auto` stands for.
         cache: prepared data with the splits `train` and `val`.
         device: where to run; with several GPU processes each takes its own.
         features: what the text encoder, which then must be frozen, makes of every sentence; None: it reads them itself.
@@ -71,6 +72,9 @@ class Trainer:
     def __init__(
         self, bundle: Bundle, settings: Settings, cache: Cache, device: torch.device, features: TextFeatures | None = None
     ) -> None:
+        if settings.loop.precision == "auto":
+            loop = settings.loop.model_copy(update={"precision": published_precision(device)})
+            settings = settings.model_copy(update={"loop": loop})
         require_prepared(cache, settings)
         if settings.loop.tensorboard:
             require_tensorboard()

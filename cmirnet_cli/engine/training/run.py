@@ -88,7 +88,8 @@ def train(
         if directory is None:
             directory = _new_run(trainer, run_dir)
             manifest = trainer.cache.manifest
-            notice(f"training {settings.model.backbone} on {manifest.dataset} ({manifest.split_by}) into {directory.folder}")
+            precision = trainer.settings.loop.precision
+            notice(f"training {settings.model.backbone} on {manifest.dataset} ({manifest.split_by}) in {precision} into {directory.folder}")
         elif trainer.is_main:
             directory.rewind(trainer.steps_taken, trainer.progress.epoch, trainer.settings)
         with watch(trainer) as callbacks:

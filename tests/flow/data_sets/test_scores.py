@@ -154,9 +154,10 @@ def test_groups_are_printed_on_demand(scored):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [((), "add --out DIR"), (("--protocol", "paper", "--out", "x"), "choose --protocol original")]
+    ("options", "message"),
+    [(("--save-masks",), "add --out DIR"), (("--protocol", "paper", "--report", "x.html"), "choose --protocol original")],
 )
 def test_masks_that_could_not_be_kept_are_refused(scored, options, message):
-    outcome = scored("--save-masks", *options)
+    outcome = scored(*options)
     assert outcome.code == 2
     assert message in outcome.err

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmirnet_cli.engine.devices import has_bf16, pick_device, seed_everything
+from cmirnet_cli.engine.devices import has_bf16, pick_device, published_precision, seed_everything
 from cmirnet_cli.errors import UsageError
 
 
@@ -34,6 +34,11 @@ def test_device_this_machine_has_not_is_refused_by_name(name: str):
     with pytest.raises(UsageError, match=f"this machine has no device '{name}'") as caught:
         pick_device(name)
     assert "auto" in caught.value.hint
+
+
+@pytest.mark.parametrize(("device", "precision"), [("cuda", "fp16"), ("cuda:1", "fp16"), ("mps", "fp32"), ("cpu", "fp32")])
+def test_published_precision_is_fp16_where_cuda_computes(device: str, precision: str):
+    assert published_precision(torch.device(device)) == precision
 
 
 def drawn() -> tuple[float, float, float]:

@@ -80,6 +80,12 @@ def kept_masks(evaluator: Evaluator, cache: Cache, batch_size: int) -> dict[int,
     return {score.sent_id: coco.decode(dict(score.rle)) > 0 for score in found}
 
 
+def test_under_paper_alone_the_masks_kept_are_those_that_it_counts(evaluator: Evaluator, small_cache: Cache):
+    for score in score_samples(replace(evaluator, keep_masks=True), EvaluationSet(small_cache, "val", 64), ["paper"]):
+        assert score.rle["size"] == [64, 64]
+        assert int(coco.area(dict(score.rle))) == score.overlaps["paper"].predicted
+
+
 @pytest.fixture(scope="module")
 def margins(evaluator: Evaluator, small_cache: Cache) -> dict[int, np.ndarray]:
     """Sentence id → by how much the referent's logit is the larger one, asked alone, at the image's own size."""

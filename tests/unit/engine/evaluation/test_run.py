@@ -37,7 +37,6 @@ def test_every_split_is_scored_and_reported_as_the_loop_scores_it(evaluator: Eva
     [
         ({"protocols": ("papers",)}, "no protocol 'papers'"),
         ({"controls": ("no-text",)}, "no control 'no-text'"),
-        ({"protocols": ("paper",), "keep_masks": True}, "at the image's own size"),
     ],
 )
 def test_a_request_that_cannot_be_is_refused(request_: dict[str, Any], message: str):

@@ -295,6 +295,13 @@ def test_half_precision_without_a_gpu_is_refused(small_cache: Cache):
         trainer(small_cache, settings(loop={"precision": "fp16"}))
 
 
+def test_precision_is_the_published_one_unless_it_is_chosen_and_the_run_names_it(usual: Finished, small_cache: Cache):
+    assert Settings().loop.precision == "auto"
+    assert usual.trainer.settings.loop.precision == "fp32"
+    trained = trainer(small_cache, settings(loop={"precision": "auto"}))
+    assert trained.settings == settings(loop={"precision": "fp32"})
+
+
 def test_bfloat16_trains_on_a_cpu(usual: Finished, small_cache: Cache):
     assert first_step(trainer(small_cache, settings(loop={"precision": "bf16"}))).loss == pytest.approx(usual.losses[0], rel=0.05)
 
