@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,8 +35,22 @@ def pick_device(name: str) -> torch.device:
         raise UsageError(f"there is no device called {name!r}", hint="use auto, cpu, cuda, cuda:N or mps") from error
     present = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
     if (device.index or 0) >= present.get(device.type, 0):
-        raise UsageError(f"this machine has no device {name!r}", hint="use --device auto to take what there is")
+        raise UsageError(f"this machine has no device {name!r}", hint=_instead_of(device, present.get(device.type, 0)))
     return device
+
+
+def _instead_of(device: torch.device, present: int) -> str:
+    """What to do where a device is missing; `present` is how many there are of its kind."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if device.type != "cuda":
+        return "use --device auto to take what there is"
+    if present:
+        return f"the GPUs here are cuda:0 to cuda:{present - 1}" if present > 1 else "the only GPU here is cuda:0"
+    if torch.version.cuda is None:
+        return "PyTorch was installed without CUDA: install it with CUDA, or use --device cpu"
+    if visible is not None:
+        return f"CUDA_VISIBLE_DEVICES is {visible!r} and leaves no GPU that torch can use: change it, or use --device cpu"
+    return "PyTorch sees no GPU, `cmirnet doctor` says why: use --device cpu"
 
 
 def has_bf16(device: torch.device) -> bool:

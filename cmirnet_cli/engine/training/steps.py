@@ -10,7 +10,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cmirnet_cli.batches.batch import Batch, normalise
@@ -45,16 +44,36 @@ def learning_rate_factor(config: ScheduleConfig, steps_per_epoch: int) -> Callab
     return factor
 
 
-def make_schedule(optimizer: Optimizer, config: ScheduleConfig, steps_per_epoch: int, taken: int = 0) -> LambdaLR:
-    """The schedule, to be stepped once after every optimiser step.
+class Schedule:
+    """The learning rate of every step, to be stepped once after every optimiser step, also after one that fp16's scaler skipped.
 
     Args:
         optimizer: whose learning rate it sets.
-        config: the curve.
-        steps_per_epoch: the curve's unit.
+        factor: what the base learning rate is multiplied with after so many steps.
         taken: steps that an optimiser, whose state was loaded, has taken already.
     """
-    return LambdaLR(optimizer, learning_rate_factor(config, steps_per_epoch), last_epoch=taken - 1)
+
+    def __init__(self, optimizer: Optimizer, factor: Callable[[int], float], taken: int = 0) -> None:
+        for group in optimizer.param_groups:
+            group.setdefault("initial_lr", group["lr"])
+        self._optimizer, self._factor, self._taken = optimizer, factor, taken - 1
+        self.step()
+
+    def step(self) -> None:
+        """Go on by one step."""
+        self._taken += 1
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * self._factor(self._taken)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return float(self._optimizer.param_groups[0]["lr"])
+
+
+def make_schedule(optimizer: Optimizer, config: ScheduleConfig, steps_per_epoch: int, taken: int = 0) -> Schedule:
+    """The published schedule; takes what `Schedule` takes, and the curve's unit."""
+    return Schedule(optimizer, learning_rate_factor(config, steps_per_epoch), taken)
 
 
 class Stepper:
@@ -86,7 +105,7 @@ class Stepper:
     @property
     def lr(self) -> float:
         """The learning rate of the next step."""
-        return float(self._schedule.get_last_lr()[0])
+        return self._schedule.lr
 
     @property
     def result(self) -> ReferringModel:

@@ -29,11 +29,31 @@ def test_name_that_is_none_is_refused_with_those_that_are(name: str):
     assert caught.value.hint == "use auto, cpu, cuda, cuda:N or mps"
 
 
-@pytest.mark.parametrize("name", ["cuda:99", "cpu:1", "mps:3", "xla", "meta"])
+@pytest.mark.parametrize("name", ["cpu:1", "mps:3", "xla", "meta"])
 def test_device_this_machine_has_not_is_refused_by_name(name: str):
     with pytest.raises(UsageError, match=f"this machine has no device '{name}'") as caught:
         pick_device(name)
     assert "auto" in caught.value.hint
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+@pytest.mark.parametrize("visible", ["", "-1", "7", "MIG-41b35ae2-0f1f-5c5c-8d3c-f4b8e4b8a5ea"])
+def test_hint_for_a_gpu_that_is_hidden_names_the_variable_that_hides_it(monkeypatch: pytest.MonkeyPatch, visible: str):
+    if torch.version.cuda is None:
+        pytest.skip("this PyTorch has no CUDA")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    with pytest.raises(UsageError, match="this machine has no device 'cuda'") as caught:
+        pick_device("cuda")
+    assert f"CUDA_VISIBLE_DEVICES is {visible!r}" in caught.value.hint
+    assert pick_device("auto").type != "cuda"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_hint_for_a_gpu_that_is_missing_says_how_to_go_on(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    with pytest.raises(UsageError) as caught:
+        pick_device("cuda:1")
+    assert caught.value.hint.endswith("use --device cpu")
 
 
 @pytest.mark.parametrize(("device", "precision"), [("cuda", "fp16"), ("cuda:1", "fp16"), ("mps", "fp32"), ("cpu", "fp32")])
