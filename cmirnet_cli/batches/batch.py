@@ -27,7 +27,7 @@ class Tokens:
 
     def to(self, device: torch.device) -> Tokens:
         """The same, on a device."""
-        return Tokens(self.ids.to(device), self.keep.to(device))
+        return Tokens(self.ids.to(device, non_blocking=True), self.keep.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,12 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.sent_ids)
+
+    def pin_memory(self) -> Batch:
+        """The same in pinned memory, as the loader asks for it."""
+        tokens = Tokens(self.tokens.ids.pin_memory(), self.tokens.keep.pin_memory())
+        words = None if self.words is None else self.words.pin_memory()
+        return replace(self, image=self.image.pin_memory(), tokens=tokens, target=self.target.pin_memory(), words=words)
 
     def left_out(self) -> Batch:
         """The same, but neither its loss nor its gradients count."""

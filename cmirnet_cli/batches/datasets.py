@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Sized
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
@@ -51,6 +52,12 @@ class TrainingSet(Dataset[Sample]):
         self.data = data
         self.seed = seed
         self.epoch = epoch
+
+    def at(self, epoch: int) -> TrainingSet:
+        """The same samples in another epoch."""
+        other = copy(self)
+        other.epoch = epoch
+        return other
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -105,14 +112,33 @@ class Collate:
         )
 
 
-def training_batches(samples: TrainingSet, collate: Collate, batch_size: int, *, offset: int = 0, share: Share = WHOLE) -> Loader[Batch]:
-    """The batches of one epoch, in their order, from the `offset`-th on; of each the pieces of this `share`."""
-    sampler = EpochSampler(len(samples), batch_size, seed=samples.seed, epoch=samples.epoch, offset=offset, share=share)
-    return Loader(partial(_batch, samples, collate), sampler, samples.data.workers)
+def training_batches(
+    samples: TrainingSet,
+    collate: Collate,
+    batch_size: int,
+    *,
+    epochs: int = 1,
+    offset: int = 0,
+    share: Share = WHOLE,
+    pinned: bool = False,
+) -> Loader[Batch]:
+    """The batches of one epoch or several, in their order; of each the pieces of this `share`.
+
+    Args:
+        samples: the first epoch.
+        collate: makes batches of them.
+        batch_size: sentences of a batch, over all processes.
+        epochs: how many; the loading processes live through all of them.
+        offset: batches of the first epoch that were already taken.
+        share: this process's part of each batch.
+        pinned: whether batches wait in memory that a GPU can copy from while it computes.
+    """
+    sampler = EpochSampler(len(samples), batch_size, seed=samples.seed, epoch=samples.epoch, epochs=epochs, offset=offset, share=share)
+    return Loader(partial(_batch, samples, collate), sampler, samples.data.workers, pinned=pinned)
 
 
 def _batch(samples: TrainingSet, collate: Collate, piece: Piece) -> Batch:
-    batch = collate(samples.__getitems__(piece.items))
+    batch = collate(samples.at(piece.epoch).__getitems__(piece.items))
     return batch if piece.counts else batch.left_out()
 
 

@@ -22,9 +22,16 @@ def epoch_order(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Piece:
-    """Items of one forward and backward pass; those of a piece that does not `count` keep a process busy that has no part of a batch."""
+    """Items of one forward and backward pass.
+
+    Attributes:
+        items: of the training set.
+        epoch: that they belong to, from 0.
+        counts: False where they only keep a process busy that has no part of a batch.
+    """
 
     items: list[int]
+    epoch: int
     counts: bool = True
 
 
@@ -44,15 +51,19 @@ class Share:
     processes: int = 1
     pieces: int = 1
 
-    def of(self, batch: NDArray[np.int64]) -> list[Piece]:
+    def of(self, batch: NDArray[np.int64], epoch: int) -> list[Piece]:
         """The pieces of a batch that this process computes: at least one, as the processes average their gradients together.
 
         The last batch of an epoch can have fewer samples than there are pieces. Empty pieces are left out; a process that has
         only empty ones computes the batch's first sample, which then does not count.
         """
         cut = np.array_split(batch, self.processes * self.pieces)
-        own = [Piece(piece.tolist()) for piece in cut[self.process :: self.processes] if len(piece)]
-        return own or [Piece(batch[:1].tolist(), counts=False)]
+        own = [Piece(piece.tolist(), epoch) for piece in cut[self.process :: self.processes] if len(piece)]
+        return own or [Piece(batch[:1].tolist(), epoch, counts=False)]
+
+    def pieces_of(self, samples: int) -> int:
+        """How many pieces this process computes of a batch of so many samples."""
+        return len(self.of(np.arange(samples), epoch=0))
 
 
 WHOLE = Share()
@@ -60,33 +71,39 @@ WHOLE = Share()
 
 
 class EpochSampler(Sampler[Piece]):
-    """The batches of one epoch, from the `offset`-th on; the last one is smaller where the samples do not fill it.
+    """The batches of one epoch or several; the last one of each is smaller where the samples do not fill it.
 
     Args:
         size: number of samples.
         batch_size: samples a batch, over all processes.
         seed: of the run.
-        epoch: counted from 0.
-        offset: batches of this epoch that were already taken.
+        epoch: the first one, counted from 0.
+        epochs: how many.
+        offset: batches of the first epoch that were already taken.
         share: the part of each batch that this process computes, piece by piece.
     """
 
-    def __init__(self, size: int, batch_size: int, *, seed: int, epoch: int, offset: int = 0, share: Share = WHOLE) -> None:
-        self.order = epoch_order(seed, epoch, size)
-        self.batch_size = batch_size
+    def __init__(
+        self, size: int, batch_size: int, *, seed: int, epoch: int, epochs: int = 1, offset: int = 0, share: Share = WHOLE
+    ) -> None:
+        self.size, self.batch_size, self.seed, self.share = size, batch_size, seed, share
+        self.epochs = range(epoch, epoch + epochs)
         self.offset = offset
-        self.share = share
 
     def __len__(self) -> int:
-        return sum(len(self.share.of(batch)) for batch in self._batches())
+        starts = (start for epoch in self.epochs for start in self._starts(epoch))
+        return sum(self.share.pieces_of(min(self.batch_size, self.size - start)) for start in starts)
 
     def __iter__(self) -> Iterator[Piece]:
-        for batch in self._batches():
-            yield from self.share.of(batch)
+        for epoch in self.epochs:
+            order = epoch_order(self.seed, epoch, self.size)
+            for start in self._starts(epoch):
+                yield from self.share.of(order[start : start + self.batch_size], epoch)
 
-    def _batches(self) -> Iterator[NDArray[np.int64]]:
-        starts = range(self.offset * self.batch_size, len(self.order), self.batch_size)
-        return (self.order[start : start + self.batch_size] for start in starts)
+    def _starts(self, epoch: int) -> range:
+        """Where the batches begin that are left of an epoch."""
+        taken = self.offset if epoch == self.epochs[0] else 0
+        return range(taken * self.batch_size, self.size, self.batch_size)
 
 
 T = TypeVar("T")
@@ -95,17 +112,24 @@ T = TypeVar("T")
 class Loader(DataLoader[T]):
     """What `read` makes of each of `items`, in their order, read by `workers` processes beside this one.
 
+    The processes live as long as the iterator. With `pinned` results wait in memory that a GPU can copy from while it computes.
     Nothing is drawn from torch's global random numbers, and Ctrl-C and SIGTERM are left to the main process.
 
     Raises:
         CmirnetError: while it is gone through: as `read` raised it. (torch would make a new one of the worker's traceback.)
     """
 
-    def __init__(self, read: Callable[[Any], T], items: Iterable[Any], workers: int) -> None:
+    def __init__(self, read: Callable[[Any], T], items: Iterable[Any], workers: int, *, pinned: bool = False) -> None:
         results: Dataset[Any] = _Results(read)
         generator = torch.Generator()
         super().__init__(
-            results, batch_size=None, sampler=items, num_workers=workers, worker_init_fn=_leave_signals_to_main, generator=generator
+            results,
+            batch_size=None,
+            sampler=items,
+            num_workers=workers,
+            worker_init_fn=_leave_signals_to_main,
+            generator=generator,
+            pin_memory=pinned,
         )
 
     def __iter__(self) -> Iterator[T]:  # type: ignore[override]

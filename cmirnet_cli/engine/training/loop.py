@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
@@ -89,6 +89,7 @@ class Trainer:
         self.stepper = Stepper(bundle.model, settings, self.steps_per_epoch, self.accelerator)
         self.progress = Progress()
         self._stop, self._stopping = StopRequest(), False
+        self._loading: Iterator[Batch] | None = None
         seed_everything(settings.loop.seed + self.share.process)
 
     @property
@@ -132,8 +133,11 @@ class Trainer:
             StoppedError: Ctrl-C or SIGTERM was received; the state is saved.
         """
         with stop_requests() as self._stop, self._heard_by(directory, callbacks) as everybody:
-            while not self._stopping and self.progress.epoch < self.settings.schedule.epochs:
-                self._run_epoch(directory, everybody)
+            try:
+                while not self._stopping and self.progress.epoch < self.settings.schedule.epochs:
+                    self._run_epoch(directory, everybody)
+            finally:
+                self._loading = None  # ends the processes that load
         if self._stopping:
             hint = f"go on with: cmirnet train --resume {directory.folder}"
             raise self._stop.answer(f"stopped after step {self.steps_taken}; the state is saved", hint)
@@ -146,13 +150,13 @@ class Trainer:
         """
         self.stepper.train()
         batch_size = self.settings.loop.batch_size
+        batches = self._batches()
         started = time.perf_counter()
-        batches = iter(self._batches())
-        while pieces := list(islice(batches, self.share.pieces)):
+        while samples := max(0, min(batch_size, self.items - batch_size * len(self.progress.losses))):  # the last batch can be smaller
+            pieces = list(islice(batches, self.share.pieces_of(samples)))
             arrived = time.perf_counter()
             loss = self._step(pieces)
             seconds = time.perf_counter() - started
-            samples = min(batch_size, self.items - batch_size * len(self.progress.losses))  # the last batch can be smaller
             self.progress.losses.append(loss)
             self.progress.seconds += seconds
             yield StepReport(
@@ -267,10 +271,21 @@ class Trainer:
     def _samples(self, epoch: int) -> TrainingSet:
         return TrainingSet(self.cache, TRAIN_SPLIT, self.settings.data, seed=self.settings.loop.seed, epoch=epoch)
 
-    def _batches(self) -> Iterable[Batch]:
-        """This process's pieces of the batches that are left of the epoch under way."""
-        samples, taken = self._samples(self.progress.epoch), len(self.progress.losses)
-        return training_batches(samples, self.collate, self.settings.loop.batch_size, offset=taken, share=self.share)
+    def _batches(self) -> Iterator[Batch]:
+        """This process's pieces of the batches that are left of the run, read ahead by processes that live through its epochs."""
+        if self._loading is None:
+            self._loading = iter(
+                training_batches(
+                    self._samples(self.progress.epoch),
+                    self.collate,
+                    self.settings.loop.batch_size,
+                    epochs=self.settings.schedule.epochs - self.progress.epoch,
+                    offset=len(self.progress.losses),
+                    share=self.share,
+                    pinned=self.accelerator.device.type == "cuda",
+                )
+            )
+        return self._loading
 
     def _adapt(self, model: ReferringModel) -> None:
         """Make the model save memory or time, or see all processes' statistics, as the settings say."""

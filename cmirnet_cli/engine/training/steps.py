@@ -118,7 +118,7 @@ class Stepper:
 
     def gradients(self, pieces: Sequence[Batch]) -> Tensor:
         """Compute the gradients of a batch from this process's pieces of it; its share of the batch's loss, a scalar."""
-        targets = [piece.target.to(self._accelerator.device).long() for piece in pieces]
+        targets = [piece.target.to(self._accelerator.device, non_blocking=True).long() for piece in pieces]
         weight = self._accelerator.reduce(torch.stack([self._loss.weight(target) for target in targets]).sum(), reduction="sum")
         losses = []
         for piece, target in zip(pieces, targets, strict=True):
@@ -168,5 +168,5 @@ class Stepper:
     def _logits(self, piece: Batch) -> Any:
         device = self._accelerator.device
         image = normalise(piece.image.to(device, non_blocking=True))
-        tokens, words = piece.tokens.to(device), None if piece.words is None else piece.words.to(device)
+        tokens, words = piece.tokens.to(device), None if piece.words is None else piece.words.to(device, non_blocking=True)
         return self._model(image, tokens.ids, tokens.keep, words)

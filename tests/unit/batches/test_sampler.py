@@ -33,6 +33,14 @@ def test_batches_follow_the_order_and_the_last_one_has_what_is_left():
     assert np.concatenate(batches).tolist() == epoch_order(0, 1, 11).tolist()
 
 
+def test_epochs_follow_each_other_as_if_each_had_been_begun_alone():
+    share = Share(process=1, processes=2, pieces=2)
+    several = list(EpochSampler(19, 8, seed=3, epoch=4, epochs=3, offset=1, share=share))
+    alone = [EpochSampler(19, 8, seed=3, epoch=epoch, offset=1 if epoch == 4 else 0, share=share) for epoch in (4, 5, 6)]
+    assert several == [piece for epoch in alone for piece in epoch]
+    assert len(EpochSampler(19, 8, seed=3, epoch=4, epochs=3, offset=1, share=share)) == len(several)
+
+
 def test_refcocos_42404_referents_are_the_5301_steps_of_the_published_epoch():
     assert len(EpochSampler(42_404, 8, seed=0, epoch=0)) == 5_301
 

@@ -113,6 +113,14 @@ def test_batches_do_not_depend_on_the_workers(small_cache: Cache, collate: Colla
     assert all(same(a, b) for a, b in zip(alone, shared, strict=True))
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_processes_that_live_through_epochs_read_what_new_ones_read(small_cache: Cache, collate: Collate, workers: int):
+    epochs = [TrainingSet(small_cache, "train", data(workers), seed=1, epoch=epoch) for epoch in (2, 3)]
+    expected = [batch for samples in epochs for batch in training_batches(samples, collate, 4)]
+    found = list(training_batches(epochs[0], collate, 4, epochs=2))
+    assert [same(a, b) for a, b in zip(found, expected, strict=True)] == [True] * 4
+
+
 def test_epoch_entered_at_an_offset_gives_the_same_batches(small_cache: Cache, collate: Collate):
     samples = TrainingSet(small_cache, "train", data(), seed=1, epoch=2)
     whole, rest = list(training_batches(samples, collate, 2)), list(training_batches(samples, collate, 2, offset=1))

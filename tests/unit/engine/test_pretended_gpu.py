@@ -81,6 +81,7 @@ def pretended_gpu() -> Iterator[PretendedGpu]:
             "accelerate.state.PartialState.default_device": GPU,
             "torch.from_numpy": lambda array, real=torch.from_numpy: mode.from_tensor(real(array)),
             "torch.nn.Module.to": moved,
+            "torch.Tensor.pin_memory": lambda tensor: tensor,
             "torch.Tensor.backward": backward,
             "torch.Tensor.numpy": lambda tensor, **_: np.zeros(tensor.shape, str(tensor.dtype).removeprefix("torch.")),
         }.items():
