@@ -176,8 +176,9 @@ def test_after_a_divergence_a_new_run_is_advised_and_a_precision_only_where_it_i
 
 
 def test_batch_computed_in_pieces_has_the_loss_and_the_gradients_of_the_whole(small_cache: Cache):
-    whole = trainer(small_cache, settings(loop={"batch_size": 6}))
-    pieces = trainer(small_cache, settings(loop={"batch_size": 6, "accumulate": 3}))
+    whole, pieces = (
+        trainer(small_cache, settings(schedule={"epochs": 1}, loop={"batch_size": 6, "accumulate": accumulate})) for accumulate in (1, 3)
+    )
     losses = []
     for each, expected in ((whole, 1), (pieces, 3)):
         batches = list(each._batches())
