@@ -1,7 +1,8 @@
 """Outlines as masks (polygons, compressed and uncompressed RLE), masks as RLE, and masks at the network's size as PIL makes them.
 
 Outlines come from files of strangers, and pycocotools trusts its input: coordinates far outside an image exhaust memory, a list
-of four numbers is taken for a box, and run lengths that end too early leave stray memory in the mask. All of that is refused here.
+of four numbers is taken for a box, and run lengths that end too early leave stray memory in the mask. All of that is refused here;
+but beside polygons, four numbers are a line of two corners, which is drawn as pycocotools draws it, and so in the published masks.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from pycocotools import mask as coco
 
 from cmirnet_cli.errors import AnnotationError, shown
 from cmirnet_cli.images import OverlapRule, Segmentation
+
+_FEWEST = 6
+"""Numbers of a polygon: three corners."""
 
 _LONGEST_OUTLINE = 1 << 21
 """Pixels along a polygon: pycocotools walks it in steps of a fifth of a pixel and keeps every step."""
@@ -58,22 +62,23 @@ def _parts(segmentation: Segmentation, height: int, width: int) -> Iterator[NDAr
     parts = [segmentation] if isinstance(segmentation, Mapping) else segmentation
     if not parts:
         raise AnnotationError("an object has an empty segmentation", hint="it must have a polygon or an RLE")
+    fewest = 4 if any(isinstance(part, list) and len(part) >= _FEWEST for part in parts) else _FEWEST
     for part in parts:
-        yield _run_lengths(part, height, width) if isinstance(part, Mapping) else _polygon(part, height, width)
+        yield _run_lengths(part, height, width) if isinstance(part, Mapping) else _polygon(part, height, width, fewest)
 
 
-def _polygon(corners: object, height: int, width: int) -> NDArray[np.uint8]:
-    """Pixels (width, height) of one polygon [x0, y0, x1, y1, …], by COCO's own rule for pixels on the border."""
-    if not _is_numbers(corners) or len(corners) < 6 or len(corners) % 2:
-        raise AnnotationError(
-            f"the polygon {shown(corners)} is malformed", hint="it must be a list x0, y0, x1, y1, … of at least three corners"
-        )
+def _polygon(corners: object, height: int, width: int, fewest: int) -> NDArray[np.uint8]:
+    """Pixels (width, height) of one polygon [x0, y0, x1, y1, …] of `fewest` numbers, by COCO's own rule for pixels on the border."""
+    if not _is_numbers(corners) or len(corners) < fewest or len(corners) % 2:
+        hint = "it must be a list x0, y0, x1, y1, … of at least three corners; a box must be written as its four corners"
+        raise AnnotationError(f"the polygon {shown(corners)} is malformed", hint=hint)
     farthest = _FARTHEST * max(height, width)
     if not all(abs(corner) <= farthest for corner in corners) or _length(corners) > _LONGEST_OUTLINE:
         raise AnnotationError(
             f"the polygon {shown(corners)} is no outline in an image of {width}×{height} pixels", hint="correct its coordinates"
         )
-    return _run_lengths(coco.frPyObjects([corners], height, width)[0], height, width)
+    drawn = coco.frPyObjects([[0] * _FEWEST, corners], height, width)  # the first tells pycocotools that four numbers are no box
+    return _run_lengths(drawn[1], height, width)
 
 
 def _length(corners: list[int | float]) -> float:

@@ -43,8 +43,8 @@ _RUN_PROGRAMS = frozenset({"EPS"})
 
 _START_OF_SCAN, _MOST_SCANS = b"\xff\xda", 100
 
-_LYING = range(5, 9)
-"""EXIF orientations whose upright picture is as wide as the stored one is high."""
+_ORIENTATIONS, _LYING = range(1, 9), range(5, 9)
+"""EXIF orientations; those whose upright picture is as wide as the stored one is high."""
 
 _WHITE = 0xFFFF
 """White in greys of 16 bits."""
@@ -117,9 +117,14 @@ def upright_size(picture: Image.Image) -> tuple[int, int]:
         UnreadableImageError: it cannot be decoded, or its EXIF data cannot.
     """
     width, height = picture.size
+    return (height, width) if orientation(picture) in _LYING else (width, height)
+
+
+def orientation(picture: Image.Image) -> int:
+    """The EXIF orientation of an open image file, 1 to 8; 1 where it has none. Raises as `upright_size`."""
     with pil_at_work():
-        lies = picture.getexif().get(ExifTags.Base.Orientation) in _LYING
-    return (height, width) if lies else (width, height)
+        way = picture.getexif().get(ExifTags.Base.Orientation)
+    return next((each for each in _ORIENTATIONS if each == way), 1)
 
 
 def decoder() -> str:

@@ -88,6 +88,17 @@ def test_a_polygon_that_leaves_the_image_is_cut_at_its_border() -> None:
     assert rasterise([[box(100, 100, 120, 120)]], 20, 30).sum() == 0
 
 
+LINE = [1, 1, 20, 18]
+
+
+@pytest.mark.parametrize("parts", [[box(2, 3, 8, 9), LINE], [box(2, 3, 8, 9), LINE, box(10, 10, 20, 18), [5, 5, 28, 6]]])
+def test_four_numbers_beside_polygons_are_drawn_as_pycocotools_does(parts: list[list[int]]) -> None:
+    drawn = coco.decode(coco.frPyObjects(parts, 20, 30)).sum(axis=2)
+    np.testing.assert_array_equal(rasterise([parts], 20, 30), drawn == 1)
+    np.testing.assert_array_equal(rasterise([parts], 20, 30, "union"), drawn > 0)
+    np.testing.assert_array_equal(rasterise([[LINE, *parts]], 20, 30, "union"), drawn > 0)
+
+
 @pytest.mark.parametrize(
     "outline",
     [
