@@ -10,10 +10,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from cmirnet_cli.cache.schema import CacheOptions
+from cmirnet_cli.cache.audit import MaskAudit
+from cmirnet_cli.cache.schema import CacheOptions, MaskFinding
 from cmirnet_cli.errors import AnnotationError
 from cmirnet_cli.images.masks import encode_mask, encode_runs, rasterise, resized_mask
-from cmirnet_cli.refer.referent import ReferDataset
+from cmirnet_cli.refer.referent import ReferDataset, Referent
 
 Integers: TypeAlias = NDArray[np.int64]
 Label = TypeVar("Label", bound=Hashable)
@@ -89,6 +90,7 @@ class Table:
         ref_image: int64 (r,), rows of the images.
         ref_split: int64 (r,), rows of `split`.
         ref_category: int64 (r,), rows of `category`.
+        ref_objects: int64 (r,), how many objects each refers to; -1 in a cache of a version that did not say.
         ref_sentences: int64 (r + 1,), where each referent's sentences begin.
         sentence_id: int64 (s,).
         sentence_text: s sentences as written.
@@ -103,6 +105,7 @@ class Table:
     ref_image: Integers
     ref_split: Integers
     ref_category: Integers
+    ref_objects: Integers
     ref_sentences: Integers
     sentence_id: Integers
     sentence_text: Ragged
@@ -125,6 +128,7 @@ class Table:
             ref_image=ref_image,
             ref_split=ref_split,
             ref_category=ref_category,
+            ref_objects=np.array([len(referent.objects) for referent in referents], np.int64),
             ref_sentences=starts_of(len(referent.sentences) for referent in referents),
             sentence_id=np.array([sentence.sent_id for sentence in sentences], np.int64),
             sentence_text=Ragged.of_text(sentence.text for sentence in sentences),
@@ -149,29 +153,49 @@ class Table:
     @classmethod
     def load(cls, file: h5py.File) -> Table:
         """Read what `save` wrote."""
-        values: dict[str, Any] = {
-            name: Ragged.load(file, name) if kind is Ragged else file[name][()] for name, kind in get_type_hints(cls).items()
-        }
-        return cls(**values)
+        kinds = get_type_hints(cls)
+        if "ref_objects" not in file:
+            del kinds["ref_objects"]
+        values: dict[str, Any] = {name: Ragged.load(file, name) if kind is Ragged else file[name][()] for name, kind in kinds.items()}
+        return cls(**{"ref_objects": np.full(len(values["ref_id"]), -1), **values})
 
 
-def masks_of(dataset: ReferDataset, options: CacheOptions, advance: Callable[[int], None]) -> dict[str, Ragged]:
-    """Every referent's mask by `mask_field`: at original size as COCO RLE counts, at each network size as runs (see `encode_runs`).
+@dataclass(frozen=True)
+class DrawnMasks:
+    """The masks of a data set.
 
-    Raises:
-        AnnotationError: a segmentation cannot be drawn; the referent and its image are named.
+    Attributes:
+        referents: those whose outlines could be drawn.
+        columns: their masks by `mask_field`: at original size as COCO RLE counts, at each network size as runs (see `encode_runs`).
+        audit: what is odd about them.
+        faults: the errors about outlines that cannot be drawn; the referent and its image are named.
     """
+
+    referents: tuple[Referent, ...]
+    columns: dict[str, Ragged]
+    audit: tuple[MaskFinding, ...]
+    faults: tuple[AnnotationError, ...]
+
+
+def draw_masks(dataset: ReferDataset, options: CacheOptions, advance: Callable[[int], None]) -> DrawnMasks:
+    """Draw and look at the masks of all referents."""
+    audit, drawn, faults = MaskAudit(), list[Referent](), list[AnnotationError]()
     counts: list[list[bytes]] = []
     for referent in dataset.referents:
         image = referent.image
         try:
             mask = rasterise(referent.objects, image.height, image.width, overlap=options.overlap)
         except AnnotationError as error:
-            raise AnnotationError(f"ref {referent.ref_id} on {image.path.name}: {error.message}", error.hint) from error
-        counts.append([encode_mask(mask), *(encode_runs(resized_mask(mask, size)) for size in options.sizes)])
+            faults.append(AnnotationError(f"{referent.named} on {image.path.name}: {error.message}", error.hint))
+            audit.leave_out(referent)
+        else:
+            audit.look(referent, mask)
+            drawn.append(referent)
+            counts.append([encode_mask(mask), *(encode_runs(resized_mask(mask, size)) for size in options.sizes)])
         advance(1)
-    columns = zip(*counts, strict=True)
-    return {mask_field(size): Ragged.pack(column) for size, column in zip((None, *options.sizes), columns, strict=True)}
+    columns = zip(*counts, strict=True) if counts else ()
+    fields = map(mask_field, (None, *options.sizes))
+    return DrawnMasks(tuple(drawn), dict(zip(fields, map(Ragged.pack, columns), strict=False)), audit.findings(), tuple(faults))
 
 
 def mask_field(size: int | None) -> str:

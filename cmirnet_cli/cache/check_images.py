@@ -9,16 +9,18 @@ from pathlib import Path
 
 from cmirnet_cli.cache.threads import in_order
 from cmirnet_cli.errors import DataError, ImageError
-from cmirnet_cli.images.pixels import UnreadableImageError, as_rgb, open_image, pil_at_work, upright_size
+from cmirnet_cli.images.pixels import UnreadableImageError, as_rgb, open_image, orientation, pil_at_work, upright_size
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset
+from cmirnet_cli.refer.registry import SPLITS
 
 
 @dataclass(frozen=True)
 class BadImage:
-    """An image file that cannot be cached, and why."""
+    """An image file that cannot be cached, and why; `turned` if it could be, the other way up."""
 
     path: Path
     reason: str
+    turned: bool = False
 
 
 def check_images(dataset: ReferDataset, workers: int = 0, advance: Callable[[int], None] = lambda images: None) -> list[BadImage]:
@@ -31,9 +33,9 @@ def check_images(dataset: ReferDataset, workers: int = 0, advance: Callable[[int
     """
     _names.cache_clear()
     bad = []
-    for image, defect in zip(dataset.images, in_order(_defect, dataset.images, workers), strict=True):
+    for defect in in_order(_defect, dataset.images, workers):
         if defect is not None:
-            bad.append(BadImage(image.path, defect))
+            bad.append(defect if dataset.name not in SPLITS else replace(defect, turned=False))  # whose way up is known
         advance(1)
     return bad
 
@@ -46,10 +48,9 @@ def require_good_images(bad: Sequence[BadImage], *, skip: bool) -> frozenset[Pat
     """
     if bad and not skip:
         listed = "\n".join(f"  {image.path}: {image.reason}" for image in bad)
-        raise ImageError(
-            f"{len(bad)} {'image' if len(bad) == 1 else 'images'} cannot be used:\n{listed}",
-            hint="mend them, or leave them out with --skip-bad",
-        )
+        turn = "turn these files as people see them, or take them so with --upright" if any(image.turned for image in bad) else "mend them"
+        hint = f"{turn}, or leave them out with --skip-bad"
+        raise ImageError(f"{len(bad)} {'image' if len(bad) == 1 else 'images'} cannot be used:\n{listed}", hint=hint)
     return frozenset(image.path for image in bad)
 
 
@@ -79,19 +80,20 @@ def _names(folder: Path) -> dict[str, str]:
         return {}
 
 
-def _defect(image: ImageRecord) -> str | None:
+def _defect(image: ImageRecord) -> BadImage | None:
     try:
         if not image.path.is_file():
-            return _missing(image.path)
+            return BadImage(image.path, _missing(image.path))
         with open_image(image.path) as picture:
-            size = upright_size(picture) if image.upright else picture.size
-            if size != (image.width, image.height):
-                other = picture.size if image.upright else upright_size(picture)
-                turned = "; its EXIF orientation turns it" if other == (image.width, image.height) else ""
-                return f"is {size[0]}×{size[1]}, but its annotations were drawn on {image.width}×{image.height}{turned}"
+            size, other = (upright_size(picture), picture.size) if image.upright else (picture.size, upright_size(picture))
+            drawn_on = image.width, image.height
+            if size != drawn_on:
+                why = f"; its EXIF orientation, {orientation(picture)}, turns it" if other == drawn_on else ""
+                reason = f"is {size[0]}×{size[1]}, but its annotations were drawn on {image.width}×{image.height}{why}"
+                return BadImage(image.path, reason, turned=other == drawn_on and not image.upright)
             with pil_at_work():
                 picture.draft("RGB", (1, 1))  # a JPEG is read to its end either way, and at an eighth of the size three times as fast
             as_rgb(picture, upright=image.upright)
     except (OSError, UnreadableImageError) as error:
-        return f"cannot be decoded: {error}"
+        return BadImage(image.path, f"cannot be decoded: {error}")
     return None

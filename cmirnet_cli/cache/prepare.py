@@ -8,6 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cmirnet_cli.cache.annotations import DrawnMasks
+from cmirnet_cli.cache.audit import require_sound
 from cmirnet_cli.cache.check_images import BadImage, check_images, require_good_images, without
 from cmirnet_cli.cache.estimate import estimate
 from cmirnet_cli.cache.schema import CacheOptions, Manifest, cache_name
@@ -15,6 +17,7 @@ from cmirnet_cli.cache.writer import steps, write_cache
 from cmirnet_cli.refer.archives import unpack
 from cmirnet_cli.refer.layout import Places
 from cmirnet_cli.refer.own import USUAL_OPTIONS, ReadOptions
+from cmirnet_cli.refer.records import require_no_faults
 from cmirnet_cli.refer.sources import packed, read_source
 
 MIB = 1 << 20
@@ -34,7 +37,8 @@ class PrepareRequest:
         format: the key of a reader, in place of the one that recognises the files.
         out: folder of caches; the cache becomes a folder in it.
         options: what the cache holds.
-        skip_bad: whether missing and broken images are left out; else they are an error.
+        skip_bad: whether records, outlines and images that cannot be used are left out; else they are an error.
+        strict: whether any odd mask is an error; see `audit`.
         workers: threads that read images; 0: no others.
         overwrite: whether another cache of that name may be replaced.
     """
@@ -49,6 +53,7 @@ class PrepareRequest:
     out: Path = Path("cache")
     options: CacheOptions = field(default_factory=CacheOptions)
     skip_bad: bool = False
+    strict: bool = False
     workers: int = 0
     overwrite: bool = False
 
@@ -61,11 +66,13 @@ class PreparedCache:
         folder: where it is.
         manifest: what it holds.
         skipped: images that were left out, each with the reason.
+        left_out: of each record of the annotations that was left out, why.
     """
 
     folder: Path
     manifest: Manifest
     skipped: tuple[BadImage, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def prepare(
@@ -81,10 +88,10 @@ def prepare(
         request: which data set, and how.
         progress: opened for each stage with its name and the number of steps; what it gives is called as they are done.
         notice: is called with what is worth knowing.
-        warn: is called with every image that is left out.
+        warn: is called with every image and record that is left out.
 
     Raises:
-        AnnotationError: the data set is missing or damaged.
+        AnnotationError: the data set is missing or damaged, or its masks cannot be right.
         ImageError: images are missing or broken, and are not to be skipped.
         CacheError: another cache stands there, or the disk is too full.
     """
@@ -94,9 +101,11 @@ def prepare(
         members = archive.read_members()
         with progress(f"unpack {archive.file.name}", len(members)) as advance:
             unpack(archive, members, advance)
-    referents = read_source(request.dataset, request.split_by, places, request.reading, request.format)
+    referents = read_source(request.dataset, request.split_by, places, request.reading, request.format, skip_bad=request.skip_bad)
     for remark in referents.remarks:
         notice(remark)
+    for reason in referents.left_out:
+        warn(f"left out: {reason}")
 
     with progress("check images", len(referents.images)) as advance:
         bad = check_images(referents, request.workers, advance)
@@ -104,6 +113,11 @@ def prepare(
     kept = without(referents, skipped)
     for image in bad:
         warn(f"left out: {image.path}: {image.reason}")
+
+    def check(masks: DrawnMasks) -> None:
+        if not request.skip_bad:
+            require_no_faults(referents.annotation_files[0], masks.faults, "outlines")
+        require_sound(masks.audit, strict=request.strict)
 
     folder = request.out / cache_name(referents.name, referents.split_by)
     notice(f"{folder} will take about {math.ceil(estimate(kept, request.options) / MIB):,} MiB")
@@ -117,5 +131,7 @@ def prepare(
             overwrite=request.overwrite,
             advance=advance,
             notice=notice,
+            check=check,
         )
-    return PreparedCache(folder, manifest, tuple(bad))
+    require_sound(manifest.audit or (), strict=request.strict)  # it may have been there already, made without --strict
+    return PreparedCache(folder, manifest, tuple(bad), referents.left_out)

@@ -133,6 +133,14 @@ class Cache:
             sentences=tuple(self._sentence(place) for place in range(*table.ref_sentences[row : row + 2])),
         )
 
+    def refers_to_nothing(self, row: int) -> bool:
+        """Whether the sentences of a referent refer to nothing in the image, as its annotation says.
+
+        A cache of a version that did not note it is taken to say so of every empty mask.
+        """
+        objects = int(self._table.ref_objects[row])
+        return objects == 0 if objects >= 0 else not self.mask(row, None).any()
+
     def split_sentences(self, split: str) -> list[str]:
         """Every sentence of a split, referent by referent; raises as `referent_rows` does."""
         return [sentence.text for row in self.referent_rows(split).tolist() for sentence in self.referent(row).sentences]

@@ -115,13 +115,36 @@ class SplitCounts:
 
 
 @dataclass(frozen=True)
+class MaskFinding:
+    """The odd masks of one kind in a split.
+
+    Attributes:
+        split: the label of the split, as the annotations have it.
+        kind: a key of `audit.KINDS`.
+        count: how many there are.
+        masks: how many masks the split has in all.
+        examples: the first of them: the image's name, a sentence, and the record or `ref_id`.
+    """
+
+    split: str
+    kind: str
+    count: int
+    masks: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """What a finished cache says about itself; `counts` has one entry per split."""
+    """What a finished cache says about itself; `counts` has one entry per split.
+
+    `audit` holds what is odd about its masks; None in a cache of a version that did not look.
+    """
 
     fingerprint: Fingerprint
     annotations: CachedFile
     shards: tuple[CachedFile, ...]
     counts: dict[str, SplitCounts]
+    audit: tuple[MaskFinding, ...] | None = None
 
     @property
     def dataset(self) -> str:

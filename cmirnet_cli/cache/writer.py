@@ -6,10 +6,12 @@ What a killed run began there is gone on with.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cmirnet_cli.cache.annotations import Table, masks_of
+from cmirnet_cli.cache.annotations import DrawnMasks, Table, draw_masks
+from cmirnet_cli.cache.check_images import without
 from cmirnet_cli.cache.counts import counts_per_split
 from cmirnet_cli.cache.estimate import IMAGE_BYTES, estimate, shards_of
 from cmirnet_cli.cache.fingerprint import fingerprint_of
@@ -29,6 +31,11 @@ def steps(dataset: ReferDataset) -> int:
     return len(dataset.referents) + len(dataset.images)
 
 
+def _require_all_drawn(masks: DrawnMasks) -> None:
+    if masks.faults:
+        raise masks.faults[0]
+
+
 def write_cache(
     dataset: ReferDataset,
     folder: Path,
@@ -39,6 +46,7 @@ def write_cache(
     overwrite: bool = False,
     advance: Callable[[int], None] = lambda done: None,
     notice: Callable[[str], None] = lambda message: None,
+    check: Callable[[DrawnMasks], None] = _require_all_drawn,
 ) -> Manifest:
     """Write the cache, or finish one that was broken off; a complete one of the same fingerprint is left as it is.
 
@@ -53,26 +61,36 @@ def write_cache(
         overwrite: replace whatever cache `folder` holds, once the new one is complete.
         advance: called with the number of steps done since the last call; see `steps`.
         notice: called with a sentence when something is worth knowing (waiting, going on).
+        check: called with the drawn masks before anything is written; raises where they are not to be cached. What cannot be drawn is
+            left out if it does not.
 
     Raises:
         CacheError: another cache stands there, there is no room, or a file cannot be written.
         ImageError: an image cannot be read.
         AnnotationError: a mask cannot be drawn.
     """
-    work = _Work(dataset, options, fingerprint_of(dataset, options, skipped), workers, advance)
-    if not overwrite and (manifest := _finished(folder, work)):
+    fingerprint = fingerprint_of(dataset, options, skipped)
+    if not overwrite and (manifest := _finished(folder, fingerprint)):
+        advance(steps(dataset))
         return manifest
-    staging = staging_folder(folder, work.fingerprint.key)
+    _refuse_foreign(folder)
+    staging = staging_folder(folder, fingerprint.key)
+    room = estimate(dataset, options) - _bytes_in(staging)
+    require_room(folder.parent, room, CacheError, "free some space, choose another --out, fewer --size, or --store encoded")
+    masks = draw_masks(dataset, options, advance)
+    check(masks)
+    drawn = without(replace(dataset, referents=masks.referents), frozenset())
+    work = _Work(drawn, options, fingerprint, masks, workers, advance)
+    advance(len(dataset.images) - len(drawn.images))
     with sole_writer(staging, notice) as alone:
-        if not overwrite and (manifest := _finished(folder, work)):
+        if not overwrite and (manifest := _finished(folder, fingerprint)):
+            advance(len(drawn.images))
             return manifest
         _refuse_foreign(folder)
         if alone:
             sweep(staging)
         if any(staging.iterdir()):
             notice(f"going on with {staging}, which an earlier run began")
-        left = estimate(dataset, options) - sum(path.stat().st_size for path in staging.iterdir())
-        require_room(folder.parent, left, CacheError, "free some space, choose another --out, fewer --size, or --store encoded")
         manifest = _fill(staging, work)
         install(staging, folder, overwrite)
     for other in unfinished(folder):
@@ -87,22 +105,31 @@ class _Work:
     dataset: ReferDataset
     options: CacheOptions
     fingerprint: Fingerprint
+    masks: DrawnMasks
     workers: int
     advance: Callable[[int], None]
 
 
-def _finished(folder: Path, work: _Work) -> Manifest | None:
+def _bytes_in(folder: Path) -> int:
+    """What the files of a folder take; another process may be making or removing them, or the folder."""
+    size = 0
+    with suppress(OSError):
+        for path in folder.iterdir():
+            size += path.stat().st_size
+    return size
+
+
+def _finished(folder: Path, fingerprint: Fingerprint) -> Manifest | None:
     """The manifest of a complete cache of the same fingerprint; None if nothing stands there; CacheError for anything else."""
     _refuse_foreign(folder)
     if not (folder / MANIFEST).is_file():
         return None
     manifest = read_manifest(folder)
-    if differences := manifest.fingerprint.differences(work.fingerprint):
+    if differences := manifest.fingerprint.differences(fingerprint):
         hint = "use it as it is, choose another --out, or replace it with --overwrite"
         raise CacheError(f"{folder} holds another cache: {'; '.join(differences)}", hint=hint)
     require_whole(folder, manifest.files)
     tidy(folder)
-    work.advance(steps(work.dataset))
     return manifest
 
 
@@ -119,6 +146,7 @@ def _fill(staging: Path, work: _Work) -> Manifest:
         annotations=_annotations(staging / ANNOTATIONS, work),
         shards=tuple(_shard(staging / shard_name(number), images, work) for number, images in enumerate(shards_of(work.dataset.images))),
         counts=counts_per_split(work.dataset),
+        audit=work.masks.audit,
     )
     with new_file(staging / MANIFEST, CacheError) as path:
         path.write_text(manifest.to_json(), encoding="utf-8")
@@ -127,14 +155,12 @@ def _fill(staging: Path, work: _Work) -> Manifest:
 
 def _annotations(path: Path, work: _Work) -> CachedFile:
     if (digest := recorded(path)) is None:
-        table, masks = Table.of(work.dataset), masks_of(work.dataset, work.options, work.advance)
-        with create(path, work.fingerprint.key, table.nbytes + sum(column.nbytes for column in masks.values())) as file:
+        table, columns = Table.of(work.dataset), work.masks.columns
+        with create(path, work.fingerprint.key, table.nbytes + sum(column.nbytes for column in columns.values())) as file:
             table.save(file)
-            for name, column in masks.items():
+            for name, column in columns.items():
                 column.save(file, name)
         digest = record(path)
-    else:
-        work.advance(len(work.dataset.referents))
     return CachedFile(path.name, digest, path.stat().st_size, 0)
 
 

@@ -26,7 +26,7 @@ MIB = 1 << 20
 
 
 def info(cache: Folder) -> None:
-    """Show what a cache holds: splits beside the published counts, sizes, fingerprint, text features.
+    """Show what a cache holds: splits beside the published counts, odd masks, sizes, fingerprint, text features.
 
     Example: cmirnet cache info cache/refcocog-umd
     """
@@ -34,7 +34,7 @@ def info(cache: Folder) -> None:
     from cmirnet_cli.cache.features import all_features
     from cmirnet_cli.cache.folder import find_cache
     from cmirnet_cli.cache.reader import Cache
-    from cmirnet_cli.reports.tables import count_table
+    from cmirnet_cli.reports.tables import OddMasks, count_table, odd_masks_table
 
     folder = find_cache(cache)
     manifest, features = Cache.open(folder).manifest, all_features(folder)
@@ -49,6 +49,7 @@ def info(cache: Folder) -> None:
         "options": asdict(manifest.options),
         "skipped": manifest.fingerprint.skipped,
         "decoder": manifest.fingerprint.decoder,
+        "audit": None if manifest.audit is None else [asdict(each) for each in manifest.audit],
         "text_features": [{"name": each.name, **asdict(each.facts)} for each in features],
     }
     lines = [f"{label:<11}  {value}" for label, value in {"cache": str(folder), **_metadata(manifest)}.items()]
@@ -56,7 +57,9 @@ def info(cache: Folder) -> None:
         facts = each.facts
         shape = f"{facts.origin.tokens} tokens × {facts.width}, {facts.dtype}, {each.size / MIB:,.1f} MiB"
         lines.append(f"{'features':<11}  {each.name}: {shape}, {facts.source}")
-    console.result(described, count_table(count_rows(manifest), title=_title(manifest)), *lines)
+    odd = [OddMasks(each.split, each.kind, each.count, each.masks, each.examples) for each in manifest.audit or ()]
+    tables = [count_table(count_rows(manifest), title=_title(manifest)), *([odd_masks_table(odd)] if odd else [])]
+    console.result(described, *tables, *lines)
 
 
 def verify(cache: Folder) -> int:
@@ -146,6 +149,7 @@ def _metadata(manifest: Manifest) -> dict[str, str]:
         "on disk": f"{_size(manifest) / MIB:,.1f} MiB, images in {shards} {'shard' if shards == 1 else 'shards'}",
         "overlap": options.overlap,
         "left out": f"{len(manifest.fingerprint.skipped):,} unreadable images",
+        "odd masks": "not looked for" if manifest.audit is None else f"{sum(each.count for each in manifest.audit):,}",
         "fingerprint": manifest.fingerprint.key,
     }
 
@@ -164,7 +168,7 @@ def _select(cache: Cache, rows: Sequence[int], limit: int) -> Selection:
             referent = cache.referent(row)
             prepared = {size: cache.mask(row, size) > 0 for size in cache.manifest.options.sizes}
             sentences = [sentence.text for sentence in referent.sentences]
-            marks.append(marks_of(cache.mask(row, None) > 0, prepared, referent.category, sentences))
+            marks.append(marks_of(cache.mask(row, None) > 0, prepared, cache.refers_to_nothing(row), sentences))
             advance()
     return Selection.of(marks, limit)
 

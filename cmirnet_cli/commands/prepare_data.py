@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
@@ -42,7 +43,18 @@ def prepare_data(
     size: Annotated[list[int] | None, typer.Option("--size", metavar="PX", help="Network size, can be repeated; 480 by default.")] = None,
     store: Annotated[Literal["decoded", "encoded"], typer.Option("--store", help="Pixels ready to use, or the files.")] = "decoded",
     overlap: Annotated[OverlapRule, typer.Option("--overlap", help="Where two polygons of one object overlap.")] = "paper",
-    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Leave missing and broken images out.")] = False,
+    upright: Annotated[
+        bool | None,
+        typer.Option(
+            "--upright/--no-upright",
+            help="Own outlines were drawn on photographs as seen, or as stored, where EXIF turns them.",
+            show_default=False,
+        ),
+    ] = None,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Leave out images that are missing or broken, and records that cannot be read.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Make an error of every mask that looks wrong.")] = False,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -50,6 +62,7 @@ def prepare_data(
 
     Example: cmirnet prepare-data refcocog --split-by umd
     """
+    from cmirnet_cli.cache.audit import audit_warnings
     from cmirnet_cli.cache.counts import count_warnings, described_counts
     from cmirnet_cli.cache.prepare import PrepareRequest, prepare
     from cmirnet_cli.cache.schema import CacheOptions
@@ -57,11 +70,12 @@ def prepare_data(
     from cmirnet_cli.reports.tables import count_table
 
     options = CacheOptions(store=store, sizes=tuple(size or CacheOptions.sizes), overlap=overlap)
-    reading = ReadOptions(text, val_share=val_share)
-    request = PrepareRequest(dataset, split_by, data, annotations, images, reading, format, out, options, skip_bad, workers or 0, overwrite)
+    reading = ReadOptions(text, val_share=val_share, upright=upright)
+    where = (dataset, split_by, data, annotations, images, reading, format, out)
+    request = PrepareRequest(*where, options, skip_bad=skip_bad, strict=strict, workers=workers or 0, overwrite=overwrite)
     cache = prepare(request, progress=console.progress, notice=console.notice, warn=console.warn)
     manifest = cache.manifest
-    for warning in count_warnings(manifest):
+    for warning in (*audit_warnings(manifest.audit or ()), *count_warnings(manifest)):
         console.warn(warning)
     described = {
         "cache": cache.folder,
@@ -69,5 +83,7 @@ def prepare_data(
         "split_by": manifest.split_by,
         "splits": described_counts(manifest),
         "skipped": [str(image.path) for image in cache.skipped],
+        "left_out": cache.left_out,
+        "audit": None if manifest.audit is None else [asdict(each) for each in manifest.audit],
     }
     console.result(described, count_table(count_rows(manifest)), f"cache: {cache.folder}")

@@ -75,7 +75,8 @@ def groups_of(text: str, stats: ReferentStats | None) -> dict[str, tuple[str, ..
     names = {"length": (length,), "words": _kinds(words)}
     if stats is None:
         return names
-    names["size"] = ("small" if stats.area < SMALL else "medium" if stats.area < MEDIUM else "large",) if stats.area else (NO_TARGET,)
+    size = "small" if stats.area < SMALL else "medium" if stats.area < MEDIUM else "large"
+    names["size"] = (NO_TARGET if stats.no_target else size,)
     if stats.category:
         names["category"] = (stats.category,)
         names["distractors"] = (str(stats.distractors) if stats.distractors < _MANY_DISTRACTORS else "3 or more",)

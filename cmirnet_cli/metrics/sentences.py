@@ -59,14 +59,16 @@ class ReferentStats:
     """What the annotations say of a referent.
 
     Attributes:
-        area: its pixels in the image's own size; 0 where the sentences refer to nothing.
+        area: its pixels in the image's own size.
         category: its name; empty where there is none.
         distractors: other objects of the category in the image; `breakdown.ATTRIBUTES` says which are counted.
+        no_target: whether its sentences refer to nothing; an object may have no pixel, too.
     """
 
     area: int
     category: str
     distractors: int
+    no_target: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ field `split` of the image, or none. The masks are COCO's: polygons, and RLE of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from cmirnet_cli.errors import AnnotationError, listed
@@ -59,17 +59,23 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
 
 def _referents(instances: Instances, images: OwnImages, split: str, options: ReadOptions, numbering: Numbering) -> Iterator[Referent]:
     silent, boxes, made = 0, 0, 0
-    for texts, members in _groups(instances, options):
+    for members in _groups(instances, options):
         record = members[0]
-        objects = tuple(segmentation for each in members if (segmentation := _outline(each)) is not None)
-        if not texts or not objects:
-            silent, boxes = silent + (not texts), boxes + bool(texts)
-            continue
-        made += 1
-        image = Record(instances.images[record.identifier("image_id")], instances.file, f"image {record.identifier('image_id')}")
-        own_split = split_of(image.label("split")) if "split" in image.fields else split
-        drawn_on = images.record(image.text("file_name"), image, *_size(image))
-        yield numbering.referent(own_split, drawn_on, objects, texts, _category(record, instances))
+        try:
+            texts = _texts(record, instances, options)
+            objects = tuple(segmentation for each in members if (segmentation := _outline(each)) is not None)
+            if not texts or not objects:
+                silent, boxes = silent + (not texts), boxes + bool(texts)
+                continue
+            image = Record(instances.images[record.identifier("image_id")], instances.file, f"image {record.identifier('image_id')}")
+            own_split = split_of(image.label("split")) if "split" in image.fields else split
+            drawn_on = images.record(image.text("file_name"), image, *_size(image))
+        except AnnotationError as error:
+            options.fault(error)
+        else:
+            made += 1
+            name = listed([each.name for each in members], 3)
+            yield numbering.referent(own_split, drawn_on, objects, texts, _category(record, instances), name)
     if not made:
         raise _nothing(instances, silent, boxes, options)
     if silent:
@@ -78,20 +84,27 @@ def _referents(instances: Instances, images: OwnImages, split: str, options: Rea
         options.notice(f"{instances.file}: {boxes:,} annotations have a text and no outline (a box is no mask) and are left out")
 
 
-def _groups(instances: Instances, options: ReadOptions) -> Iterator[tuple[list[str], list[Record]]]:
-    """The expressions of each referent, with the annotations that it consists of."""
-    records = [Record(fields, instances.file, f"annotation {id_}") for id_, fields in instances.annotations.items()]
-    for record in records:
-        if record.identifier("image_id") not in instances.images:
-            raise record.refused(f"its image {record.identifier('image_id')} is not in the list of images")
+def _groups(instances: Instances, options: ReadOptions) -> Iterable[list[Record]]:
+    """The annotations that each referent consists of; each has an image, and a category where it names one."""
+    groups: dict[tuple[Id, str, Id | None], list[Record]] = {}
+    for id_, fields in instances.annotations.items():
+        record = Record(fields, instances.file, f"annotation {id_}")
+        try:
+            image_id, category = record.identifier("image_id"), _category(record, instances)
+            if image_id not in instances.images:
+                raise record.refused(f"its image {image_id} is not in the list of images")
+        except AnnotationError as error:
+            options.fault(error)
+        else:
+            groups.setdefault((image_id, category, None if options.text == CATEGORY else id_), []).append(record)
+    return groups.values()
+
+
+def _texts(record: Record, instances: Instances, options: ReadOptions) -> list[str]:
     if options.text != CATEGORY:
-        yield from ((texts_of(record, options), [record]) for record in records)
-        return
-    groups: dict[tuple[Id, str], list[Record]] = {}
-    for record in records:
-        groups.setdefault((record.identifier("image_id"), _category(record, instances)), []).append(record)
-    for (_, name), members in groups.items():
-        yield ([name] if name.strip() else []), members
+        return texts_of(record, options)
+    category = _category(record, instances)
+    return [category] if category.strip() else []
 
 
 def _category(record: Record, instances: Instances) -> str:

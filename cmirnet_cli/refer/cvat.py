@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from cmirnet_cli.errors import AnnotationError
+from cmirnet_cli.errors import AnnotationError, listed
 from cmirnet_cli.images import Segmentation
 from cmirnet_cli.images.masks import coco_rle
 from cmirnet_cli.refer.own import NO_SPLIT, TEXT_FIELDS, Numbering, OwnImages, ReadOptions, no_text, split_of
@@ -60,7 +60,11 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
         images = OwnImages(path, [file.parent, file.parent / "images", file.parent / "data"], options)
         for element in _images(file):
             record = Record(dict(element.attrib), file, f"image {element.get('name', '')!r}")
-            image = images.record(record.text("name"), record, _integer(record, "width"), _integer(record, "height"))
+            try:
+                image = images.record(record.text("name"), record, _integer(record, "width"), _integer(record, "height"))
+            except AnnotationError as error:
+                options.fault(error)
+                continue
             groups: dict[tuple[object, str], list[tuple[Record, str]]] = {}
             for position, shape in enumerate(each for each in element if each.tag in (*_OUTLINES, *_NO_AREA)):
                 attributes = {each.get("name", ""): (each.text or "").strip() for each in shape.iter("attribute")}
@@ -72,11 +76,15 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
                 key = (shape.get("group_id") or position, text)
                 groups.setdefault(key, []).append((Record(dict(shape.attrib), file, f"{record.name}: {shape.tag} {position}"), shape.tag))
             for (_, text), shapes in groups.items():
+                try:
+                    objects = tuple(_outline(shape, tag, image.height, image.width) for shape, tag in shapes)
+                except AnnotationError as error:
+                    options.fault(error)
+                    continue
                 made += 1
-                objects = tuple(_outline(shape, tag, image.height, image.width) for shape, tag in shapes)
                 split = split_of(element.get("subset", NO_SPLIT)) or NO_SPLIT
-                category = shapes[0][0].fields.get("label", "")
-                yield numbering.referent(split, image, objects, [text], category)
+                category, name = shapes[0][0].fields.get("label", ""), listed([shape.name for shape, _ in shapes], 3)
+                yield numbering.referent(split, image, objects, [text], category, name)
     if not made:
         raise no_text(path, names, options)
     if left:

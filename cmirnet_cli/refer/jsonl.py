@@ -16,29 +16,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from PIL import Image, ImageOps
-from pycocotools import mask as coco
+from PIL import Image
 
 from cmirnet_cli.errors import AnnotationError, UsageError, listed
 from cmirnet_cli.images import Segmentation
-from cmirnet_cli.images.masks import rasterise
-from cmirnet_cli.images.pixels import UnreadableImageError, open_image, pil_at_work, upright_size
+from cmirnet_cli.images.mask_files import MaskOddity, MaskPicture, read_mask
+from cmirnet_cli.images.masks import coco_rle, rasterise
+from cmirnet_cli.images.pixels import UnreadableImageError, open_image, upright_size
 from cmirnet_cli.refer.own import ReadOptions
-from cmirnet_cli.refer.records import LONGEST_TEXT, Record, decode_text, parse_json, read_bytes
+from cmirnet_cli.refer.records import LONGEST_TEXT, Record, decode_text, parse_json, read_bytes, require_no_faults
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
 
 SPLIT_BY = "jsonl"
 _OUTLINES: dict[str, tuple[type, ...]] = {"mask": (str,), "polygons": (list,), "rle": (dict, list)}
-_BLURRING = frozenset({"JPEG", "MPO"})
-SHOWN = 20
-"""How many wrong lines an error lists."""
-
 _START = 1 << 16
 _AFTER = re.compile(r"[\s,]*(?:\][\s]*$)?")
 _KINDS: dict[type, str] = {str: "a path", list: "a list", dict: "an RLE"}
@@ -60,22 +55,24 @@ def read_jsonl(file: Path) -> ReferDataset:
     with suppress(OSError):  # a file that may not be looked at may not be read either, and `read_bytes` says so
         if file.exists() and not file.is_file():
             raise AnnotationError(f"{file} is no regular file", hint="save the lines in one: they are read more than once")
-    lines, referents, wrong = _Lines(file), [], []
+    wrong: list[AnnotationError] = []
+    referents = tuple(_referents(file, wrong.append))
+    require_no_faults(file, wrong, "lines")
+    return ReferDataset(file.stem, SPLIT_BY, referents, (file,))
+
+
+def _referents(file: Path, fault: Callable[[AnnotationError], None]) -> Iterator[Referent]:
+    lines, number = _Lines(file), 0
     for number, where, value in _values(decode_text(read_bytes(file), file)):
         try:
             fields = parse_json(value, f"{file}: {where}") if isinstance(value, str) else value
-            referents.append(lines.referent(number, Record.of(fields, file, where)))
+            referent = lines.referent(number, Record.of(fields, file, where))
         except AnnotationError as error:
-            wrong.append(error)
-    if len(wrong) > 1:
-        more = f"\n  and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
-        reasons = "\n".join(f"  {error.message}" for error in wrong[:SHOWN])
-        raise AnnotationError(f"{file}: {len(wrong):,} lines cannot be read:\n{reasons}{more}", hint=wrong[0].hint)
-    if wrong:
-        raise wrong[0]
-    if not referents:
+            fault(error)
+        else:
+            yield referent
+    if not number:
         raise AnnotationError(f"{file} is empty", hint="one line a sentence, with image, expression, mask, split")
-    return ReferDataset(file.stem, SPLIT_BY, tuple(referents), (file,))
 
 
 def files(path: Path) -> list[Path]:
@@ -88,15 +85,17 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
     """The referents of the JSONL file at a path.
 
     Raises:
-        UsageError: a folder holds several.
-        AnnotationError: as for `read_jsonl`; or `--text` is given, which says nothing here.
+        UsageError: a folder holds several; or `--text` or `--upright` is given, which say nothing here.
+        AnnotationError: as for `read_jsonl`.
     """
     if options.text:
         raise UsageError("--text says nothing about JSONL", hint="its expressions stand in the field `expression`")
+    if options.upright is not None:
+        raise UsageError("--upright and --no-upright say nothing about JSONL", hint="its pictures are always taken as people see them")
     there = files(path)
     if len(there) > 1:
         raise UsageError(f"{path} holds {listed([file.name for file in there])}", hint="name one of these files")
-    yield from read_jsonl(there[0] if there else path).referents
+    yield from _referents(there[0] if there else path, options.fault)
 
 
 def is_jsonl(file: Path) -> bool:
@@ -134,17 +133,20 @@ class _Lines:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.images: dict[str, ImageRecord] = {}
-        self.masks: dict[str, list[Any]] = {}
+        self.masks: dict[str, tuple[list[Any], MaskOddity | None]] = {}
 
     def referent(self, number: int, line: Record) -> Referent:
         image = self.image(line)
+        objects, oddity = self.objects(line, image)
         return Referent(
             ref_id=number,
             split=line.label("split"),
             image=image,
             category="",
-            objects=self.objects(line, image),
+            objects=objects,
             sentences=(Sentence(number, line.expression()),),
+            record=line.name,
+            oddity=oddity,
         )
 
     def image(self, line: Record) -> ImageRecord:
@@ -155,26 +157,27 @@ class _Lines:
             self.images[name] = ImageRecord(name, path, height, width, upright=True)
         return self.images[name]
 
-    def objects(self, line: Record, image: ImageRecord) -> tuple[Segmentation, ...]:
+    def objects(self, line: Record, image: ImageRecord) -> tuple[tuple[Segmentation, ...], MaskOddity | None]:
         keys = [key for key in _OUTLINES if key in line.fields]
         if len(keys) != 1:
             raise line.refused(f"it must have one of the fields {', '.join(_OUTLINES)}, but has {' and '.join(keys) or 'none'}")
         (key,) = keys
         if not isinstance(line.value(key), _OUTLINES[key]):
             raise line.wrong(key, " or ".join(_KINDS[kind] for kind in _OUTLINES[key]))
-        outline = self.mask(line, image) if key == "mask" else line.value(key)
+        outline, oddity = self.mask(line, image) if key == "mask" else (line.value(key), None)
         objects = () if outline == [] else (outline,)
         if image.height:
             try:
                 rasterise(objects, image.height, image.width)
             except AnnotationError as error:
                 raise line.refused(f"{error.message}; {error.hint}") from error
-        return objects
+        return objects, oddity
 
-    def mask(self, line: Record, image: ImageRecord) -> list[Any]:
+    def mask(self, line: Record, image: ImageRecord) -> tuple[list[Any], MaskOddity | None]:
         name = line.path("mask")
         if name not in self.masks:
-            self.masks[name] = [_mask_file_as_rle(self._place(name), image, line)]
+            drawn = _read_mask_file(self._place(name), image, line)
+            self.masks[name] = [coco_rle(drawn.pixels)], drawn.oddity
         return self.masks[name]
 
     def _place(self, name: str) -> Path:
@@ -200,20 +203,10 @@ def _require_size(picture: Image.Image, path: Path, image: ImageRecord, line: Re
         raise line.refused(f"field 'mask': {path} is {size[0]}×{size[1]}, but its image is {image.width}×{image.height}")
 
 
-def _mask_file_as_rle(path: Path, image: ImageRecord, line: Record) -> dict[str, Any]:
-    """A picture that is not black on the object, as COCO's compressed RLE."""
+def _read_mask_file(path: Path, image: ImageRecord, line: Record) -> MaskPicture:
     try:
         with open_image(path) as stored:
             _require_size(stored, path, image, line)
-            if stored.format in _BLURRING:
-                raise line.refused(
-                    f"field 'mask': {path} is a JPEG file, in which black is not quite black; draw the line and save it as PNG"
-                )
-            with pil_at_work():
-                upright = ImageOps.exif_transpose(stored)
-                is_deep = upright.mode.startswith(("I", "F"))  # more than 8 bits, of which the lowest may be all there is
-                pixels = np.asarray(upright if is_deep else upright.convert("L")) != 0
+            return read_mask(stored)
     except UnreadableImageError as error:
-        raise line.refused(f"field 'mask': {path} cannot be read: {error}") from error
-    rle = coco.encode(np.asfortranarray(pixels, dtype=np.uint8))
-    return {"size": list(pixels.shape), "counts": rle["counts"].decode("ascii")}
+        raise line.refused(f"field 'mask': {path} cannot be used: {error}") from error

@@ -21,9 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from cmirnet_cli.errors import AnnotationError, listed
 from cmirnet_cli.images import Segmentation
+from cmirnet_cli.images.mask_files import MaskOddity, read_mask
 from cmirnet_cli.images.masks import coco_rle
-from cmirnet_cli.images.pixels import UnreadableImageError, open_image, pil_at_work
+from cmirnet_cli.images.pixels import UnreadableImageError, open_image
 from cmirnet_cli.refer.own import (
     Numbering,
     OwnImages,
@@ -61,25 +63,34 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
     """
     numbering, fields, made, left = Numbering(), Counter[str](), 0, 0
     for file in files(path):
-        top = Record.of(json_of(file), file, "the top level")
-        split = split_of_folder(file)
-        images = OwnImages(path, [file.parent, file.parent / "images", file.parent.parent / "images"], options)
-        image = images.record(top.text("imagePath"), top, *_size(top))
         groups: dict[tuple[object, str], list[Record]] = {}
-        for position, each in enumerate(top.items("shapes")):
-            shape = Record.of(each, file, f"shapes[{position}]")
-            fields.update(shape.fields.keys())
-            text = _text(shape, options)
-            if not text or shape.fields.get("shape_type") in _NO_AREA:
-                left += 1
-                continue
-            group = shape.fields.get("group_id")
-            groups.setdefault((position if group is None else f"group {group}", text), []).append(shape)
+        try:
+            top = Record.of(json_of(file), file, "the top level")
+            images = OwnImages(path, [file.parent, file.parent / "images", file.parent.parent / "images"], options)
+            image = images.record(top.text("imagePath"), top, *_size(top))
+            for position, each in enumerate(top.items("shapes")):
+                shape = Record.of(each, file, f"shapes[{position}]")
+                fields.update(shape.fields.keys())
+                text = _text(shape, options)
+                if not text or shape.fields.get("shape_type") in _NO_AREA:
+                    left += 1
+                    continue
+                group = shape.fields.get("group_id")
+                groups.setdefault((position if group is None else f"group {group}", text), []).append(shape)
+        except AnnotationError as error:
+            options.fault(error)
+            continue
         for (_, text), shapes in groups.items():
+            label, name = str(shapes[0].fields.get("label") or ""), f"{file.name}: {listed([shape.name for shape in shapes], 3)}"
+            try:
+                outlines = [_outline(shape, image.height, image.width) for shape in shapes]
+            except AnnotationError as error:
+                options.fault(error)
+                continue
             made += 1
-            objects = tuple(_outline(shape, image.height, image.width) for shape in shapes)
-            label = str(shapes[0].fields.get("label") or "")
-            yield numbering.referent(split, image, objects, [text], label if label != text else "")
+            oddity = next((oddity for _, oddity in outlines if oddity), None)
+            objects = [outline for outline, _ in outlines]
+            yield numbering.referent(split_of_folder(file), image, objects, [text], label if label != text else "", name, oddity)
     if not made:
         raise no_text(path, fields, options)
     if left:
@@ -98,8 +109,8 @@ def _size(top: Record) -> tuple[int, int]:
     return (top.integer("imageWidth"), top.integer("imageHeight")) if given else (0, 0)
 
 
-def _outline(shape: Record, height: int, width: int) -> Segmentation:
-    """The outline of a shape in one of COCO's forms, in an image of height × width pixels."""
+def _outline(shape: Record, height: int, width: int) -> tuple[Segmentation, MaskOddity | None]:
+    """The outline of a shape in one of COCO's forms, in an image of height × width pixels, and what is odd about its picture."""
     kind, points = shape.fields.get("shape_type") or "polygon", points_of(shape)
     if kind == "mask":
         return _mask(shape, points, height, width)
@@ -114,20 +125,20 @@ def _outline(shape: Record, height: int, width: int) -> Segmentation:
         raise shape.refused(f"its shape_type {kind!r} is none that is read: polygon, rectangle, circle, mask")
     if len(points) < 3:
         raise shape.refused(f"a {kind} of {len(points)} points has no area")
-    return [flat(points)]
+    return [flat(points)], None
 
 
-def _mask(shape: Record, points: list[tuple[float, float]], height: int, width: int) -> dict[str, Any]:
+def _mask(shape: Record, points: list[tuple[float, float]], height: int, width: int) -> tuple[dict[str, Any], MaskOddity | None]:
     """A mask that was drawn as a picture (base64 PNG) of its own box, whose corners are the points."""
     try:
-        with open_image(io.BytesIO(base64.b64decode(shape.value("mask"), validate=True))) as stored, pil_at_work():
-            drawn = np.asarray(stored.convert("L")) > 0
+        with open_image(io.BytesIO(base64.b64decode(shape.value("mask"), validate=True))) as stored:
+            picture = read_mask(stored)
     except (binascii.Error, TypeError, ValueError, UnreadableImageError) as error:
         raise shape.refused(f"field 'mask' is no picture: {error}") from error
     left, top = (round(number) for number in points[0]) if points else (0, 0)
-    whole = np.zeros((height, width), dtype=bool)
+    whole, drawn = np.zeros((height, width), dtype=bool), picture.pixels
     box = whole[max(top, 0) : top + drawn.shape[0], max(left, 0) : left + drawn.shape[1]]
     if left < 0 or top < 0 or box.shape != drawn.shape:
         raise shape.refused(f"its mask of {drawn.shape[1]}×{drawn.shape[0]} pixels at ({left}, {top}) leaves the image of {width}×{height}")
     box[:] = drawn
-    return coco_rle(whole)
+    return coco_rle(whole), picture.oddity if picture.oddity == "alpha" else None  # its box may well be full, and the border is its own

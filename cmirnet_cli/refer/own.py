@@ -17,7 +17,7 @@ from cmirnet_cli.images.pixels import UnreadableImageError, open_image, upright_
 from cmirnet_cli.refer.layout import ImageFolders
 from cmirnet_cli.refer.reader import LARGEST_IMAGE
 from cmirnet_cli.refer.records import Record, is_path, parse_json, read_bytes
-from cmirnet_cli.refer.referent import ImageRecord, Referent, Sentence
+from cmirnet_cli.refer.referent import ImageRecord, Oddity, Referent, Sentence
 
 TRAIN, VAL, TEST = "train", "val", "test"
 SPLIT_NAMES: Mapping[str, str] = {
@@ -36,6 +36,10 @@ NO_SPLIT = ""
 """The split of referents whose files name none, until `divided` deals them out."""
 
 
+def _raise(error: AnnotationError) -> None:
+    raise error
+
+
 @dataclass(frozen=True)
 class ReadOptions:
     """How one's own files are read.
@@ -44,7 +48,10 @@ class ReadOptions:
         text: the field or attribute that holds the expression; None looks for the usual ones.
         images: the folder of the photographs; None looks beside the annotations.
         val_share: the part of the images that becomes `val` where the files name no splits, 0 to 1.
+        upright: whether outlines were drawn on the photographs as people see them, or as they are stored, whatever EXIF says; None: as
+            the annotated size shows.
         notice: takes a sentence about what a reader left out.
+        fault: takes the error about a record that cannot be read; the reader goes on with the next one.
 
     Raises:
         UsageError: the share is none.
@@ -53,7 +60,9 @@ class ReadOptions:
     text: str | None = None
     images: Path | None = None
     val_share: float = 0.1
+    upright: bool | None = None
     notice: Callable[[str], None] = field(default=lambda message: None, compare=False)
+    fault: Callable[[AnnotationError], None] = field(default=_raise, compare=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.val_share < 1:
@@ -98,6 +107,7 @@ class OwnImages:
         """Look in `options.images`, else in the given folders, in their order; an image's id is its path as seen from `root`."""
         self.root = options.images or (root if root.is_dir() else root.parent)
         self.folders = ImageFolders([options.images] if options.images else list(folders))
+        self.upright = options.upright
         self.records: dict[str, ImageRecord] = {}
 
     def record(self, name: str, record: Record, width: int = 0, height: int = 0) -> ImageRecord:
@@ -120,9 +130,10 @@ class OwnImages:
                 raise record.refused(f"an image of {width}×{height} pixels is none that can be read")
             path = self._place(name)
             sizes = _sizes(path)
-            upright = sizes is None or (width, height) in ((0, 0), sizes[1]) or (width, height) != sizes[0]
+            as_seen = sizes is None or (width, height) in ((0, 0), sizes[1]) or (width, height) != sizes[0]
+            upright = as_seen if self.upright is None else self.upright
             if (width, height) == (0, 0) and sizes:
-                width, height = sizes[1]
+                width, height = sizes[upright]
             inside = path.is_relative_to(self.root)
             self.records[name] = ImageRecord(path.relative_to(self.root).as_posix() if inside else name, path, height, width, upright)
         return self.records[name]
@@ -208,11 +219,18 @@ class Numbering:
         self._refs, self._sentences = count(1), count(1)
 
     def referent(
-        self, split: str, image: ImageRecord, objects: Sequence[Segmentation], texts: Sequence[str], category: str = ""
+        self,
+        split: str,
+        image: ImageRecord,
+        objects: Sequence[Segmentation],
+        texts: Sequence[str],
+        category: str = "",
+        record: str = "",
+        oddity: Oddity | None = None,
     ) -> Referent:
-        """The next referent: a sentence for each text; `category` may be empty."""
+        """The next referent: a sentence for each text; `category` may be empty; `record` and `oddity` as `Referent` has them."""
         sentences = tuple(Sentence(next(self._sentences), text) for text in texts)
-        return Referent(next(self._refs), split, image, category, tuple(objects), sentences)
+        return Referent(next(self._refs), split, image, category, tuple(objects), sentences, record, oddity)
 
 
 def holds_keys(value: object, *keys: str) -> bool:

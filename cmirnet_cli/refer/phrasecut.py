@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from cmirnet_cli.errors import AnnotationError, shown
 from cmirnet_cli.images import Segmentation
 from cmirnet_cli.refer.own import NO_SPLIT, Numbering, OwnImages, ReadOptions, holds_keys, json_files, json_of, json_or_none, split_of
 from cmirnet_cli.refer.records import Record
@@ -41,13 +42,18 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
         named = _NAME.fullmatch(file.stem)
         images = OwnImages(path, [file.parent / "images", file.parent, file.parent.parent / "images"], options)
         for position, each in enumerate(json_of(file)):
-            record = Record.of(each, file, f"[{position}]")
-            record = Record(record.fields, file, f"task {record.fields.get('task_id', position)}")
-            image = images.record(f"{record.identifier('image_id')}.jpg", record)
+            try:
+                record = Record.of(each, file, f"[{position}]")
+                record = Record(record.fields, file, f"task {shown(record.fields.get('task_id', position))}")
+                image = images.record(f"{record.identifier('image_id')}.jpg", record)
+                phrase, objects = record.text("phrase"), _objects(record)
+            except AnnotationError as error:
+                options.fault(error)
+                continue
             split = split_of(named["split"]) if named else NO_SPLIT
             structure = record.fields.get("phrase_structure")
             category = structure.get("name", "") if isinstance(structure, dict) else ""
-            yield numbering.referent(split, image, _objects(record), [record.text("phrase")], category if isinstance(category, str) else "")
+            yield numbering.referent(split, image, objects, [phrase], category if isinstance(category, str) else "", record.name)
 
 
 def _objects(record: Record) -> tuple[Segmentation, ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-from cmirnet_cli.errors import AnnotationError, shown
+from cmirnet_cli.errors import AnnotationError, UsageError, shown
 from cmirnet_cli.images import Segmentation
+from cmirnet_cli.images.pixels import UnreadableImageError, open_image, orientation, upright_size
 from cmirnet_cli.refer.layout import ImageFolders, Layout
 from cmirnet_cli.refer.records import (
     LONGEST_TEXT,
@@ -19,9 +20,11 @@ from cmirnet_cli.refer.records import (
     parse_json,
     read_bytes,
     read_instances,
+    require_no_faults,
     stays_inside,
 )
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
+from cmirnet_cli.refer.registry import SPLITS
 from cmirnet_cli.refer.unpickle import read_plain_pickle
 
 LARGEST_IMAGE = 1 << 28
@@ -34,40 +37,48 @@ NO_TARGET = -1
 """gRefCOCO's `ann_id` of sentences that refer to nothing in the image."""
 
 
-def read_dataset(layout: Layout) -> ReferDataset:
+def read_dataset(layout: Layout, *, upright: bool | None = None, skip_bad: bool = False) -> ReferDataset:
     """Read all referents of a data set.
 
     The image's file name is that of `instances.json` (a ref's own `file_name` is not a file). A sentence's text is its `raw`
     field, which keeps case and punctuation as the published training does; only where a file has no `raw`, it is `sent`.
-    Image files are looked for but not opened: the path of one that is missing is where it was expected first. Sentences without a
-    word are part of the published counts, so they stay, with a remark.
+    The path of an image file that is missing is where it was expected first. Sentences without a word are part of the published
+    counts, so they stay, with a remark.
+
+    Args:
+        layout: where the files are.
+        upright: of a data set of one's own, whether the outlines were drawn on the photographs as people see them, or as they are
+            stored; None: as they are stored, and a referent whose photograph EXIF turns without a trace in its size says so. A
+            published data set is as it is stored.
+        skip_bad: whether a ref that cannot be read is left out; else all such are an error that lists the first of them.
 
     Raises:
         AnnotationError: a file cannot be read or contradicts itself or the other; file, record and field are named.
+        UsageError: `upright` is given for a published data set.
     """
+    published, faults = layout.dataset in SPLITS, list[AnnotationError]()
+    if published and upright is not None:
+        hint = "--upright and --no-upright are for data of one's own"
+        raise UsageError(f"{layout.dataset} was drawn on the photographs as they are stored", hint=hint)
     with collector_paused():
-        join = _Join(read_instances(layout.instances), ImageFolders(layout.image_folders))
-        referents = tuple(join.referent(ref) for ref in _read_refs(layout.refs))
+        join = _Join(read_instances(layout.instances), ImageFolders(layout.image_folders), upright, look=not published and upright is None)
+        referents = tuple(join.referents(layout.refs, faults.append))
+    if not skip_bad or not referents:
+        require_no_faults(layout.refs, faults, "refs")
     _refuse_amplified_text(referents, layout.refs)
     empty = [referent.ref_id for referent in referents for sentence in referent.sentences if not sentence.text.strip()]
     remarks = (f"{len(empty):,} sentences hold no word; the first is one of ref {empty[0]}",) if empty else ()
-    return ReferDataset(layout.dataset, layout.split_by, referents, (layout.refs, layout.instances), remarks)
+    left_out = tuple(fault.message for fault in faults)
+    return ReferDataset(layout.dataset, layout.split_by, referents, (layout.refs, layout.instances), remarks, left_out)
 
 
-def _read_refs(file: Path) -> Iterator[Record]:
-    """The records of a refs file, each named by its `ref_id`, which is its own."""
+def _read_refs(file: Path) -> list[Any]:
+    """The records of a refs file, of whatever type."""
     refs = read_plain_pickle(file) if file.suffix == ".p" else parse_json(read_bytes(file), str(file))
     if not isinstance(refs, list):
         raise AnnotationError(f"{file} holds no list of refs but {shown(refs)}", hint="check that this is a refs file")
     _refuse_repetition(refs, file)
-    seen = set()
-    for position, fields in enumerate(refs):
-        ref_id = Record.of(fields, file, f"refs[{position}]").integer("ref_id")
-        ref = Record(fields, file, f"ref {ref_id}")
-        if ref_id in seen:
-            raise ref.refused("field 'ref_id' occurs a second time")
-        seen.add(ref_id)
-        yield ref
+    return refs
 
 
 def _refuse_repetition(refs: list[Any], file: Path) -> None:
@@ -84,12 +95,31 @@ def _refuse_amplified_text(referents: Sequence[Referent], file: Path) -> None:
 
 
 class _Join:
-    """Looks up what refs point at."""
+    """Looks up what refs point at; with `look`, every image file is opened, to see whether EXIF turns it."""
 
-    def __init__(self, instances: Instances, folders: ImageFolders) -> None:
+    def __init__(self, instances: Instances, folders: ImageFolders, upright: bool | None, look: bool) -> None:
         self.instances = instances
         self.folders = folders
+        self.upright = bool(upright)
+        self.look = look
         self.images: dict[Id, ImageRecord] = {}
+        self.turned: set[Id] = set()
+
+    def referents(self, file: Path, fault: Callable[[AnnotationError], None]) -> Iterator[Referent]:
+        """The referents of a refs file; `fault` takes the error about each that cannot be read."""
+        seen: set[int] = set()
+        for position, fields in enumerate(_read_refs(file)):
+            try:
+                ref_id = Record.of(fields, file, f"refs[{position}]").integer("ref_id")
+                ref = Record(fields, file, f"ref {ref_id}")
+                if ref_id in seen:
+                    raise ref.refused("field 'ref_id' occurs a second time")
+                referent = self.referent(ref)
+            except AnnotationError as error:
+                fault(error)
+            else:
+                seen.add(ref_id)
+                yield referent
 
     def referent(self, ref: Record) -> Referent:
         image = self.image(ref)
@@ -101,6 +131,7 @@ class _Join:
             category=self.category(ref) if targets else "",
             objects=tuple(self.outline(ref, target, image.image_id) for target in targets),
             sentences=_sentences(ref),
+            oddity="turned" if image.image_id in self.turned else None,
         )
 
     def image(self, ref: Record) -> ImageRecord:
@@ -118,7 +149,10 @@ class _Join:
             raise record.refused(f"fields 'width' and 'height' say {width}×{height} pixels, which no image here can have")
         if not is_path(file_name) or not stays_inside(file_name):
             raise record.wrong("file_name", "a file in the folder of images")
-        return ImageRecord(image_id, self.folders.find(file_name), height, width)
+        path = self.folders.find(file_name)
+        if self.look and _is_turned(path, width, height):
+            self.turned.add(image_id)
+        return ImageRecord(image_id, path, height, width, self.upright)
 
     def outline(self, ref: Record, target: Id, image_id: Id) -> Segmentation:
         if target not in self.instances.annotations:
@@ -139,6 +173,17 @@ class _Join:
         if len(named) > LONGEST_TEXT:
             raise ref.wrong("category_id", f"categories whose names have at most {LONGEST_TEXT} characters together")
         return named
+
+
+def _is_turned(path: Path, width: int, height: int) -> bool:
+    """Whether EXIF turns a picture in such a way that both ways up have the annotated size; not if it cannot be read."""
+    try:
+        with open_image(path) as picture:
+            if picture.format == "PNG" and "exif" not in picture.info:  # it would be decoded to look behind its pixels
+                return False
+            return orientation(picture) > 1 and picture.size == upright_size(picture) == (width, height)
+    except UnreadableImageError:
+        return False
 
 
 def _target_ids(ref: Record) -> list[Id]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 from cmirnet_cli.errors import AnnotationError, UsageError, listed
 from cmirnet_cli.refer import coco, cvat, jsonl, labelme, parquet, phrasecut, reasonseg
 from cmirnet_cli.refer.own import ReadOptions, divided, json_files, json_or_none
-from cmirnet_cli.refer.records import collector_paused
+from cmirnet_cli.refer.records import collector_paused, require_no_faults
 from cmirnet_cli.refer.referent import ReferDataset, Referent
 
 JSONL_LINE = '{"image": "photos/1.jpg", "expression": "the red cup", "polygons": [[10, 20, 30, 20, 30, 40]], "split": "train"}'
@@ -98,19 +98,33 @@ def reader_of(path: Path, key: str | None = None) -> Reader | None:
     return fitting[0] if fitting else None
 
 
-def read_own(path: Path, reader: Reader, options: ReadOptions) -> ReferDataset:
+def read_own(path: Path, reader: Reader, options: ReadOptions, *, skip_bad: bool = False) -> ReferDataset:
     """Read all referents at a path; those whose files name no split are dealt out to train and val.
 
     The data set is called like the file or folder. What the reader left out becomes remarks.
+
+    Args:
+        path: where the files are.
+        reader: of their format.
+        options: how they are read.
+        skip_bad: whether records that cannot be read are left out; else they are an error that lists the first of them.
 
     Raises:
         AnnotationError: a file is malformed, or has no expression with a mask; file and record are named.
     """
     remarks: list[str] = [f"{path} is read as {reader.title}"]
-    noting = ReadOptions(options.text, options.images, options.val_share, remarks.append)
-    with collector_paused():
-        referents = tuple(divided(reader.read(path, noting), options.val_share, remarks.append))
-    return ReferDataset(name_of(path), reader.key, referents, tuple(reader.files(path)), tuple(remarks))
+    faults: list[AnnotationError] = []
+    noting = replace(options, notice=remarks.append, fault=faults.append)
+    try:
+        with collector_paused():
+            referents = tuple(divided(reader.read(path, noting), options.val_share, remarks.append))
+    except AnnotationError as error:
+        require_no_faults(path, [*faults, error])
+        raise
+    if not skip_bad or not referents:
+        require_no_faults(path, faults, "lines" if reader is READERS[0] else "records")
+    left_out = tuple(fault.message for fault in faults)
+    return ReferDataset(name_of(path), reader.key, referents, tuple(reader.files(path)), tuple(remarks), left_out)
 
 
 def name_of(path: Path) -> str:

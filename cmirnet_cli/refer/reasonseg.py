@@ -54,17 +54,21 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
     """
     numbering, ignored = Numbering(), 0
     for file in files(path):
-        top = Record.of(json_of(file), file, "the top level")
-        images = OwnImages(path, [file.parent], options)
-        name = next((file.stem + suffix for suffix in _SUFFIXES if images.folders.find(file.stem + suffix).is_file()), file.stem + ".jpg")
-        image = images.record(name, top)
-        texts = [text for text in _texts(top) if text.strip()]
-        if not texts:
-            raise top.refused("it has no text")
-        shapes = [Record.of(each, file, f"shapes[{position}]") for position, each in enumerate(top.items("shapes"))]
+        try:
+            top = Record.of(json_of(file), file, "the top level")
+            images = OwnImages(path, [file.parent], options)
+            names = [file.stem + suffix for suffix in _SUFFIXES]
+            image = images.record(next((name for name in names if images.folders.find(name).is_file()), names[0]), top)
+            texts = [text for text in _texts(top) if text.strip()]
+            if not texts:
+                raise top.refused("it has no text")
+            shapes = [Record.of(each, file, f"shapes[{position}]") for position, each in enumerate(top.items("shapes"))]
+            objects = _objects(shapes, image.height, image.width, top)
+        except AnnotationError as error:
+            options.fault(error)
+            continue
         ignored += sum(shape.fields.get("label") == IGNORE for shape in shapes)
-        objects = _objects(shapes, image.height, image.width, top)
-        yield numbering.referent(split_of_folder(file), image, objects, texts)
+        yield numbering.referent(split_of_folder(file), image, objects, texts, record=file.name)
     if ignored:
         options.notice(f"{path}: {ignored:,} areas to ignore count as background")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -217,6 +217,25 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
         return one == other
     except RecursionError:
         return False
+
+
+SHOWN = 20
+"""How many faults of one file an error lists."""
+
+
+def require_no_faults(file: Path, faults: Sequence[AnnotationError], what: str = "records") -> None:
+    """Refuse a file or folder whose records have faults.
+
+    Raises:
+        AnnotationError: there are faults; it lists the first of them.
+    """
+    if len(faults) == 1:
+        raise faults[0]
+    if faults:
+        more = f"\n  and {len(faults) - SHOWN:,} more" if len(faults) > SHOWN else ""
+        reasons = "\n".join(f"  {fault.message}" for fault in faults[:SHOWN])
+        hint = "; ".join(filter(None, (faults[0].hint, "--skip-bad leaves such records out")))
+        raise AnnotationError(f"{file}: {len(faults):,} {what} cannot be read:\n{reasons}{more}", hint=hint)
 
 
 @contextmanager

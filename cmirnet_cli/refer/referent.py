@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from cmirnet_cli.images import Segmentation
+from cmirnet_cli.images.mask_files import MaskOddity
+
+Oddity = MaskOddity | Literal["turned"]
+"""What a reader found odd about a mask that it could read; `turned`: EXIF turns the picture, and nothing says which way up its outline
+was drawn."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,8 @@ class ImageRecord:
 class Referent:
     """One referred object (or several, or none: gRefCOCO) of one image.
 
-    `objects` holds one segmentation per referred object; it is empty when the sentences refer to nothing in the image.
+    `objects` holds one segmentation per referred object; it is empty when the sentences refer to nothing in the image. `record` is what
+    the annotation file calls it ("annotation 7"), where that is not its `ref_id`.
     """
 
     ref_id: int
@@ -44,13 +51,21 @@ class Referent:
     category: str
     objects: tuple[Segmentation, ...]
     sentences: tuple[Sentence, ...]
+    record: str = ""
+    oddity: Oddity | None = None
+
+    @property
+    def named(self) -> str:
+        """What people find it by: the record of the annotation file, or the `ref_id`."""
+        return self.record or f"ref {self.ref_id}"
 
 
 @dataclass(frozen=True)
 class ReferDataset:
     """All referents of one data set under one split, in the order of the annotation file.
 
-    `remarks` are sentences about how the data set came to be that its user should know.
+    `remarks` are sentences about how the data set came to be that its user should know; `left_out` says of each record that could not be
+    read, and was to be skipped, why.
     """
 
     name: str
@@ -58,6 +73,7 @@ class ReferDataset:
     referents: tuple[Referent, ...]
     annotation_files: tuple[Path, ...]
     remarks: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def images(self) -> tuple[ImageRecord, ...]:

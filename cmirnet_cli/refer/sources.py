@@ -68,6 +68,7 @@ def combine(parts: Sequence[ReferDataset]) -> ReferDataset:
         referents=tuple(_adapted(one, place, images) for place, referents in enumerate(kept) for one in referents),
         annotation_files=tuple(file for part in parts for file in part.annotation_files),
         remarks=(_remark(TRAIN, parts, kept, "val or test"), _remark(VAL, parts, kept, "test")),
+        left_out=tuple(reason for part in parts for reason in part.left_out),
     )
 
 
@@ -129,7 +130,13 @@ def _remark(split: str, parts: Sequence[ReferDataset], kept: Iterable[Sequence[R
 
 
 def read_source(
-    name: str, split_by: str | None = None, places: Places = USUAL_PLACES, options: ReadOptions = USUAL_OPTIONS, format: str | None = None
+    name: str,
+    split_by: str | None = None,
+    places: Places = USUAL_PLACES,
+    options: ReadOptions = USUAL_OPTIONS,
+    format: str | None = None,
+    *,
+    skip_bad: bool = False,
 ) -> ReferDataset:
     """Read the referents of a data set.
 
@@ -137,8 +144,9 @@ def read_source(
         name: a data set's name; or a file or folder of annotations, or `hf://datasets/org/name`, whose format is recognised.
         split_by: the name of its division into splits; None takes the data set's usual one.
         places: where to look; for `combined`, `annotations` is the folder that its data sets' folders lie in.
-        options: how files that are not in REFER layout are read.
+        options: how one's own files are read; of those in REFER layout, which way up.
         format: the key of a reader, in place of the one that recognises the files.
+        skip_bad: whether records that cannot be read are left out; not of `combined`.
 
     Raises:
         UsageError: the name, the split_by or the format is not legal, or an option says nothing about these files.
@@ -150,7 +158,9 @@ def read_source(
             raise UsageError(
                 f"{name} is in REFER layout, about which --format and --text say nothing", hint="leave them out, or give a file or folder"
             )
-        datasets = [read_dataset(find_layout(*part)) for part in _parts(name, split_by, places)]
+        layouts = [find_layout(*part) for part in _parts(name, split_by, places)]
+        skips = skip_bad and name != COMBINED  # the photograph of a test ref that was left out could be trained on
+        datasets = [read_dataset(layout, upright=options.upright, skip_bad=skips) for layout in layouts]
         return combine(datasets) if name == COMBINED else datasets[0]
     reader = reader_of(path, format)
     is_jsonl = reader.key == JSONL if reader else name.endswith(".jsonl")
@@ -164,7 +174,7 @@ def read_source(
         )
     if reader is None:
         return read_jsonl(path)  # whose error says what is wrong with it
-    dataset = read_own(path, reader, replace(options, images=places.images))
+    dataset = read_own(path, reader, replace(options, images=places.images), skip_bad=skip_bad)
     if is_on_hub(name):
         return replace(dataset, name=repository_of(name), split_by=split_by or reader.key)
     return replace(dataset, name=name, split_by=split_by or reader.key) if path == places.annotations else dataset
@@ -176,7 +186,7 @@ def packed(name: str, split_by: str | None = None, places: Places = USUAL_PLACES
     Raises:
         UsageError: as `read_source`.
     """
-    if _path_of(name, split_by, places) is None:
+    if not is_on_hub(name) and _path_of(name, split_by, places) is None:
         for part in _parts(name, split_by, places):
             yield from find_archives(*part)
 

@@ -14,7 +14,7 @@ from cmirnet_cli.reports.pictures.overlay import card_size, mask_layer, scaled_m
 from cmirnet_cli.reports.tables import CountGrid, CountRow, count_grid
 
 EMPTY = "empty mask"
-"""There is an object of some category, and no pixel belongs to it."""
+"""There is an object, and no pixel belongs to it."""
 TINY = "tiny mask"
 BLANK = "blank sentence"
 
@@ -32,18 +32,18 @@ def lost(size: int) -> str:
     return f"lost at {size} px"
 
 
-def marks_of(mask: Mask, prepared: Mapping[int, Mask], category: str, sentences: Sequence[str]) -> Marks:
+def marks_of(mask: Mask, prepared: Mapping[int, Mask], no_target: bool, sentences: Sequence[str]) -> Marks:
     """All that is worth a look about one referent.
 
     Args:
         mask: bool (H, W), at the image's own size.
         prepared: size S in pixels → bool (S, S), the same mask as networks of that size get it.
-        category: of the object; a referent without one is taken to have no target.
+        no_target: whether its expressions refer to nothing.
         sentences: its expressions.
     """
     blank = (BLANK,) if not all(sentence.strip() for sentence in sentences) else ()
     if not mask.any():
-        return (EMPTY if category else NO_TARGET, *blank)
+        return (NO_TARGET if no_target else EMPTY, *blank)
     tiny = (TINY,) if mask.mean() < TINY_SHARE else ()
     return (*tiny, *(lost(size) for size, small in prepared.items() if not small.any()), *blank)
 

@@ -77,6 +77,26 @@ def count_table(rows: Sequence[CountRow], *, title: str | None = None) -> Table:
     return table
 
 
+@dataclass(frozen=True)
+class OddMasks:
+    """One line of a table of odd masks: how many of a split's masks are odd in one way, and the first of them."""
+
+    split: str
+    kind: str
+    count: int
+    masks: int
+    examples: Sequence[str]
+
+
+def odd_masks_table(rows: Sequence[OddMasks]) -> Table:
+    """The odd masks of a data set for the terminal."""
+    table = bare_table(None, "odd masks", "split", "masks", "of")
+    table.add_column("examples", overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, (row.kind, row.split, f"{row.count:,}", f"{row.masks:,}", "; ".join(row.examples))))
+    return table
+
+
 def bare_table(title: str | None, label: str, *columns: str) -> Table:
     """An empty table without a frame: `label` heads the first column, the others hold numbers."""
     table = Table(

@@ -83,7 +83,7 @@ def referent_stats(cache: Cache, split: str) -> dict[int, ReferentStats]:
     """
     own = set(cache.referent_rows(split).tolist())
     images = {cache.referent(row).image_row for row in own}
-    stats: dict[int, tuple[int, str, tuple[int, str], bytes]] = {}
+    stats: dict[int, tuple[int, bool, tuple[int, str], bytes]] = {}
     objects: dict[tuple[int, str], set[bytes]] = defaultdict(set)
     for row in sorted({row for each in cache.splits for row in cache.referent_rows(each).tolist()}):
         referent = cache.referent(row)
@@ -93,9 +93,10 @@ def referent_stats(cache: Cache, split: str) -> dict[int, ReferentStats]:
         kind, outline = (referent.image_row, referent.category), blake2b(mask.tobytes(), digest_size=16).digest()
         objects[kind].add(outline)
         if row in own:
-            stats[referent.ref_id] = int(mask.sum()), referent.category, kind, outline
+            stats[referent.ref_id] = int(mask.sum()), cache.refers_to_nothing(row), kind, outline
     return {
-        ref_id: ReferentStats(area, category, len(objects[kind] - {outline})) for ref_id, (area, category, kind, outline) in stats.items()
+        ref_id: ReferentStats(area, kind[1], len(objects[kind] - {outline}), no_target)
+        for ref_id, (area, no_target, kind, outline) in stats.items()
     }
 
 

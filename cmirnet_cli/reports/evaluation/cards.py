@@ -82,7 +82,7 @@ def _target(stats: ReferentStats | None, groups: Mapping[str, Sequence[str]]) ->
 def _marks(sentence: SentenceScore, stats: ReferentStats | None) -> Sequence[str]:
     """What sets a failure apart; a mask that is empty under one protocol only is not called so."""
     overlaps = sentence.overlaps.values()
-    if stats and not stats.area:
+    if stats and stats.no_target:
         return [NO_TARGET]
     if not any(overlap.predicted for overlap in overlaps):
         return [NOTHING]

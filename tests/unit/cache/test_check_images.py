@@ -56,7 +56,7 @@ def test_a_size_that_an_exif_turn_explains_is_said_so(draw: Draw, upright: bool)
     turned.save(referent.image.path, exif=exif)
     image = replace(referent.image, upright=upright)
     (bad,) = check_images(replace(dataset, referents=(replace(referent, image=image),)))
-    assert bad.reason == f"is {height}×{width}, but its annotations were drawn on {width}×{height}; its EXIF orientation turns it"
+    assert bad.reason == f"is {height}×{width}, but its annotations were drawn on {width}×{height}; its EXIF orientation, 6, turns it"
 
 
 def test_a_fault_of_the_caller_is_not_taken_for_a_broken_image(draw: Draw):

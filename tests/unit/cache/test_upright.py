@@ -104,5 +104,5 @@ def test_an_upright_size_that_only_the_stored_picture_has_is_bad(tmp_path: Path)
     image = ImageRecord("photo.jpg", tmp_path / "photo.jpg", WIDTH, HEIGHT, upright=True)
     dataset = ReferDataset("own", "jsonl", (Referent(0, "val", image, "", (), (Sentence(0, "x"),)),), ())
     assert check_images(dataset) == [
-        BadImage(image.path, "is 32×48, but its annotations were drawn on 48×32; its EXIF orientation turns it")
+        BadImage(image.path, "is 32×48, but its annotations were drawn on 48×32; its EXIF orientation, 6, turns it", turned=False)
     ]

@@ -15,10 +15,11 @@ def said(text: str, ref_id: int = 0) -> SentenceScore:
 
 
 @pytest.mark.parametrize(
-    ("area", "size"), [(0, "no target"), (1, "small"), (1023, "small"), (1024, "medium"), (9215, "medium"), (9216, "large")]
+    ("area", "size"), [(0, "small"), (1, "small"), (1023, "small"), (1024, "medium"), (9215, "medium"), (9216, "large")]
 )
 def test_sizes_are_cocos_by_pixels_of_the_image_itself(area: int, size: str) -> None:
     assert groups_of("cup", ReferentStats(area, "cup", 0))["size"] == (size,)
+    assert groups_of("cup", ReferentStats(area, "cup", 0, no_target=True))["size"] == ("no target",)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +78,7 @@ def test_every_sentence_is_in_one_group_of_each_attribute_but_words() -> None:
 
 def test_groups_come_in_their_own_order_and_categories_in_the_alphabets() -> None:
     facts = {
-        place: ReferentStats(area, name, place)
+        place: ReferentStats(area, name, place, no_target=not area)
         for place, (area, name) in enumerate([(9999, "zebra"), (0, "ant"), (5, "large dog"), (1500, "cup")])
     }
     found = groups([said("cup", ref_id) for ref_id in facts], facts)

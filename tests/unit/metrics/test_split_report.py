@@ -38,7 +38,7 @@ def test_a_control_says_what_the_splits_own_sentences_score_more(drawn) -> None:
 def test_sentences_that_refer_to_nothing_bring_the_generalised_scores(drawn) -> None:
     sentences = tuple(drawn(20, 2))
     nothing = tuple(replace(one, overlaps={"paper": Overlap(0, 30, 30)}) if one.ref_id < 5 else one for one in sentences)
-    facts = {ref_id: ReferentStats(0 if ref_id < 5 else 9, "", 0) for ref_id in range(20)}
+    facts = {ref_id: ReferentStats(0, "", 0, no_target=ref_id < 5) for ref_id in range(20)}
     split = SplitScores("val", ("paper",), nothing, {}, facts)
     usual, strict = (report(split, scoring).protocols["paper"].generalised for scoring in (SCORING, replace(SCORING, empty_below=1)))
     assert usual is not None

@@ -61,9 +61,9 @@ def test_refcocog_google_has_no_test_split() -> None:
         ("train", {"train"}),
         ("val", {"val"}),
         ("test", {"test"}),
-        ("testA", {"testA"}),
-        ("testAB", {"testA", "testB", "testAB"}),
-        ("testBC", {"testB", "testC"}),
+        ("testA", {"testA", "test"}),
+        ("testAB", {"testA", "testB", "testAB", "test"}),
+        ("testBC", {"testB", "testC", "test"}),
         ("testAround", set()),
     ],
 )

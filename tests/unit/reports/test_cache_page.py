@@ -105,28 +105,27 @@ def mask(pixels, height=100, width=100):
 
 
 @pytest.mark.parametrize(
-    ("pixels", "small", "category", "sentences", "marks"),
+    ("pixels", "small", "no_target", "sentences", "marks"),
     [
-        (500, 5, "cup", ("the cup",), ()),
-        (500, 5, "", ("the cup",), ()),
-        (10, 1, "cup", ("the cup",), ()),
-        (9, 1, "cup", ("the cup",), ("tiny mask",)),
-        (9, 0, "cup", ("the cup",), ("tiny mask", "lost at 10 px")),
-        (500, 0, "cup", ("the cup",), ("lost at 10 px",)),
-        (0, 0, "cup", ("the cup",), ("empty mask",)),
-        (0, 0, "", ("the cup",), ("no target",)),
-        (500, 5, "cup", ("the cup", " \n"), ("blank sentence",)),
-        (0, 0, "", ("",), ("no target", "blank sentence")),
+        (500, 5, False, ("the cup",), ()),
+        (10, 1, False, ("the cup",), ()),
+        (9, 1, False, ("the cup",), ("tiny mask",)),
+        (9, 0, False, ("the cup",), ("tiny mask", "lost at 10 px")),
+        (500, 0, False, ("the cup",), ("lost at 10 px",)),
+        (0, 0, False, ("the cup",), ("empty mask",)),
+        (0, 0, True, ("the cup",), ("no target",)),
+        (500, 5, False, ("the cup", " \n"), ("blank sentence",)),
+        (0, 0, True, ("",), ("no target", "blank sentence")),
     ],
 )
-def test_a_referent_is_marked_for_what_is_worth_a_look(pixels, small, category, sentences, marks):
-    assert marks_of(mask(pixels), {10: mask(small, 10, 10)}, category, sentences) == marks
+def test_a_referent_is_marked_for_what_is_worth_a_look(pixels, small, no_target, sentences, marks):
+    assert marks_of(mask(pixels), {10: mask(small, 10, 10)}, no_target, sentences) == marks
 
 
 def test_a_mask_is_looked_at_at_every_size():
     prepared = {10: mask(0, 10, 10), 20: mask(1, 20, 20), 5: mask(0, 5, 5)}
 
-    assert marks_of(mask(500), prepared, "cup", ("x",)) == ("lost at 10 px", "lost at 5 px")
+    assert marks_of(mask(500), prepared, False, ("x",)) == ("lost at 10 px", "lost at 5 px")
 
 
 @pytest.mark.parametrize("marks", [[()] * 7, [("tiny mask",)] * 7, []])

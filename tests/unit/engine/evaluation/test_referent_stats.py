@@ -51,6 +51,13 @@ def test_areas_are_pixels_of_the_image_itself(prepared):
     assert [stats.area for stats in referent_stats(cache, "val").values()] == [50, 400, 0]
 
 
+def test_no_target_is_what_the_annotation_says_and_no_empty_mask(prepared):
+    lost = (70, 5, 80, 9)  # beside the image, which is 60 pixels wide
+    cache = prepared(("val", 1, "cup", CUP), ("val", 1, "cup", lost), ("val", 1, "", None))
+    stats = referent_stats(cache, "val").values()
+    assert [(each.area, each.no_target) for each in stats] == [(50, False), (0, False), (0, True)]
+
+
 def test_distractors_are_other_objects_of_the_category_in_the_same_image(prepared):
     cache = prepared(("val", 1, "cup", CUP), ("val", 1, "cup", MUG), ("val", 1, "dog", DOG), ("val", 2, "cup", CUP))
     assert [stats.distractors for stats in referent_stats(cache, "val").values()] == [1, 1, 0, 0]

@@ -25,7 +25,7 @@ RUN = {
     "data": {"dataset": "cups", "split_by": "me", "fingerprint": "cd" * 32},
     "settings": {"image_size": 96, "batch_size": 8, "optimizations": ["a", "b"], "text_features": None},
 }
-FACTS = {0: ReferentStats(500, "cup", 1), 1: ReferentStats(5000, "hot dog", 0), 2: ReferentStats(0, "", 0)}
+FACTS = {0: ReferentStats(500, "cup", 1), 1: ReferentStats(5000, "hot dog", 0), 2: ReferentStats(0, "", 0, no_target=True)}
 
 
 def sentence(place: int, inside: int, text: str = "the red cup", predicted: int = 100) -> SentenceScore:

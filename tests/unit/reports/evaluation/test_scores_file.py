@@ -29,7 +29,7 @@ def scored() -> SplitScores:
     facts = {
         0: ReferentStats(500, "cup", 1),
         1: ReferentStats(5000, "cup", 1),
-        2: ReferentStats(0, "", 0),
+        2: ReferentStats(0, "", 0, no_target=True),
         3: ReferentStats(50000, "dog", 0),
     }
     return SplitScores("testA", ("paper", "original"), own, {"no-image": blind}, facts)
