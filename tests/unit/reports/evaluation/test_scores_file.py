@@ -88,6 +88,7 @@ def test_sentences_have_ids_facts_counts_and_the_mask_where_it_was_kept(scored):
         "area": 500,
         "category": "cup",
         "distractors": 1,
+        "no_target": False,
         "paper": {"intersection": 5, "union": 10, "predicted": 5, "iou": 0.5},
         "original": {"intersection": 10, "union": 20, "predicted": 10, "iou": 0.5},
         "rle": RLE,
