@@ -1,8 +1,9 @@
-"""Parquet files whose rows are REFER's records, as the copies of RefCOCO, RefCOCO+ and RefCOCOg on the Hugging Face hub have them.
+"""Parquet files: rows that are REFER's records, as the copies of RefCOCO, RefCOCO+ and RefCOCOg on the Hugging Face hub have them, or rows
+that hold pictures, which `parquet_pictures` reads.
 
-A row is a referent: `ref_id, image_id, split, sentences [{raw, sent, sent_id, …}], raw_anns` (JSON of its annotation), `raw_image_info`
-(JSON of its image). The photographs are not inside: they lie beside the files, or in `--images DIR`. As in REFER's own files, outlines
-are drawn on the stored pixels, and EXIF is ignored. Where a row's split and the name of its file disagree, the row counts.
+A row of REFER's is a referent: `ref_id, image_id, split, sentences [{raw, sent, sent_id, …}], raw_anns` (JSON of its annotation),
+`raw_image_info` (JSON of its image). The photographs are not inside: they lie beside the files, or in `--images DIR`. As in REFER's own
+files, outlines are drawn on the stored pixels, and EXIF is ignored. Where a row's split and the name of its file disagree, the row counts.
 
 Needs pyarrow, the extra `[parquet]`.
 """
@@ -10,14 +11,15 @@ Needs pyarrow, the extra `[parquet]`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cmirnet_cli.errors import AnnotationError
+from cmirnet_cli.errors import AnnotationError, listed
 from cmirnet_cli.images import Segmentation
 from cmirnet_cli.refer.layout import ImageFolders
 from cmirnet_cli.refer.own import ReadOptions, split_of
+from cmirnet_cli.refer.parquet_pictures import PictureRows, columns_of
 from cmirnet_cli.refer.records import Record, parse_json
 from cmirnet_cli.refer.referent import ImageRecord, Referent, Sentence
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"PAR1"
 COLUMNS = ("ref_id", "image_id", "split", "sentences", "raw_anns", "raw_image_info")
-_ROWS_AT_ONCE = 1000
+_ROWS_AT_ONCE, _PICTURES_AT_ONCE = 1000, 50
 _IMAGE_FOLDERS = (".", "images", "train2014", "images/train2014", "images/mscoco/images/train2014", "coco/train2014")
 
 
@@ -53,29 +55,47 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
     root = path if path.is_dir() else path.parent
     folders = ImageFolders([options.images] if options.images else [root / name for name in _IMAGE_FOLDERS])
     images: dict[str, ImageRecord] = {}
+    pictures = PictureRows(path, options)
     for file in files(path):
-        differing: Counter[str] = Counter()
-        named = split_of(file.name.split("-")[0].split(".")[0])
-        for number, row in enumerate(_rows(file)):
-            record = Record.of(row, file, f"row {number}")
-            referent = _referent(record, images, folders)
-            if named in ("train", "val", "test") and named != referent.split and not referent.split.startswith(named):
-                differing[referent.split] += 1
-            yield referent
-        for split, rows in differing.items():
-            options.notice(f"{file.name}: {rows:,} rows say that they are {split}, which is taken over")
+        opened = _opened(file)
+        if not set(COLUMNS) <= set(opened.schema_arrow.names):
+            if (columns := columns_of(opened.schema_arrow)) is None:
+                raise _unread_columns(file, opened.schema_arrow.names)
+            yield from pictures.referents(file, _rows(file, opened, opened.schema_arrow.names, _PICTURES_AT_ONCE), columns)
+        else:
+            yield from _refer_records(file, _rows(file, opened, COLUMNS, _ROWS_AT_ONCE), images, folders, options)
+    pictures.finish()
 
 
-def _rows(file: Path) -> Iterator[dict[str, Any]]:
-    opened = _opened(file)
-    if missing := [name for name in COLUMNS if name not in opened.schema_arrow.names]:
-        there = ", ".join(opened.schema_arrow.names[:20])
-        raise AnnotationError(
-            f"{file} has no column {' and no '.join(missing)}; its columns are {there}",
-            hint="rows must be REFER's records, as copies of RefCOCO on the hub have them; or write JSONL",
-        )
+def _refer_records(
+    file: Path, rows: Iterator[dict[str, Any]], images: dict[str, ImageRecord], folders: ImageFolders, options: ReadOptions
+) -> Iterator[Referent]:
+    differing: Counter[str] = Counter()
+    named = split_of(file.name.split("-")[0].split(".")[0])
+    for number, row in enumerate(rows):
+        try:
+            referent = _referent(Record.of(row, file, f"row {number}"), images, folders)
+        except AnnotationError as error:
+            options.fault(error)
+            continue
+        if named in ("train", "val", "test") and named != referent.split and not referent.split.startswith(named):
+            differing[referent.split] += 1
+        yield referent
+    for split, count in differing.items():
+        options.notice(f"{file.name}: {count:,} rows say that they are {split}, which is taken over")
+
+
+def _unread_columns(file: Path, names: list[str]) -> AnnotationError:
+    missing = " and no ".join(name for name in COLUMNS if name not in names)
+    return AnnotationError(
+        f"{file} holds no pictures with outlines, nor REFER's records (it has no column {missing}); its columns are {listed(names, 20)}",
+        hint="call the columns image, mask (or segmentation) and expression; or write JSONL",
+    )
+
+
+def _rows(file: Path, opened: ParquetFile, columns: Sequence[str], at_once: int) -> Iterator[dict[str, Any]]:
     try:
-        for batch in opened.iter_batches(batch_size=_ROWS_AT_ONCE, columns=list(COLUMNS)):
+        for batch in opened.iter_batches(batch_size=at_once, columns=list(columns)):
             yield from batch.to_pylist()
     except (OSError, ValueError) as error:
         raise AnnotationError(f"{file} is damaged: {error}", hint="fetch it again") from error

@@ -65,9 +65,10 @@ READERS: Sequence[Reader] = (
     Reader("phrasecut", "PhraseCut", "a `refer_….json`, or its folder", "the phrase", phrasecut.files, phrasecut.read),
     Reader(
         "parquet",
-        "parquet with REFER's records",
-        "the file or its folder, photographs beside it or in `--images DIR` (extra `[parquet]`)",
-        "the sentences of each row",
+        "parquet",
+        "the file or its folder; rows are REFER's records, with photographs beside them or in `--images DIR`, or hold pictures and masks, "
+        "RLE or polygons (extra `[parquet]`)",
+        "the sentences of REFER's records; else a column such as `caption`; `--text COLUMN`",
         parquet.files,
         parquet.read,
     ),

@@ -11,6 +11,7 @@ import pytest
 
 from cmirnet_cli.errors import AnnotationError
 from cmirnet_cli.refer.hub import fetched, is_on_hub
+from cmirnet_cli.refer.sources import packed
 from tests.unit.refer.test_readers import write_coco
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -41,6 +42,10 @@ def test_offline_the_copy_that_was_fetched_before_is_used_and_another_is_refused
     assert missing.startswith("there is no no.json in org/name")
     assert other.startswith("hf://datasets/org/other could not be fetched: ")
     assert "HF_HUB_OFFLINE" in other
+
+
+def test_a_data_set_on_the_hub_is_fetched_by_the_reader_alone_and_not_to_look_for_archives():
+    assert list(packed("hf://no-address")) == []
 
 
 @pytest.mark.parametrize("source", ["hf://org/name", "hf://datasets/name", "hf://"])
