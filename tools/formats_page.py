@@ -22,7 +22,12 @@ The published data sets are in REFER layout. They are given by name: `cmirnet pr
   that name none are divided by image: `--val-share 0.1` makes a tenth of the images `val`, the same ones in every run.
 - **Photographs** lie beside the annotations or in a folder `images` there; `--images DIR` names another place. They are taken upright,
   unless the annotated size shows that the outlines were drawn on the stored picture.
+  `--upright` and `--no-upright` decide it for all of them.
 - **What has no text or no outline** is left out, and counted in a notice. A box is no mask.
+- **What cannot be read** is an error that lists the first twenty records. `--skip-bad` leaves them out.
+- **Parquet with pictures** has the columns `image`, `mask` (or `segmentation`, `polygons`, `rle`) and `expression` (or `caption`, and
+  so on). A picture is a struct of bytes and path, bytes, or a path. A row may have several expressions: with as many masks, each
+  has its own. The pictures are unpacked into a folder `pictures` beside the file, or into `--images DIR`.
 - **On the hub**: `hf://datasets/ORGANISATION/NAME` fetches the annotation files of a data set on the Hugging Face hub and reads the copy.
 
 Any other format can be turned into JSONL, one line an expression:

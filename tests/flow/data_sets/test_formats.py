@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -85,3 +86,27 @@ def test_masks_of_a_category_are_united(cmirnet, shared_cases: Path, tmp_path: P
     assert len(masks) == 2
     assert all(mask[60, 40] and mask[90, 130] and not mask[5, 5] for mask in masks)
     np.testing.assert_array_equal(masks[0], masks[1])
+
+
+def test_parquet_with_pictures_is_prepared_with_one_command(cmirnet, tmp_path: Path):
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    mask = np.zeros((30, 40), np.uint8)
+    mask[5:20, 10:25] = 255
+    rows = []
+    for place in range(2):
+        pictures = {"image": Image.fromarray(np.full((30, 40, 3), 100 + place, np.uint8)), "mask": Image.fromarray(mask)}
+        row: dict[str, object] = {"sentences": [RED, BLUE], "split": ("train", "validation")[place]}
+        for name, picture in pictures.items():
+            file = io.BytesIO()
+            picture.save(file, "PNG")
+            row[name] = {"bytes": file.getvalue(), "path": f"{place}.png"}
+        rows.append(row)
+    parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "mine.parquet")
+    ended = cmirnet("prepare-data", tmp_path / "mine.parquet", "--size", 96, "--out", tmp_path / "cache", "--json")
+    assert ended.code == 0, ended.err
+    cache = Cache.open(tmp_path / "cache" / "mine-parquet")
+    assert cache.splits == ("train", "val")
+    assert [sentence.text for sentence in cache.referent(1).sentences] == [RED, BLUE]
+    np.testing.assert_array_equal(cache.mask(1, None), mask // 255)
+    assert np.all(cache.image(1, 96) == 101)
