@@ -16,13 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from cmirnet_cli.images.pixels import UnreadableImageError, pil_at_work
+from cmirnet_cli.images.pixels import Mask, UnreadableImageError, pil_at_work
 
 MaskOddity = Literal["alpha", "background", "noise", "inverted"]
 """What is odd about a picture that is a mask: its object is in the alpha channel; its background is not 0, or not quite; it has an object
 all along its border and a hole inside, as a black object on white has."""
-
-Pixels = NDArray[np.bool_]
 
 _BLURRING = frozenset({"JPEG", "MPO"})
 _DEEP = ("I", "F")
@@ -41,7 +39,7 @@ class MaskPicture:
         oddity: what should make its owner look at it.
     """
 
-    pixels: Pixels
+    pixels: Mask
     oddity: MaskOddity | None
 
 
@@ -80,12 +78,12 @@ def _channels(picture: Image.Image) -> tuple[NDArray[Any], NDArray[np.uint8] | N
         return np.asarray(picture if plain else picture.convert("RGB")), None
 
 
-def _is_set(values: NDArray[Any]) -> Pixels:
+def _is_set(values: NDArray[Any]) -> Mask:
     set_ = np.nan_to_num(values) != 0
     return np.asarray(set_.any(axis=-1) if set_.ndim == 3 else set_)
 
 
-def _by_index(picture: Image.Image, indices: NDArray[Any]) -> tuple[Pixels, bool]:
+def _by_index(picture: Image.Image, indices: NDArray[Any]) -> tuple[Mask, bool]:
     """The object of a picture with a palette, and whether index 0 and the colours contradict each other."""
     black = np.zeros(256, dtype=bool)
     colours = np.array(picture.getpalette("RGB") or [], dtype=np.uint8).reshape(-1, 3)
@@ -96,7 +94,7 @@ def _by_index(picture: Image.Image, indices: NDArray[Any]) -> tuple[Pixels, bool
     return indices != 0, False
 
 
-def _by_opacity(coloured: Pixels, values: NDArray[Any], opacity: NDArray[np.uint8]) -> Pixels:
+def _by_opacity(coloured: Mask, values: NDArray[Any], opacity: NDArray[np.uint8]) -> Mask:
     if not _varies(values):
         return np.asarray(opacity > opacity.min())
     if opacity.min() > 0:
@@ -119,6 +117,6 @@ def _is_noisy(values: NDArray[Any]) -> bool:
     return bool(min(shades) >= _SHADES and greys[_NEARLY_BLACK].sum() > _NOISE * greys.sum())
 
 
-def _surrounds(pixels: Pixels) -> bool:
+def _surrounds(pixels: Mask) -> bool:
     """Whether the object goes all around the border and leaves out something inside."""
     return not pixels.all() and all(edge.all() for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]))

@@ -218,7 +218,7 @@ def test_sentences_without_target_are_not_empty_masks(grefcoco: Path, cmirnet):
 def test_a_split_called_test_takes_in_all_test_splits(prepared, build):
     build.coco("refcoco", "unc", {"train": [1], "val": [2], "testA": [3, 4], "testB": [5]})
     cache, _ = prepared("refcoco")
-    assert cache.referents("test").tolist() == [*cache.referents("testA"), *cache.referents("testB")]
+    assert cache.referent_rows("test").tolist() == [*cache.referent_rows("testA"), *cache.referent_rows("testB")]
 
 
 def broken_refs(build) -> Any:

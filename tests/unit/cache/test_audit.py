@@ -161,7 +161,7 @@ def test_what_cannot_be_drawn_is_an_error_or_left_out_and_counted(tmp_path: Path
         write_cache(made, tmp_path / "cache", SMALL)
     manifest = write_cache(made, tmp_path / "cache", SMALL, check=lambda masks: None)
     assert manifest.audit == (MaskFinding("train", "left out", 1, 2, ('1.png "thing 1" (ref 1)',)),)
-    assert manifest.counts["train"].refs == len(Cache.open(tmp_path / "cache").referents("train")) == 1
+    assert manifest.counts["train"].refs == len(Cache.open(tmp_path / "cache").referent_rows("train")) == 1
 
 
 def test_the_docs_list_every_kind_in_the_words_of_the_code():
