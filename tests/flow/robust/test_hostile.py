@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import re
 import operator
 import os
 import pickle
@@ -73,12 +74,14 @@ def test_each_kind_of_contradiction_is_named(judged: Judged, data: Data, tmp_pat
 
 
 @pytest.mark.parametrize("outline", [[[40, 40, 60, 40, 60, 60]], [[5, 5] * 3], [[1, 1, 9, 9, 5, 5]], [[-9, -9, -1, -9, -1, -1]]])
-def test_an_outline_outside_the_image_or_without_area_is_an_empty_mask(judged: Judged, data: Data, tmp_path: Path, outline: Any):
+def test_an_outline_outside_the_image_or_without_area_is_named(judged: Judged, data: Data, tmp_path: Path, outline: Any):
     for words in (
         data.own(data.line | {"polygons": outline}),
         data.refer([data.ref()], data.table(outline=outline)),
     ):
-        assert judged(tmp_path / str(words[0]).replace("/", "-"), *words).code == 0
+        outcome = judged(tmp_path / str(words[0]).replace("/", "-"), *words)
+        assert outcome.code == 3
+        assert re.search("1 of 1 masks (lie outside their picture|have no area)", outcome.err)
 
 
 TEXTS = {

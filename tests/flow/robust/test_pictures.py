@@ -107,17 +107,24 @@ WITHOUT_A_WHITE = {
 }
 
 
+BESIDE = [-3, -3, -2, -3, -2, -2]
+"""A second outline, beside the photograph: a split whose masks all cover their pictures is refused."""
+
+
 def own(folder: Path, name: str, height: int, width: int) -> list[object]:
-    outline = [[0, 0, width, 0, width, height, 0, height]]
-    (folder / "own.jsonl").write_text(json.dumps({"image": name, "expression": "it", "split": "val", "polygons": outline}))
+    outlines = ([0, 0, width, 0, width, height, 0, height], BESIDE)
+    lines = [{"image": name, "expression": "it", "split": "val", "polygons": [outline]} for outline in outlines]
+    (folder / "own.jsonl").write_text("\n".join(map(json.dumps, lines)))
     return [folder / "own.jsonl"]
 
 
 def refer(folder: Path, name: str, height: int, width: int) -> list[object]:
-    refs = [{"ref_id": 1, "ann_id": 1, "image_id": 1, "category_id": 1, "split": "val", "sentences": [{"sent_id": 1, "sent": "it"}]}]
+    ref = {"ref_id": 1, "ann_id": 1, "image_id": 1, "category_id": 1, "split": "val", "sentences": [{"sent_id": 1, "sent": "it"}]}
+    refs = [ref, ref | {"ref_id": 2, "ann_id": 2}]
+    outlines = ([0, 0, width, 0, width, height, 0, height], BESIDE)
     table = {
         "images": [{"id": 1, "file_name": name, "height": height, "width": width}],
-        "annotations": [{"id": 1, "image_id": 1, "segmentation": [[0, 0, width, 0, width, height, 0, height]]}],
+        "annotations": [{"id": number, "image_id": 1, "segmentation": [outline]} for number, outline in enumerate(outlines, start=1)],
         "categories": [],
     }
     (folder / "refs(x).json").write_text(json.dumps(refs))
@@ -175,8 +182,8 @@ def test_exif_turns_ones_own_photograph_and_predicts_and_not_refers(
     seen = np.rot90(COLOURS, quarters)
     np.testing.assert_array_equal(read_photo(tmp_path / name), seen)
     stored = seen if kind == "TIFF" else COLOURS  # PIL turns a TIFF whatever is asked for
-    for form, pixels in ((own, seen), (refer, stored)):
-        outcome = judged(tmp_path / form.__name__, *form(tmp_path, name, *pixels.shape[:2]), "--store", store)
+    for form, pixels, options in ((own, seen, []), (refer, stored, ["--no-upright"])):
+        outcome = judged(tmp_path / form.__name__, *form(tmp_path, name, *pixels.shape[:2]), "--store", store, *options)
         assert outcome.code == 0, outcome.err
         (folder,) = (tmp_path / form.__name__).iterdir()
         cache = Cache.open(folder)
