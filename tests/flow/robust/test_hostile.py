@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import importlib
 import json
-import re
 import operator
 import os
 import pickle
+import re
 import runpy
 import shutil
 import subprocess
