@@ -17,7 +17,7 @@ from cmirnet_cli.cache.writer import steps, write_cache
 from cmirnet_cli.refer.archives import unpack
 from cmirnet_cli.refer.layout import Places
 from cmirnet_cli.refer.own import USUAL_OPTIONS, ReadOptions
-from cmirnet_cli.refer.records import require_no_faults
+from cmirnet_cli.refer.records import SHOWN, require_no_faults
 from cmirnet_cli.refer.sources import packed, read_source
 
 MIB = 1 << 20
@@ -88,7 +88,7 @@ def prepare(
         request: which data set, and how.
         progress: opened for each stage with its name and the number of steps; what it gives is called as they are done.
         notice: is called with what is worth knowing.
-        warn: is called with every image and record that is left out.
+        warn: is called with every image that is left out, and with the first records.
 
     Raises:
         AnnotationError: the data set is missing or damaged, or its masks cannot be right.
@@ -104,8 +104,10 @@ def prepare(
     referents = read_source(request.dataset, request.split_by, places, request.reading, request.format, skip_bad=request.skip_bad)
     for remark in referents.remarks:
         notice(remark)
-    for reason in referents.left_out:
+    for reason in referents.left_out[:SHOWN]:
         warn(f"left out: {reason}")
+    if (more := len(referents.left_out) - SHOWN) > 0:
+        warn(f"left out: {more:,} more records that cannot be read")
 
     with progress("check images", len(referents.images)) as advance:
         bad = check_images(referents, request.workers, advance)

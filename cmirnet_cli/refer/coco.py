@@ -70,12 +70,13 @@ def _referents(instances: Instances, images: OwnImages, split: str, options: Rea
             image = Record(instances.images[record.identifier("image_id")], instances.file, f"image {record.identifier('image_id')}")
             own_split = split_of(image.label("split")) if "split" in image.fields else split
             drawn_on = images.record(image.text("file_name"), image, *_size(image))
+            category = _category(record, instances)
         except AnnotationError as error:
             options.fault(error)
         else:
             made += 1
             name = listed([each.name for each in members], 3)
-            yield numbering.referent(own_split, drawn_on, objects, texts, _category(record, instances), name)
+            yield numbering.referent(own_split, drawn_on, objects, texts, category, name)
     if not made:
         raise _nothing(instances, silent, boxes, options)
     if silent:
@@ -85,18 +86,18 @@ def _referents(instances: Instances, images: OwnImages, split: str, options: Rea
 
 
 def _groups(instances: Instances, options: ReadOptions) -> Iterable[list[Record]]:
-    """The annotations that each referent consists of; each has an image, and a category where it names one."""
-    groups: dict[tuple[Id, str, Id | None], list[Record]] = {}
+    """The annotations that each referent consists of; each has an image."""
+    groups: dict[tuple[Id, Id], list[Record]] = {}
     for id_, fields in instances.annotations.items():
         record = Record(fields, instances.file, f"annotation {id_}")
         try:
-            image_id, category = record.identifier("image_id"), _category(record, instances)
+            image_id, group = record.identifier("image_id"), _category(record, instances) if options.text == CATEGORY else id_
             if image_id not in instances.images:
                 raise record.refused(f"its image {image_id} is not in the list of images")
         except AnnotationError as error:
             options.fault(error)
         else:
-            groups.setdefault((image_id, category, None if options.text == CATEGORY else id_), []).append(record)
+            groups.setdefault((image_id, group), []).append(record)
     return groups.values()
 
 

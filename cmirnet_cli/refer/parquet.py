@@ -74,7 +74,7 @@ def _refer_records(
     named = split_of(file.name.split("-")[0].split(".")[0])
     for number, row in enumerate(rows):
         try:
-            referent = _referent(Record.of(row, file, f"row {number}"), images, folders)
+            referent = _referent(Record.of(row, file, f"row {number}"), images, folders, upright=bool(options.upright))
         except AnnotationError as error:
             options.fault(error)
             continue
@@ -113,12 +113,14 @@ def _opened(file: Path) -> ParquetFile:
         raise AnnotationError(f"{file} is damaged: {error}", hint="fetch it again") from error
 
 
-def _referent(record: Record, images: dict[str, ImageRecord], folders: ImageFolders) -> Referent:
+def _referent(record: Record, images: dict[str, ImageRecord], folders: ImageFolders, *, upright: bool) -> Referent:
     annotations = _nested(record, "raw_anns")
     objects = tuple(_outline(each, record) for each in (annotations if isinstance(annotations, list) else [annotations]))
     texts = [Record.of(each, record.file, f"{record.name}: sentences[{place}]") for place, each in enumerate(record.items("sentences"))]
     sentences = tuple(Sentence(each.integer("sent_id"), each.text("raw" if each.fields.get("raw") else "sent")) for each in texts)
-    image = _image(Record.of(_nested(record, "raw_image_info"), record.file, f"{record.name}: raw_image_info"), images, folders)
+    image = _image(
+        Record.of(_nested(record, "raw_image_info"), record.file, f"{record.name}: raw_image_info"), images, folders, upright=upright
+    )
     split = record.label("split")
     return Referent(record.integer("ref_id"), split_of(split), image, "", objects, sentences)
 
@@ -135,8 +137,8 @@ def _outline(annotation: object, record: Record) -> Segmentation:
     return outline
 
 
-def _image(info: Record, images: dict[str, ImageRecord], folders: ImageFolders) -> ImageRecord:
+def _image(info: Record, images: dict[str, ImageRecord], folders: ImageFolders, *, upright: bool) -> ImageRecord:
     name = info.text("file_name")
     if name not in images:
-        images[name] = ImageRecord(info.identifier("id"), folders.find(name), info.integer("height"), info.integer("width"))
+        images[name] = ImageRecord(info.identifier("id"), folders.find(name), info.integer("height"), info.integer("width"), upright)
     return images[name]
