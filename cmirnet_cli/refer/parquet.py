@@ -118,9 +118,8 @@ def _referent(record: Record, images: dict[str, ImageRecord], folders: ImageFold
     objects = tuple(_outline(each, record) for each in (annotations if isinstance(annotations, list) else [annotations]))
     texts = [Record.of(each, record.file, f"{record.name}: sentences[{place}]") for place, each in enumerate(record.items("sentences"))]
     sentences = tuple(Sentence(each.integer("sent_id"), each.text("raw" if each.fields.get("raw") else "sent")) for each in texts)
-    image = _image(
-        Record.of(_nested(record, "raw_image_info"), record.file, f"{record.name}: raw_image_info"), images, folders, upright=upright
-    )
+    info = Record.of(_nested(record, "raw_image_info"), record.file, f"{record.name}: raw_image_info")
+    image = _image(info, images, folders, upright=upright)
     split = record.label("split")
     return Referent(record.integer("ref_id"), split_of(split), image, "", objects, sentences)
 
