@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from PIL import Image
 
 from cmirnet_cli.console import console
-from tools.measure import growth, scale, text
+from tools.measure import gpu, growth, scale, text
 
 
 @pytest.fixture
@@ -55,3 +56,31 @@ def test_text_says_what_share_the_encoder_has(printed):
     for whole in text.WHOLES:
         for part, share in found["percent_of"][whole].items():
             assert share["median"] == pytest.approx(100 * took[part] / took[whole])
+
+
+@pytest.mark.slow
+def test_gpu_measures_every_step_keeps_what_it_has_and_makes_tables_of_it(tmp_path, monkeypatch):
+    out, wanted = tmp_path / "gpu.json", gpu.steps("cpu", tiny=True)
+    gpu.measure(out, wanted, budget=10_000)
+    found = json.loads(out.read_text())["steps"]
+    assert {name: each["ok"] for name, each in found.items()} == {step.name: True for step in wanted}
+    assert found["arithmetic resnet-nano"]["result"]["gflops_per_step"] > 8 * 3  # a sample's forward and backward pass
+    table = gpu.as_table(json.loads(out.read_text()))
+    assert "| resnet-nano, batch 2 | plain |" in table
+    assert "| resnet-nano | recomputing |" in table
+    monkeypatch.setattr(gpu.subprocess, "run", lambda *_, **__: pytest.fail("measured again"))
+    gpu.measure(out, wanted, budget=10_000)
+
+
+def test_gpu_begins_nothing_that_it_has_no_time_for(tmp_path):
+    out = tmp_path / "gpu.json"
+    gpu.measure(out, [gpu.Step("long", ("false",), seconds=60)], budget=59)
+    assert not out.exists()
+
+
+def test_gpu_writes_down_why_a_step_failed_and_tries_it_again(tmp_path):
+    out, step = tmp_path / "gpu.json", gpu.Step("broken", (sys.executable, "-c", "raise SystemExit('no GPU')"), seconds=1)
+    gpu.measure(out, [step], budget=60)
+    assert json.loads(out.read_text())["steps"]["broken"]["result"].strip() == "no GPU"
+    gpu.measure(out, [gpu.Step("broken", (sys.executable, "-c", "print('[1]')"), seconds=1)], budget=60)
+    assert json.loads(out.read_text())["steps"]["broken"]["result"] == [1]
