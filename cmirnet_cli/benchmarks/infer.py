@@ -18,12 +18,13 @@ from cmirnet_cli.benchmarks.timing import Progress, Timing, gflops_of, matrix_pr
 from cmirnet_cli.engine.devices import finish_on, has_bf16, most_held_mib, pick_device
 from cmirnet_cli.engine.environment import in_fresh_process
 from cmirnet_cli.engine.evaluation.loop import ReferringModelLike
-from cmirnet_cli.engine.inference import AS_PUBLISHED, AUTO, Inference
+from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
 from cmirnet_cli.engine.prediction.photos import find_photos, read_photo
 from cmirnet_cli.export.runtime import ExportedModel
 from cmirnet_cli.export.scoring import ExportedReferring
 from cmirnet_cli.images.pixels import Pixels, resized
-from cmirnet_cli.model.fast.optimizations import COMPILE, OPTIMIZATIONS, Precision
+from cmirnet_cli.model.fast.names import AUTO, COMPILE, OPTIMIZATIONS
+from cmirnet_cli.model.fast.optimizations import Precision
 from cmirnet_cli.model.features import ImageFeatures
 from cmirnet_cli.scenes import drawn_pairs
 from cmirnet_cli.weights.bundle import Bundle

@@ -15,6 +15,13 @@ from cmirnet_cli.cache.staging import is_temporary, unfinished
 from cmirnet_cli.errors import CacheError
 from cmirnet_cli.files import sha256_of
 from cmirnet_cli.refer.jsonl import SPLIT_BY as FROM_JSONL
+from cmirnet_cli.refer.readers import READERS
+from cmirnet_cli.refer.registry import SPLITS, belongs
+
+_READ_FROM_FILES = {reader.key for reader in READERS}
+
+ANNOTATIONS_PATH = "ANNOTATIONS"
+"""Stands in a command for the file or folder of one's own annotations, where nobody knows it."""
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -71,8 +78,32 @@ def damage(folder: Path, expected: CachedFile) -> str | None:
         return f"cannot be read: {error.strerror}"
 
 
-def find_cache(root: Path, dataset: str | None = None, split_by: str | None = None) -> Path:
+def require_prepared_for(folder: Path, manifest: Manifest, *, splits: Sequence[str], sizes: Sequence[int]) -> None:
+    """Refuse a cache that lacks a split, or, with pixels ready to use, a size.
+
+    Raises:
+        CacheError: names what is missing, and how to prepare it.
+    """
+    for split in splits:
+        if not any(belongs(label, split) for label in manifest.counts):
+            raise CacheError(f"{folder} has no split {split!r}", hint=f"its splits are {', '.join(manifest.counts)}")
+    held = manifest.options.sizes
+    lacking = sorted({*sizes} - {*held})
+    if lacking and manifest.options.store == "decoded":
+        raise CacheError(
+            f"{folder} holds {', '.join(map(str, held))} px; {', '.join(map(str, lacking))} px are required as well",
+            hint=prepare_again(folder, sorted({*held, *lacking})),
+        )
+
+
+def find_cache(root: Path, dataset: str | None = None, split_by: str | None = None, sizes: Sequence[int] = ()) -> Path:
     """The cache folder at `root`, or the one below it that fits the data set's name; there must be exactly one.
+
+    Args:
+        root: a cache, or the folder that caches lie in.
+        dataset: the data set's name; None: the only one.
+        split_by: who split it; None: the only one.
+        sizes: in pixels, for the command that prepares a cache which is missing.
 
     Raises:
         CacheError: none fits, or several do; says what is there and how to prepare what is not.
@@ -89,8 +120,11 @@ def find_cache(root: Path, dataset: str | None = None, split_by: str | None = No
         names = ", ".join(folder.name for folder in fitting)
         hint = f"name one of these folders, such as {fitting[0]}"
         raise CacheError(f"{root} holds several prepared caches{of_it}: {names}", hint=hint)
-    there = f"it holds {', '.join(folder.name for folder, _ in prepared)}" if prepared else "no cache is there"
-    raise CacheError(f"there is no prepared cache{of_it} in {root}: {there}", hint=f"make one with `{_command(dataset, split_by)}`")
+    held = [f"{made.dataset} ({made.split_by})" for _, made in prepared]
+    there = f"it holds {', '.join(held)}" if held else "no cache is there"
+    command = _command(dataset, split_by, CacheOptions(sizes=tuple(sizes)) if sizes else None, root)
+    where = f"; {ANNOTATIONS_PATH} is the file or folder of your annotations" if ANNOTATIONS_PATH in command else ""
+    raise CacheError(f"there is no prepared cache{of_it} in {root}: {there}", hint=f"make one with `{command}`{where}")
 
 
 def prepared_caches(root: Path) -> list[Path]:
@@ -125,7 +159,7 @@ def prepare_command(folder: Path, sizes: Sequence[int] = ()) -> str:
     """
     made = _request_of(folder)
     options = replace(made.options, sizes=tuple(sizes)) if sizes else made.options
-    return f"{_command(made.dataset, made.split_by, options)} --out {shlex.quote(str(folder.parent))}"
+    return _command(made.dataset, made.split_by, options, folder.parent)
 
 
 def prepare_again(folder: Path, sizes: Sequence[int] = ()) -> str:
@@ -148,13 +182,9 @@ def features_command(cache: Path) -> str:
     return f"cmirnet cache-features {shlex.quote(str(cache))}"
 
 
-def _command(dataset: str | None, split_by: str | None, options: CacheOptions | None = None) -> str:
+def _command(dataset: str | None, split_by: str | None, options: CacheOptions | None, out: Path) -> str:
     """`cmirnet prepare-data …` for a data set; what is not known is a word in capitals or left out, as are options of the usual value."""
-    command, usual = ["cmirnet", "prepare-data"], CacheOptions()
-    if split_by == FROM_JSONL and dataset:
-        command.append(f"{dataset}.jsonl")
-    else:
-        command += [dataset or "DATASET", *(["--split-by", split_by] if split_by else [])]
+    command, usual = ["cmirnet", "prepare-data", *_source(dataset, split_by)], CacheOptions()
     options = options or usual
     if options.sizes != usual.sizes:
         command += [word for size in options.sizes for word in ("--size", str(size))]
@@ -162,4 +192,14 @@ def _command(dataset: str | None, split_by: str | None, options: CacheOptions | 
         command += ["--store", options.store]
     if options.overlap != usual.overlap:
         command += ["--overlap", options.overlap]
-    return shlex.join(command)
+    return shlex.join([*command, "--out", str(out)])
+
+
+def _source(dataset: str | None, split_by: str | None) -> list[str]:
+    """What names a data set to `prepare-data`: a published name, or one's own file or folder, if it lies in the working folder."""
+    if dataset is None:
+        return ["DATASET", *(["--split-by", split_by] if split_by else [])]
+    if dataset in SPLITS or (split_by and split_by not in _READ_FROM_FILES):
+        return [dataset, *(["--split-by", split_by] if split_by else [])]
+    own = [name for name in (f"{dataset}.{FROM_JSONL}", f"{dataset}.json", dataset) if Path(name).exists()]
+    return own[:1] or [f"{dataset}.jsonl" if split_by == FROM_JSONL else ANNOTATIONS_PATH]

@@ -48,6 +48,12 @@ def data(
     drawn = cache is None and dataset is None
     if drawn and any((split_by, data_root, annotations, images)):
         raise UsageError("--split-by, --data, --annotations and --images say where a cache came from", hint="add --cache or --dataset")
+    if not drawn:
+        from cmirnet_cli.cache.folder import find_cache, read_manifest, require_prepared_for
+
+        folder = find_cache(cache or Path("cache"), dataset, split_by)
+        require_prepared_for(folder, read_manifest(folder), splits=[split], sizes=[size] if size else [])
+
     from cmirnet_cli.benchmarks.data import LoadingOptions, compare_loading, drawn_source, prepared_source
     from cmirnet_cli.config import DataConfig
     from cmirnet_cli.refer.layout import Places

@@ -51,6 +51,8 @@ def infer(
     """
     if weights and (backbone or size):
         raise UsageError("--backbone and --size are for random weights", hint="leave them out, or leave WEIGHTS out")
+    _check(weights, backbone, images)
+
     from cmirnet_cli.benchmarks.exports import export_random, named_exports
     from cmirnet_cli.benchmarks.infer import InferenceRequest, compare_inference, disagreement
 
@@ -68,6 +70,19 @@ def infer(
     if warning:
         console.warn(warning)
     return 1 if warning else 0
+
+
+def _check(weights: str | None, backbone: str | None, images: Path | None) -> None:
+    """Refuse weights, a backbone or photographs that are nowhere, before torch is loaded."""
+    from cmirnet_cli.config import resolve
+    from cmirnet_cli.engine.prediction.photos import find_photos
+    from cmirnet_cli.weights.check import check_weights
+
+    if weights:
+        check_weights(weights)
+    resolve(flags={"model.backbone": backbone})
+    if images:
+        find_photos([str(images)])
 
 
 def _show(request: InferenceRequest, comparison: InferenceComparison, *, agrees: bool) -> None:

@@ -29,6 +29,10 @@ def train(
 
     Example: cmirnet benchmark train --backbone resnet50 --size 320
     """
+    from cmirnet_cli.config import resolve
+
+    resolve(flags={"model.backbone": backbone, "data.image_size": size})  # refuses an unknown backbone before torch is loaded
+
     from cmirnet_cli.benchmarks.train import compare_training
 
     _show(compare_training(backbone, size, batch_size, steps, device, console.progress), steps)

@@ -39,20 +39,26 @@ def cache_features(
     from cmirnet_cli.cache.features import TextFeatures
     from cmirnet_cli.cache.folder import find_cache
     from cmirnet_cli.cache.reader import Cache
+    from cmirnet_cli.config import resolve
+    from cmirnet_cli.weights.check import check_start, check_weights
+
+    data, settings = Cache.open(find_cache(cache)), resolve(preset, os.environ, {}, set_ or [])
+    if weights:
+        check_weights(weights)
+    else:
+        check_start(settings)
+
     from cmirnet_cli.engine.devices import pick_device
     from cmirnet_cli.engine.text_features import TextReader
 
-    data = Cache.open(find_cache(cache))
     if weights:
         from cmirnet_cli.weights.source import load_weights
 
         bundle, source = load_weights(weights), weights
         reader = TextReader(bundle.model.text, bundle.tokenizer, bundle.config.tokens)
     else:
-        from cmirnet_cli.config import resolve
         from cmirnet_cli.engine.training.start import starting_text
 
-        settings = resolve(preset, os.environ, {}, set_ or [])
         reader, source = TextReader(*starting_text(settings, data), settings.text.tokens), settings.loop.init_from or settings.text.source
     spec, sentences = reader.spec(source, dtype), data.distinct_sentences()
     seconds: float | None = None

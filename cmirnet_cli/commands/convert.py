@@ -27,10 +27,15 @@ def convert(official: Official, out: Out, tokenizer: Tokenizer = None, overwrite
 
     Example: cmirnet convert refcoco.pth weights/refcoco --tokenizer bert-base-uncased/
     """
-    from cmirnet_cli.weights.bundle import require_replaceable, save_bundle
-    from cmirnet_cli.weights.conversion import read_official
+    from cmirnet_cli.weights.check import require_file
+    from cmirnet_cli.weights.folder import require_replaceable
 
     require_replaceable(out, overwrite=overwrite)
+    require_file(official)
+
+    from cmirnet_cli.weights.bundle import save_bundle
+    from cmirnet_cli.weights.conversion import read_official
+
     conversion = read_official(official, tokenizer)
     save_bundle(conversion.bundle, out)
     report, config = conversion.report, conversion.bundle.config

@@ -12,7 +12,7 @@ import typer
 
 from cmirnet_cli.commands import evaluate_outputs
 from cmirnet_cli.commands.evaluate_outputs import EvaluationOutputs
-from cmirnet_cli.commands.models import ModelOptions, named_model
+from cmirnet_cli.commands.models import KnownModel, ModelOptions, named_model
 from cmirnet_cli.console import console
 from cmirnet_cli.options import CacheDir, Dataset, Device, Optimizations, Overwrite, Precision, Split, SplitBy, Weights
 
@@ -76,6 +76,11 @@ def evaluate(
     """
     output = EvaluationOutputs(out, report, save_masks, overwrite)
     output.require_places(protocol)
+    options = ModelOptions(weights, device, precision, optimizations, batch_size)
+    opened = named_model(options)
+    data, splits = _data(cache or Path("cache"), dataset, split_by, split, opened.check())
+    if compare:
+        _check_compared(compare, options)
 
     from cmirnet_cli.engine.evaluation.run import EvaluationRequest
     from cmirnet_cli.engine.evaluation.run import evaluate as score
@@ -85,12 +90,9 @@ def evaluate(
     from cmirnet_cli.reports.evaluation.tables import printed
 
     scoring = _scoring_options(seed, empty_below)
-    options = ModelOptions(weights, device, precision, optimizations, batch_size)
     controls = tuple(each.value for each in dict.fromkeys(control or ()))
     with joined() as process:
-        model = named_model(options).evaluated(process, workers)
-        data = _cache(cache or Path("cache"), dataset, split_by, model.dataset)
-        splits = tuple(data.splits) if split == "all" else (split,)
+        model = opened.evaluated(process, workers)
         request = EvaluationRequest(splits, PROTOCOLS[protocol], controls, output.masks, not no_text_features, batch_size, workers, scoring)
         output.require_room(data, splits)
         if request.text_features:
@@ -119,14 +121,35 @@ def _scoring_options(seed: int | None, empty_below: int | None) -> ScoringOption
     return ScoringOptions(resampling, usual.empty_below if empty_below is None else empty_below)
 
 
-def _cache(root: Path, dataset: str | None, split_by: str | None, trained_on: str) -> Cache:
-    """The cache that was named, else the one of the data the weights were trained on, else the only one there is."""
-    from cmirnet_cli.cache.folder import find_cache
+def _data(root: Path, dataset: str | None, split_by: str | None, split: str, model: KnownModel) -> tuple[Cache, tuple[str, ...]]:
+    """The cache that was named, else the one of the data the weights were trained on, else the only one there is; and its splits to score.
+
+    Raises:
+        CacheError: there is none, or it lacks a split, or the size that the weights need.
+    """
+    from cmirnet_cli.cache.folder import find_cache, require_prepared_for
     from cmirnet_cli.cache.reader import Cache
 
-    if dataset is None and split_by is None and trained_on and (root / trained_on).is_dir():
-        return Cache.open(root / trained_on)
-    return Cache.open(find_cache(root, dataset, split_by))
+    sizes = [model.image_size] if model.image_size else []
+    if dataset is None and split_by is None and model.dataset and (root / model.dataset).is_dir():
+        cache = Cache.open(root / model.dataset)
+    else:
+        cache = Cache.open(find_cache(root, dataset, split_by, sizes))
+    splits = tuple(cache.splits) if split == "all" else (split,)
+    require_prepared_for(cache.folder, cache.manifest, splits=splits, sizes=sizes)
+    return cache, splits
+
+
+def _check_compared(source: str, options: ModelOptions) -> None:
+    """Refuse to compare with what is nowhere.
+
+    Raises:
+        WeightsError: it is neither earlier results nor weights.
+    """
+    from cmirnet_cli.reports.evaluation.results import holds_results
+
+    if not holds_results(Path(source)):
+        named_model(replace(options, weights=source)).check()
 
 
 def _other_results(

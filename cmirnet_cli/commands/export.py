@@ -108,10 +108,8 @@ def export(
     """
     from functools import partial
 
-    from cmirnet_cli.export.folder import ExportSource, require_apart, require_replaceable
-    from cmirnet_cli.export.folder import export as write
-    from cmirnet_cli.export.spec import ExportOptions
-    from cmirnet_cli.weights.source import fingerprint, load_config, load_weights, weights_folder
+    from cmirnet_cli.export.spec import ExportOptions, require_apart, require_replaceable
+    from cmirnet_cli.weights.check import check_weights
 
     if format != "onnx" and (precision != "fp32" or split):
         raise UsageError(f"--precision and --split are for ONNX, not for {format}", hint="leave them out, or choose --format onnx")
@@ -120,12 +118,36 @@ def export(
     options = ExportOptions(format, precision, split, dynamic_size)
     sample_options = SampleOptions(images or [], expression or [], cache, cache_split, precision == "int8", calibrate)
     require_replaceable(out, overwrite=overwrite)
+    check_weights(weights)
+    _check_samples(sample_options)
+
+    from cmirnet_cli.export.folder import ExportSource
+    from cmirnet_cli.export.folder import export as write
+    from cmirnet_cli.weights.source import fingerprint, load_config, load_weights, weights_folder
+
     require_apart(out, weights_folder(weights))
     source = ExportSource(weights, fingerprint(weights), partial(load_weights, weights))
     samples = _samples(sample_options, load_config(weights).image_size)
     with console.progress("export and compare", None) as advance:
         exported = write(source, out, options, samples, advance)
     _show(out, options, exported)
+
+
+def _check_samples(options: SampleOptions) -> None:
+    """Refuse photographs or a cache that are not there.
+
+    Raises:
+        DataError: a file, a folder or the split is missing.
+    """
+    if options.cache:
+        from cmirnet_cli.cache.folder import find_cache, read_manifest, require_prepared_for
+
+        folder = find_cache(options.cache)
+        require_prepared_for(folder, read_manifest(folder), splits=[options.cache_split], sizes=())
+    elif options.images:
+        from cmirnet_cli.engine.prediction.queries import PredictRequest, image_queries
+
+        image_queries(PredictRequest(options.images, options.expressions))
 
 
 def _samples(options: SampleOptions, size: int) -> Samples:

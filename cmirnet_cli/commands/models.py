@@ -57,10 +57,37 @@ def named_model(options: ModelOptions) -> TorchModel | OnnxModel:
 
 
 @dataclass(frozen=True)
+class KnownModel:
+    """What is known of a model before it is loaded.
+
+    Attributes:
+        dataset: what it was trained on, as `<dataset>-<split_by>`; empty where that is not known.
+        image_size: side of the network's input, in pixels; None where that is not known.
+    """
+
+    dataset: str = ""
+    image_size: int | None = None
+
+
+@dataclass(frozen=True)
 class TorchModel:
     """Weights that torch runs."""
 
     options: ModelOptions
+
+    def check(self) -> KnownModel:
+        """Refuse what cannot be loaded, before torch is.
+
+        Raises:
+            WeightsError: nothing is there, or it is damaged.
+            UsageError: there is no such optimization.
+        """
+        from cmirnet_cli.model.fast.names import optimizations_named
+        from cmirnet_cli.weights.check import check_weights
+
+        optimizations_named(self.options.optimizations)
+        config = check_weights(self.options.weights)
+        return KnownModel(config.dataset, config.image_size) if config else KnownModel()
 
     def identity(self) -> dict[str, object]:
         """What masks depend on: the digest of the weights and the number format."""
@@ -88,7 +115,8 @@ class TorchModel:
         return EvaluatedModel.load(options.weights, options.device, inference, **sizes, process=process)
 
     def _inference(self) -> Inference:
-        from cmirnet_cli.engine.inference import Inference, optimizations_named
+        from cmirnet_cli.engine.inference import Inference
+        from cmirnet_cli.model.fast.names import optimizations_named
 
         return Inference(self.options.precision, optimizations_named(self.options.optimizations))
 
@@ -99,6 +127,13 @@ class OnnxModel:
 
     options: ModelOptions
     folder: Path
+
+    def check(self) -> KnownModel:
+        """What the export says of itself."""
+        from cmirnet_cli.export.spec import read_spec
+
+        spec = read_spec(self.folder)
+        return KnownModel(spec.origin.dataset, spec.input.image_size)
 
     def identity(self) -> dict[str, object]:
         """What masks depend on: the digest of the export and its number format."""

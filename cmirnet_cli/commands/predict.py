@@ -131,11 +131,14 @@ def _predict(request: PredictRequest, model: ModelOptions, mask_rule: MaskRule, 
     from cmirnet_cli.engine.prediction.predictor import predict_photos
     from cmirnet_cli.engine.prediction.queries import image_queries
     from cmirnet_cli.files import SMALLEST_FILE, require_room, require_writable
-    from cmirnet_cli.reports.predictions.folder import MaskToWrite, PredictedPhoto, PredictionFolder, begin_folder
+    from cmirnet_cli.reports.predictions.folder import MaskToWrite, PredictedPhoto, PredictionFolder, begin_folder, require_unused
     from cmirnet_cli.reports.predictions.index import Index, mend, part_file
 
     queries = image_queries(request, exclude=output.folder)
     opened = named_model(model)
+    opened.check()
+    if process.first:
+        require_unused(output.folder, output.coco, gallery=output.gallery, skip_existing=output.skip_existing, overwrite=output.overwrite)
     predictor = opened.predictor(process)
     expressions = list(dict.fromkeys(expression for query in queries for expression in query.expressions))
     if cut := predictor.too_long(expressions):

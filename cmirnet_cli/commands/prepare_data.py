@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
@@ -40,7 +41,11 @@ def prepare_data(
         float, typer.Option("--val-share", metavar="SHARE", help="Part of the images that becomes val where the files name no splits.")
     ] = 0.1,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for caches.")] = Path("cache"),
-    size: Annotated[list[int] | None, typer.Option("--size", metavar="PX", help="Network size, can be repeated; 480 by default.")] = None,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option("--for", metavar="PRESET|BACKBONE", help="Prepare the sizes that this recipe needs; can be repeated."),
+    ] = None,
+    size: Annotated[list[int] | None, typer.Option("--size", metavar="PX", help="Network size; can be repeated; 480 by default.")] = None,
     store: Annotated[Literal["decoded", "encoded"], typer.Option("--store", help="Pixels ready to use, or the files.")] = "decoded",
     overlap: Annotated[OverlapRule, typer.Option("--overlap", help="Where two polygons of one object overlap.")] = "paper",
     upright: Annotated[
@@ -60,7 +65,7 @@ def prepare_data(
 ) -> None:
     """Read annotations and images, check them, and write the cache that training reads.
 
-    Example: cmirnet prepare-data refcocog --split-by umd
+    Example: cmirnet prepare-data refcocog --split-by umd --for swin-b
     """
     from cmirnet_cli.cache.audit import audit_warnings
     from cmirnet_cli.cache.counts import count_warnings, described_counts
@@ -69,7 +74,7 @@ def prepare_data(
     from cmirnet_cli.refer.own import ReadOptions
     from cmirnet_cli.reports.tables import count_table
 
-    options = CacheOptions(store=store, sizes=tuple(size or CacheOptions.sizes), overlap=overlap)
+    options = CacheOptions(store=store, sizes=_sizes(size or [], recipe or []) or CacheOptions.sizes, overlap=overlap)
     reading = ReadOptions(text, val_share=val_share, upright=upright)
     where = (dataset, split_by, data, annotations, images, reading, format, out)
     request = PrepareRequest(*where, options, skip_bad=skip_bad, strict=strict, workers=workers or 0, overwrite=overwrite)
@@ -87,3 +92,11 @@ def prepare_data(
         "audit": None if manifest.audit is None else [asdict(each) for each in manifest.audit],
     }
     console.result(described, count_table(count_rows(manifest)), f"cache: {cache.folder}")
+
+
+def _sizes(named: Sequence[int], recipes: Sequence[str]) -> tuple[int, ...]:
+    """The sizes that were named, and those that the recipes need besides."""
+    from cmirnet_cli.config import named_recipe
+
+    needed = sorted({size for recipe in recipes for size in named_recipe(recipe).data.sizes} - {*named})
+    return (*named, *needed)

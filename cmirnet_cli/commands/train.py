@@ -84,7 +84,11 @@ def train(
     settings = resolve(directory.folder / "config.yaml" if directory else preset, os.environ, flags, set_ or [])
     if print_config:
         console.result({"settings": settings.model_dump(mode="json")}, to_yaml(settings).rstrip())
-    elif dry_run:
+        return
+    from cmirnet_cli.engine.training.checks import check_run
+
+    check_run(settings, run_dir, directory)
+    if dry_run:
         _try_steps(settings, device, directory)
     else:
         from cmirnet_cli.engine.training.run import train as run_training

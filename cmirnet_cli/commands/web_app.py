@@ -41,11 +41,17 @@ def open_page(
     from cmirnet_cli.web import require_nicegui
 
     require_nicegui()
-    from cmirnet_cli.engine.inference import Inference, optimizations_named
+    from cmirnet_cli.model.fast.names import optimizations_named
+    from cmirnet_cli.weights.check import check_weights
+
+    chosen = optimizations_named(optimizations)
+    check_weights(weights)
+
+    from cmirnet_cli.engine.inference import Inference
     from cmirnet_cli.web.page import Site
     from cmirnet_cli.web.server import Door, serve
 
-    inference = Inference(precision, optimizations_named(optimizations))
+    inference = Inference(precision, chosen)
     door = Door.opened(host, port)
     with door.listening:
         site = Site(_segmenter(weights, device, inference), weights, max_upload)

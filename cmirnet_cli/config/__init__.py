@@ -1,6 +1,6 @@
 """Settings: frozen strict classes, the published recipe, presets, and how the layers of a command merge."""
 
-from cmirnet_cli.config.layers import resolve
+from cmirnet_cli.config.layers import named_recipe, resolve
 from cmirnet_cli.config.presets import Preset, copy_preset, load_preset, preset_names
 from cmirnet_cli.config.published import Backbone
 from cmirnet_cli.config.settings import (
@@ -26,6 +26,7 @@ __all__ = [
     "TextConfig",
     "copy_preset",
     "load_preset",
+    "named_recipe",
     "preset_names",
     "resolve",
     "to_yaml",

@@ -12,12 +12,13 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from cmirnet_cli.config import yaml_text
-from cmirnet_cli.config.presets import preset_source
+from cmirnet_cli.config.presets import SUFFIXES, preset_names, preset_source
 from cmirnet_cli.config.published import Backbone
 from cmirnet_cli.config.settings import Settings
 from cmirnet_cli.errors import ConfigError, in_plain_words
 
 PREFIX = "CMIRNET_"
+DATASET, SPLIT_BY = "data.dataset", "data.split_by"
 
 _SECTIONS: Mapping[str, frozenset[str]] = {name: frozenset(type(section).model_fields) for name, section in Settings()}
 _KNOWN = [f"{section}.{key}" for section, keys in _SECTIONS.items() for key in sorted(keys)]
@@ -58,12 +59,40 @@ def resolve(
         ConfigError: lists every unknown name and every impossible value of all layers, each with its origin.
     """
     layers = [_preset_layer(preset), _environment_layer(environ or {}), _flag_layer(flags or {}), _override_layer(overrides)]
-    merged = {given.name: given for layer in layers for given in layer.given}
+    merged = _merged(layers)
     problems = [problem for layer in layers for problem in (*layer.problems, *_wrong_values(layer.given))]
     settings, contradictions = _validate(merged.values())
     if problems or settings is None:
         raise _config_error(problems or contradictions)
     return settings
+
+
+def named_recipe(name: str) -> Settings:
+    """The settings of a preset, of a preset's file, or of a backbone with the recipe published for its family.
+
+    Raises:
+        ConfigError: it is none of these; the hint names the nearest one.
+    """
+    if name in preset_names() or name.endswith(SUFFIXES):
+        return resolve(name)
+    try:
+        return resolve(flags={"model.backbone": name})
+    except ConfigError as error:
+        names = [*preset_names(), *get_args(Backbone)]
+        near = get_close_matches(name, names, n=1)
+        hint = f"did you mean {near[0]}?" if near else "`cmirnet presets ls` lists the presets"
+        raise ConfigError(f"there is no preset and no backbone {name!r}", hint=hint) from error
+
+
+def _merged(layers: Iterable[_Layer]) -> dict[str, _Given]:
+    """Setting → the value that wins. Another data set replaces the earlier one whole, the name of its division included."""
+    merged: dict[str, _Given] = {}
+    for layer in layers:
+        own = {given.name: given for given in layer.given}
+        if DATASET in own and DATASET in merged and own[DATASET].value != merged[DATASET].value:
+            merged.pop(SPLIT_BY, None)
+        merged |= own
+    return merged
 
 
 def _preset_layer(preset: str | Path | None) -> _Layer:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
 SUFFIX = ".yaml"
+SUFFIXES = (SUFFIX, ".yml")
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def preset_source(preset: str | Path) -> tuple[str, str]:
     Raises:
         ConfigError: there is no such preset or file.
     """
-    if isinstance(preset, str) and Path(preset).name == preset and not preset.endswith((SUFFIX, ".yml")):
+    if isinstance(preset, str) and Path(preset).name == preset and not preset.endswith(SUFFIXES):
         return f"preset {preset}", load_preset(preset).text
     path = Path(preset)
     if not path.is_file():

@@ -73,6 +73,11 @@ class DataConfig(_Section):
     flip: bool = Field(default=False, description="mirror half of the training images and swap left and right in their sentences")
     workers: int = Field(default=2, ge=0, description="processes that load data; 0: none beside the main one")
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sides in pixels, the smallest first, that images are brought to: before they are cropped in training, and to be scored."""
+        return tuple(sorted({self.image_size, self.resize}))
+
     @model_validator(mode="after")
     def _crop_fits(self) -> DataConfig:
         if self.resize < self.image_size:

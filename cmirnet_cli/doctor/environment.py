@@ -6,15 +6,13 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 
-from huggingface_hub import constants, get_session, try_to_load_from_cache
+from huggingface_hub import constants, try_to_load_from_cache
 
 from cmirnet_cli.config import TextConfig
 from cmirnet_cli.doctor.findings import Finding
 from cmirnet_cli.engine.environment import BF16, GIB, machine_in_words, memory_gib, processor_features
-from cmirnet_cli.errors import first_line
-from cmirnet_cli.weights.hub import REFUSALS
+from cmirnet_cli.hub import why_offline
 
 LITTLE_MEMORY = 4.0
 """GiB: what Swin-B with its text encoder needs to predict, and a little for others."""
@@ -24,9 +22,6 @@ LITTLE_SHARED_MEMORY = 0.25
 
 ROOM_FOR_A_RUN = 10.0
 """GiB: of Swin-B, weights twice and for a moment two checkpoints, which hold the weights and AdamW's averages."""
-
-PATIENCE = 2.5
-"""Seconds to wait for the hub, looking up its address included."""
 
 _ELSEWHERE = "name local files instead: --set text.source=FOLDER, --backbone-weights FILE"
 _LIGHTER = "a lighter model needs less: cmirnet presets ls --cost"
@@ -87,15 +82,14 @@ def room_findings(folder: Path, required: float, what: str) -> Iterator[Finding]
         yield Finding("ok", subject, message)
 
 
-def hub_findings(seconds: float = PATIENCE) -> Iterator[Finding]:
+def hub_findings() -> Iterator[Finding]:
     """Whether the hub can be reached; that it cannot is no error, as everything works with local files."""
-    endpoint = constants.ENDPOINT
     if constants.HF_HUB_OFFLINE:
         yield Finding("note", "hub", "HF_HUB_OFFLINE is set: nothing is fetched", f"unset it, or {_ELSEWHERE}")
-    elif problem := _unreachable(seconds):
-        yield Finding("note", "hub", f"{endpoint} cannot be reached: {problem}", f"check the network and proxies, or {_ELSEWHERE}")
+    elif reason := why_offline():
+        yield Finding("note", "hub", reason, f"check the network and proxies, or {_ELSEWHERE}")
     else:
-        yield Finding("ok", "hub", f"{endpoint} answers")
+        yield Finding("ok", "hub", f"{constants.ENDPOINT} answers")
     source = TextConfig().source
     if isinstance(try_to_load_from_cache(source, "config.json"), str):
         yield Finding("ok", "text encoder", f"{source} is in the local cache")
@@ -103,20 +97,3 @@ def hub_findings(seconds: float = PATIENCE) -> Iterator[Finding]:
         advice = f"training fetches it once; without the hub, fetch it elsewhere (hf download {source}) and use --set text.source=FOLDER"
         message = f"{source}, with which the published recipes start, is not in the local cache"
         yield Finding("note", "text encoder", message, advice)
-
-
-def _unreachable(seconds: float) -> str | None:
-    """Why the hub gives no answer in that time; None if it does. Looking up an address knows no limit of time, so a thread does it."""
-    problems: list[str | None] = []
-
-    def request() -> None:
-        try:
-            get_session().head(constants.ENDPOINT, timeout=seconds)
-            problems.append(None)
-        except REFUSALS as error:
-            problems.append(first_line(error))
-
-    thread = Thread(target=request, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return problems[0] if problems else f"no answer within {seconds:g} s"

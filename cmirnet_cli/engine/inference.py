@@ -9,11 +9,10 @@ import torch
 
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.model.compiled import require_compiler
-from cmirnet_cli.model.fast.optimizations import COMPILE, OPTIMIZATIONS, Precision, accelerate, measured_to_help
+from cmirnet_cli.model.fast.names import AUTO, COMPILE, OPTIMIZATIONS, require_optimizations
+from cmirnet_cli.model.fast.optimizations import Precision, accelerate, measured_to_help
 from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle
-
-AUTO = "auto"
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,7 @@ class Inference:
     def __post_init__(self) -> None:
         if self.precision not in get_args(Precision):
             raise UsageError(f"there is no precision {self.precision!r}", hint=f"choose {' or '.join(get_args(Precision))}")
-        if unknown := [name for name in self.optimizations if name not in (AUTO, *OPTIMIZATIONS)]:
-            raise UsageError(f"there is no optimization {unknown[0]!r}", hint=f"choose among {', '.join((AUTO, *OPTIMIZATIONS))}")
+        require_optimizations(self.optimizations)
 
     def on(self, device: torch.device) -> tuple[str, ...]:
         """The optimizations that are made there."""
@@ -65,8 +63,3 @@ class Inference:
 
 AS_PUBLISHED = Inference(optimizations=())
 """In fp32, nothing optimized."""
-
-
-def optimizations_named(text: str) -> tuple[str, ...]:
-    """`none`, or names with commas between them, as typed; `auto` is one."""
-    return () if text == "none" else tuple(name.strip() for name in text.split(","))

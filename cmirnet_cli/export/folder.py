@@ -14,13 +14,13 @@ import torch
 
 from cmirnet_cli import __version__
 from cmirnet_cli.batches.batch import IMAGENET_MEAN, IMAGENET_STD
-from cmirnet_cli.errors import ExportError, UsageError
+from cmirnet_cli.errors import ExportError
 from cmirnet_cli.export.graph import PROGRAM_FILE, parts_of, trace, write_graph
 from cmirnet_cli.export.preprocessing import ExportSample, Samples
 from cmirnet_cli.export.quantization import calibrate, to_fp16
 from cmirnet_cli.export.readme import readme
 from cmirnet_cli.export.runtime import MISSING
-from cmirnet_cli.export.spec import SPEC_FILE, TOKENIZER_FILE, ExportOptions, ExportOrigin, ExportSpec, Format, Input, holds_export
+from cmirnet_cli.export.spec import SPEC_FILE, TOKENIZER_FILE, ExportOptions, ExportOrigin, ExportSpec, Format, Input
 from cmirnet_cli.export.verification import PARITY_FILE, Parity, reference_logits, verify
 from cmirnet_cli.files import replaced_folder, sha256_of
 from cmirnet_cli.images.pixels import resized
@@ -64,32 +64,6 @@ def require_libraries(format: Format) -> None:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise ExportError(f"export to ONNX needs packages that are not installed: {error}", hint=MISSING) from error
-
-
-def require_apart(folder: Path, weights: Path) -> None:
-    """Refuse to export into the place of the weights themselves, or of a folder that they lie in.
-
-    Raises:
-        UsageError: they lie in `folder`.
-    """
-    if weights.resolve().is_relative_to(folder.resolve()):
-        raise UsageError(f"{folder} holds the weights that are to be exported", hint="choose another place with --out")
-
-
-def require_replaceable(folder: Path, *, overwrite: bool) -> None:
-    """Refuse to export to where something is: an export may be replaced with leave, anything else never.
-
-    Raises:
-        UsageError: something stands there that may not be replaced, or the place has no name of its own.
-    """
-    if folder.name in ("", ".."):
-        raise UsageError(f"an export is a folder of its own, which {folder} cannot become", hint="name a new folder with --out")
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not holds_export(folder) or any(inner.is_dir() for inner in folder.iterdir()):
-        raise UsageError(f"{folder} exists already and holds other things than an export", hint="choose another place with --out")
-    if not overwrite:
-        raise UsageError(f"{folder} exists already", hint="choose another place with --out, or replace it with --overwrite")
 
 
 def export(

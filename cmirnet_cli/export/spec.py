@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from cmirnet_cli.errors import ExportError, first_line
+from cmirnet_cli.errors import ExportError, UsageError, first_line
 from cmirnet_cli.files import sha256_of
 
 SCHEMA_VERSION = 1
@@ -151,3 +151,29 @@ def require_whole(folder: Path, spec: ExportSpec) -> None:
 def fingerprint(folder: Path) -> str:
     """The sha256 of `export.json`, which holds those of the other files: it names an export in results."""
     return sha256_of(folder / SPEC_FILE)
+
+
+def require_apart(folder: Path, weights: Path) -> None:
+    """Refuse to export into the place of the weights themselves, or of a folder that they lie in.
+
+    Raises:
+        UsageError: they lie in `folder`.
+    """
+    if weights.resolve().is_relative_to(folder.resolve()):
+        raise UsageError(f"{folder} holds the weights that are to be exported", hint="choose another place with --out")
+
+
+def require_replaceable(folder: Path, *, overwrite: bool) -> None:
+    """Refuse to export to where something is: an export may be replaced with leave, anything else never.
+
+    Raises:
+        UsageError: something stands there that may not be replaced, or the place has no name of its own.
+    """
+    if folder.name in ("", ".."):
+        raise UsageError(f"an export is a folder of its own, which {folder} cannot become", hint="name a new folder with --out")
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not holds_export(folder) or any(inner.is_dir() for inner in folder.iterdir()):
+        raise UsageError(f"{folder} exists already and holds other things than an export", hint="choose another place with --out")
+    if not overwrite:
+        raise UsageError(f"{folder} exists already", hint="choose another place with --out, or replace it with --overwrite")

@@ -30,17 +30,21 @@ def fetched(source: str) -> Path:
         AnnotationError: it is no such address, there is no such data set, or the hub cannot be reached and no copy is there.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    refusals: tuple[type[Exception], ...] = (HfHubHTTPError.__bases__[0], HFValidationError, OSError)
+    from cmirnet_cli.hub import REFUSALS, has_copy, if_it_answers, way_in, why_offline
+
     address = _ADDRESS.fullmatch(source.rstrip("/"))
     if address is None:
         raise AnnotationError(f"{source} is no data set on the hub", hint="write hf://datasets/ORGANISATION/NAME, or add a file in it")
     inside = address["inside"]
     patterns = [inside, f"{inside}/*"] if inside else _ANNOTATIONS
+    if not has_copy(address["id"], "dataset") and (reason := why_offline()):
+        hint = way_in(f"{address['id']} --repo-type dataset", "that folder in its place")
+        raise AnnotationError(f"{source} cannot be fetched: {reason}, and this machine has no copy", hint=hint)
     try:
-        folder = Path(snapshot_download(address["id"], repo_type="dataset", revision=address["revision"], allow_patterns=patterns))
-    except refusals as error:
+        with if_it_answers():
+            folder = Path(snapshot_download(address["id"], repo_type="dataset", revision=address["revision"], allow_patterns=patterns))
+    except REFUSALS as error:
         raise AnnotationError(
             f"{source} could not be fetched: {first_line(error)}",
             hint="check the name and the network; with HF_HUB_OFFLINE=1 only a copy that was fetched before is used",

@@ -21,7 +21,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.config import ModelConfig
-from cmirnet_cli.errors import UsageError, WeightsError
+from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.files import new_file, replaced_folder
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.referring import ReferringModel
@@ -39,20 +39,6 @@ class Bundle:
     model: ReferringModel
     tokenizer: PreTrainedTokenizerBase
     config: BundleConfig
-
-
-def require_replaceable(folder: Path, *, overwrite: bool) -> None:
-    """Refuse to put weights where something is: weights may be replaced with leave, anything else never.
-
-    Raises:
-        UsageError: something stands there that may not be replaced.
-    """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not (folder / CONFIG_FILE).is_file() or not (folder / MODEL_FILE).is_file() or any(inner.is_dir() for inner in folder.iterdir()):
-        raise UsageError(f"{folder} exists already and holds other things than weights", hint="choose another place")
-    if not overwrite:
-        raise UsageError(f"{folder} exists already", hint="choose another place, or replace it with --overwrite (overwrite=True in Python)")
 
 
 def save_bundle(bundle: Bundle, folder: Path, card: str | None = None) -> None:

@@ -6,6 +6,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertM
 
 from cmirnet_cli.config import TextConfig
 from cmirnet_cli.errors import WeightsError, first_line
+from cmirnet_cli.hub import if_it_answers
 from cmirnet_cli.weights.folder import UNREADABLE
 
 _FOREIGN_CODE = re.compile(r"auto_map|\w+_implementation(_internal)?")
@@ -35,7 +38,8 @@ def load_encoder(source: str) -> PreTrainedModel:
         WeightsError: it is not there, cannot be read, or cannot be fetched.
     """
     try:
-        encoder: PreTrainedModel = AutoModel.from_pretrained(source, trust_remote_code=False)
+        with _reachable(source):
+            encoder: PreTrainedModel = AutoModel.from_pretrained(source, trust_remote_code=False)
     except UNREADABLE as error:
         raise _unavailable("text encoder", source, error, ELSEWHERE) from error
     return encoder
@@ -52,10 +56,16 @@ def load_tokenizer(source: str, hint: str = ELSEWHERE) -> PreTrainedTokenizerBas
         WeightsError: it is not there, cannot be read, or cannot be fetched.
     """
     try:
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        with _reachable(source):
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     except UNREADABLE as error:
         raise _unavailable("tokenizer", source, error, hint) from error
     return tokenizer
+
+
+def _reachable(source: str) -> AbstractContextManager[None]:
+    """Within it, libraries do not wait for a hub that does not answer; for a local folder nobody is asked."""
+    return nullcontext() if Path(source).is_dir() else if_it_answers()
 
 
 def scratch_encoder(text: TextConfig, width: int, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:

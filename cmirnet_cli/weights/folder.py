@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError, safe_open
 
 from cmirnet_cli.config import ModelConfig
-from cmirnet_cli.errors import WeightsError, first_line
+from cmirnet_cli.errors import UsageError, WeightsError, first_line
 
 SCHEMA_VERSION = 1
 MODEL_FILE = "model.safetensors"
@@ -93,3 +93,17 @@ def require_plausible(folder: Path) -> None:
             pass
     except UNREADABLE as error:
         raise WeightsError(f"{tensors} cannot be read: {error}", hint=DAMAGED) from error
+
+
+def require_replaceable(folder: Path, *, overwrite: bool) -> None:
+    """Refuse to put weights where something is: weights may be replaced with leave, anything else never.
+
+    Raises:
+        UsageError: something stands there that may not be replaced.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not (folder / CONFIG_FILE).is_file() or not (folder / MODEL_FILE).is_file() or any(inner.is_dir() for inner in folder.iterdir()):
+        raise UsageError(f"{folder} exists already and holds other things than weights", hint="choose another place")
+    if not overwrite:
+        raise UsageError(f"{folder} exists already", hint="choose another place, or replace it with --overwrite (overwrite=True in Python)")

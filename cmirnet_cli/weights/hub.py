@@ -5,17 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from huggingface_hub import HfApi, snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
 from cmirnet_cli.errors import WeightsError, first_line
+from cmirnet_cli.hub import REFUSALS, if_it_answers, require_fetchable
 
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]
 """Files that a weights folder is made of; a tokenizer may have a vocabulary as text or as a sentencepiece model."""
-
-_TransportError: type[Exception] = HfHubHTTPError.__bases__[0]
-"""The base of all errors of the hub's HTTP client, which is another library in some versions."""
-
-REFUSALS = (_TransportError, HFValidationError, OSError)
 
 
 def download(hub_id: str) -> Path:
@@ -24,8 +19,10 @@ def download(hub_id: str) -> Path:
     Raises:
         WeightsError: there is no such repository, or the hub cannot be reached and there is no local copy.
     """
+    require_fetchable(hub_id, f"there is no folder {hub_id}, and the repository {hub_id}", "FOLDER in its place")
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=FILES))
+        with if_it_answers():
+            return Path(snapshot_download(hub_id, allow_patterns=FILES))
     except REFUSALS as error:
         raise WeightsError(
             f"there is no folder {hub_id}, and it could not be downloaded from the hub: {first_line(error)}",

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.errors import WeightsError, first_line
+from cmirnet_cli.hub import if_it_answers, require_fetchable
 from cmirnet_cli.model.build import RESNET, SWIN
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.weights.checkpoint import read_checkpoint, state_dict
@@ -88,8 +89,11 @@ def _pretrained(config: ModelConfig) -> Mapping[str, Tensor]:
     name = (SWIN | RESNET)[config.backbone].imagenet
     if name is None:
         raise WeightsError(f"there are no ImageNet weights for {config.backbone}", hint="train from scratch with --backbone-weights none")
+    if source := timm.get_pretrained_cfg(name):
+        require_fetchable(str(source.hf_hub_id), f"the ImageNet weights {name}", "--backbone-weights FILE (FOLDER/model.safetensors)")
     try:
-        state: Mapping[str, Tensor] = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
+        with if_it_answers():
+            state: Mapping[str, Tensor] = timm.create_model(name, pretrained=True, num_classes=0).state_dict()
     except UNREADABLE as error:
         raise WeightsError(
             f"the ImageNet weights {name} cannot be fetched: {first_line(error)}",

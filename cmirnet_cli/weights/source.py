@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.files import sha256_of
 from cmirnet_cli.weights.bundle import Bundle, load_bundle
+from cmirnet_cli.weights.check import is_hub_id
 from cmirnet_cli.weights.folder import DAMAGED, MODEL_FILE, BundleConfig, find_weights, read_config
-
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-PICKLED = (".pth", ".pt", ".bin", ".ckpt")
 
 
 def load_weights(source: str | Path) -> Bundle:
@@ -71,7 +68,7 @@ def _folder(source: str | Path) -> Path:
             f"{path} is a file, not a weights folder",
             hint=f"an authors' checkpoint becomes one with: cmirnet convert {path} OUT; else give the folder that holds {MODEL_FILE}",
         )
-    if path.exists() or path.suffix in PICKLED or not HUB_ID.fullmatch(str(source)):
+    if not is_hub_id(str(source)):
         return path
     from cmirnet_cli.weights.hub import download
 

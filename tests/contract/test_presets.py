@@ -10,7 +10,7 @@ import torch
 import typer
 
 from cmirnet_cli.app import build, run
-from cmirnet_cli.config import TextConfig, load_preset, preset_names, resolve, yaml_text
+from cmirnet_cli.config import TextConfig, load_preset, named_recipe, preset_names, resolve, yaml_text
 from cmirnet_cli.errors import ConfigError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.refer.registry import choose_split_by
@@ -150,7 +150,9 @@ def test_the_data_command_of_a_preset_prepares_what_it_trains_on():
             continue
         data, parameters = resolve(name).data, parse("prepare-data", shlex.split(command[1])).params
         assert (parameters["dataset"], choose_split_by(parameters["dataset"], parameters["split_by"])) == (data.dataset, data.split_by)
-        assert set(parameters["size"] or [480]) == {data.image_size, data.resize}
+        recipe = parameters["recipe"]
+        prepared = {size for each in recipe for size in named_recipe(each).data.sizes} if recipe else {480}
+        assert prepared == {data.image_size, data.resize}
 
 
 def test_a_preset_is_shown_and_copied_by_its_name(tmp_path, capsys):

@@ -12,7 +12,7 @@ from PIL import Image
 
 from cmirnet_cli.benchmarks.infer import EXACT, Agreement, disagreement
 from cmirnet_cli.engine.devices import has_bf16
-from cmirnet_cli.model.fast.optimizations import OPTIMIZATIONS
+from cmirnet_cli.model.fast.names import OPTIMIZATIONS
 from tests.flow.conftest import Outcome
 
 FORMATS = ["fp32", "bf16"] if has_bf16(torch.device("cpu")) else ["fp32"]

@@ -155,6 +155,24 @@ def test_layers_win_in_their_order(tmp_path):
     assert settings.loop.batch_size == 8
 
 
+@pytest.mark.parametrize(
+    ("layers", "chosen"),
+    [
+        ({"flags": {"data.dataset": "mine"}}, ("mine", None)),
+        ({"flags": {"data.dataset": "mine", "data.split_by": "jsonl"}}, ("mine", "jsonl")),
+        ({"environ": {"CMIRNET_DATA__DATASET": "mine"}}, ("mine", None)),
+        ({"environ": {"CMIRNET_DATA__DATASET": "mine"}, "flags": {"data.split_by": "jsonl"}}, ("mine", "jsonl")),
+        ({"overrides": ["data.dataset=mine"]}, ("mine", None)),
+        ({"overrides": ["data.split_by=jsonl", "data.dataset=mine"]}, ("mine", "jsonl")),
+        ({"flags": {"data.split_by": "google"}}, ("refcoco", "google")),
+        ({"flags": {"data.dataset": "refcoco"}}, ("refcoco", "unc")),
+    ],
+)
+def test_another_data_set_replaces_that_of_a_preset_with_its_split(layers, chosen):
+    data = resolve("refcoco-swin-b", **layers).data
+    assert (data.dataset, data.split_by) == chosen
+
+
 def test_a_flag_that_chooses_the_trunk_chooses_its_recipe():
     assert recipe_of(resolve(flags={"model.backbone": "resnet101"})) == RESNET_RECIPE
 

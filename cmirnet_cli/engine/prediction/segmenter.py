@@ -31,8 +31,9 @@ from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.fast.optimizations import FastNetwork
 from cmirnet_cli.model.features import ImageFeatures
 from cmirnet_cli.model.text import TextEncoder
-from cmirnet_cli.weights.bundle import Bundle, require_replaceable, save_bundle
+from cmirnet_cli.weights.bundle import Bundle, save_bundle
 from cmirnet_cli.weights.card import model_card, read_scores
+from cmirnet_cli.weights.folder import require_replaceable
 from cmirnet_cli.weights.hub import upload
 from cmirnet_cli.weights.source import load_weights_or_checkpoint
 

@@ -75,7 +75,7 @@ class Trainer:
         if settings.loop.precision == "auto":
             loop = settings.loop.model_copy(update={"precision": published_precision(device)})
             settings = settings.model_copy(update={"loop": loop})
-        require_prepared(cache, settings)
+        require_prepared(cache.folder, cache.manifest, settings)
         if settings.loop.tensorboard:
             require_tensorboard()
         self.bundle, self.settings, self.cache, self.features = bundle, settings, cache, features
@@ -115,7 +115,7 @@ class Trainer:
             DataError: the data differ.
         """
         require_same_settings(Settings.model_validate(state.settings), self.settings)
-        require_same_data(state.data, self.cache)
+        require_same_data(state.data, self.cache.folder, self.cache.manifest)
         require_same_processes(len(state.random), self.share.processes)
         self.stepper.restore(state)
         self.progress = state.progress

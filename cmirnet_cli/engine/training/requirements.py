@@ -1,36 +1,38 @@
-"""What must be true before a run starts, or goes on: the cache has what the recipe needs, and nothing was changed on the way."""
+"""What must be true before a run starts, or goes on: the cache has what the recipe needs, and nothing was changed on the way.
+
+Light: imports no torch.
+"""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from cmirnet_cli.cache.features import TextFeatures
-from cmirnet_cli.cache.folder import prepare_again
+from cmirnet_cli.cache.folder import require_prepared_for
 from cmirnet_cli.cache.reader import Cache
-from cmirnet_cli.config import Settings
+from cmirnet_cli.cache.schema import Manifest
+from cmirnet_cli.config import ModelConfig, Settings
 from cmirnet_cli.errors import ConfigError, DataError
 
 TRAIN_SPLIT, VALIDATION_SPLIT = "train", "val"
+
+FREE_TO_DIFFER = {"drop_path"}
+"""Settings of the model that say how it is trained rather than what it computes."""
 
 FREE_TO_CHANGE = frozenset({"data.cache", "data.workers", "loop.checkpoint_every", "loop.tensorboard"})
 """Settings that no number of a run depends on."""
 
 
-def require_prepared(cache: Cache, settings: Settings) -> None:
+def require_prepared(folder: Path, manifest: Manifest, settings: Settings) -> None:
     """Refuse a cache without a split to train on or one to validate on, and a decoded one without the sizes that the recipe needs.
 
     Raises:
         DataError: a split or a size is missing.
     """
-    missing = [split for split in (TRAIN_SPLIT, VALIDATION_SPLIT) if split not in cache.splits]
+    missing = [split for split in (TRAIN_SPLIT, VALIDATION_SPLIT) if split not in manifest.counts]
     if missing:
-        raise DataError(f"the cache has no split {missing[0]!r}, only {', '.join(cache.splits)}", hint="training needs train and val")
-    options = cache.manifest.options
-    needed = sorted({settings.data.image_size, settings.data.resize})
-    lacking = [size for size in needed if size not in options.sizes]
-    if lacking and options.store == "decoded":
-        raise DataError(
-            f"{cache.folder} holds {', '.join(map(str, options.sizes))} px; the recipe also needs {', '.join(map(str, lacking))} px",
-            hint=prepare_again(cache.folder, needed),
-        )
+        raise DataError(f"the cache has no split {missing[0]!r}, only {', '.join(manifest.counts)}", hint="training needs train and val")
+    require_prepared_for(folder, manifest, splits=(), sizes=settings.data.sizes)
 
 
 def require_batches(items: int, settings: Settings, processes: int) -> None:
@@ -53,6 +55,20 @@ def require_batches(items: int, settings: Settings, processes: int) -> None:
         )
 
 
+def require_same_model(source: str, theirs: ModelConfig, ours: ModelConfig) -> None:
+    """Refuse to start from weights of another model than the settings describe.
+
+    Raises:
+        ConfigError: names every setting that differs, with both values.
+    """
+    there, here = (model.model_dump(exclude=FREE_TO_DIFFER) for model in (theirs, ours))
+    differ = [name for name in there if there[name] != here[name]]
+    if differ:
+        listed = ", ".join(f"model.{name} is {there[name]} there and {here[name]} here" for name in differ)
+        agree = " ".join(f"--set model.{name}={there[name]}" for name in differ)
+        raise ConfigError(f"the weights at {source} are of another model: {listed}", hint=f"use {agree}, or other weights")
+
+
 def require_same_settings(begun: Settings, now: Settings) -> None:
     """Refuse to go on with other settings than a run was begun with; it may grow, and what no number depends on may change.
 
@@ -73,16 +89,16 @@ def require_same_settings(begun: Settings, now: Settings) -> None:
         )
 
 
-def require_same_data(begun: str, cache: Cache) -> None:
+def require_same_data(begun: str, folder: Path, manifest: Manifest) -> None:
     """Refuse to go on with other data.
 
     Raises:
         DataError: the fingerprints differ.
     """
-    now = cache.manifest.fingerprint.key
+    now = manifest.fingerprint.key
     if begun != now:
         raise DataError(
-            f"the run was begun with data of fingerprint {begun[:12]}, {cache.folder} has {now[:12]}",
+            f"the run was begun with data of fingerprint {begun[:12]}, {folder} has {now[:12]}",
             hint="prepare the same data again, or start a new run with --init-from",
         )
 

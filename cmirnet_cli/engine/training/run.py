@@ -13,6 +13,7 @@ from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.devices import leaving_in_order, pick_device, said_by_main
 from cmirnet_cli.engine.text_features import features_for_training
 from cmirnet_cli.engine.training.callbacks import Callback, EpochReport
+from cmirnet_cli.engine.training.checks import check_run
 from cmirnet_cli.engine.training.loop import Trainer
 from cmirnet_cli.engine.training.run_directory import RunDirectory, new_run_folder
 from cmirnet_cli.engine.training.start import resumed_trainer, starting_bundle
@@ -84,7 +85,7 @@ def train(
             raise UsageError("there is nothing to train", hint="give settings, or a run to resume")
         settings = directory.settings()
     with leaving_in_order():
-        trainer = prepared_trainer(settings, device, directory, notice)
+        trainer = prepared_trainer(settings, device, directory, notice, run_dir)
         if directory is None:
             directory = _new_run(trainer, run_dir)
             manifest = trainer.cache.manifest
@@ -98,12 +99,17 @@ def train(
 
 
 def prepared_trainer(
-    settings: Settings, device: str = "auto", directory: RunDirectory | None = None, notice: Notice = lambda line: None
+    settings: Settings,
+    device: str = "auto",
+    directory: RunDirectory | None = None,
+    notice: Notice = lambda line: None,
+    run_dir: Path | None = None,
 ) -> Trainer:
     """All that a run needs: its model, data and optimiser, at the start or where the newest checkpoint of `directory` left them.
 
     Raises as `train` does. Nothing is written.
     """
+    check_run(settings, run_dir, directory)
     cache = Cache.open(find_cache(settings.data.cache, settings.data.dataset, settings.data.split_by))
     if directory is not None:
         return resumed_trainer(directory, settings, cache, pick_device(device), notice)

@@ -63,11 +63,7 @@ class RunDirectory:
             UsageError: the folder exists and is not empty, or is a file.
             CmirnetError: it cannot be written.
         """
-        if folder.is_file():
-            raise UsageError(f"the run directory {folder} is a file", hint="choose another --run-dir")
-        if folder.exists() and any(folder.iterdir()):
-            hint = f"choose another --run-dir, or go on with: cmirnet train --resume {folder}"
-            raise UsageError(f"the run directory {folder} already holds files", hint=hint)
+        require_new(folder)
         with new_folder(folder) as building:
             (building / CONFIG).write_text(to_yaml(settings), encoding="utf-8")
             facts = environment() | {"data": data_fingerprint, "text_features": text_features, "resumed": []}
@@ -194,6 +190,19 @@ def after_divergence(settings: Settings, run: Path | str = "RUN") -> str:
     wider = "" if settings.loop.precision == "fp32" else " or --precision fp32"
     command = f"cmirnet train --init-from {run}/weights/last --lr {settings.optimizer.lr / 10:g}"
     return f"start a new run from the last good weights with a lower learning rate{wider}: {command}"
+
+
+def require_new(folder: Path) -> None:
+    """Refuse a place for a new run where something is.
+
+    Raises:
+        UsageError: it is a file, or a folder that is not empty.
+    """
+    if folder.is_file():
+        raise UsageError(f"the run directory {folder} is a file", hint="choose another --run-dir")
+    if folder.exists() and any(folder.iterdir()):
+        hint = f"choose another --run-dir, or go on with: cmirnet train --resume {folder}"
+        raise UsageError(f"the run directory {folder} already holds files", hint=hint)
 
 
 def new_run_folder(root: Path, name: str) -> Path:

@@ -16,7 +16,13 @@ from cmirnet_cli.engine.devices import seed_everything
 from cmirnet_cli.engine.text_features import features_for_training
 from cmirnet_cli.engine.training.checkpoints import read_state
 from cmirnet_cli.engine.training.loop import Trainer
-from cmirnet_cli.engine.training.requirements import TRAIN_SPLIT, require_same_data, require_same_features, require_same_settings
+from cmirnet_cli.engine.training.requirements import (
+    TRAIN_SPLIT,
+    require_same_data,
+    require_same_features,
+    require_same_model,
+    require_same_settings,
+)
 from cmirnet_cli.engine.training.run_directory import RunDirectory, newest_checkpoint
 from cmirnet_cli.errors import ConfigError
 from cmirnet_cli.model.build import build_network
@@ -28,9 +34,6 @@ from cmirnet_cli.weights.encoder import load_encoder, load_tokenizer, scratch_en
 from cmirnet_cli.weights.folder import BundleConfig
 from cmirnet_cli.weights.imagenet import load_start
 from cmirnet_cli.weights.source import load_weights_or_checkpoint
-
-FREE_TO_DIFFER = {"drop_path"}
-"""Settings of the model that say how it is trained rather than what it computes."""
 
 
 def starting_bundle(settings: Settings, cache: Cache, notice: Callable[[str], None] = lambda line: None) -> Bundle:
@@ -93,12 +96,7 @@ def resumed_bundle(settings: Settings, checkpoint: Path) -> Bundle:
 def _from_weights(settings: Settings, notice: Callable[[str], None]) -> tuple[CMIRNet, TextEncoder, PreTrainedTokenizerBase]:
     """Everything from whole weights, whose model must be the one that the settings describe."""
     source, weights = settings.loop.init_from, _weights(settings)
-    theirs, ours = (model.model_dump(exclude=FREE_TO_DIFFER) for model in (weights.config.model, settings.model))
-    differ = [name for name in theirs if theirs[name] != ours[name]]
-    if differ:
-        listed = ", ".join(f"model.{name} is {theirs[name]} there and {ours[name]} here" for name in differ)
-        agree = " ".join(f"--set model.{name}={theirs[name]}" for name in differ)
-        raise ConfigError(f"the weights at {source} are of another model: {listed}", hint=f"use {agree}, or other weights")
+    require_same_model(str(source), weights.config.model, settings.model)
     network = build_network(settings.model)
     network.load_state_dict(weights.model.network.state_dict(), assign=True)
     notice(f"starting from {source}" + (f", trained on {weights.config.dataset}" if weights.config.dataset else ""))
@@ -146,7 +144,7 @@ def resumed_trainer(
         WeightsError: the checkpoint is damaged.
     """
     require_same_settings(directory.settings(), settings)
-    require_same_data(directory.data, cache)
+    require_same_data(directory.data, cache.folder, cache.manifest)
     checkpoint = newest_checkpoint(directory.checkpoints)
     bundle = resumed_bundle(settings, checkpoint) if checkpoint else starting_bundle(settings, cache, notice)
     features = features_for_training(bundle, settings, cache, notice) if directory.text_features else None

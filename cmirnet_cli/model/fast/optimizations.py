@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from types import MappingProxyType
 from typing import Literal, TypeAlias, cast
 
 import torch
@@ -13,6 +12,7 @@ from cmirnet_cli.model.cmirnet import STRIDE, CMIRNet
 from cmirnet_cli.model.compiled import compile_parts
 from cmirnet_cli.model.decoder import DoubleConv
 from cmirnet_cli.model.fast.convolutions import LinearAsConv, by_taps, fold_batch_norms
+from cmirnet_cli.model.fast.names import COMPILE, OPTIMIZATIONS
 from cmirnet_cli.model.fast.windows import GatheringBlock
 from cmirnet_cli.model.fast.winograd import JoiningDoubleConv, WinogradConv, Workspace, replaceable
 from cmirnet_cli.model.features import ImageFeatures, Logits
@@ -20,21 +20,6 @@ from cmirnet_cli.model.vision import WindowBlock
 
 Precision: TypeAlias = Literal["fp32", "bf16"]
 """Number format of the network's convolutions and matrix products."""
-
-COMPILE = "compile"
-OPTIMIZATIONS = MappingProxyType(
-    {
-        "batch-norm": "batch norms folded into the convolutions before them, activations in place",
-        "heads": "the heads' 3×3 convolutions to two classes tap by tap",
-        "windows": "Swin's windows without work on their padding, attention in one fused step",
-        "linear": "Swin's linear layers as 1×1 convolutions",
-        "winograd": "large 3×3 convolutions by Winograd's F(4×4, 3×3): a quarter of the multiplications",
-        "channels-last": "maps whose channels lie together in memory",
-        COMPILE: "parts compiled by torch.compile when they are first asked, which takes a minute for every new number of rows",
-    }
-)
-"""Every optimization and what it does, in the order in which they are made. Up to rounding none of them changes a mask."""
-
 
 SMALLEST_SIDE = 60
 """Of a map on which Winograd's way is taken: below, it saves little time."""

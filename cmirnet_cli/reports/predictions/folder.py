@@ -87,6 +87,21 @@ COCO = "coco"
 """Under which name the settings hold the path of the run's COCO file, as seen from the folder."""
 
 
+def require_unused(folder: Path, coco: Path | None, *, gallery: bool, skip_existing: bool, overwrite: bool) -> None:
+    """Refuse a folder that `begin_folder` will refuse, as far as that can be seen without the settings; arguments and errors are its own.
+
+    Raises:
+        UsageError: the folder holds predictions already.
+    """
+    earlier = index_files(folder)
+    if earlier and not (overwrite or skip_existing):
+        hint = "go on where it ended with --skip-existing, replace it with --overwrite, or choose another folder with --out"
+        raise UsageError(f"{folder} holds predictions already ({earlier[0].name})", hint=hint)
+    if not skip_existing:
+        beside = [folder / name for name in (SETTINGS, *([GALLERY] if gallery else []))]
+        require_free([*beside, *([coco] if coco else [])], overwrite=overwrite)
+
+
 def begin_folder(
     folder: Path,
     settings: Mapping[str, object],
@@ -112,9 +127,7 @@ def begin_folder(
         CmirnetError: nothing can be written there.
     """
     earlier = index_files(folder)
-    if earlier and not (overwrite or skip_existing):
-        hint = "go on where it ended with --skip-existing, replace it with --overwrite, or choose another folder with --out"
-        raise UsageError(f"{folder} holds predictions already ({earlier[0].name})", hint=hint)
+    require_unused(folder, coco, gallery=gallery, skip_existing=skip_existing, overwrite=overwrite)
     own = _continued(folder, settings) if skip_existing else []
     beside = [folder / name for name in (SETTINGS, *([GALLERY] if gallery else [])) if name not in own]
     if coco and os.path.relpath(coco, folder) not in own:

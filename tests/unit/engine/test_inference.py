@@ -10,11 +10,12 @@ import torch
 
 from cmirnet_cli.benchmarks.infer import Agreement, Way, inference_batches, own_copies, predict_all, predict_batch
 from cmirnet_cli.benchmarks.stand_ins import random_bundle
-from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference, optimizations_named
+from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
 from cmirnet_cli.engine.prediction.masks import MaskRule
 from cmirnet_cli.engine.prediction.segmenter import Segmenter
 from cmirnet_cli.errors import UsageError
-from cmirnet_cli.model.fast.optimizations import OPTIMIZATIONS, FastNetwork
+from cmirnet_cli.model.fast.names import OPTIMIZATIONS, optimizations_named
+from cmirnet_cli.model.fast.optimizations import FastNetwork
 from cmirnet_cli.weights.bundle import Bundle, save_bundle
 
 CPU = torch.device("cpu")

@@ -40,7 +40,7 @@ def test_offline_the_copy_that_was_fetched_before_is_used_and_another_is_refused
     whole, file, missing, other = ended.stdout.splitlines()
     assert (whole, file) == (str(copy), str(copy / "export.json"))
     assert missing.startswith("there is no no.json in org/name")
-    assert other.startswith("hf://datasets/org/other could not be fetched: ")
+    assert other.startswith("hf://datasets/org/other cannot be fetched: HF_HUB_OFFLINE is set, and this machine has no copy")
     assert "HF_HUB_OFFLINE" in other
 
 

@@ -323,6 +323,6 @@ def test_batch_norm_over_processes_needs_a_sample_for_each():
 
 
 def test_size_the_cache_was_not_prepared_for_is_refused_with_the_command_that_prepares_it(small_cache: Cache):
-    with pytest.raises(DataError, match="holds 64, 72 px; the recipe also needs 96 px") as caught:
+    with pytest.raises(DataError, match="holds 64, 72 px; 96 px are required as well") as caught:
         trainer(small_cache, settings(data={"image_size": 64, "resize": 96}))
-    assert "--size 64 --size 96" in caught.value.hint
+    assert "--size 64 --size 72 --size 96" in caught.value.hint

@@ -12,7 +12,8 @@ from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.fast.convolutions import LinearAsConv, by_taps
-from cmirnet_cli.model.fast.optimizations import COMPILE, OPTIMIZATIONS, accelerate, measured_to_help
+from cmirnet_cli.model.fast.names import COMPILE, OPTIMIZATIONS
+from cmirnet_cli.model.fast.optimizations import accelerate, measured_to_help
 from cmirnet_cli.model.fast.windows import GatheringBlock
 from cmirnet_cli.model.fast.winograd import WinogradConv
 from cmirnet_cli.model.vision import WindowBlock

@@ -1,0 +1,64 @@
+"""What is wrong with a run and can be seen before torch is loaded, before the network is asked and before a minute is spent.
+
+Light: imports no torch.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from cmirnet_cli.cache.folder import find_cache, read_manifest
+from cmirnet_cli.config import Settings
+from cmirnet_cli.engine.training.requirements import (
+    TRAIN_SPLIT,
+    require_batches,
+    require_prepared,
+    require_same_data,
+    require_same_model,
+    require_same_settings,
+)
+from cmirnet_cli.engine.training.run_directory import RunDirectory, require_new
+from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.weights.check import check_start
+
+
+def check_run(settings: Settings, run_dir: Path | None = None, resume: RunDirectory | None = None) -> None:
+    """Refuse a run that cannot begin, or go on.
+
+    Args:
+        settings: the whole recipe, the data set included.
+        run_dir: where a new run is to be kept; None: a folder that does not exist yet.
+        resume: the run that is gone on with.
+
+    Raises:
+        ConfigError: the settings contradict the weights, the number of processes or the run that is gone on with.
+        DataError: there is no such cache, or it lacks a split, a size or samples enough for a batch.
+        WeightsError: what the run starts from is nowhere.
+        UsageError: the run directory is taken.
+    """
+    if resume is None and run_dir is not None:
+        require_new(run_dir)
+    folder = find_cache(settings.data.cache, settings.data.dataset, settings.data.split_by, settings.data.sizes)
+    manifest = read_manifest(folder)
+    require_prepared(folder, manifest, settings)
+    counts = manifest.counts[TRAIN_SPLIT]
+    items = counts.refs if settings.data.sample == "referent" else counts.sentences
+    require_batches(items, settings, int(os.environ.get("WORLD_SIZE", "1")))
+    if resume is None:
+        _check_start(settings)
+    else:
+        require_same_settings(resume.settings(), settings)
+        require_same_data(resume.data, folder, manifest)
+
+
+def _check_start(settings: Settings) -> None:
+    """Refuse weights that are nowhere, and weights of another model."""
+    loop = settings.loop
+    if not loop.init_from and loop.backbone_weights not in ("imagenet", "none") and not Path(loop.backbone_weights).expanduser().is_file():
+        raise WeightsError(
+            f"unknown starting point {loop.backbone_weights!r} for the backbone: there is no such file",
+            hint="--backbone-weights is imagenet, none, or the file of a ResNet of torchvision's or of a Swin of its authors'",
+        )
+    if (known := check_start(settings)) and loop.init_from:
+        require_same_model(loop.init_from, known.model, settings.model)
