@@ -86,6 +86,7 @@ _Traceback = Annotated[bool, typer.Option("--traceback", help="Show where in the
 def main() -> NoReturn:
     """The `cmirnet` command."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a thread that waits for others leaves its core to them: machines are shared
     warnings.filterwarnings("ignore", module=r"PIL\.")  # they name lines of PIL and no file; what cannot be read is an error here
     sys.exit(run())
 

@@ -50,7 +50,9 @@ def cache_features(
 
     from cmirnet_cli.engine.devices import pick_device
     from cmirnet_cli.engine.text_features import TextReader
+    from cmirnet_cli.engine.threads import use_own_cores
 
+    use_own_cores()
     if weights:
         from cmirnet_cli.weights.source import load_weights
 

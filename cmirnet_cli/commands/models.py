@@ -98,8 +98,10 @@ class TorchModel:
     def predictor(self, process: Process) -> Predictor[Any]:
         """Load them onto this process's device."""
         from cmirnet_cli.engine.prediction.segmenter import Segmenter
+        from cmirnet_cli.engine.threads import use_own_cores
         from cmirnet_cli.weights.source import load_weights
 
+        use_own_cores()
         inference, device = self._inference(), process.device(self.options.device)
         warn_if_slow(self.options.precision, device)
         bundle = inference.prepare(load_weights(self.options.weights), device)
@@ -108,7 +110,9 @@ class TorchModel:
     def evaluated(self, process: Process, workers: int) -> EvaluatedModel:
         """Load them onto this process's device, ready to be scored."""
         from cmirnet_cli.engine.evaluation.run import EvaluatedModel
+        from cmirnet_cli.engine.threads import use_own_cores
 
+        use_own_cores(workers)
         inference, options = self._inference(), self.options
         warn_if_slow(options.precision, process.device(options.device))
         sizes = {"batch_size": options.batch_size, "workers": workers}

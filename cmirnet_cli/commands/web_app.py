@@ -66,8 +66,10 @@ def open_page(
 def _segmenter(weights: str, device: str, inference: Inference) -> Segmenter:
     from cmirnet_cli.engine.devices import pick_device
     from cmirnet_cli.engine.prediction.segmenter import Segmenter
+    from cmirnet_cli.engine.threads import use_own_cores
     from cmirnet_cli.weights.source import load_weights
 
+    use_own_cores()
     place = pick_device(device)
     warn_if_slow(inference.precision, place)
     return Segmenter(inference.prepare(load_weights(weights), place), place)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from huggingface_hub import constants, try_to_load_from_cache
 
-from cmirnet_cli.config import TextConfig
+from cmirnet_cli.config import DataConfig, TextConfig
 from cmirnet_cli.doctor.findings import Finding
 from cmirnet_cli.engine.environment import BF16, GIB, machine_in_words, memory_gib, processor_features
+from cmirnet_cli.engine.threads import CHOSEN_BY, threads_for, usable_cores
 from cmirnet_cli.hub import why_offline
 
 LITTLE_MEMORY = 4.0
@@ -39,7 +40,7 @@ def device_findings() -> Iterator[Finding]:
         raise ImportError(str(problem)) from problem
     features = processor_features()
     bf16 = f"; bf16 ({', '.join(sorted(features & BF16))})" if features & BF16 else "; no native bf16: use fp32"
-    yield Finding("ok", "cpu", f"{machine_in_words()}; torch uses {torch.get_num_threads()} threads{bf16 if features else ''}")
+    yield Finding("ok", "cpu", f"{machine_in_words()}; {_threads()}{bf16 if features else ''}")
     for number in range(torch.cuda.device_count()):
         gpu = torch.cuda.get_device_properties(number)
         bf16 = "bf16" if gpu.major >= 8 else "no bf16 (use --precision fp16)"
@@ -53,6 +54,16 @@ def device_findings() -> Iterator[Finding]:
         yield Finding("warning", "gpu", f"there is an NVIDIA GPU, which torch {torch.__version__} cannot use", advice)
     else:
         yield Finding("note", "gpu", "none: everything runs on the CPU", f"to train the published recipes find a GPU; {_LIGHTER}")
+
+
+def _threads() -> str:
+    """How many threads compute, in words."""
+    workers, chosen = DataConfig().workers, next((name for name in CHOSEN_BY if os.environ.get(name)), None)
+    if chosen:
+        return f"{chosen} asks for {os.environ[chosen]} threads"
+    spared = usable_cores() < (os.cpu_count() or 1)
+    machine = f"of {os.cpu_count()} cores this process may use {usable_cores()}: " if spared else ""
+    return f"{machine}networks compute with {threads_for()} threads, {threads_for(workers)} beside {workers} processes that load data"
 
 
 def memory_findings() -> Iterator[Finding]:

@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 
 import psutil
 
+from cmirnet_cli.engine.threads import usable_cores
+
 LIBRARIES = ("torch", "torchvision", "timm", "transformers", "accelerate", "h5py", "numpy", "pillow", "pycocotools")
 MIB, GIB = 1 << 20, 1 << 30
 Result = TypeVar("Result")
@@ -70,7 +72,7 @@ def machine() -> dict[str, object]:
     """As plain data: processor, cores that this process may use, memory in GiB, system, Python and libraries."""
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": usable_cores(),
         "memory_gib": round(psutil.virtual_memory().total / GIB, 1),
         "system": platform.platform(),
         "python": platform.python_version(),

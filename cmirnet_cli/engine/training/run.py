@@ -12,6 +12,7 @@ from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.devices import leaving_in_order, pick_device, said_by_main
 from cmirnet_cli.engine.text_features import features_for_training
+from cmirnet_cli.engine.threads import use_own_cores
 from cmirnet_cli.engine.training.callbacks import Callback, EpochReport
 from cmirnet_cli.engine.training.checks import check_run
 from cmirnet_cli.engine.training.loop import Trainer
@@ -110,6 +111,7 @@ def prepared_trainer(
     Raises as `train` does. Nothing is written.
     """
     check_run(settings, run_dir, directory)
+    use_own_cores(settings.data.workers)
     cache = Cache.open(find_cache(settings.data.cache, settings.data.dataset, settings.data.split_by))
     if directory is not None:
         return resumed_trainer(directory, settings, cache, pick_device(device), notice)
