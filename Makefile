@@ -4,8 +4,9 @@ BIN := .venv/bin
 
 .PHONY: demo test coverage check slow format reference
 
-demo: .venv/installed
-	$(BIN)/cmirnet demo --overwrite
+# What the demo needs, and not the tools of development, unless those are there already.
+demo: $(if $(wildcard .venv/installed),.venv/installed,.venv/package)
+	$(BIN)/cmirnet demo
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
@@ -31,7 +32,15 @@ format: .venv/installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-.venv/installed: pyproject.toml
-	$(PYTHON) -m venv .venv
+.venv/package: pyproject.toml | .venv/bin/python
+	@echo "pip installs cmirnet, PyTorch and the other libraries into .venv: about 7 GB, which takes minutes"
+	$(BIN)/python -m pip install -e .
+	touch $@
+
+.venv/installed: pyproject.toml | .venv/bin/python
+	@echo "pip installs cmirnet, its libraries and the tools of development into .venv: about 7 GB, which takes minutes"
 	$(BIN)/python -m pip install --quiet -e '.[dev]'
 	touch $@
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
