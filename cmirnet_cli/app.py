@@ -14,6 +14,7 @@ from traceback import format_exception_only
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from cmirnet_cli import __version__
 from cmirnet_cli.commands import (
@@ -79,7 +80,7 @@ _TyperUsageError: type = typer.BadParameter.__mro__[1]
 
 _EVERYWHERE = "Everywhere"
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.", rich_help_panel=_EVERYWHERE)]
-_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the result.", rich_help_panel=_EVERYWHERE)]
+_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the result, and errors.", rich_help_panel=_EVERYWHERE)]
 _Traceback = Annotated[bool, typer.Option("--traceback", help="Show where in the code an error arose.", rich_help_panel=_EVERYWHERE)]
 
 
@@ -157,13 +158,35 @@ def with_common_options(command: Command) -> Command:
     return configured
 
 
+class _FlagsWithoutType:
+    """A command in whose help an option that takes no value shows no type, such as `<bool>`."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """All parameters, the one that shows help included."""
+        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]
+        for param in params:
+            if getattr(param, "is_flag", False):
+                param.metavar = ""
+            if param.name == "help":
+                param.rich_help_panel = _EVERYWHERE
+        return params
+
+
+class _Command(_FlagsWithoutType, TyperCommand):
+    """One command."""
+
+
+class _Group(_FlagsWithoutType, TyperGroup):
+    """Commands under a common first word, or all."""
+
+
 def build() -> typer.Typer:
     """The command line as Typer knows it."""
-    app = typer.Typer(callback=_root, rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]})
-    groups = {name: typer.Typer(help=text) for name, text in GROUPS.items()}
+    app = typer.Typer(cls=_Group, callback=_root, rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]})
+    groups = {name: typer.Typer(cls=_Group, help=text) for name, text in GROUPS.items()}
     for typed, command in COMMANDS:
         group, _, name = typed.rpartition(" ")
-        (groups[group] if group else app).command(name)(with_common_options(command))
+        (groups[group] if group else app).command(name, cls=_Command)(with_common_options(command))
     for name, group_app in groups.items():
         app.add_typer(group_app, name=name)
     return app

@@ -10,12 +10,12 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from os import PathLike, fspath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.box import ROUNDED
 from rich.console import Console as Terminal
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -29,6 +29,9 @@ SCHEMA_VERSION = 1
 
 PLAIN_WIDTH = 240
 """Columns where the output is not a terminal: wide enough that a row of a table stays one line."""
+
+GAP, SHORTEST_BAR, LONGEST_BAR = 2, 13, 24
+"""Columns: between two parts of a line of progress, and of its bar."""
 
 PROGRESS_EVERY = 10.0
 """Seconds between two lines of progress where there is no terminal."""
@@ -97,13 +100,13 @@ class Console:
             self._say(Text.assemble(("warning:", "bold yellow"), " ", _visible(message)))
 
     def error(self, error: CmirnetError, cause: BaseException | None = None) -> None:
-        """Report why the command ends; `cause` is what `--traceback` shows the origin of."""
+        """Report why the command ends, with `--quiet` too, but then without the hint; `cause` is what `--traceback` shows the origin of."""
         if self._traceback:
-            self._say(Text("".join(traceback.format_exception(cause or error)).rstrip()))
+            self._print(Text("".join(traceback.format_exception(cause or error)).rstrip()))
         if self._json and not self._mute:
             self._print_json({"error": _described(error)})
             return
-        self._say(Text.assemble(("error:", "bold red"), " ", _visible(error.message)))
+        self._print(Text.assemble(("error:", "bold red"), " ", _visible(error.message)))
         if error.hint:
             self._say(Text.assemble(("hint:", "bold cyan"), " ", _visible(error.hint)))
 
@@ -139,7 +142,10 @@ class Console:
 
     def _say(self, message: Text) -> None:
         if not self._quiet:
-            _terminal(stderr=True).print(message, soft_wrap=True)
+            self._print(message)
+
+    def _print(self, message: Text) -> None:
+        _terminal(stderr=True).print(message, soft_wrap=True)
 
     def _print_json(self, data: Mapping[str, object]) -> None:
         _terminal().out(json.dumps({"schema_version": SCHEMA_VERSION, **_plain(data)}, indent=2))
@@ -180,17 +186,65 @@ class ProgressLines:
 
 @contextmanager
 def _bar(stderr: Terminal, label: str, total: int | None) -> Iterator[Advance]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress, ProgressColumn, Task
 
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[shown]}"))
-    with Progress(TextColumn("{task.description}"), *columns, console=stderr) as progress:
-        task = progress.add_task(escape(label), total=total, shown="")
+    class Line(ProgressColumn):
+        """All of it, as much as fits."""
+
+        def render(self, task: Task) -> Text:
+            state = Progressed(label, int(task.completed), total, task.elapsed or 0.0, task.time_remaining, task.fields["shown"])
+            return progress_line(state, stderr.width)
+
+    with Progress(Line(), console=stderr) as progress:
+        task = progress.add_task("", total=total, shown={})
 
         def advance(n: int = 1, **fields: object) -> None:
-            shown = {"shown": escape("  ".join(_shown(fields)))} if fields else {}
-            progress.update(task, advance=n, **shown)  # type: ignore[arg-type]
+            progress.update(task, advance=n, **({"shown": fields} if fields else {}))  # type: ignore[arg-type]
 
         yield advance
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """How far something is.
+
+    Attributes:
+        label: what is being done.
+        done: items that are done.
+        total: of how many; None where that is not known.
+        elapsed: seconds so far.
+        left: seconds to go; None where that is not known yet.
+        fields: what else there is to say, the most important first.
+    """
+
+    label: str
+    done: int
+    total: int | None
+    elapsed: float
+    left: float | None
+    fields: Mapping[str, object]
+
+
+def progress_line(state: Progressed, width: int) -> Text:
+    """What, how much of how much, and how long it will take; then a bar and the fields, as many as fit into `width` columns."""
+    if state.total is None:
+        facts = [f"{state.done:,} done", _clock_time(state.elapsed)]
+    else:
+        left = f"took {_clock_time(state.elapsed)}" if state.done >= state.total else f"{_clock_time(state.left)} left"
+        facts = [f"{state.done:,}/{state.total:,}", left]
+    room = width - sum(len(fact) + GAP for fact in facts)
+    label = _visible(state.label)
+    label = label if len(label) <= room else f"{label[: max(room - 1, 0)]}…"
+    line = Text.assemble((label, "bold"), *(" " * GAP + fact for fact in facts))
+    if state.total is not None and width - len(line) > GAP + SHORTEST_BAR:
+        length = min(LONGEST_BAR, width // 6)
+        filled = round(length * min(1.0, state.done / max(state.total, 1)))
+        line.append(" " * GAP).append("━" * filled, "green").append("━" * (length - filled), "bright_black")
+    for field in map(_visible, _shown(state.fields)):
+        if len(line) + GAP + len(field) > width:
+            break
+        line.append(" " * GAP + field)
+    return line
 
 
 def _terminal(stderr: bool = False) -> Terminal:
@@ -226,7 +280,9 @@ def _shown(fields: Mapping[str, object]) -> list[str]:
     return [f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}" for name, value in fields.items()]
 
 
-def _clock_time(seconds: float) -> str:
+def _clock_time(seconds: float | None) -> str:
+    if seconds is None:
+        return "-:--:--"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 

@@ -9,6 +9,9 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
+DATA, WRITTEN, COMPUTED = "Data", "What to write", "How it is computed"
+"""Groups of options in a command's help."""
+
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -32,22 +35,37 @@ def network_size(name: str, help: str) -> Any:
 
 Device: TypeAlias = Annotated[
     str,
-    typer.Option("--device", metavar="auto|cpu|cuda[:N]|mps", callback=_device, help="Where to compute; auto: a GPU where there is one."),
+    typer.Option(
+        "--device",
+        metavar="auto|cpu|cuda[:N]|mps",
+        callback=_device,
+        help="Where to compute; auto: a GPU where there is one.",
+        rich_help_panel=COMPUTED,
+    ),
 ]
 Dataset: TypeAlias = Annotated[
-    str | None, typer.Option("--dataset", metavar="NAME", help="Data set, such as refcoco, refcoco+ or refcocog.")
+    str | None, typer.Option("--dataset", metavar="NAME", help="Data set, such as refcoco, refcoco+ or refcocog.", rich_help_panel=DATA)
 ]
 SplitBy: TypeAlias = Annotated[
-    str | None, typer.Option("--split-by", metavar="NAME", help="Who split the data set: unc, umd, google, …; left out: its usual one.")
+    str | None,
+    typer.Option(
+        "--split-by", metavar="NAME", help="Who split the data set: unc, umd, google, …; left out: its usual one.", rich_help_panel=DATA
+    ),
 ]
 Split: TypeAlias = Annotated[
-    str, typer.Option("--split", metavar="NAME|all", help="Part of the data set: val, testA, testB, test, or all.")
+    str, typer.Option("--split", metavar="NAME|all", help="Part of the data set: val, testA, testB, test, or all.", rich_help_panel=DATA)
 ]
-CacheDir: TypeAlias = Annotated[Path | None, typer.Option("--cache", metavar="DIR", help="Folder that prepare-data wrote to.")]
-OutDir: TypeAlias = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write to.")]
+CacheDir: TypeAlias = Annotated[
+    Path | None, typer.Option("--cache", metavar="DIR", help="Folder that prepare-data wrote to.", rich_help_panel=DATA)
+]
+OutDir: TypeAlias = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write to.", rich_help_panel=WRITTEN)]
 Precision: TypeAlias = Annotated[
     Literal["fp32", "bf16"],
-    typer.Option("--precision", help="Number format of the network; bf16 is faster on hardware that supports it, but less exact."),
+    typer.Option(
+        "--precision",
+        help="Number format of the network; bf16 is faster on hardware that supports it, but less exact.",
+        rich_help_panel=COMPUTED,
+    ),
 ]
 Optimizations: TypeAlias = Annotated[
     str,
@@ -55,13 +73,15 @@ Optimizations: TypeAlias = Annotated[
         "--optimizations",
         metavar="auto|none|NAME,…",
         help="Faster forms of parts of the network; auto: those measured to help here; auto,compile: compiled, too.",
+        rich_help_panel=COMPUTED,
     ),
 ]
-Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace what exists already.")]
+Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace what exists already.", rich_help_panel=WRITTEN)]
 Workers: TypeAlias = Annotated[
     int | None,
-    typer.Option("--workers", min=0, metavar="N", help="Processes (prepare-data: threads) that load data; 0: no others."),
+    typer.Option(
+        "--workers", min=0, metavar="N", help="Processes (prepare-data: threads) that load data; 0: no others.", rich_help_panel=COMPUTED
+    ),
 ]
-Seed: TypeAlias = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Seed of everything random.")]
 BatchSize: TypeAlias = Annotated[int | None, typer.Option("--batch-size", min=1, metavar="N", help="Sentences in a batch.")]
 Weights: TypeAlias = Annotated[str, typer.Argument(metavar="WEIGHTS", help="Weights folder, run directory or hub id.", show_default=False)]

@@ -13,8 +13,8 @@ _HEAD = """# Errors
 This page is drawn from `errors.py` by `make reference`. A command that fails prints `error:` with what is wrong and with which value, and
 `hint:` with what to do now, on stderr; with `--json` it prints one object on stdout, whose `error` has `kind` (the name in the first
 column), `message`, `hint` and `exit_code`. No traceback is shown unless `--traceback` asks for it. In Python the same classes are raised,
-from `cmirnet_cli.errors`; those further in are also caught by the one they stand under. Exit code 0 means that all went well. `-q` silences
-stderr altogether, error and hint with it: then the exit code, or `--json`, says what failed.
+from `cmirnet_cli.errors`; those further in are also caught by the one they stand under. Exit code 0 means that all went well. With `-q` the
+hint is left out.
 
 | error | exit code | when | what to do |
 |---|---|---|---|

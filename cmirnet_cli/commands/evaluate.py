@@ -14,7 +14,7 @@ from cmirnet_cli.commands import evaluate_outputs
 from cmirnet_cli.commands.evaluate_outputs import EvaluationOutputs
 from cmirnet_cli.commands.models import KnownModel, ModelOptions, named_model
 from cmirnet_cli.console import console
-from cmirnet_cli.options import CacheDir, Dataset, Device, Optimizations, Overwrite, Precision, Split, SplitBy, Weights
+from cmirnet_cli.options import COMPUTED, WRITTEN, CacheDir, Dataset, Device, Optimizations, Overwrite, Precision, Split, SplitBy, Weights
 
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from cmirnet_cli.metrics.split_report import ScoringOptions
     from cmirnet_cli.reports.evaluation.comparison import Comparison
     from cmirnet_cli.reports.evaluation.results import Results
+
+_SCORED, _SHOWN = "How it is scored", "What to show"
 
 PROTOCOLS = {"paper": ("paper",), "original": ("original",), "both": ("paper", "original")}
 
@@ -40,30 +42,64 @@ def evaluate(
     dataset: Dataset = None,
     split_by: SplitBy = None,
     split: Split = "val",
-    protocol: Annotated[Literal["paper", "original", "both"], typer.Option("--protocol", help="How masks are compared.")] = "both",
+    protocol: Annotated[
+        Literal["paper", "original", "both"], typer.Option("--protocol", help="How masks are compared.", rich_help_panel=_SCORED)
+    ] = "both",
     control: Annotated[
-        list[ControlName] | None, typer.Option("--control", help="Also score with sentences swapped, or grey images; can be repeated.")
+        list[ControlName] | None,
+        typer.Option(
+            "--control",
+            metavar="shuffled-text|no-image",
+            help="Also score with sentences swapped, or grey images; can be repeated.",
+            rich_help_panel=_SCORED,
+        ),
     ] = None,
     compare: Annotated[
-        str | None, typer.Option("--compare", metavar="RESULTS|WEIGHTS", help="Earlier scores.json or other weights to compare with.")
+        str | None,
+        typer.Option(
+            "--compare", metavar="RESULTS|WEIGHTS", help="Earlier scores.json or other weights to compare with.", rich_help_panel=_SHOWN
+        ),
     ] = None,
-    groups: Annotated[bool, typer.Option("--groups", help="Also print scores by size, length, category, distractors, words.")] = False,
-    save_masks: Annotated[bool, typer.Option("--save-masks", help="Keep each mask in sentences.jsonl.")] = False,
+    groups: Annotated[
+        bool, typer.Option("--groups", help="Also print scores by size, length, category, distractors, words.", rich_help_panel=_SHOWN)
+    ] = False,
+    save_masks: Annotated[
+        bool, typer.Option("--save-masks", help="Keep each mask in sentences.jsonl.", rich_help_panel=WRITTEN)
+    ] = False,
     empty_below: Annotated[
         int | None,
-        typer.Option("--empty-below", min=1, metavar="PIXELS", help="Smaller masks say 'nothing there' in gIoU, cIoU, N-acc, T-acc."),
+        typer.Option(
+            "--empty-below",
+            min=1,
+            metavar="PIXELS",
+            help="Smaller masks say 'nothing there' in gIoU, cIoU, N-acc, T-acc.",
+            rich_help_panel=_SCORED,
+        ),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option("--seed", min=0, metavar="N", help="Seed of the resampled images behind the intervals.")
+        int | None,
+        typer.Option("--seed", min=0, metavar="N", help="Seed of the resampled images behind the intervals.", rich_help_panel=_SCORED),
     ] = None,
     no_text_features: Annotated[
-        bool, typer.Option("--no-text-features", help="Run the text encoder even where cache-features stored its output.")
+        bool,
+        typer.Option(
+            "--no-text-features", help="Run the text encoder even where cache-features stored its output.", rich_help_panel=COMPUTED
+        ),
     ] = False,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Sentences that go through at once.")] = 8,
-    workers: Annotated[int, typer.Option("--workers", min=0, metavar="N", help="Processes that load data; 0: no others.")] = 0,
-    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for scores.json and sentences.jsonl.")] = None,
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, metavar="N", help="Sentences that go through at once.", rich_help_panel=COMPUTED)
+    ] = 8,
+    workers: Annotated[
+        int, typer.Option("--workers", min=0, metavar="N", help="Processes that load data; 0: no others.", rich_help_panel=COMPUTED)
+    ] = 0,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for scores.json and sentences.jsonl.", rich_help_panel=WRITTEN)
+    ] = None,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="FILE", help="One HTML page: scores, histogram of IoU, sentences to look through.")
+        Path | None,
+        typer.Option(
+            "--report", metavar="FILE", help="One HTML page: scores, histogram of IoU, sentences to look through.", rich_help_panel=WRITTEN
+        ),
     ] = None,
     device: Device = "auto",
     precision: Precision = "fp32",

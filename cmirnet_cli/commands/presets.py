@@ -26,7 +26,7 @@ def ls(
     cost: Annotated[bool, typer.Option("--cost", help="Show parameters and arithmetic of one image with one sentence.")] = False,
     time: Annotated[bool, typer.Option("--time", help="Show the cost and measure it on this CPU: seconds to a minute a network.")] = False,
 ) -> None:
-    """List the presets with what each is for, or with what its model costs.
+    """List the presets with what each is, or with what its model costs.
 
     Example: cmirnet presets ls --cost
     """
@@ -36,19 +36,22 @@ def ls(
     if cost or time:
         _show_costs(presets, timed=time)
     else:
-        table = console.table(None, ["preset", "purpose"], [(preset.name, preset.purpose) for preset in presets])
+        table = console.table(None, ["preset", "in short"], [(preset.name, preset.short) for preset in presets])
         console.result({"presets": [_header(preset) for preset in presets]}, table)
+        console.notice("one of them whole, with what it is for: cmirnet presets show NAME")
 
 
 def show(name: Name) -> None:
-    """Print a preset's file.
+    """Print the whole recipe of a preset: every setting, those too that it leaves as they are.
 
     Example: cmirnet presets show refcoco-swin-b
     """
-    from cmirnet_cli.config import load_preset
+    from cmirnet_cli.config import load_preset, resolve, to_yaml
 
-    preset = load_preset(name)
-    console.result({"name": preset.name, "text": preset.text}, preset.text.rstrip())
+    preset, settings = load_preset(name), resolve(name)
+    heading = "".join(f"{line}\n" for line in preset.text.splitlines() if line.startswith("#"))
+    data = {**_header(preset), "text": preset.text, "settings": settings.model_dump(mode="json")}
+    console.result(data, heading + to_yaml(settings).rstrip())
 
 
 def cp(
@@ -91,4 +94,4 @@ def _show_costs(presets: Sequence[Preset], *, timed: bool) -> None:
 
 def _header(preset: Preset) -> dict[str, object]:
     """What a preset says about itself, as plain data."""
-    return {"name": preset.name, "purpose": preset.purpose, "data": preset.data, "command": preset.command}
+    return {"name": preset.name, "short": preset.short, "purpose": preset.purpose, "data": preset.data, "command": preset.command}

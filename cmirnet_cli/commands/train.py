@@ -12,7 +12,7 @@ import typer
 
 from cmirnet_cli.commands.models import warn_if_slow
 from cmirnet_cli.console import console
-from cmirnet_cli.options import BatchSize, CacheDir, Dataset, Device, Seed, SplitBy, Workers
+from cmirnet_cli.options import CacheDir, Dataset, Device, SplitBy, Workers
 
 if TYPE_CHECKING:
     from cmirnet_cli.config import Settings
@@ -22,41 +22,80 @@ if TYPE_CHECKING:
     from cmirnet_cli.engine.training.run import TrainingResult
     from cmirnet_cli.engine.training.run_directory import RunDirectory
 
+_RECIPE, _START, _RUN, _LOOK = "Recipe", "What the weights start from", "The run", "Look before a long run"
+
 InitFrom: TypeAlias = Annotated[
-    str | None, typer.Option("--init-from", metavar="WEIGHTS", help="Start anew from these: folder, run, hub id or official .pth.")
+    str | None,
+    typer.Option(
+        "--init-from", metavar="WEIGHTS", help="Start anew from these: folder, run, hub id or official .pth.", rich_help_panel=_START
+    ),
 ]
 BackboneWeights: TypeAlias = Annotated[
-    str | None, typer.Option("--backbone-weights", metavar="imagenet|none|FILE", help="What the backbone starts from; imagenet by default.")
+    str | None,
+    typer.Option(
+        "--backbone-weights",
+        metavar="imagenet|none|FILE",
+        help="What the backbone starts from; imagenet by default.",
+        rich_help_panel=_START,
+    ),
 ]
 
 
 def train(
-    preset: Annotated[str | None, typer.Option("--preset", metavar="NAME|FILE", help="Settings to start from; see presets ls.")] = None,
-    backbone: Annotated[str | None, typer.Option("--backbone", metavar="NAME", help="swin-b, swin-l, resnet50, resnet101, …")] = None,
+    preset: Annotated[
+        str | None, typer.Option("--preset", metavar="NAME|FILE", help="Settings to start from; see presets ls.", rich_help_panel=_RECIPE)
+    ] = None,
+    backbone: Annotated[
+        str | None, typer.Option("--backbone", metavar="NAME", help="swin-b, swin-l, resnet50, resnet101, …", rich_help_panel=_RECIPE)
+    ] = None,
     dataset: Dataset = None,
     split_by: SplitBy = None,
     cache: CacheDir = None,
     init_from: InitFrom = None,
     backbone_weights: BackboneWeights = None,
-    resume: Annotated[Path | None, typer.Option("--resume", metavar="RUN", help="Resume this run; --epochs may grow.")] = None,
-    run_dir: Annotated[Path | None, typer.Option("--run-dir", metavar="DIR", help="Where the run is kept; runs/NAME by default.")] = None,
-    epochs: Annotated[int | None, typer.Option("--epochs", min=1, metavar="N", help="Passes over the training split.")] = None,
-    batch_size: BatchSize = None,
-    lr: Annotated[float | None, typer.Option("--lr", metavar="X", help="Base learning rate.")] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="RUN", help="Resume this run; --epochs may grow.", rich_help_panel=_RUN)
+    ] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option("--run-dir", metavar="DIR", help="Where the run is kept; runs/NAME by default.", rich_help_panel=_RUN)
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", min=1, metavar="N", help="Passes over the training split.", rich_help_panel=_RECIPE)
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option("--batch-size", min=1, metavar="N", help="Sentences in a batch.", rich_help_panel=_RECIPE)
+    ] = None,
+    lr: Annotated[float | None, typer.Option("--lr", metavar="X", help="Base learning rate.", rich_help_panel=_RECIPE)] = None,
     freeze_text: Annotated[
-        bool, typer.Option("--freeze-text", help="Leave the text encoder as it is; what cache-features stored then stands in for it.")
+        bool,
+        typer.Option(
+            "--freeze-text",
+            help="Leave the text encoder as it is; what cache-features stored then stands in for it.",
+            rich_help_panel=_RECIPE,
+        ),
     ] = False,
     precision: Annotated[
         str | None,
-        typer.Option("--precision", metavar="auto|fp32|bf16|fp16", help="Number format; auto: fp16 on CUDA, else fp32."),
+        typer.Option(
+            "--precision",
+            metavar="auto|fp32|bf16|fp16",
+            help="Number format; auto: fp16 on CUDA, else fp32.",
+            rich_help_panel=_RECIPE,
+        ),
     ] = None,
-    sync_bn: Annotated[bool | None, typer.Option("--sync-bn", help="Batch norm over all processes (GPUs only).")] = None,
-    seed: Seed = None,
+    sync_bn: Annotated[
+        bool | None, typer.Option("--sync-bn", help="Batch norm over all processes (GPUs only).", rich_help_panel=_RECIPE)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", min=0, metavar="N", help="Seed of everything random.", rich_help_panel=_RECIPE)
+    ] = None,
     workers: Workers = None,
     device: Device = "auto",
-    set_: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=V", help="Any setting; can be repeated.")] = None,
-    print_config: Annotated[bool, typer.Option("--print-config", help="Print every setting and stop.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Build everything, take two steps, and stop.")] = False,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", metavar="A.B=V", help="Any setting; can be repeated.", rich_help_panel=_RECIPE)
+    ] = None,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print every setting and stop.", rich_help_panel=_LOOK)] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Build everything, take two steps, and stop.", rich_help_panel=_LOOK)] = False,
 ) -> None:
     """Train, validate and keep the best weights in a run directory.
 
@@ -146,8 +185,8 @@ class _Display:
             "loss": report.loss,
             "lr": f"{report.lr:.2e}",
             "samples/s": f"{report.samples_per_second:.1f}",
-            "waiting for data": f"{report.data_wait:.0%}",
             "GiB": f"{report.memory_gib:.1f}",
+            "waiting for data": f"{report.data_wait:.0%}",
         }
         self._advance(1, **shown)
 

@@ -1,6 +1,6 @@
 """Presets: one YAML file per experiment, found by listing the folder that ships with the package.
 
-A preset begins with a header of comments (`Purpose:`, `Data:`, `Command:`) and holds only what differs from the defaults.
+A preset begins with a header of comments (`Purpose:`, `Data:`, `Command:`, `In short:`) and holds only what differs from the defaults.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Preset:
     purpose: str
     data: str
     command: str
+    short: str
     text: str
 
 
@@ -47,7 +48,7 @@ def load_preset(name: str) -> Preset:
     if name not in names:
         raise ConfigError(f"there is no preset {name!r}", hint=did_you_mean(name, names))
     text = (_folder() / f"{name}{SUFFIX}").read_text(encoding="utf-8")
-    return Preset(name, _header(text, "Purpose"), _header(text, "Data"), _header(text, "Command"), text)
+    return Preset(name, _header(text, "Purpose"), _header(text, "Data"), _header(text, "Command"), _header(text, "In short"), text)
 
 
 def copy_preset(name: str, destination: Path, overwrite: bool = False) -> Path:

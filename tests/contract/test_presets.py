@@ -10,7 +10,7 @@ import torch
 import typer
 
 from cmirnet_cli.app import build, run
-from cmirnet_cli.config import TextConfig, load_preset, named_recipe, preset_names, resolve, yaml_text
+from cmirnet_cli.config import Settings, TextConfig, load_preset, named_recipe, preset_names, resolve, yaml_text
 from cmirnet_cli.errors import ConfigError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.refer.registry import choose_split_by
@@ -125,7 +125,15 @@ def test_a_preset_begins_with_purpose_data_and_command():
     for name in NAMES:
         assert [line.split(":")[0] for line in text_of(name).splitlines()[:3]] == ["# Purpose", "# Data", "# Command"]
         preset = load_preset(name)
-        assert all((preset.purpose, preset.data, preset.command))
+        assert all((preset.purpose, preset.data, preset.command, preset.short))
+
+
+def test_the_list_of_presets_has_a_short_line_for_each_in_80_columns(capsys):
+    frame = len("│  │  │") + 1
+    assert max(map(len, NAMES)) + max(len(load_preset(name).short) for name in NAMES) + frame <= 80
+    assert run(["presets", "ls", "--quiet"]) == 0
+    shown = capsys.readouterr().out.splitlines()[1:]
+    assert sorted(line.split("  ")[0].strip() for line in shown) == NAMES
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -158,7 +166,11 @@ def test_the_data_command_of_a_preset_prepares_what_it_trains_on():
 def test_a_preset_is_shown_and_copied_by_its_name(tmp_path, capsys):
     for name in NAMES:
         assert run(["presets", "show", name]) == 0
-        assert capsys.readouterr().out == text_of(name)
+        shown = capsys.readouterr().out
+        assert shown.startswith("# Purpose")
+        (tmp_path / "shown.yaml").write_text(shown, encoding="utf-8")
+        assert resolve(tmp_path / "shown.yaml") == resolve(name)
+        assert flattened(yaml_text.parse(shown)).keys() == flattened(Settings().model_dump(mode="json")).keys()
         assert run(["presets", "cp", name, str(tmp_path), "--quiet"]) == 0
         assert (tmp_path / f"{name}.yaml").read_text(encoding="utf-8") == text_of(name)
         assert resolve(tmp_path / f"{name}.yaml") == resolve(name)

@@ -93,10 +93,10 @@ def test_a_command_error_ends_with_its_own_code(capsys):
     assert spoken(capsys)[1] == "error: there is no preset 'refcoco-swinb'\nhint: did you mean refcoco-swin-b?\n"
 
 
-def test_quiet_leaves_only_the_exit_code(capsys):
+def test_quiet_leaves_an_error_s_one_line(capsys):
     assert run(["presets", "show", "nothing", "-q"]) == 2
     assert run(["presets", "show", "--quiet"]) == 2
-    assert spoken(capsys) == ("", "")
+    assert spoken(capsys) == ("", "error: there is no preset 'nothing'\nerror: Missing argument 'NAME'.\n")
 
 
 def test_traceback_shows_where_an_error_arose(capsys):

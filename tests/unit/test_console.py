@@ -11,7 +11,7 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from cmirnet_cli.console import Console, ProgressLines
+from cmirnet_cli.console import Console, Progressed, ProgressLines, progress_line
 from cmirnet_cli.errors import ImageError
 
 
@@ -109,15 +109,15 @@ def test_an_error_in_json_goes_to_stdout(console, capsys):
     assert err == ""
 
 
-def test_quiet_silences_stderr_and_keeps_the_result(console, capsys):
+def test_quiet_silences_stderr_but_for_an_error_and_keeps_the_result(console, capsys):
     console.configure(quiet=True)
     console.notice("reading")
     console.warn("careful")
-    console.error(ImageError("broken"))
+    console.error(ImageError("broken", hint="replace it"))
     with console.progress("reading", total=2) as advance:
         advance(2, loss=0.5)
     console.result({}, "done")
-    assert capsys.readouterr() == ("done\n", "")
+    assert capsys.readouterr() == ("done\n", "error: broken\n")
 
 
 def test_text_is_printed_as_it_stands(console, capsys):
@@ -155,6 +155,30 @@ def test_progress_on_a_terminal_is_a_bar_that_counts():
     assert "━" in shown
     assert "4/4" in shown
     assert "loss 0.5123" in shown
+
+
+STEP = {"loss": 0.3477, "lr": "9.90e-04", "samples/s": "108.2", "GiB": "21.1", "waiting for data": "0%"}
+
+
+@pytest.mark.parametrize(
+    ("width", "shown"),
+    [
+        (40, "train  61,234/159,000  1:17:21 left"),
+        (80, f"train  61,234/159,000  1:17:21 left  {'━' * 13}  loss 0.3477  lr 9.90e-04"),
+        (100, f"train  61,234/159,000  1:17:21 left  {'━' * 16}  loss 0.3477  lr 9.90e-04  samples/s 108.2"),
+        (140, f"train  61,234/159,000  1:17:21 left  {'━' * 23}  loss 0.3477  lr 9.90e-04  samples/s 108.2  GiB 21.1  waiting for data 0%"),
+    ],
+)
+def test_progress_says_what_and_how_far_first_and_then_as_much_as_fits(width, shown):
+    line = progress_line(Progressed("train", 61234, 159000, 3000.0, 4641.0, STEP), width)
+    assert line.plain == shown
+    assert len(line) <= width
+
+
+def test_progress_that_ends_says_how_long_it_took_and_a_long_name_is_cut():
+    assert progress_line(Progressed("draw", 4, 4, 65.0, 0.0, {}), 38).plain == "draw  4/4  took 0:01:05"
+    assert progress_line(Progressed("read", 1500, None, 65.0, None, {}), 40).plain == "read  1,500 done  0:01:05"
+    assert progress_line(Progressed("score a/very/long/path", 1, 4, 1.0, None, {}), 30).plain == "score a/ve…  1/4  -:--:-- left"
 
 
 def test_short_progress_in_a_pipe_says_nothing(console, capsys):
