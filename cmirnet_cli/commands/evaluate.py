@@ -63,6 +63,9 @@ def evaluate(
     groups: Annotated[
         bool, typer.Option("--groups", help="Also print scores by size, length, category, distractors, words.", rich_help_panel=_SHOWN)
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print every score, and what each means.", rich_help_panel=_SHOWN)
+    ] = False,
     save_masks: Annotated[
         bool, typer.Option("--save-masks", help="Keep each mask in sentences.jsonl.", rich_help_panel=WRITTEN)
     ] = False,
@@ -145,7 +148,9 @@ def evaluate(
     output.write(result, comparisons, described)
     if report:
         described["report"] = report
-    console.result(described, *printed(result.reports, comparisons, scoring, title=evaluate_outputs.title(result), groups=groups))
+    console.result(
+        described, *printed(result.reports, comparisons, scoring, title=evaluate_outputs.title(result), groups=groups, verbose=verbose)
+    )
 
 
 def _scoring_options(seed: int | None, empty_below: int | None) -> ScoringOptions:

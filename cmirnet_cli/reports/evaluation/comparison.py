@@ -90,7 +90,7 @@ def change_lines(each: Comparison) -> list[str]:
     counts = f"better {each.better:,}, worse {each.worse:,}, the same {each.same:,}"
     lines = [f"{each.split} {each.protocol}, sentences: {counts}"]
     for title, changes in (("better", each.improved), ("worse", each.worsened)):
-        lines += [f"  {title} {one.before:.3f} → {one.after:.3f}  {_named(one.sentence)}" for one in changes]
+        lines += [f"  {title} {100 * one.before:.1f} → {100 * one.after:.1f}  {_named(one.sentence)}" for one in changes]
     return lines
 
 

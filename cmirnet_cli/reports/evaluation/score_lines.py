@@ -16,6 +16,9 @@ from cmirnet_cli.reports.evaluation.comparison import Comparison
 
 LABEL = "split, protocol"
 WITHOUT_TARGET = "sentences that refer to nothing included"
+NARROWEST = 0.005
+"""Half of the width of an interval that is shown, in percent: a narrower one would be printed as ±0.00."""
+NO_INTERVAL = Interval(math.nan, math.nan)
 COMPARED = "these weights and others"
 INTERVAL = f"{100 * LEVEL:g} % interval"
 
@@ -40,13 +43,14 @@ class ScoreLine:
     @classmethod
     def of(cls, label: str, measured: MeasuredScores, role: Role = "own", counts: tuple[int, ...] | None = None) -> ScoreLine:
         """The line of a measurement; its sentences are the count behind it where no others are given."""
-        values = tuple((measured.scores[metric.name], measured.intervals[metric.name]) for metric in measured.metrics)
+        values = tuple((measured.scores[metric.name], shown_interval(measured.intervals[metric.name])) for metric in measured.metrics)
         return cls(label, values, (measured.scores.sentences,) if counts is None else counts, role)
 
     @classmethod
     def between(cls, differences: Mapping[str, Difference]) -> ScoreLine:
         """The line of what differs."""
-        return cls("difference", tuple((each.value, each.interval) for each in differences.values()), role="difference")
+        values = tuple((each.value, shown_interval(each.interval)) for each in differences.values())
+        return cls("difference", values, role="difference")
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,11 @@ class ScoreTable:
 
     headings: tuple[str, ...]
     blocks: tuple[tuple[ScoreLine, ...], ...]
+
+
+def shown_interval(interval: Interval) -> Interval:
+    """The interval, or none where it has no width: of a few images that score alike, resampling tells nothing."""
+    return interval if interval.margin >= NARROWEST else NO_INTERVAL
 
 
 def number(value: float, form: str = ".2f") -> str:
@@ -97,9 +106,8 @@ def difference_table(comparisons: Sequence[Comparison]) -> ScoreTable:
 
 def brief_values(measured: MeasuredScores) -> list[tuple[Metric, float, Interval | None]]:
     """The scores that have a column where room is short, such as those of groups of sentences; the intervals of the main ones."""
-    scores, intervals = measured.scores, measured.intervals
     return [
-        (metric, scores[metric.name], intervals[metric.name] if metric.level == "main" else None)
+        (metric, measured.scores[metric.name], shown_interval(measured.intervals[metric.name]) if metric.level == "main" else None)
         for metric in measured.metrics
         if metric.level != "full"
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
@@ -9,18 +10,26 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from cmirnet_cli.metrics.intervals import MeasuredScores
+from cmirnet_cli.metrics.intervals import Interval, MeasuredScores
 from cmirnet_cli.metrics.split_report import ScoringOptions, SplitReport
 from cmirnet_cli.reports.evaluation import score_lines
 from cmirnet_cli.reports.evaluation.comparison import Comparison, change_lines
 from cmirnet_cli.reports.evaluation.score_lines import LABEL, Role, ScoreTable, brief_values, number
 from cmirnet_cli.reports.tables import bare_table
 
+BRIEFLY = "in percent; ±: half of the 95 % interval; paper: at the network's size, original: at the image's own; --verbose says more"
+
 STYLES: Mapping[Role, str] = MappingProxyType({"own": "", "other": "dim", "difference": "green"})
 
 
 def printed(
-    reports: Sequence[SplitReport], comparisons: Sequence[Comparison], scoring: ScoringOptions, *, title: str, groups: bool
+    reports: Sequence[SplitReport],
+    comparisons: Sequence[Comparison],
+    scoring: ScoringOptions,
+    *,
+    title: str,
+    groups: bool,
+    verbose: bool = True,
 ) -> Iterator[RenderableType]:
     """Everything in order, tables and lines.
 
@@ -30,10 +39,15 @@ def printed(
         scoring: that the reports were made with.
         title: the data set.
         groups: whether scores of groups of sentences are printed too.
+        verbose: whether every score is printed with what it means; else a line for each split and protocol, and one that explains it.
     """
-    yield printed_scores(score_lines.score_table(reports), title=title)
-    yield from (f"{name}: {words}" for name, words in score_lines.in_words(reports).items())
-    yield f"±: half of the {score_lines.INTERVAL}'s width ({score_lines.drawn_in_words(scoring)})"
+    if verbose:
+        yield printed_scores(score_lines.score_table(reports), title=title)
+        yield from (f"{name}: {words}" for name, words in score_lines.in_words(reports).items())
+        yield f"±: half of the {score_lines.INTERVAL}'s width ({score_lines.drawn_in_words(scoring)})"
+    else:
+        yield printed_briefly(reports, title=title)
+        yield BRIEFLY
     if generalised := score_lines.generalised_table(reports):
         yield printed_scores(generalised, title=f"{title}, {score_lines.WITHOUT_TARGET}")
         yield score_lines.empty_in_words(scoring)
@@ -46,6 +60,24 @@ def printed(
         yield printed_scores(score_lines.difference_table(comparisons), title=f"{title}, {score_lines.COMPARED}")
         for one in comparisons:
             yield from change_lines(one)
+
+
+def printed_briefly(reports: Sequence[SplitReport], *, title: str) -> Table:
+    """A line for each split and protocol, and for each control: the main scores in percent, half of the interval's width behind them."""
+    first = next(iter(reports[0].protocols.values())).measured
+    table = bare_table(title, LABEL, *(metric.heading for metric, _, _ in brief_values(first)), "sentences")
+    for each in reports:
+        for protocol, under in each.protocols.items():
+            controls = {f"  {name}": control.measured for name, control in under.controls.items()}
+            for label, measured in {f"{each.split} {protocol}": under.measured, **controls}.items():
+                cells = [_with_margin(value, interval) for _, value, interval in brief_values(measured)]
+                table.add_row(Text(label), *cells, f"{measured.scores.sentences:,}", style="dim" if label in controls else None)
+    return table
+
+
+def _with_margin(value: float, interval: Interval | None) -> str:
+    margin = math.nan if interval is None else interval.margin
+    return number(value) if math.isnan(margin) else f"{number(value)} ± {number(margin)}"
 
 
 def printed_scores(scores: ScoreTable, *, title: str) -> Table:

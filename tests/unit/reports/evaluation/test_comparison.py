@@ -58,7 +58,7 @@ def test_changes_are_said_with_the_sentence_and_its_image():
     (found,) = compare(results(90), results(30), FEW)
     assert change_lines(found) == [
         "val paper, sentences: better 1, worse 0, the same 0",
-        '  better 0.300 → 0.900  "cup 0" (sentence 0, image 0)',
+        '  better 30.0 → 90.0  "cup 0" (sentence 0, image 0)',
     ]
 
 

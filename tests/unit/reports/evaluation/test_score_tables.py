@@ -9,12 +9,14 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from cmirnet_cli.metrics.intervals import Difference, Interval, MeasuredScores
+from cmirnet_cli.metrics.intervals import Difference, Interval, MeasuredScores, Resampling
 from cmirnet_cli.metrics.scores import GENERALISED, METRICS, Scores
-from cmirnet_cli.metrics.split_report import Control, Generalised, ProtocolReport, SplitReport
+from cmirnet_cli.metrics.sentences import Overlap, SentenceScore, SplitScores
+from cmirnet_cli.metrics.split_report import Control, Generalised, ProtocolReport, ScoringOptions, SplitReport
+from cmirnet_cli.metrics.split_report import report as split_report
 from cmirnet_cli.reports.evaluation.comparison import Comparison
 from cmirnet_cli.reports.evaluation.score_lines import LABEL, difference_table, generalised_table, score_table
-from cmirnet_cli.reports.evaluation.tables import printed_groups, printed_scores
+from cmirnet_cli.reports.evaluation.tables import printed_briefly, printed_groups, printed_scores
 
 NAMES = [metric.name for metric in METRICS]
 
@@ -55,6 +57,27 @@ def test_a_score_table_has_a_line_for_each_protocol_and_half_the_interval_below(
         ["val", "original", "19.12", "80.00", "10.00", "5.00", "0.25", "0.00", "0.00", "10,834"],
         MARGINS,
     ]
+
+
+def test_briefly_each_protocol_and_control_is_one_line_with_the_interval_behind_the_score() -> None:
+    report = SplitReport("val", {"paper": under(OWN, {"shuffled-text": Control(OTHER, OWED)}), "original": under(OTHER)})
+    lines = printed(printed_briefly([report], title="refcoco"))
+    assert [" ".join(line) for line in lines] == [
+        "refcoco",
+        "split, protocol oIoU mIoU P@.5 sentences",
+        "val paper 79.13 ± 1.50 77.50 ± 1.50 90.00 10,834",
+        "shuffled-text 19.12 ± 1.50 80.00 ± 1.50 10.00 10,834",
+        "val original 19.12 ± 1.50 80.00 ± 1.50 10.00 10,834",
+    ]
+
+
+def test_three_sentences_that_score_alike_have_no_interval() -> None:
+    alike = [SentenceScore(n, n, f"{n}", "the cup", {"paper": Overlap(5, 10, 10)}) for n in range(3)]
+    scored = split_report(SplitScores("val", ("paper",), tuple(alike), {}), ScoringOptions(Resampling(resamples=50)))
+    for table in (printed_briefly([scored], title="x"), printed_scores(score_table([scored]), title="x")):
+        text = "\n".join(" ".join(line) for line in printed(table))
+        assert "50.00" in text
+        assert "± 0.00" not in text
 
 
 def test_controls_and_differences_stand_under_their_protocol_in_80_columns() -> None:
