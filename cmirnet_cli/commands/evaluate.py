@@ -66,9 +66,7 @@ def evaluate(
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="Print every score, and what each means.", rich_help_panel=_SHOWN)
     ] = False,
-    save_masks: Annotated[
-        bool, typer.Option("--save-masks", help="Keep each mask in sentences.jsonl.", rich_help_panel=WRITTEN)
-    ] = False,
+    save_masks: Annotated[bool, typer.Option("--save-masks", help="Keep each mask in sentences.jsonl.", rich_help_panel=WRITTEN)] = False,
     empty_below: Annotated[
         int | None,
         typer.Option(
