@@ -58,7 +58,7 @@ MISTAKES = {
     "eval weights --split testA": (3, "has no split 'testA'"),
     "eval weights --dataset others": (3, "there is no prepared cache of others in cache"),
     "eval large": (3, "holds 96 px; 480 px are required as well"),
-    "eval weights --out taken --save-masks --protocol paper": (2, "--save-masks needs masks at the image's own size"),
+    "eval weights --save-masks": (2, "--save-masks has no folder to keep masks in"),
     "eval weights --compare nowhere": (4, "no weights at nowhere"),
     "eval weights --optimizations quick": (2, "there is no optimization 'quick'"),
     "eval weights --report taken": (2, "--report taken is a folder"),

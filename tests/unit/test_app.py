@@ -223,7 +223,9 @@ def test_presets_are_listed_shown_and_copied(tmp_path, capsys):
     assert run(["presets", "show", "demo"]) == 0
     shown = spoken(capsys)[0]
     assert run(["presets", "cp", "demo", str(tmp_path)]) == 0
-    assert (tmp_path / "demo.yaml").read_text() == shown
+    copied = (tmp_path / "demo.yaml").read_text()
+    assert shown.startswith(copied[: copied.index("model:")])
+    assert len(shown) > len(copied), "every setting, not only those that differ"
     assert spoken(capsys) == (f"{tmp_path / 'demo.yaml'}\n", f"use it with: cmirnet train --preset {tmp_path / 'demo.yaml'}\n")
 
 
