@@ -101,7 +101,7 @@ def find_cache(root: Path, dataset: str | None = None, split_by: str | None = No
 
     Args:
         root: a cache, or the folder that caches lie in.
-        dataset: the data set's name; None: the only one.
+        dataset: the data set's name, its JSONL file's, or the cache's own; None: the only one.
         split_by: who split it; None: the only one.
         sizes: in pixels, for the command that prepares a cache which is missing.
 
@@ -111,7 +111,8 @@ def find_cache(root: Path, dataset: str | None = None, split_by: str | None = No
     if (root / MANIFEST).is_file():
         return root
     prepared = [(folder, _request_of(folder)) for folder in prepared_caches(root)]
-    fitting = [folder for folder, made in prepared if dataset in (None, made.dataset) and split_by in (None, made.split_by)]
+    named = [(folder, made) for folder, made in prepared if dataset in (None, made.dataset, f"{made.dataset}.{FROM_JSONL}", folder.name)]
+    fitting = [folder for folder, made in named if split_by in (None, made.split_by)]
     if len(fitting) == 1:
         return fitting[0]
     name = " ".join(part for part in (dataset, f"({split_by})" if split_by else None) if part)

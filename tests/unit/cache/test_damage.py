@@ -94,6 +94,23 @@ def test_a_cache_is_found_by_the_names_in_its_manifest_whatever_hyphens_they_hol
     assert caught.value.hint == f"name one of these folders, such as {tmp_path / 'cups-my-mall'}"
 
 
+def test_a_cache_of_a_jsonl_file_is_found_by_the_file_s_name_and_by_its_own(draw: Draw, tmp_path: Path):
+    folder = tmp_path / cache_name("mine", "jsonl")
+    write_cache(replace(draw(), name="mine", split_by="jsonl"), folder, CacheOptions(sizes=(16,)))
+    assert [find_cache(tmp_path, name) for name in ("mine", "mine.jsonl", "mine-jsonl")] == [folder] * 3
+
+
+def test_a_missing_cache_of_one_s_own_data_is_made_from_the_file_that_lies_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CacheError) as caught:
+        find_cache(tmp_path / "cache", "mine", sizes=(480, 520))
+    assert "ANNOTATIONS is the file or folder of your annotations" in caught.value.hint
+    Path("mine.jsonl").touch()
+    with pytest.raises(CacheError) as caught:
+        find_cache(tmp_path / "cache", "mine", sizes=(480, 520))
+    assert caught.value.hint == f"make one with `cmirnet prepare-data mine.jsonl --size 480 --size 520 --out {tmp_path / 'cache'}`"
+
+
 def test_a_folder_without_manifest_is_no_cache(tmp_path: Path):
     with pytest.raises(CacheError, match="it has no manifest"):
         Cache.open(tmp_path)
