@@ -33,7 +33,7 @@ def check_run(settings: Settings, run_dir: Path | None = None, resume: RunDirect
 
     Raises:
         ConfigError: the settings contradict the weights, the number of processes or the run that is gone on with.
-        DataError: there is no such cache, or it lacks a split, a size or samples enough for a batch.
+        DataError: there is no such cache, or it lacks a split or a size.
         WeightsError: what the run starts from is nowhere.
         UsageError: the run directory is taken.
     """
