@@ -24,11 +24,11 @@ REFUSALS = (_TransportError, HFValidationError, OSError)
 """What the hub's library raises on a hub that cannot be reached or refuses."""
 
 
-def why_offline() -> str | None:
-    """Why nothing can be fetched from the hub; None if it answers. Asks it once."""
+def why_offline(seconds: float = PATIENCE) -> str | None:
+    """Why nothing can be fetched from the hub; None if it answers in that time. Asks it once."""
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
-    problem = _silence(constants.ENDPOINT, PATIENCE)
+    problem = _silence(constants.ENDPOINT, seconds)
     return f"{constants.ENDPOINT} cannot be reached: {problem}" if problem else None
 
 

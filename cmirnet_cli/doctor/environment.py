@@ -13,7 +13,7 @@ from cmirnet_cli.config import DataConfig, TextConfig
 from cmirnet_cli.doctor.findings import Finding
 from cmirnet_cli.engine.environment import BF16, GIB, machine_in_words, memory_gib, processor_features
 from cmirnet_cli.engine.threads import CHOSEN_BY, threads_for, usable_cores
-from cmirnet_cli.hub import why_offline
+from cmirnet_cli.hub import PATIENCE, why_offline
 
 LITTLE_MEMORY = 4.0
 """GiB: what Swin-B with its text encoder needs to predict, and a little for others."""
@@ -93,11 +93,11 @@ def room_findings(folder: Path, required: float, what: str) -> Iterator[Finding]
         yield Finding("ok", subject, message)
 
 
-def hub_findings() -> Iterator[Finding]:
+def hub_findings(seconds: float = PATIENCE) -> Iterator[Finding]:
     """Whether the hub can be reached; that it cannot is no error, as everything works with local files."""
     if constants.HF_HUB_OFFLINE:
         yield Finding("note", "hub", "HF_HUB_OFFLINE is set: nothing is fetched", f"unset it, or {_ELSEWHERE}")
-    elif reason := why_offline():
+    elif reason := why_offline(seconds):
         yield Finding("note", "hub", reason, f"check the network and proxies, or {_ELSEWHERE}")
     else:
         yield Finding("ok", "hub", f"{constants.ENDPOINT} answers")
