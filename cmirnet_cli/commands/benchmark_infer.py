@@ -51,7 +51,7 @@ def infer(
     """
     if weights and (backbone or size):
         raise UsageError("--backbone and --size are for random weights", hint="leave them out, or leave WEIGHTS out")
-    _check(weights, backbone, images)
+    _check(None if exported else weights, backbone, images)  # the names of exports are looked at first
 
     from cmirnet_cli.benchmarks.exports import export_random, named_exports
     from cmirnet_cli.benchmarks.infer import InferenceRequest, compare_inference, disagreement
