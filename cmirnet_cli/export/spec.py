@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from cmirnet_cli.errors import ExportError, UsageError, first_line
 from cmirnet_cli.files import sha256_of
+from cmirnet_cli.weights.lookalikes import refuse_lookalikes
 
 SCHEMA_VERSION = 1
 SPEC_FILE = "export.json"
@@ -123,8 +124,10 @@ def read_spec(folder: Path) -> ExportSpec:
 
     Raises:
         ExportError: `export.json` is missing, damaged or of another schema version.
+        WeightsError: it is a Git LFS pointer, a web page or the like.
     """
     path = folder / SPEC_FILE
+    refuse_lookalikes([path], text=True)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         version = data.get("schema_version") if isinstance(data, dict) else None
@@ -140,10 +143,12 @@ def require_whole(folder: Path, spec: ExportSpec) -> None:
 
     Raises:
         ExportError: one is missing, or is not what was written.
+        WeightsError: one is a Git LFS pointer, a web page or the like.
     """
     digests = spec.files | ({TOKENIZER_FILE: spec.tokenizer} if spec.tokenizer else {})
     for name, digest in digests.items():
         path = folder / name
+        refuse_lookalikes([path], text=True)
         if not path.is_file() or sha256_of(path) != digest:
             raise ExportError(f"{path} is not the file that was exported", hint=AGAIN)
 

@@ -26,8 +26,9 @@ from cmirnet_cli.files import new_file, replaced_folder
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.model.text import TextEncoder
-from cmirnet_cli.weights.encoder import encoder_from_config, load_tokenizer
+from cmirnet_cli.weights.encoder import embedding_rows, encoder_from_config, load_tokenizer, require_vocabulary
 from cmirnet_cli.weights.folder import CONFIG_FILE, DAMAGED, MODEL_FILE, UNREADABLE, BundleConfig, find_weights, read_config
+from cmirnet_cli.weights.lookalikes import refuse_lookalikes
 
 CARD_FILE = "README.md"
 
@@ -102,12 +103,15 @@ def load_bundle(folder: Path) -> Bundle:
     folder = find_weights(folder)
     config = read_config(folder)
     path = folder / MODEL_FILE
+    refuse_lookalikes([path])
     try:
         model = filled_model(config.model, config.encoder, load_file(path))
     except UNREADABLE as error:
         reason = textwrap.shorten(str(error), 240)
         raise WeightsError(f"{path} does not fit its config.json: {reason}", hint=DAMAGED) from error
-    return Bundle(model, load_tokenizer(str(folder), DAMAGED), config)
+    tokenizer = load_tokenizer(str(folder), DAMAGED)
+    require_vocabulary(tokenizer, embedding_rows(model.text.encoder), DAMAGED)
+    return Bundle(model, tokenizer, config)
 
 
 def filled_model(config: ModelConfig, encoder: Mapping[str, Any], state: Mapping[str, Tensor]) -> ReferringModel:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.weights.lookalikes import refuse_lookalikes
 
 _TENSOR_TYPES = ("Float", "Half", "BFloat16", "Double", "Long", "Int", "Short", "Char", "Byte", "Bool")
 ALLOWED = frozenset(
@@ -72,9 +73,10 @@ def read_checkpoint(path: Path) -> object:
     Reads the zip form and, from before PyTorch 1.6, the legacy form. An `argparse.Namespace` becomes `Arguments`.
 
     Raises:
-        WeightsError: the file is missing, is no checkpoint, is cut off or damaged, asks for anything that is not plain data (the name
-            is given), or announces more than it holds.
+        WeightsError: the file is missing, is no checkpoint (a Git LFS pointer, a web page and the like are named), is cut off or
+            damaged, asks for anything that is not plain data (the name is given), or announces more than it holds.
     """
+    refuse_lookalikes([path], text=True)  # the oldest pickles are text
     zipped = _starts_like_a_zip(path)
     with _damage_named(path):
         if zipped:
@@ -181,6 +183,7 @@ def _damage_named(path: Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGED as error:
+        refuse_lookalikes([path])
         raise _unreadable(path, _reason(error)) from error
 
 

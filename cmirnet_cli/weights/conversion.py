@@ -14,7 +14,7 @@ from cmirnet_cli.config import ModelConfig, Settings, TextConfig
 from cmirnet_cli.errors import WeightsError, listed
 from cmirnet_cli.weights.bundle import Bundle, filled_model
 from cmirnet_cli.weights.checkpoint import read_checkpoint, state_dict
-from cmirnet_cli.weights.encoder import load_tokenizer
+from cmirnet_cli.weights.encoder import load_tokenizer, require_vocabulary
 from cmirnet_cli.weights.folder import BundleConfig
 from cmirnet_cli.weights.official import NETWORK, TEXT, Account, ConvertedText, convert_network, convert_text
 
@@ -111,11 +111,8 @@ def _check_widths(config: ModelConfig, text: ConvertedText, tokenizer: PreTraine
             f"the network reads words of {config.text_width} channels, the text encoder beside it gives {width}",
             hint="`model` and `bert_model` must come from one training",
         )
-    if len(tokenizer) != rows:
-        raise WeightsError(
-            f"the tokenizer {tokenizer.name_or_path} knows {len(tokenizer):,} words, the text encoder {rows:,}",
-            hint="name the tokenizer that the checkpoint was trained with: --tokenizer DIR or a hub id (tokenizer=… in Python)",
-        )
+    hint = "name the tokenizer that the checkpoint was trained with: --tokenizer DIR or a hub id (tokenizer=… in Python)"
+    require_vocabulary(tokenizer, rows, hint)
 
 
 def _trained_on(arguments: object) -> str:

@@ -6,18 +6,22 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+from huggingface_hub import try_to_load_from_cache
+from huggingface_hub.errors import HFValidationError
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_INDEX_NAME, WEIGHTS_NAME
 
 from cmirnet_cli.config import TextConfig
-from cmirnet_cli.errors import WeightsError, first_line
+from cmirnet_cli.errors import WeightsError, first_line, listed
 from cmirnet_cli.hub import if_it_answers
-from cmirnet_cli.weights.folder import UNREADABLE
+from cmirnet_cli.weights.checkpoint import read_checkpoint, state_dict
+from cmirnet_cli.weights.lookalikes import refuse_lookalikes
 
 _FOREIGN_CODE = re.compile(r"auto_map|\w+_implementation(_internal)?")
 """Settings by which transformers fetches and runs code: modelling files, and kernels in place of its own attention."""
@@ -25,6 +29,8 @@ _FOREIGN_CODE = re.compile(r"auto_map|\w+_implementation(_internal)?")
 ELSEWHERE = (
     "give a local folder with --set text.source=FOLDER, run once where the hub can be reached, or try --preset smoke, which needs neither"
 )
+SPARE_ROWS = 0.01
+"""The largest share of an encoder's embeddings that belongs to no word of its tokenizer."""
 POSITION_SHARE = 0.3
 """Spread of the first position embeddings beside word embeddings of spread 1, in an encoder made from scratch."""
 WORDS_GAIN = 4.0
@@ -32,17 +38,27 @@ WORDS_GAIN = 4.0
 
 
 def load_encoder(source: str) -> PreTrainedModel:
-    """A pretrained BERT-family encoder by hub id or local folder.
+    """A pretrained BERT-family encoder by hub id or local folder, in fp32; every one of its weights but the pooler's comes from there.
 
     Raises:
-        WeightsError: it is not there, cannot be read, or cannot be fetched.
+        WeightsError: it is not there, cannot be read, cannot be fetched, or is not whole.
     """
-    try:
-        with _reachable(source):
-            encoder: PreTrainedModel = AutoModel.from_pretrained(source, trust_remote_code=False)
-    except UNREADABLE as error:
-        raise _unavailable("text encoder", source, error, ELSEWHERE) from error
-    return encoder
+    with _loading("text encoder", source, ELSEWHERE):
+        for path in _weight_files(_local_folder(source)):
+            if path.suffix == ".bin":
+                state_dict(read_checkpoint(path), str(path))  # a pickle, which transformers would read with less care
+        options = {"dtype": torch.float32, "ignore_mismatched_sizes": True, "output_loading_info": True, "trust_remote_code": False}
+        encoder, found = AutoModel.from_pretrained(source, **options)
+    misfits = [f"{name} {tuple(there)} instead of {tuple(here)}" for name, there, here in sorted(found["mismatched_keys"])]
+    missing = [name for name in sorted(found["missing_keys"]) if not name.startswith("pooler.")]
+    for names, what in ((misfits, "have another shape than its config.json says"), (missing, "are missing from its files")):
+        if names:
+            entries = f"{len(names):,} of its entries {what}: {listed(names)}"
+            raise WeightsError(
+                f"the text encoder {source!r} cannot be loaded: {entries}",
+                hint=f"its config.json and its weights must be of one model: {ELSEWHERE}",
+            )
+    return cast(PreTrainedModel, encoder)
 
 
 def load_tokenizer(source: str, hint: str = ELSEWHERE) -> PreTrainedTokenizerBase:
@@ -55,17 +71,32 @@ def load_tokenizer(source: str, hint: str = ELSEWHERE) -> PreTrainedTokenizerBas
     Raises:
         WeightsError: it is not there, cannot be read, or cannot be fetched.
     """
-    try:
-        with _reachable(source):
-            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except UNREADABLE as error:
-        raise _unavailable("tokenizer", source, error, hint) from error
+    with _loading("tokenizer", source, hint):
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     return tokenizer
 
 
-def _reachable(source: str) -> AbstractContextManager[None]:
-    """Within it, libraries do not wait for a hub that does not answer; for a local folder nobody is asked."""
-    return nullcontext() if Path(source).is_dir() else if_it_answers()
+def require_vocabulary(tokenizer: PreTrainedTokenizerBase, rows: int, hint: str) -> None:
+    """Refuse a tokenizer that belongs to another text encoder, one with embeddings in so many rows.
+
+    Every id must have a row. One row in a hundred may be without a word: some encoders are published with a few rows to spare.
+
+    Raises:
+        WeightsError: the vocabularies do not fit; both sizes are named.
+    """
+    words, place = len(tokenizer), str(tokenizer.name_or_path)
+    if max(tokenizer.get_vocab().values(), default=0) < rows and rows - words <= SPARE_ROWS * rows:
+        return
+    folder, files = _local_folder(place), sorted(tokenizer.vocab_files_names.values())
+    found = f"the tokenizer {place} knows {words:,} words, the text encoder {rows:,}"
+    if folder and not any((folder / name).is_file() for name in files):
+        found += f": the folder holds no {' and no '.join(files)}"
+    raise WeightsError(found, hint=hint)
+
+
+def embedding_rows(encoder: PreTrainedModel) -> int:
+    """How many token ids an encoder has embeddings for."""
+    return int(encoder.get_input_embeddings().weight.shape[0])
 
 
 def scratch_encoder(text: TextConfig, width: int, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
@@ -137,8 +168,49 @@ def _keys(config: Mapping[str, Any]) -> Iterator[str]:
             yield from _keys(value)
 
 
-def _unavailable(what: str, source: str, error: Exception, hint: str) -> WeightsError:
-    return WeightsError(f"the {what} {source!r} cannot be loaded: {first_line(error)}", hint=hint)
+@contextmanager
+def _loading(what: str, source: str, hint: str) -> Iterator[None]:
+    """Names what is loaded, and from where, in any error that a library raises; before that, files that are something else are refused.
+
+    Libraries do not wait for a hub that does not answer; for a local folder nobody is asked.
+    """
+    _refuse_lookalikes(source)
+    try:
+        with nullcontext() if Path(source).is_dir() else if_it_answers():
+            yield
+    except WeightsError:
+        raise
+    except Exception as error:  # of any class: tokenizers raise bare ones, configurations whatever their checks do
+        _refuse_lookalikes(source)  # which may have been fetched just now
+        raise WeightsError(f"the {what} {source!r} cannot be loaded: {first_line(error)}", hint=hint) from error
+
+
+def _refuse_lookalikes(source: str) -> None:
+    if folder := _local_folder(source):
+        texts = [path for pattern in ("*.json", "*.txt", "*.model") for path in sorted(folder.glob(pattern))]
+        refuse_lookalikes(texts, text=True)
+        refuse_lookalikes(_weight_files(folder))
+
+
+def _local_folder(source: str) -> Path | None:
+    """Where the files of a folder, or of a hub id that was fetched already, lie; None for nothing of either."""
+    if source and Path(source).is_dir():
+        return Path(source)
+    try:
+        cached = try_to_load_from_cache(source, "config.json")
+    except HFValidationError:
+        return None
+    return Path(cached).parent if isinstance(cached, str) else None
+
+
+def _weight_files(folder: Path | None) -> list[Path]:
+    """The files that transformers takes an encoder's weights from: of several forms, the first that is there."""
+    if folder is None:
+        return []
+    for name in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_INDEX_NAME):
+        if (folder / name).is_file():
+            return [folder / name] if not name.endswith(".json") else sorted(folder.glob(f"{name.partition('.')[0]}-*-of-*"))
+    return []
 
 
 _UNSEEN = ("model_type", "hidden_act", "activation", "layer_norm_eps", "num_attention_heads", "n_heads", "num_hidden_layers")

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.errors import UsageError, WeightsError, first_line
+from cmirnet_cli.weights.lookalikes import refuse_lookalikes
 
 SCHEMA_VERSION = 1
 MODEL_FILE = "model.safetensors"
@@ -65,6 +66,7 @@ def read_config(folder: Path) -> BundleConfig:
         WeightsError: it is missing, damaged or of another schema version.
     """
     path = folder / CONFIG_FILE
+    refuse_lookalikes([path], text=True)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         version = data.get("schema_version") if isinstance(data, dict) else None
@@ -88,6 +90,7 @@ def require_plausible(folder: Path) -> None:
         if not path.is_file():
             raise WeightsError(f"{path} is missing", hint=DAMAGED)
     read_config(folder)
+    refuse_lookalikes([tensors])
     try:
         with safe_open(tensors, framework="numpy"):
             pass

@@ -1,11 +1,12 @@
-"""ImageNet starting points for the visual backbone: timm's from the hub, torchvision's and the Swin authors' from files."""
+"""ImageNet starting points for the visual backbone: timm's from the hub; timm's, torchvision's and the Swin authors' from files."""
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import timm
@@ -16,7 +17,7 @@ from cmirnet_cli.errors import WeightsError, first_line
 from cmirnet_cli.hub import if_it_answers, require_fetchable
 from cmirnet_cli.model.build import RESNET, SWIN
 from cmirnet_cli.model.cmirnet import CMIRNet
-from cmirnet_cli.weights.checkpoint import read_checkpoint, state_dict
+from cmirnet_cli.weights.backbone_file import read_backbone
 from cmirnet_cli.weights.folder import UNREADABLE
 
 _SWIN_NAMES = [
@@ -30,21 +31,25 @@ _RESNET_NAMES = [
     (re.compile(r"layer(\d)\."), r"\1.blocks."),
 ]
 _IGNORED = {
-    "swin": re.compile(r"(norm|head)\..+|layers\.\d+\.blocks\.\d+\.(attn\.relative_position_index|attn_mask)"),
+    "swin": re.compile(r"(norm\d?|head)\..+|layers\.\d+\.blocks\.\d+\.(attn\.relative_position_index|attn_mask)"),
     "resnet": re.compile(r"fc\..+"),
 }
-"""The classifier, and index tables that the network makes itself."""
+"""The classifier or a detector's norms, and index tables that the network makes itself."""
 
 _MERGING_AT_THE_END = "layers.0.downsample.reduction.weight"
 
 
 @dataclass(frozen=True)
 class BackboneReport:
-    """What became of a classifier's entries, by their own names; `missing` are counters of batches, which then start at 0."""
+    """What became of a classifier's entries, by their own names; `missing` are counters of batches, which then start at 0.
+
+    `place` says where in the file they lay, if it was not the file itself that held them.
+    """
 
     used: tuple[str, ...]
     ignored: tuple[str, ...]
     missing: tuple[str, ...]
+    place: str = ""
 
 
 def load_start(network: CMIRNet, config: ModelConfig, start: str) -> BackboneReport | None:
@@ -53,15 +58,26 @@ def load_start(network: CMIRNet, config: ModelConfig, start: str) -> BackboneRep
     Args:
         network: whose backbone to fill.
         config: what the network was built from.
-        start: `imagenet` (timm's weights, fetched from the hub unless a local copy exists), `none`, or a file: torchvision's ResNet `.pth`
-            or the Swin authors' `swin_*.pth`, read as data.
+        start: `imagenet` (timm's weights, fetched from the hub unless a local copy exists), `none`, or a file that `read_backbone`
+            reads, with the names of timm, torchvision or the Swin authors.
 
     Raises:
         WeightsError: there are no such weights for this backbone, they cannot be fetched or read, or they are another backbone's.
     """
     if start == "none":
         return None
-    return load_backbone(network, _pretrained(config) if start == "imagenet" else _from_file(start), config)
+    if start == "imagenet":
+        return load_backbone(network, _pretrained(config), config)
+    path = Path(start).expanduser()
+    if not path.is_file():
+        raise WeightsError(
+            f"unknown starting point {start!r} for the backbone: there is no such file",
+            hint="--backbone-weights is imagenet, none, or a file: of timm, of torchvision, or of the Swin authors",
+        )
+    expected = network.stages.state_dict().keys()
+    found = read_backbone(path, lambda name: _our_name(name, config, shift=0) in expected)
+    report = load_backbone(network, found.state, config)
+    return replace(report, ignored=(*report.ignored, *found.others), place=found.place)
 
 
 def load_backbone(network: CMIRNet, state: Mapping[str, Tensor], config: ModelConfig) -> BackboneReport:
@@ -76,13 +92,14 @@ def load_backbone(network: CMIRNet, state: Mapping[str, Tensor], config: ModelCo
     ignored = {name for name in state if _IGNORED[config.family].fullmatch(name)}
     shift = int(_MERGING_AT_THE_END in state)
     backbone = {_our_name(name, config, shift): value for name, value in state.items() if name not in ignored}
-    expected = network.stages.state_dict().keys()
+    expected = network.stages.state_dict()
+    _require_same_windows(backbone, expected, config)
     try:
         network.stages.load_state_dict(backbone, strict=True)
     except RuntimeError as error:
         reason = textwrap.shorten(str(error), 240)
         raise WeightsError(f"the backbone's weights do not fit {config.backbone}: {reason}", hint="they must be of one backbone") from error
-    return BackboneReport(tuple(sorted(state.keys() - ignored)), tuple(sorted(ignored)), tuple(sorted(expected - backbone.keys())))
+    return BackboneReport(tuple(sorted(state.keys() - ignored)), tuple(sorted(ignored)), tuple(sorted(expected.keys() - backbone.keys())))
 
 
 def _pretrained(config: ModelConfig) -> Mapping[str, Tensor]:
@@ -103,17 +120,17 @@ def _pretrained(config: ModelConfig) -> Mapping[str, Tensor]:
     return state
 
 
-def _from_file(start: str) -> dict[str, Tensor]:
-    """The state dict in a file: the file itself or, as the Swin authors write it, its entry `model`."""
-    path = Path(start).expanduser()
-    if not path.is_file():
+def _require_same_windows(backbone: Mapping[str, Tensor], expected: Mapping[str, Tensor], config: ModelConfig) -> None:
+    """A window of side w has (2w - 1)² relative positions, a row of the table for each."""
+    tables = [name for name in backbone.keys() & expected.keys() if name.endswith("position_bias_table") and backbone[name].ndim == 2]
+    theirs, ours = ({(math.isqrt(len(state[name])) + 1) // 2 for name in tables} for state in (backbone, expected))
+    if theirs != ours:
+        sides = [" and ".join(map(str, sorted(each))) for each in (theirs, ours)]
         raise WeightsError(
-            f"unknown starting point {start!r} for the backbone: there is no such file",
-            hint="--backbone-weights is imagenet, none, or the file of a ResNet of torchvision's or of a Swin of its authors'",
+            f"the backbone's weights do not fit {config.backbone}: they are of a Swin with window {sides[0]}, {config.backbone} has "
+            f"window {sides[1]}",
+            hint=f"use weights that were trained with window {sides[1]}; the file's name usually says it, as in `window{sides[1]}`",
         )
-    checkpoint = read_checkpoint(path)
-    inner = checkpoint["model"] if isinstance(checkpoint, dict) and "model" in checkpoint else checkpoint
-    return state_dict(inner, str(path))
 
 
 def _our_name(name: str, config: ModelConfig, shift: int) -> str:

