@@ -109,7 +109,7 @@ class CacheError(DataError):
 class WeightsError(CmirnetError):
     """A weights folder or checkpoint is missing, damaged or not what it is taken for.
 
-    What to do: name a weights folder, a run or a hub id; copy damaged files again; `cmirnet convert` reads the authors' files.
+    What to do: name a weights folder, a run, an official `.pth` file or a hub id; copy or download damaged files again.
     """
 
     exit_code = 4

@@ -84,4 +84,19 @@ Workers: TypeAlias = Annotated[
     ),
 ]
 BatchSize: TypeAlias = Annotated[int | None, typer.Option("--batch-size", min=1, metavar="N", help="Sentences in a batch.")]
-Weights: TypeAlias = Annotated[str, typer.Argument(metavar="WEIGHTS", help="Weights folder, run directory or hub id.", show_default=False)]
+Weights: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        metavar="WEIGHTS",
+        help="Weights folder, run directory, official .pth file, or on the hub org/name or org/name:file.pth.",
+        show_default=False,
+    ),
+]
+Tokenizer: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--tokenizer",
+        metavar="DIR|HUB-ID",
+        help="Tokenizer of an official checkpoint; by default the one beside it, else google-bert/bert-base-uncased.",
+    ),
+]

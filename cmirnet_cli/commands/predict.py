@@ -12,7 +12,7 @@ from cmirnet_cli.commands.models import ModelOptions, named_model
 from cmirnet_cli.console import console
 from cmirnet_cli.engine.prediction import THRESHOLD
 from cmirnet_cli.errors import ImageError, UsageError
-from cmirnet_cli.options import Device, Optimizations, Overwrite, Precision, Weights
+from cmirnet_cli.options import Device, Optimizations, Overwrite, Precision, Tokenizer, Weights
 
 if TYPE_CHECKING:
     from cmirnet_cli.engine.prediction.masks import MaskRule
@@ -62,6 +62,7 @@ def predict(
     fail_fast: options.FailFast = False,
     skip_existing: options.SkipExisting = False,
     overwrite: Overwrite = False,
+    tokenizer: Tokenizer = None,
     device: Device = "auto",
     precision: Precision = "fp32",
     optimizations: Optimizations = "auto",
@@ -80,7 +81,7 @@ def predict(
     pictures = {MASKS: True, OVERLAYS: overlay or gallery, CUTOUTS: cutout, PROBABILITIES: soft}
     kinds = [kind for kind, written in pictures.items() if written]
     output = OutputOptions(out, kinds, coco, gallery, fail_fast, skip_existing, overwrite)
-    model = ModelOptions(weights, device, precision, optimizations, batch_size)
+    model = ModelOptions(weights, device, precision, optimizations, batch_size, tokenizer)
     mask_rule = MaskRule(threshold, largest_component)
     with joined() as process:
         request = _request(inputs or [], expression or [], expressions, pairs, recursive, processes=process.count)

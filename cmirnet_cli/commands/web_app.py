@@ -10,7 +10,7 @@ import typer
 
 from cmirnet_cli.commands.models import warn_if_slow
 from cmirnet_cli.console import console
-from cmirnet_cli.options import Device, Optimizations, Precision, Weights
+from cmirnet_cli.options import Device, Optimizations, Precision, Tokenizer, Weights
 
 if TYPE_CHECKING:
     from cmirnet_cli.engine.inference import Inference
@@ -28,6 +28,7 @@ def open_page(
     port: Port = 8765,
     max_upload: MaxUpload = 20,
     opened: Opened = True,
+    tokenizer: Tokenizer = None,
     device: Device = "auto",
     precision: Precision = "fp32",
     optimizations: Optimizations = "auto",
@@ -54,7 +55,7 @@ def open_page(
     inference = Inference(precision, chosen)
     door = Door.opened(host, port)
     with door.listening:
-        site = Site(_segmenter(weights, device, inference), weights, max_upload)
+        site = Site(_segmenter(weights, tokenizer, device, inference), weights, max_upload)
         if not door.is_private:
             console.warn("anybody in the network can reach this page; without --host only this machine can")
         console.result({"url": door.url, "weights": weights}, f"{door.url} (Ctrl-C ends it)")
@@ -63,7 +64,7 @@ def open_page(
         serve(site, door)
 
 
-def _segmenter(weights: str, device: str, inference: Inference) -> Segmenter:
+def _segmenter(weights: str, tokenizer: str | None, device: str, inference: Inference) -> Segmenter:
     from cmirnet_cli.engine.devices import pick_device
     from cmirnet_cli.engine.prediction.segmenter import Segmenter
     from cmirnet_cli.engine.threads import use_own_cores
@@ -72,4 +73,4 @@ def _segmenter(weights: str, device: str, inference: Inference) -> Segmenter:
     use_own_cores()
     place = pick_device(device)
     warn_if_slow(inference.precision, place)
-    return Segmenter(inference.prepare(load_weights(weights), place), place)
+    return Segmenter(inference.prepare(load_weights(weights, tokenizer, console.notice), place), place)

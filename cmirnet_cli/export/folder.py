@@ -21,11 +21,12 @@ from cmirnet_cli.export.quantization import calibrate, to_fp16
 from cmirnet_cli.export.readme import readme
 from cmirnet_cli.export.runtime import MISSING
 from cmirnet_cli.export.spec import SPEC_FILE, TOKENIZER_FILE, ExportOptions, ExportOrigin, ExportSpec, Format, Input
-from cmirnet_cli.export.verification import PARITY_FILE, Parity, reference_logits, verify
+from cmirnet_cli.export.verification import OFFICIAL_FILE, PARITY_FILE, Parity, reference_logits, verify
 from cmirnet_cli.files import replaced_folder, sha256_of
 from cmirnet_cli.images.pixels import resized
 from cmirnet_cli.weights.bundle import Bundle, write_bundle
 from cmirnet_cli.weights.folder import MODEL_FILE
+from cmirnet_cli.weights.to_official import official_checkpoint
 
 SAMPLE_FILE = "sample.npz"
 README_FILE = "README.md"
@@ -131,6 +132,9 @@ def _write_model(bundle: Bundle, folder: Path, options: ExportOptions, prepared:
     if options.format == "safetensors":
         write_bundle(bundle, folder)
         return [MODEL_FILE]
+    if options.format == "official":
+        torch.save(official_checkpoint(bundle), folder / OFFICIAL_FILE)
+        return [OFFICIAL_FILE]
     parts = parts_of(bundle, split=options.split)
     programs = [trace(part, dynamic_size=options.dynamic_size) for part in parts]
     if options.format == "torch":

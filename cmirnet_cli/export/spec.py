@@ -19,7 +19,7 @@ TOKENIZER_FILE = "tokenizer.json"
 MODEL, TEXT, VISION = "model.onnx", "text.onnx", "vision.onnx"
 AGAIN = "the export was changed or damaged; copy it anew, or export the weights again"
 
-Format = Literal["onnx", "torch", "safetensors"]
+Format = Literal["onnx", "torch", "safetensors", "official"]
 ExportPrecision = Literal["fp32", "fp16", "int8"]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
@@ -10,18 +11,23 @@ from typing import TypeAlias
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from cmirnet_cli.batches.batch import normalise, tokenise
-from cmirnet_cli.errors import ExportError, WeightsError
+from cmirnet_cli.errors import ExportError, WeightsError, listed
 from cmirnet_cli.export.graph import PROGRAM_FILE, require_standard
 from cmirnet_cli.export.preprocessing import ExportSample, Floats, SentenceReader, Sentences, normalised
 from cmirnet_cli.export.runtime import CPU, ExportedModel
 from cmirnet_cli.export.spec import ExportPrecision, ExportSpec, read_spec, require_whole
 from cmirnet_cli.images.pixels import Pixels, resized
 from cmirnet_cli.model.cmirnet import STRIDE
+from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle, load_bundle
+from cmirnet_cli.weights.conversion import read_official
+from cmirnet_cli.weights.encoder import encoder_fingerprint
 
 PARITY_FILE = "parity.json"
+OFFICIAL_FILE = "official.pth"
 
 
 @dataclass(frozen=True)
@@ -181,7 +187,10 @@ def verify(folder: Path, reference: Bundle, samples: Sequence[ExportSample], sou
     """
     spec = read_spec(folder)
     require_whole(folder, spec)
-    run = {"onnx": _onnx_runner, "torch": _program_runner, "safetensors": _weights_runner}[spec.format](folder)
+    if spec.format == "official":
+        run = _official_runner(folder, reference)
+    else:
+        run = {"onnx": _onnx_runner, "torch": _program_runner, "safetensors": _weights_runner}[spec.format](folder)
     reader = SentenceReader.of(folder, spec.input)
     batches: list[Compared] = []
     for batch, (height, width) in planned(samples, spec):
@@ -246,11 +255,37 @@ def _program_runner(folder: Path) -> Runner:
 
 
 def _weights_runner(folder: Path) -> Runner:
+    with _what_was_written():
+        return _model_runner(load_bundle(folder).model)
+
+
+def _official_runner(folder: Path, reference: Bundle) -> Runner:
+    """The checkpoint as `convert` reads it: it must give back the reference's own settings and numbers, bit for bit."""
+    with _what_was_written():
+        back = read_official(folder / OFFICIAL_FILE, str(folder)).bundle
+    ours, theirs = reference.model.network.state_dict(), back.model.network.state_dict()
+    differ = [name for name in ours if not torch.equal(_bits(ours[name]), _bits(theirs[name]))]
+    if encoder_fingerprint(back.model.text.encoder) != encoder_fingerprint(reference.model.text.encoder):
+        differ.append("the text encoder")
+    if differ:
+        hint = "only BERT as published can be written: heads of 64 channels, GELU, layer norms with 1e-12; if it is that, please report it"
+        raise ExportError(f"the official checkpoint does not give back the same numbers: {listed(differ)}", hint=hint)
+    return _model_runner(back.model)
+
+
+def _bits(tensor: Tensor) -> Tensor:
+    return tensor.contiguous().flatten().view(torch.uint8)
+
+
+@contextmanager
+def _what_was_written() -> Iterator[None]:
     try:
-        model = load_bundle(folder).model
+        yield
     except WeightsError as error:
         raise ExportError(f"the weights that were written cannot be read: {error.message}", error.hint) from error
 
+
+def _model_runner(model: ReferringModel) -> Runner:
     @torch.inference_mode()
     def run(image: Floats, sentences: Sentences) -> Floats:
         logits: Floats = model(*map(torch.from_numpy, (image, sentences.ids, sentences.mask.astype(bool)))).main.numpy()

@@ -59,7 +59,18 @@ def read_official(path: Path, tokenizer: str | None = None) -> Conversion:
     """
     checkpoint = read_checkpoint(path)
     hint = "an official checkpoint holds no tokenizer: name a folder that does with --tokenizer DIR (tokenizer=… in Python)"
-    return convert_checkpoint(checkpoint, load_tokenizer(tokenizer or TextConfig().source, hint))
+    loaded = _tokenizer(tokenizer or TextConfig().source, hint)
+    try:
+        return convert_checkpoint(checkpoint, loaded)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error.message}", error.hint) from error
+
+
+def _tokenizer(source: str, hint: str) -> PreTrainedTokenizerBase:
+    """As `load_tokenizer`; a folder with nothing but a `vocab.txt`, as BERT's authors gave it out, will do."""
+    folder = Path(source)
+    described = any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json", "config.json"))
+    return load_tokenizer(source, hint, kind=None if described or not (folder / "vocab.txt").is_file() else "bert")
 
 
 def convert_checkpoint(checkpoint: object, tokenizer: PreTrainedTokenizerBase) -> Conversion:

@@ -15,13 +15,12 @@ from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME, WEIGHTS_INDEX_NAME, WEIGHTS_NAME
 
 from cmirnet_cli.config import TextConfig
 from cmirnet_cli.errors import WeightsError, first_line, listed
 from cmirnet_cli.hub import if_it_answers
 from cmirnet_cli.weights.checkpoint import read_checkpoint, state_dict
-from cmirnet_cli.weights.lookalikes import refuse_lookalikes
+from cmirnet_cli.weights.lookalikes import refuse_lookalikes_in, weight_files
 
 _FOREIGN_CODE = re.compile(r"auto_map|\w+_implementation(_internal)?")
 """Settings by which transformers fetches and runs code: modelling files, and kernels in place of its own attention."""
@@ -44,7 +43,8 @@ def load_encoder(source: str) -> PreTrainedModel:
         WeightsError: it is not there, cannot be read, cannot be fetched, or is not whole.
     """
     with _loading("text encoder", source, ELSEWHERE):
-        for path in _weight_files(_local_folder(source)):
+        folder = _local_folder(source)
+        for path in weight_files(folder) if folder else ():
             if path.suffix == ".bin":
                 state_dict(read_checkpoint(path), str(path))  # a pickle, which transformers would read with less care
         options = {"dtype": torch.float32, "ignore_mismatched_sizes": True, "output_loading_info": True, "trust_remote_code": False}
@@ -61,18 +61,19 @@ def load_encoder(source: str) -> PreTrainedModel:
     return cast(PreTrainedModel, encoder)
 
 
-def load_tokenizer(source: str, hint: str = ELSEWHERE) -> PreTrainedTokenizerBase:
+def load_tokenizer(source: str, hint: str = ELSEWHERE, kind: str | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer that belongs to an encoder, by hub id or local folder.
 
     Args:
         source: hub id or folder.
         hint: what to do if it cannot be loaded.
+        kind: transformers' name of the architecture, for a folder that does not say it.
 
     Raises:
         WeightsError: it is not there, cannot be read, or cannot be fetched.
     """
     with _loading("tokenizer", source, hint):
-        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(source, trust_remote_code=False, tokenizer_type=kind)
     return tokenizer
 
 
@@ -187,9 +188,7 @@ def _loading(what: str, source: str, hint: str) -> Iterator[None]:
 
 def _refuse_lookalikes(source: str) -> None:
     if folder := _local_folder(source):
-        texts = [path for pattern in ("*.json", "*.txt", "*.model") for path in sorted(folder.glob(pattern))]
-        refuse_lookalikes(texts, text=True)
-        refuse_lookalikes(_weight_files(folder))
+        refuse_lookalikes_in(folder)
 
 
 def _local_folder(source: str) -> Path | None:
@@ -201,16 +200,6 @@ def _local_folder(source: str) -> Path | None:
     except HFValidationError:
         return None
     return Path(cached).parent if isinstance(cached, str) else None
-
-
-def _weight_files(folder: Path | None) -> list[Path]:
-    """The files that transformers takes an encoder's weights from: of several forms, the first that is there."""
-    if folder is None:
-        return []
-    for name in (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME, WEIGHTS_NAME, WEIGHTS_INDEX_NAME):
-        if (folder / name).is_file():
-            return [folder / name] if not name.endswith(".json") else sorted(folder.glob(f"{name.partition('.')[0]}-*-of-*"))
-    return []
 
 
 _UNSEEN = ("model_type", "hidden_act", "activation", "layer_norm_eps", "num_attention_heads", "n_heads", "num_hidden_layers")

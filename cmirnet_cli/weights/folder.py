@@ -16,6 +16,8 @@ from cmirnet_cli.weights.lookalikes import refuse_lookalikes
 SCHEMA_VERSION = 1
 MODEL_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
+PLACES = ("", "best/", "weights/best/")
+"""Where a weights folder, a run's `weights/` and a run keep them."""
 DAMAGED = "the file was changed or damaged; copy the weights folder again"
 UNREADABLE = (OSError, ValueError, KeyError, RuntimeError, SafetensorError)
 """What libraries raise on files of weights that are missing, cut short, or of another model."""
@@ -49,13 +51,13 @@ def find_weights(folder: Path) -> Path:
     Raises:
         WeightsError: there is none.
     """
-    tried = [folder, folder / "best", folder / "weights" / "best"]
+    tried = [folder / place for place in PLACES]
     for candidate in tried:
         if (candidate / CONFIG_FILE).is_file():
             return candidate
     raise WeightsError(
         f"no weights at {folder}: none of {', '.join(str(place / CONFIG_FILE) for place in tried)} exists",
-        hint="`cmirnet train` writes weights/best into its run directory; `cmirnet convert` makes a folder from an official checkpoint",
+        hint="name a run that `cmirnet train` wrote, a weights folder, an official .pth file, or org/name on the hub",
     )
 
 

@@ -62,6 +62,23 @@ def refuse_lookalikes(paths: Iterable[Path], *, text: bool = False) -> None:
             raise WeightsError(f"{path} is {found[0]}", hint=found[1])
 
 
+def refuse_lookalikes_in(folder: Path) -> None:
+    """As `refuse_lookalikes` for all files of a folder in transformers' layout that an encoder and its tokenizer may come from."""
+    texts = [path for pattern in ("*.json", "*.txt", "*.model") for path in sorted(folder.glob(pattern))]
+    refuse_lookalikes(texts, text=True)
+    refuse_lookalikes(weight_files(folder))
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files that transformers takes an encoder's weights from: of several forms, the first that is there."""
+    for stem, suffix in (("model", ".safetensors"), ("pytorch_model", ".bin")):
+        if (folder / f"{stem}{suffix}").is_file():
+            return [folder / f"{stem}{suffix}"]
+        if (folder / f"{stem}{suffix}.index.json").is_file():
+            return sorted(folder.glob(f"{stem}-*-of-*{suffix}"))
+    return []
+
+
 def _pointer(head: bytes, folder: Path) -> tuple[str, str] | None:
     """What stands for a file that was not fetched, and what to do about it."""
     written, place = _without_blanks(head), shlex.quote(str(folder))

@@ -62,8 +62,7 @@ def convert_network(state: Mapping[str, Tensor]) -> ConvertedNetwork:
     config = recognise_official(theirs)
     with torch.device("meta"):
         expected = build_network(config).state_dict()
-    prefixes = _prefixes(config)
-    sources = {ours: _sources(ours, prefixes) for ours in expected}
+    sources = official_sources(config, expected)
     used = {name for names in sources.values() for name in names}
     refuse_entries("is missing entries", used - theirs.keys())
     misfits = [name for ours, names in sources.items() for name in names if not _fits(theirs[name], expected[ours], len(names))]
@@ -90,6 +89,12 @@ def recognise_official(state: Mapping[str, Tensor]) -> ModelConfig:
         "this is not a state dict of a published CMIRNet: neither a Swin-B/L patch embedding nor a ResNet-50/101 backbone is in it",
         hint="give the `model` entry of an official checkpoint",
     )
+
+
+def official_sources(config: ModelConfig, names: Iterable[str]) -> dict[str, list[str]]:
+    """Our parameter names → the official entries that make each of them up, in order."""
+    prefixes = _prefixes(config)
+    return {ours: _sources(ours, prefixes) for ours in names}
 
 
 def _prefixes(config: ModelConfig) -> dict[str, str]:

@@ -1,44 +1,31 @@
-"""Where weights come from: a folder, a repository of the Hugging Face hub, or an official checkpoint."""
+"""Where weights come from: a folder, an official checkpoint, or a repository of the Hugging Face hub that holds one of these."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+from cmirnet_cli.config import TextConfig
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.files import sha256_of
 from cmirnet_cli.weights.bundle import Bundle, load_bundle
-from cmirnet_cli.weights.check import is_hub_id
+from cmirnet_cli.weights.check import checkpoints_in, hub_name, require_checkpoint
+from cmirnet_cli.weights.checkpoint_files import tokenizer_beside
+from cmirnet_cli.weights.converted import converted
 from cmirnet_cli.weights.folder import DAMAGED, MODEL_FILE, BundleConfig, find_weights, read_config
+from cmirnet_cli.weights.hub import download
 
-PARTS = (".safetensors", ".onnx", ".pt2", ".json")
-
-
-def load_weights(source: str | Path) -> Bundle:
-    """The model at a weights folder, a run directory or a hub id, in eval mode on the CPU.
-
-    Raises:
-        WeightsError: nothing usable is there.
-    """
-    return load_bundle(_folder(source))
+Notice = Callable[[str], None]
 
 
-def load_weights_or_checkpoint(source: str | Path, tokenizer: str | None = None) -> Bundle:
-    """As `load_weights`, and an authors' `.pth` file besides, read as data.
+def _silent(line: str) -> None:
+    """Says nothing."""
 
-    Args:
-        source: where the weights are.
-        tokenizer: local folder or hub id, for a `.pth` file, which holds none; by default that of the published text encoder.
 
-    Raises:
-        WeightsError: nothing usable is there.
-    """
-    path = Path(source).expanduser()
-    if not path.is_file():
-        return load_weights(source)
-    refuse_parts(path)
-    from cmirnet_cli.weights.conversion import read_official
-
-    return read_official(path, tokenizer).bundle
+def load_weights(source: str | Path, tokenizer: str | None = None, notice: Notice = _silent) -> Bundle:
+    """The model that weights are, in eval mode on the CPU. Takes and raises what `weights_folder` does."""
+    return load_bundle(weights_folder(source, tokenizer, notice))
 
 
 def load_config(source: str | Path) -> BundleConfig:
@@ -46,9 +33,59 @@ def load_config(source: str | Path) -> BundleConfig:
     return read_config(weights_folder(source))
 
 
-def weights_folder(source: str | Path) -> Path:
-    """Where the files lie that `load_weights` would read; raises what that raises if there are none."""
-    return find_weights(_folder(source))
+def weights_folder(source: str | Path, tokenizer: str | None = None, notice: Notice = _silent) -> Path:
+    """The weights folder that `source` stands for. An official checkpoint is converted once and kept in the user's cache folder.
+
+    Args:
+        source: a weights folder, a run directory, an official `.pth` file, a folder that holds one, or on the hub `org/name`,
+            `org/name@revision` or `org/name:path/in/repository.pth`. A checkpoint is read as data.
+        tokenizer: local folder or hub id, for an official checkpoint; by default what lies beside it, else that of the published text
+            encoder.
+        notice: called with a line that says where a converted checkpoint is kept.
+
+    Raises:
+        WeightsError: nothing usable is there.
+    """
+    found = locate(source)
+    if found.checkpoint is None:
+        return find_weights(found.folder)
+    return converted(found.checkpoint, tokenizer or found.tokenizer or TextConfig().source, notice)
+
+
+@dataclass(frozen=True)
+class Located:
+    """Weights on this machine.
+
+    Attributes:
+        folder: that holds them: a weights folder, a run directory, or the top folder of a repository.
+        checkpoint: the official checkpoint in it; None for weights of ours.
+        tokenizer: the folder of the tokenizer that comes with the checkpoint, if one does.
+    """
+
+    folder: Path
+    checkpoint: Path | None = None
+    tokenizer: str | None = None
+
+
+def locate(source: str | Path) -> Located:
+    """Where weights lie, fetched from the hub if need be; `source` as for `weights_folder`.
+
+    Raises:
+        WeightsError: there is no such place, or it does not say which of several checkpoints is meant.
+    """
+    if name := hub_name(str(source)):
+        fetched = download(name)
+        return _with_tokenizer(fetched.folder, fetched.checkpoint)
+    path = Path(source).expanduser()
+    if path.is_file() or checkpoints_in(path):
+        checkpoint = require_checkpoint(path)
+        return _with_tokenizer(checkpoint.parent, checkpoint)
+    return Located(path)
+
+
+def _with_tokenizer(folder: Path, checkpoint: Path | None) -> Located:
+    beside = tokenizer_beside(checkpoint, folder) if checkpoint else None
+    return Located(folder, checkpoint, str(beside) if beside else None)
 
 
 def fingerprint(source: str | Path) -> str:
@@ -62,28 +99,3 @@ def fingerprint(source: str | Path) -> str:
         return sha256_of(tensors)
     except OSError as error:
         raise WeightsError(f"{tensors} cannot be read: {error.strerror}", hint=DAMAGED) from error
-
-
-def refuse_parts(path: Path) -> None:
-    """Refuse a file that belongs to a weights folder or an export, in place of the whole.
-
-    Raises:
-        WeightsError: it is one.
-    """
-    if path.is_file() and path.suffix in PARTS:
-        raise WeightsError(f"{path} is one file of a folder, which is needed whole", hint=f"give the folder: {path.parent}")
-
-
-def _folder(source: str | Path) -> Path:
-    path = Path(source).expanduser()
-    refuse_parts(path)
-    if path.is_file():
-        raise WeightsError(
-            f"{path} is a file, not a weights folder",
-            hint=f"an authors' checkpoint becomes one with: cmirnet convert {path} OUT; else give the folder that holds {MODEL_FILE}",
-        )
-    if not is_hub_id(str(source)):
-        return path
-    from cmirnet_cli.weights.hub import download
-
-    return download(str(source))

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from transformers import BertConfig, BertModel
 
 from cmirnet_cli import Segmenter, convert_official
@@ -163,22 +162,6 @@ def test_what_exists_is_not_overwritten_without_leave(converted: Converted, cmir
     outcome = cmirnet("convert", converted.official.path, converted.folder, "--tokenizer", converted.official.tokenizer)
     assert outcome.code == 2
     assert "--overwrite" in outcome.err
-
-
-def test_an_official_file_is_not_read_by_predict_but_pointed_to_convert(cmirnet: Callable[..., Any], tmp_path: Path):
-    Image.new("RGB", (40, 30)).save(tmp_path / "photo.png")
-    torch.save({"model": {}}, tmp_path / "x.pth")
-    outcome = cmirnet("predict", tmp_path / "x.pth", tmp_path / "photo.png", "-e", "x", "--out", tmp_path / "out")
-    assert outcome.code == 4
-    assert f"cmirnet convert {tmp_path / 'x.pth'}" in outcome.err
-
-
-def test_an_official_file_is_not_read_by_the_page_either(cmirnet: Callable[..., Any], tmp_path: Path):
-    pytest.importorskip("nicegui", reason="the package nicegui is not installed; it is the extra [app]")
-    torch.save({"model": {}}, tmp_path / "x.pth")
-    outcome = cmirnet("app", tmp_path / "x.pth", "--port", "0", "--no-open", "--device", "cpu")
-    assert outcome.code == 4
-    assert f"cmirnet convert {tmp_path / 'x.pth'}" in outcome.err
 
 
 def test_folder_of_other_things_is_never_replaced(cmirnet: Callable[..., Any], tmp_path: Path, tokenizer: Path):

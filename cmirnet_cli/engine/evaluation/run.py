@@ -164,7 +164,7 @@ def evaluate(
     """Score every sentence of the splits once, as `cmirnet eval` does.
 
     Args:
-        model: a weights folder, a run directory or a hub id; or a model of one's own, which is scored as it is, on its own device.
+        model: weights as `Segmenter.from_pretrained` takes them; or a model of one's own, which is scored as it is, on its own device.
         cache: a prepared cache, or its folder.
         request: what to score, and how masks are compared.
         device: auto, cpu, cuda, cuda:N or mps.

@@ -35,7 +35,7 @@ from cmirnet_cli.weights.bundle import Bundle, save_bundle
 from cmirnet_cli.weights.card import model_card, read_scores
 from cmirnet_cli.weights.folder import require_replaceable
 from cmirnet_cli.weights.hub import upload
-from cmirnet_cli.weights.source import load_weights_or_checkpoint
+from cmirnet_cli.weights.source import load_weights
 
 
 class Segmenter:
@@ -67,12 +67,14 @@ class Segmenter:
         inference: Inference = AS_PUBLISHED,
         photos_at_once: int = 1,
     ) -> Segmenter:
-        """Load weights from a folder, a run directory, a hub id or an authors' `.pth` file.
+        """Load weights from a folder, a run directory, an official `.pth` file, or the Hugging Face hub.
 
         Args:
-            source: where the weights are; a `.pth` file is read as data, nothing in it is run.
+            source: where the weights are; on the hub `org/name`, `org/name@revision` or `org/name:path/in/repository.pth`. An official
+                `.pth` file is read as data, nothing in it is run; it is converted once, into `~/.cache/cmirnet` (or `CMIRNET_HOME`).
             device: auto, cpu, cuda, cuda:N or mps.
-            tokenizer: local folder or hub id, for a `.pth` file, which holds none; by default that of the published text encoder.
+            tokenizer: local folder or hub id, for an official `.pth` file, which holds none; by default the one that lies beside it, else
+                that of the published text encoder.
             inference: how the network is computed. As published by default; `Inference()` makes all optimizations that were measured
                 to help, and then the segmenter cannot be saved.
             photos_at_once: how many images of a list are encoded together: meant for GPUs, takes more memory.
@@ -82,7 +84,7 @@ class Segmenter:
             UsageError: there is no such device.
         """
         place = pick_device(device)
-        bundle = inference.prepare(load_weights_or_checkpoint(source, tokenizer), place)
+        bundle = inference.prepare(load_weights(source, tokenizer), place)
         return cls(bundle, place, photos_at_once=photos_at_once)
 
     def save_pretrained(

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from cmirnet_cli.batches.batch import word_tokenizer
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import cache_name
-from cmirnet_cli.config import SCRATCH, Settings
+from cmirnet_cli.config import SCRATCH, Settings, TextConfig
 from cmirnet_cli.engine.devices import seed_everything
 from cmirnet_cli.engine.text_features import features_for_training
 from cmirnet_cli.engine.training.checkpoints import read_state
@@ -33,7 +33,7 @@ from cmirnet_cli.weights.bundle import Bundle, load_bundle
 from cmirnet_cli.weights.encoder import embedding_rows, load_encoder, load_tokenizer, require_vocabulary, scratch_encoder
 from cmirnet_cli.weights.folder import BundleConfig
 from cmirnet_cli.weights.imagenet import load_start
-from cmirnet_cli.weights.source import load_weights_or_checkpoint
+from cmirnet_cli.weights.source import load_weights
 
 
 def starting_bundle(settings: Settings, cache: Cache, notice: Callable[[str], None] = lambda line: None) -> Bundle:
@@ -78,7 +78,7 @@ def starting_text(settings: Settings, cache: Cache) -> tuple[TextEncoder, PreTra
     seed_everything(settings.loop.seed)
     if settings.loop.init_from is None:
         return _text_encoder(settings, cache)
-    weights = _weights(settings)
+    weights = _weights(settings, lambda line: None)
     return weights.model.text, weights.tokenizer
 
 
@@ -96,7 +96,7 @@ def resumed_bundle(settings: Settings, checkpoint: Path) -> Bundle:
 
 def _from_weights(settings: Settings, notice: Callable[[str], None]) -> tuple[CMIRNet, TextEncoder, PreTrainedTokenizerBase]:
     """Everything from whole weights, whose model must be the one that the settings describe."""
-    source, weights = settings.loop.init_from, _weights(settings)
+    source, weights = settings.loop.init_from, _weights(settings, notice)
     require_same_model(str(source), weights.config.model, settings.model)
     network = build_network(settings.model)
     network.load_state_dict(weights.model.network.state_dict(), assign=True)
@@ -104,14 +104,15 @@ def _from_weights(settings: Settings, notice: Callable[[str], None]) -> tuple[CM
     return network, TextEncoder(weights.model.text.encoder, dropout=settings.text.dropout), weights.tokenizer
 
 
-def _weights(settings: Settings) -> Bundle:
-    """The whole weights to start from; an official file names no tokenizer, so `text.source` gives it.
+def _weights(settings: Settings, notice: Callable[[str], None]) -> Bundle:
+    """The whole weights to start from. An official file names no tokenizer; `text.source` gives one, if it was changed.
 
     Raises:
         ConfigError: their text encoder reads fewer tokens than the settings say.
     """
     source, tokens = str(settings.loop.init_from), settings.text.tokens
-    weights = load_weights_or_checkpoint(source, None if settings.text.source == SCRATCH else settings.text.source)
+    chosen = settings.text.source not in (SCRATCH, TextConfig().source)
+    weights = load_weights(source, settings.text.source if chosen else None, notice)
     positions = weights.model.text.encoder.config.max_position_embeddings
     if tokens > positions:
         wrong = f"text.tokens is {tokens}, the text encoder of the weights at {source} reads at most {positions}"
