@@ -31,8 +31,9 @@ def convert(official: Official, out: Out, tokenizer: Tokenizer = None, overwrite
     from cmirnet_cli.weights.folder import require_replaceable
 
     require_replaceable(out, overwrite=overwrite)
+    ours = UsageError(f"{official} is a weights folder already", hint="use it as it is; convert takes official checkpoints")
     if check_weights(official):
-        raise UsageError(f"{official} is a weights folder already", hint="use it as it is; convert takes official checkpoints")
+        raise ours
 
     from cmirnet_cli.weights.bundle import save_bundle
     from cmirnet_cli.weights.conversion import read_official
@@ -40,7 +41,7 @@ def convert(official: Official, out: Out, tokenizer: Tokenizer = None, overwrite
 
     found = locate(official)
     if found.checkpoint is None:
-        raise UsageError(f"{official} is a weights folder already", hint="use it as it is; convert takes official checkpoints")
+        raise ours
     conversion = read_official(found.checkpoint, tokenizer or found.tokenizer)
     save_bundle(conversion.bundle, out)
     report, config = conversion.report, conversion.bundle.config

@@ -127,7 +127,9 @@ def export(
     from cmirnet_cli.weights.source import fingerprint, load_config, load_weights, weights_folder
 
     folder = weights_folder(weights, tokenizer, console.notice)
-    require_apart(out, folder)
+    for place in (folder, Path(weights).expanduser()):
+        if place.exists():
+            require_apart(out, place)
     source = ExportSource(weights, fingerprint(folder), partial(load_weights, folder))
     samples = _samples(sample_options, load_config(folder).image_size)
     with console.progress("export and compare", None) as advance:

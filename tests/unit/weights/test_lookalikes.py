@@ -17,6 +17,7 @@ from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.weights.bundle import Bundle, load_bundle, save_bundle
+from cmirnet_cli.weights.check import check_encoder
 from cmirnet_cli.weights.checkpoint import read_checkpoint
 from cmirnet_cli.weights.conversion import read_official
 from cmirnet_cli.weights.encoder import load_encoder, load_tokenizer
@@ -121,7 +122,7 @@ def test_every_file_of_a_text_encoder_is_looked_at(tmp_path: Path, name: str, co
     if name == "pytorch_model.bin":
         (tmp_path / "model.safetensors").unlink()
     (tmp_path / name).write_bytes(content)
-    for load in (load_encoder, load_tokenizer):
+    for load in (load_encoder, load_tokenizer, check_encoder):
         assert f"{tmp_path / name} is a " in refusal(lambda load=load: load(str(tmp_path)))
 
 
