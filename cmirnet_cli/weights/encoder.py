@@ -15,6 +15,7 @@ from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from torch import nn
 from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from cmirnet_cli.config import TextConfig
 from cmirnet_cli.errors import WeightsError, first_line, listed
@@ -48,7 +49,8 @@ def load_encoder(source: str) -> PreTrainedModel:
             if path.suffix == ".bin":
                 state_dict(read_checkpoint(path), str(path))  # a pickle, which transformers would read with less care
         options = {"dtype": torch.float32, "ignore_mismatched_sizes": True, "output_loading_info": True, "trust_remote_code": False}
-        encoder, found = AutoModel.from_pretrained(source, **options)
+        with _errors_only():
+            encoder, found = AutoModel.from_pretrained(source, **options)
     misfits = [f"{name} {tuple(there)} instead of {tuple(here)}" for name, there, here in sorted(found["mismatched_keys"])]
     missing = [name for name in sorted(found["missing_keys"]) if not name.startswith("pooler.")]
     for names, what in ((misfits, "have another shape than its config.json says"), (missing, "are missing from its files")):
@@ -184,6 +186,17 @@ def _loading(what: str, source: str, hint: str) -> Iterator[None]:
     except Exception as error:  # of any class: tokenizers raise bare ones, configurations whatever their checks do
         _refuse_lookalikes(source)  # which may have been fetched just now
         raise WeightsError(f"the {what} {source!r} cannot be loaded: {first_line(error)}", hint=hint) from error
+
+
+@contextmanager
+def _errors_only() -> Iterator[None]:
+    """Transformers reports what is missing as a matter of training on; here, what is missing is refused."""
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _refuse_lookalikes(source: str) -> None:
