@@ -98,5 +98,6 @@ Tokenizer: TypeAlias = Annotated[
         "--tokenizer",
         metavar="DIR|HUB-ID",
         help="Tokenizer of an official checkpoint; by default the one beside it, else google-bert/bert-base-uncased.",
+        rich_help_panel=COMPUTED,
     ),
 ]
