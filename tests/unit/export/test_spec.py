@@ -34,11 +34,11 @@ def test_what_is_written_is_read(exported: Path):
 @pytest.mark.parametrize(
     ("content", "said"), [("version https://git-lfs.github.com/spec/v1\nsize 9\n", "git lfs pull"), ("<html></html>", "download")]
 )
-def test_pointer_or_page_in_place_of_a_file_is_called_that(bundle: Path, name: str, content: str, said: str):
-    spec = read_spec(bundle)
-    (bundle / name).write_text(content)
+def test_pointer_or_page_in_place_of_a_file_is_called_that(exported: Path, name: str, content: str, said: str):
+    spec = read_spec(exported)
+    (exported / name).write_text(content)
     with pytest.raises(WeightsError, match=name.replace(".", r"\.")) as caught:
-        read_spec(bundle) if name == "export.json" else require_whole(bundle, spec)
+        read_spec(exported) if name == "export.json" else require_whole(exported, spec)
     assert said in caught.value.hint
 
 
