@@ -137,7 +137,8 @@ def as_results(result: EvaluationResult) -> Results:
     from cmirnet_cli.reports.evaluation.results import Results
 
     sentences = {each.split: each.sentences for each in result.scores}
-    return Results(origin(result.model, result.cache, result.request), sentences)
+    no_targets = frozenset(ref_id for each in result.scores for ref_id in each.no_targets)
+    return Results(origin(result.model, result.cache, result.request), sentences, no_targets)
 
 
 def _pictures(evaluation: Evaluation, cache: Cache) -> Iterator[SentencePictures]:

@@ -1,7 +1,8 @@
 """The metrics: what each is called, and what it divides. A new one is a record in a table here; tables, files and intervals follow.
 
 The conventions are those of the published evaluation protocol. A sentence's IoU is I/U, and 0 where the union is empty; overall IoU
-is ΣI/ΣU; mean IoU is the mean over sentences; precision@x is the share of sentences with IoU ≥ x. Scores are percentages, 0 to 100.
+is ΣI/ΣU; mean IoU is the mean over sentences; precision@x is the share of the sentences with a target that have IoU ≥ x. Scores are
+percentages, 0 to 100.
 
 Sentences that may refer to several objects or to nothing have four more (`GENERALISED`). Liu, Ding, Jiang, "GRES: Generalized Referring
 Expression Segmentation" (CVPR 2023), the paper of gRefCOCO, defines them:
@@ -11,13 +12,14 @@ Expression Segmentation" (CVPR 2023), the paper of gRefCOCO, defines them:
 - N-acc is the share of the sentences without target whose prediction is empty, TP/(TP+FN); T-acc is the share of those with a target
   whose prediction is not, TN/(TN+FP).
 
-When is a prediction empty? The paper's own network says so with an output of its own. For networks without one, such as this, masks of
-fewer than 50 positive pixels are cleared; that rule is `EMPTY_BELOW`. A cleared mask shares no pixel and adds only its target to ΣU.
+Their code (github.com/henghuiding/ReLA, `gres_model/evaluation/refer_evaluation.py`) computes the same since 26 August 2023. Before, it
+divided N-acc by TP+FN+1 and called TP/(TP+FP+1) T-acc: numbers of that time cannot be compared. It reports precision at .7, .8 and .9
+over the sentences with a target, as here.
 
-What is uncertain: the 50 pixels are as widely quoted from that paper, whose text was not available; nor is it known at which size its
-authors count them, so they are counted at the size of the protocol. The code published with it (ReLA, `refer_evaluation.py`) divides
-N-acc by TP+FN+1 and calls TP/(TP+FP+1) T-acc; the definitions above are the paper's. Where its network wrongly says "nothing there",
-that code keeps the mask's pixels in ΣU.
+When is a prediction empty? Their network says so with an output of its own, and where it wrongly does, the mask's pixels stay in ΣU. For
+networks without such an output, as this one, the paper clears masks of fewer than 50 positive pixels; that rule is `EMPTY_BELOW`. A
+cleared mask shares no pixel and adds only its target to ΣU. The rule is as widely quoted from the paper, whose text was not available
+here, and not in its code; at which size the pixels are counted is not known, so they are counted at the size of the protocol.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ CONVENTIONS: Mapping[str, str] = MappingProxyType(
     {
         "mask": "a pixel belongs to the prediction where the referent's logit is the larger one",
         "empty prediction": "an IoU of 0; its target's pixels count in the union of the overall IoU",
-        "no target": "a prediction with any pixel has an IoU of 0, and its pixels count in the union of the overall IoU",
+        "no target": "a prediction with any pixel has an IoU of 0, its pixels count in the union of the overall IoU; no part of precision",
         "empty union": "neither prediction nor target has a pixel: an IoU of 0, reaching no precision; gIoU alone counts it as 1",
     }
 )
@@ -90,13 +92,13 @@ TENTHS = (5, 6, 7, 8, 9)
 
 
 def _precision(tenths: int) -> Metric:
-    """precision@x for a threshold of so many tenths, decided by integers; an empty union does not reach it."""
+    """precision@x for a threshold of so many tenths, decided by integers; an empty union does not reach it. No target: not counted."""
 
     def hits(tally: Tally) -> NDArray[np.bool_]:
         return (10 * tally.intersection >= tenths * tally.union) & (tally.union > 0)
 
     level: Level = "brief" if tenths == TENTHS[0] else "full"
-    return Metric(f"precision@0.{tenths}", f"P@.{tenths}", hits, lambda tally: tally.each, level=level)
+    return Metric(f"precision@0.{tenths}", f"P@.{tenths}", hits, lambda tally: ~tally.no_target, level=level)
 
 
 METRICS = (

@@ -89,6 +89,11 @@ class SplitScores:
     controls: Mapping[str, tuple[SentenceScore, ...]] = field(default_factory=dict)
     stats: Mapping[int, ReferentStats] = field(default_factory=dict)
 
+    @property
+    def no_targets(self) -> frozenset[int]:
+        """The `ref_id` of the referents that refer to nothing."""
+        return frozenset(ref_id for ref_id, stats in self.stats.items() if stats.no_target)
+
     def without_masks(self) -> SplitScores:
         """The same, masks left out."""
         return replace(self, sentences=tuple(replace(sentence, rle=None) for sentence in self.sentences))

@@ -88,7 +88,7 @@ def generalise(tally: Tally, scoring: ScoringOptions) -> Generalised:
 
 
 def _protocol_report(scored: SplitScores, protocol: str, scoring: ScoringOptions) -> ProtocolReport:
-    no_targets = {ref_id for ref_id, stats in scored.stats.items() if stats.no_target}
+    no_targets = scored.no_targets
     how = scoring.resampling, scoring.metrics
     own = Tally.of(scored.sentences, protocol, no_targets)
     controls = {name: Tally.of(sentences, protocol, no_targets) for name, sentences in scored.controls.items()}

@@ -235,7 +235,9 @@ class Trainer:
             if self._stop:
                 break
         sentences = gather_object(own)
-        return None if self._anybody_stops() else score(Tally.of(sentences, "paper"))
+        rows = self.cache.referent_rows(VALIDATION_SPLIT).tolist()
+        no_targets = {self.cache.referent(row).ref_id for row in rows if self.cache.refers_to_nothing(row)}
+        return None if self._anybody_stops() else score(Tally.of(sentences, "paper", no_targets))
 
     def _end_epoch(self, directory: RunDirectory, callbacks: Sequence[Callback], scores: Scores | None, validated: float) -> None:
         """Write the weights, then report; `validated` is how many seconds the validation took."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,8 @@ def compare(ours: Results, theirs: Results, resampling: Resampling, metrics: Seq
     comparisons = []
     for split, sentences in ours.sentences.items():
         others = _matched(split, sentences, theirs)
-        comparisons += [_compared(split, protocol, sentences, others, resampling, metrics) for protocol in ours.origin.protocols]
+        how = ours.no_targets, resampling, metrics
+        comparisons += [_compared(split, protocol, sentences, others, *how) for protocol in ours.origin.protocols]
     return comparisons
 
 
@@ -109,6 +110,7 @@ def _compared(
     protocol: str,
     ours: Sequence[SentenceScore],
     theirs: Sequence[SentenceScore],
+    no_targets: Container[int],
     resampling: Resampling,
     metrics: Sequence[Metric],
 ) -> Comparison:
@@ -116,7 +118,7 @@ def _compared(
     changes.sort(key=lambda one: -abs(one.after - one.before))
     improved = [one for one in changes if one.after > one.before]
     worsened = [one for one in changes if one.after < one.before]
-    own, other = Tally.of(ours, protocol), Tally.of(theirs, protocol)
+    own, other = Tally.of(ours, protocol, no_targets), Tally.of(theirs, protocol, no_targets)
     return Comparison(
         split,
         protocol,

@@ -116,10 +116,11 @@ class ScoresOrigin:
 
 @dataclass(frozen=True)
 class Results:
-    """An evaluation: split → every sentence with its counts."""
+    """An evaluation: split → every sentence with its counts; `no_targets` holds the `ref_id` of those that refer to nothing."""
 
     origin: ScoresOrigin
     sentences: Mapping[str, Sequence[SentenceScore]]
+    no_targets: frozenset[int] = frozenset()
 
 
 def require_place(folder: Path, *, overwrite: bool) -> None:
@@ -177,7 +178,7 @@ def read_results(path: Path) -> Results:
     by_split: dict[str, list[SentenceScore]] = {split: [] for split in described.splits}
     for split, sentence in scored:
         by_split.setdefault(split, []).append(sentence)
-    return Results(described.origin(), by_split)
+    return Results(described.origin(), by_split, frozenset(line.ref_id for line in lines if line.no_target))
 
 
 def require_comparable(ours: ScoresOrigin, theirs: ScoresOrigin) -> None:
@@ -237,6 +238,7 @@ class _SentenceLine(BaseModel, extra="allow"):
     ref_id: int
     sent_id: int
     sentence: str
+    no_target: bool = False
 
     def score(self, protocols: Iterable[str]) -> SentenceScore:
         """Its counts; a ValidationError if it has none under one of the protocols."""

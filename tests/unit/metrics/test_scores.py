@@ -18,8 +18,8 @@ Ints = NDArray[np.int64]
 
 
 def scored(intersection: Ints, union: Ints) -> Scores:
-    """Scores of sentences whose targets are empty and whose predictions are the union, which no score here depends on."""
-    return score(Tally(["0"] * len(union), np.ones(len(union), bool), intersection, union, union))
+    """Scores of sentences that have a target and whose predictions are the union, which no score here depends on."""
+    return score(Tally(["0"] * len(union), np.zeros(len(union), bool), intersection, union, union))
 
 
 def precision(scores: Scores) -> list[float]:
@@ -96,6 +96,28 @@ def test_scores_are_the_same_bit_for_bit_in_any_order_and_partition() -> None:
 
 def test_sums_beyond_32_bits_stay_exact() -> None:
     assert scored(np.full(40_000, 230_399), np.full(40_000, 230_400))["overall_iou"] == 100 * 230_399 / 230_400
+
+
+@pytest.mark.parametrize(
+    ("no_target", "expected"),
+    [
+        ([0, 0, 0, 1], [100 * 2 / 3, 100 / 3, 100 / 3, 100 / 3, 100 / 3]),
+        ([0, 0, 0, 1, 1, 1], [100 * 2 / 3, 100 / 3, 100 / 3, 100 / 3, 100 / 3]),
+        ([0, 0, 0], [100 * 2 / 3, 100 / 3, 100 / 3, 100 / 3, 100 / 3]),
+    ],
+)
+def test_precision_counts_the_sentences_with_a_target_alone(no_target: list[int], expected: list[float]) -> None:
+    """Three sentences with IoUs of 9/10, 5/10 and 0, and sentences that refer to nothing beside them, empty or wrongly filled."""
+    nothing = [(0, 0), (0, 300), (0, 0)][: sum(no_target)]
+    intersection, union = counts((9, 10), (5, 10), (0, 20), *nothing)
+    scores = score(Tally(["0"] * len(union), np.array(no_target, bool), intersection, union, union))
+    assert precision(scores) == pytest.approx(expected, abs=1e-12)
+    assert scores["mean_iou"] == pytest.approx(100 * (0.9 + 0.5) / len(union))
+
+
+def test_where_nothing_has_a_target_precision_is_no_number() -> None:
+    intersection, union = counts((0, 0), (0, 300))
+    assert np.isnan(precision(score(Tally(["0", "1"], np.ones(2, bool), intersection, union, union)))).all()
 
 
 def test_scores_as_a_dict_survive_json() -> None:

@@ -43,6 +43,13 @@ def test_sentences_that_changed_are_counted_and_the_largest_changes_come_first()
     assert found.differences["mean_iou"].value == pytest.approx((0 + 60 - 10 + 10) / 4)
 
 
+def test_precision_leaves_out_what_refers_to_nothing_here_too():
+    ours, theirs = replace(results(90, 30, 0, 0), no_targets=frozenset({2, 3})), results(90, 90, 0, 0)
+    (found,) = compare(ours, theirs, FEW)
+    assert found.ours.scores["precision@0.5"] == 50
+    assert found.differences["precision@0.5"].value == 50 - 100
+
+
 def test_the_order_of_the_other_sentences_does_not_matter():
     ours, theirs = results(10, 20, 30), results(30, 10, 20)
     turned = Results(theirs.origin, {"val": theirs.sentences["val"][::-1]})
