@@ -82,7 +82,11 @@ def preset_source(preset: str | Path) -> tuple[str, str]:
 
 
 def _folder() -> Traversable:
-    return files("cmirnet_cli.presets")
+    """The presets' folder: in the package where it is installed, beside it in a checkout."""
+    try:
+        return files("cmirnet_cli.presets")
+    except ModuleNotFoundError:
+        return Path(__file__).parents[2] / "presets"
 
 
 def _place(name: str) -> list[str]:

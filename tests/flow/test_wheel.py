@@ -55,6 +55,37 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return programs
 
 
+def test_a_type_checker_finds_the_types_after_an_editable_installation(tmp_path: Path):
+    for name in SOURCES:
+        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
+        copy(PROJECT / name, tmp_path / name)
+    called(sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv", folder=tmp_path)
+    python, home = tmp_path / "venv" / "bin" / "python", tmp_path / "elsewhere"
+    ours, (theirs,) = Path(sysconfig.get_path("purelib")), tmp_path.glob("venv/lib/*/site-packages")
+    for needed in (*ours.glob("setuptools"), *ours.glob("setuptools-*"), *ours.glob("_distutils_hack")):
+        (theirs / needed.name).symlink_to(needed)
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--no-deps", "--no-build-isolation"]
+    called(*pip, "-e", tmp_path, folder=tmp_path)
+    home.mkdir()
+    (home / "snippet.py").write_text(
+        "import cmirnet_cli as cmirnet\n\n"
+        'segmenter = cmirnet.Segmenter.from_pretrained("weights")\n'
+        'reveal_type(segmenter.predict("a.jpg", "the red cup"))\n'
+        'reveal_type(segmenter.predict("a.jpg", "the red cup")[0].score)\n'
+        'segmenter.predict("a.jpg", 3)\n'
+    )
+    words = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", "cache", "--python-executable", python, "snippet.py"]
+    said = subprocess.run([str(word) for word in words], cwd=home, capture_output=True, text=True, check=False).stdout
+    assert "import-not-found" not in said
+    assert 'Revealed type is "cmirnet_cli.engine.prediction.prediction.Predictions"' in said
+    assert 'Revealed type is "float"' in said.replace("builtins.", "")
+    assert "snippet.py:6: error: No overload variant" in said
+    presets = "from cmirnet_cli.config.presets import _folder; print(sorted(each.name for each in _folder().iterdir()))"
+    borrowed = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))}
+    listed = subprocess.run([str(python), "-c", presets], cwd=home, env=os.environ | borrowed, capture_output=True, text=True, check=True)
+    assert "smoke.yaml" in listed.stdout
+
+
 def test_the_wheel_holds_package_presets_and_licence_and_nothing_stray(wheel):
     about = f"cmirnet-{__version__}.dist-info/"
     names = set(zipfile.ZipFile(wheel).namelist())
