@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from cmirnet_cli.engine.evaluation.loop import Evaluator
     from cmirnet_cli.engine.evaluation.run import EvaluatedModel, EvaluationRequest, EvaluationResult, evaluate
     from cmirnet_cli.engine.inference import Inference
-    from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction
+    from cmirnet_cli.engine.prediction.masks import MaskRule
+    from cmirnet_cli.engine.prediction.prediction import Prediction, Predictions
     from cmirnet_cli.engine.prediction.segmenter import Segmenter
     from cmirnet_cli.engine.training.run import TrainingResult, train
     from cmirnet_cli.model.build import build_network
@@ -35,6 +36,7 @@ __all__ = [
     "MaskRule",
     "ModelConfig",
     "Prediction",
+    "Predictions",
     "PrepareRequest",
     "PreparedCache",
     "Segmenter",
@@ -58,7 +60,8 @@ _HOMES = {
     "Inference": "engine.inference",
     "MaskRule": "engine.prediction.masks",
     "ModelConfig": "config",
-    "Prediction": "engine.prediction.masks",
+    "Prediction": "engine.prediction.prediction",
+    "Predictions": "engine.prediction.prediction",
     "PrepareRequest": "cache.prepare",
     "PreparedCache": "cache.prepare",
     "Segmenter": "engine.prediction.segmenter",

@@ -43,6 +43,15 @@ def shared_data() -> Path:
 
 
 @pytest.fixture(scope="session")
+def shared_cases(shared_data: Path) -> Path:
+    """Small inputs that users have, beside the project."""
+    folder = shared_data.parent / "cases"
+    if not folder.is_dir():
+        pytest.skip(f"inputs of users not found at {folder}; set CMIRNET_SHARED to the folder that holds cases/")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def shared_fixtures() -> Path:
     """Small golden files that are part of the project."""
     return Path(__file__).parent / "fixtures"

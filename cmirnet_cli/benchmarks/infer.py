@@ -19,7 +19,8 @@ from cmirnet_cli.engine.devices import finish_on, has_bf16, most_held_mib, pick_
 from cmirnet_cli.engine.environment import in_fresh_process
 from cmirnet_cli.engine.evaluation.loop import ReferringModelLike
 from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
-from cmirnet_cli.engine.prediction.photos import find_photos, read_photo
+from cmirnet_cli.engine.prediction.photo_files import find_photos
+from cmirnet_cli.engine.prediction.photos import read_photo
 from cmirnet_cli.export.runtime import ExportedModel
 from cmirnet_cli.export.scoring import ExportedReferring
 from cmirnet_cli.images.pixels import Pixels, resized
@@ -73,7 +74,7 @@ class InferenceRequest:
     def photos(self, size: int) -> list[Pixels]:
         """Images uint8 (S, S, 3) of one size."""
         if self.images:
-            photos = [read_photo(photo.path) for photo in find_photos([str(self.images)])[: self.count]]
+            photos = [read_photo(photo.path).pixels for photo in find_photos([str(self.images)]).photos[: self.count]]
         else:
             photos = [pixels for pixels, _ in drawn_pairs(self.count, SCENE)]
         return [resized(pixels, size, size) for pixels in photos]

@@ -191,13 +191,14 @@ def _readers(options: SampleOptions, size: int) -> tuple[str, Sequence[Callable[
         rows = cache.referent_rows(options.cache_split).tolist()
         return f"{cache.folder.name}, split {options.cache_split}", [partial(read_sample, row) for row in rows]
     if options.images:
+        from cmirnet_cli.engine.prediction.photo_files import find_photos
         from cmirnet_cli.engine.prediction.photos import read_photo
         from cmirnet_cli.engine.prediction.queries import PredictRequest, image_queries
 
         def read_pair(path: Path, expression: str) -> ExportSample:
-            return ExportSample(read_photo(path), expression)
+            return ExportSample(read_photo(path).pixels, expression)
 
-        queries = image_queries(PredictRequest(options.images, options.expressions))
+        queries = image_queries(PredictRequest(find_photos(options.images).photos, options.expressions))
         pairs = [(query.photo.path, expression) for query in queries for expression in query.expressions]
         return f"{len(queries):,} photographs, {len(options.expressions):,} expressions", [partial(read_pair, *pair) for pair in pairs]
     from cmirnet_cli.scenes import drawn_pairs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cmirnet_cli.engine.prediction.masks import MaskRule
     from cmirnet_cli.engine.prediction.queries import ImageQuery, PredictRequest
     from cmirnet_cli.engine.processes import Process
+    from cmirnet_cli.images.depth import Range
 
 SHOWN_LETTERS = 60
 STANDARD_INPUT = "-"
@@ -38,10 +39,17 @@ class OutputOptions:
 
 @dataclass(frozen=True)
 class _Part:
-    """What one process did: images that were finished before, and those that cannot be read, each with the reason."""
+    """What one process did.
+
+    Attributes:
+        skipped: images that were finished before.
+        problems: images that cannot be read, each with the reason and what to do.
+        scaled: images of 16 bits that use fewer, each with the range that it was scaled by.
+    """
 
     skipped: int
-    problems: Sequence[tuple[str, str]]
+    problems: Sequence[tuple[str, str, str]]
+    scaled: Sequence[tuple[str, Range]]
 
 
 def predict(
@@ -53,6 +61,9 @@ def predict(
     recursive: options.Recursive = False,
     threshold: options.Threshold = THRESHOLD,
     largest_component: options.LargestComponent = False,
+    min_score: options.MinScore = 0.0,
+    own_range: options.OwnRange = True,
+    max_pixels: options.MaxPixels = None,
     out: options.Out = Path("predictions"),
     coco: options.Coco = None,
     overlay: options.Overlay = False,
@@ -74,18 +85,21 @@ def predict(
     """
     from cmirnet_cli.engine.prediction.masks import MaskRule
     from cmirnet_cli.engine.processes import joined
+    from cmirnet_cli.images.pixels import limit_pixels
     from cmirnet_cli.reports.predictions.folder import CUTOUTS, MASKS, OVERLAYS, PROBABILITIES
 
     if skip_existing and overwrite:
         raise UsageError("--skip-existing goes on with an earlier run and --overwrite replaces it", hint="give one of them")
     pictures = {MASKS: True, OVERLAYS: overlay or gallery, CUTOUTS: cutout, PROBABILITIES: soft}
     kinds = [kind for kind, written in pictures.items() if written]
+    if max_pixels:
+        limit_pixels(max_pixels)
     output = OutputOptions(out, kinds, coco, gallery, fail_fast, skip_existing, overwrite)
     model = ModelOptions(weights, device, precision, optimizations, batch_size, tokenizer)
-    mask_rule = MaskRule(threshold, largest_component)
+    mask_rule = MaskRule(threshold, largest_component, min_score)
     with joined() as process:
-        request = _request(inputs or [], expression or [], expressions, pairs, recursive, processes=process.count)
-        return _predict(request, model, mask_rule, output, process)
+        request, left_out = _request(inputs or [], expression or [], expressions, pairs, recursive, output.folder, process)
+        return _predict(request, model, mask_rule, output, process, own_range=own_range, left_out=left_out)
 
 
 def _request(
@@ -94,13 +108,14 @@ def _request(
     expression_list: str | None,
     pair_list: str | None,
     recursive: bool,
-    *,
-    processes: int,
-) -> PredictRequest:
-    """The request, with all lists read.
+    out: Path,
+    process: Process,
+) -> tuple[PredictRequest, Mapping[str, int]]:
+    """The request, with all lists read and all images found but those in `out`; how many files were left out by kind.
 
     Raises:
         AnnotationError: a list cannot be read.
+        DataError: an input names nothing, or a folder cannot be read.
         UsageError: there are no images or no expressions, or standard input would be read twice.
     """
     sources = [*inputs, expression_list, pair_list]
@@ -112,22 +127,34 @@ def _request(
         raise UsageError("what is to be found?", hint="add -e or --expressions")
     if (expressions or expression_list) and not inputs:
         raise UsageError("-e and --expressions need an INPUT", hint="name images, or leave them out beside --pairs")
-    if STANDARD_INPUT in sources and processes > 1:
-        raise UsageError(f"{processes} processes cannot share standard input (-)", hint="write the list to a file")
-    from cmirnet_cli.engine.prediction.photos import listed_photo
+    if STANDARD_INPUT in sources and process.count > 1:
+        raise UsageError(f"{process.count} processes cannot share standard input (-)", hint="write the list to a file")
+    from cmirnet_cli.engine.prediction.photo_files import find_photos, listed_photo
     from cmirnet_cli.engine.prediction.queries import PredictRequest
     from cmirnet_cli.refer.pairs import read_lines, read_pairs
 
-    return PredictRequest(
-        inputs=[each for each in inputs if each != STANDARD_INPUT],
+    listed = [listed_photo(Path(line), Path(line)) for line in (read_lines(STANDARD_INPUT) if STANDARD_INPUT in inputs else [])]
+    found = find_photos([each for each in inputs if each != STANDARD_INPUT], recursive=recursive, exclude=out)
+    if found.left_out and process.first:
+        console.notice(found.notice)
+    request = PredictRequest(
+        photos=[*found.photos, *listed],
         expressions=[*expressions, *(read_lines(expression_list) if expression_list else [])],
-        listed=[listed_photo(Path(line), Path(line)) for line in (read_lines(STANDARD_INPUT) if STANDARD_INPUT in inputs else [])],
         pairs=[(listed_photo(each.path, each.written), each.expression) for each in (read_pairs(pair_list) if pair_list else [])],
-        recursive=recursive,
     )
+    return request, found.left_out
 
 
-def _predict(request: PredictRequest, model: ModelOptions, mask_rule: MaskRule, output: OutputOptions, process: Process) -> int:
+def _predict(
+    request: PredictRequest,
+    model: ModelOptions,
+    mask_rule: MaskRule,
+    output: OutputOptions,
+    process: Process,
+    *,
+    own_range: bool,
+    left_out: Mapping[str, int],
+) -> int:
     """All that one of several processes does; the first one alone refuses, begins, puts together and reports."""
     from cmirnet_cli.engine.prediction.predictor import predict_photos
     from cmirnet_cli.engine.prediction.queries import image_queries
@@ -135,22 +162,22 @@ def _predict(request: PredictRequest, model: ModelOptions, mask_rule: MaskRule, 
     from cmirnet_cli.reports.predictions.folder import MaskToWrite, PredictedPhoto, PredictionFolder, begin_folder, require_unused
     from cmirnet_cli.reports.predictions.index import Index, mend, part_file
 
-    queries = image_queries(request, exclude=output.folder)
+    queries = image_queries(request)
     opened = named_model(model)
     opened.check()
     if process.first:
         require_unused(output.folder, output.coco, gallery=output.gallery, skip_existing=output.skip_existing, overwrite=output.overwrite)
     predictor = opened.predictor(process)
     expressions = list(dict.fromkeys(expression for query in queries for expression in query.expressions))
-    if cut := predictor.too_long(expressions):
-        shown = cut[0] if len(cut[0]) <= SHOWN_LETTERS else f"{cut[0][:SHOWN_LETTERS]}…"
-        counted = f"{len(cut):,} of {len(expressions):,} expressions were cut at {predictor.tokens} tokens"
-        console.notice(f"{counted}, as the network reads no more: {shown}")
+    unknown = predictor.unknown(expressions)
+    if process.first:
+        _tell_of_expressions(expressions, predictor.too_long(expressions), unknown, predictor.tokens)
 
     if process.first:
         if output.coco:
             require_writable(output.coco.parent)
-        settings = {**opened.identity(), "threshold": mask_rule.threshold, "largest_component": mask_rule.largest_component}
+        rule = {"threshold": mask_rule.threshold, "largest_component": mask_rule.largest_component, "min_score": mask_rule.min_score}
+        settings = {**opened.identity(), **rule, "own_range": own_range}
         earlier = {"skip_existing": output.skip_existing, "overwrite": output.overwrite}
         begin_folder(output.folder, settings, output.coco, gallery=output.gallery, **earlier)
     process.wait()
@@ -160,33 +187,52 @@ def _predict(request: PredictRequest, model: ModelOptions, mask_rule: MaskRule, 
     require_room(output.folder, SMALLEST_FILE * len(output.kinds) * sum(len(query.expressions) for query in left))
     lines = part_file(output.folder, process.rank, process.count)
     mend(lines)
-    problems = []
+    problems: list[tuple[str, str, str]] = []
+    scaled: list[tuple[str, Range]] = []
     with console.progress("predict", len(left)) as advance:
-        for result in predict_photos(predictor, left, mask_rule, advance):
+        for result in predict_photos(predictor, left, mask_rule, advance, own_range=own_range):
             photo = result.query.photo
             if result.problem and output.fail_fast:
                 raise result.problem
-            if result.pixels is None:
-                problems.append((str(photo.path), str(result.problem)))
+            if result.problem or result.image is None:
+                problems.append((str(photo.path), str(result.problem), result.problem.hint or "" if result.problem else ""))
                 continue
-            masks = (MaskToWrite(each.expression, each.mask, each.score, each.rle(), each.probability) for each in result.predictions)
-            folder.add(PredictedPhoto(photo.name, photo.path, result.pixels), masks, lines)
+            if result.image.scaled_by:
+                scaled.append((str(photo.path), result.image.scaled_by))
+            masks = (
+                MaskToWrite(each.expression, each.mask, each.score, each.rle(), each.probability, known=each.known)
+                for each in result.predictions
+            )
+            folder.add(PredictedPhoto(photo.name, photo.path, result.image.pixels), masks, lines)
 
-    parts = process.gather([_Part(len(part) - len(left), problems)])
+    parts = process.gather([_Part(len(part) - len(left), problems, scaled)])
     if process.first:
-        _report(queries, output, parts)
+        _report(queries, output, parts, left_out=left_out, unknown=unknown)
     process.wait()  # a launcher ends all processes as soon as one of them ends badly
     return ImageError.exit_code if process.first and any(each.problems for each in parts) else 0
 
 
-def _report(queries: Sequence[ImageQuery], output: OutputOptions, parts: Sequence[_Part]) -> None:
+def _tell_of_expressions(expressions: Sequence[str], cut: Sequence[str], unknown: Sequence[str], tokens: int) -> None:
+    """Name expressions that the network reads in part, or not at all."""
+    for named, what in (
+        (cut, f"were cut at {tokens} tokens, as the network reads no more"),
+        (unknown, "have no word that the tokenizer knows, so their masks mean nothing"),
+    ):
+        if named:
+            shown = named[0] if len(named[0]) <= SHOWN_LETTERS else f"{named[0][:SHOWN_LETTERS]}…"
+            console.notice(f"{len(named):,} of {len(expressions):,} expressions {what}: {shown}")
+
+
+def _report(
+    queries: Sequence[ImageQuery], output: OutputOptions, parts: Sequence[_Part], *, left_out: Mapping[str, int], unknown: Sequence[str]
+) -> None:
     """Put together what all processes wrote, and print the result."""
     from cmirnet_cli.reports.predictions.coco import write_coco
     from cmirnet_cli.reports.predictions.folder import GALLERY, MASKS, sweep_all
     from cmirnet_cli.reports.predictions.gallery import write_gallery
     from cmirnet_cli.reports.predictions.index import INDEX, unite
 
-    problem_of = dict(problem for part in parts for problem in part.problems)
+    problem_of = {path: (problem, hint) for part in parts for path, problem, hint in part.problems}
     broken = [path for path in (str(query.photo.path) for query in queries) if path in problem_of]
     read = [query for query in queries if str(query.photo.path) not in problem_of]
     lines = unite(output.folder, [(query.photo.name.as_posix(), expression) for query in read for expression in query.expressions])
@@ -197,8 +243,16 @@ def _report(queries: Sequence[ImageQuery], output: OutputOptions, parts: Sequenc
     if gallery and (shown := write_gallery(output.folder, lines)) < len(lines):
         console.notice(f"{GALLERY} shows {shown:,} of {len(lines):,} masks: more would be too much for a browser")
 
+    scaled = [(path, by) for part in parts for path, by in part.scaled]
+    if scaled:
+        path, (low, high) = min(scaled)
+        counted = f"{len(scaled):,} {'image' if len(scaled) == 1 else 'images'} of 16 bits"
+        console.notice(
+            f"{counted} scaled by their own range, as they use fewer: {path} from {low} to {high}; --no-range takes them as they are"
+        )
     for path in broken:
-        console.warn(problem_of[path])
+        problem, hint = problem_of[path]
+        console.warn(f"{problem}; {hint}")
     skipped = sum(part.skipped for part in parts)
     console.result(
         {
@@ -209,7 +263,10 @@ def _report(queries: Sequence[ImageQuery], output: OutputOptions, parts: Sequenc
             "predictions": output.folder / INDEX,
             "coco": output.coco,
             "gallery": gallery,
-            "problems": [{"image": path, "problem": problem_of[path]} for path in broken],
+            "left_out": dict(left_out),
+            "unknown": list(unknown),
+            "scaled": [{"image": path, "low": low, "high": high} for path, (low, high) in scaled],
+            "problems": [{"image": path, "problem": problem_of[path][0], "hint": problem_of[path][1]} for path in broken],
         },
         f"{len(lines):,} masks of {len(read):,} images in {output.folder / MASKS}",
         *([f"{skipped:,} images were finished before"] if skipped else []),

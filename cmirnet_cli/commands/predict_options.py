@@ -32,6 +32,28 @@ Threshold: TypeAlias = Annotated[
 LargestComponent: TypeAlias = Annotated[
     bool, typer.Option("--largest-component", help="Keep only the largest connected part of each mask.", rich_help_panel=_MASKS)
 ]
+MinScore: TypeAlias = Annotated[
+    float,
+    typer.Option("--min-score", min=0, max=1, metavar="P", help="Write an empty mask where the score is below P.", rich_help_panel=_MASKS),
+]
+OwnRange: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--range/--no-range",
+        help="Scale images of 16 bits that use fewer by their own range, or take them as they are.",
+        rich_help_panel=_FIND,
+    ),
+]
+MaxPixels: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--max-pixels",
+        min=1,
+        metavar="N",
+        help="The most pixels an image may have, 178,956,970 by default; more take more memory.",
+        rich_help_panel=_FIND,
+    ),
+]
 Out: TypeAlias = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write to.", rich_help_panel=_WRITTEN)]
 Coco: TypeAlias = Annotated[
     Path | None, typer.Option("--coco", metavar="FILE", help="Also write all masks as one COCO file.", rich_help_panel=_WRITTEN)

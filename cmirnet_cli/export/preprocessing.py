@@ -4,9 +4,11 @@ Also its logits at a photo's size, and the samples that an export is compared on
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from cmirnet_cli.batches.vocabulary import knows_a_word
 from cmirnet_cli.errors import ExportError
 from cmirnet_cli.export.spec import AGAIN, TOKENIZER_FILE, Input
 from cmirnet_cli.images.pixels import Pixels
@@ -72,6 +75,17 @@ class SentenceReader:
     def too_long(self, texts: Sequence[str]) -> list[str]:
         """Those sentences of which the graph reads only the beginning."""
         return [text for text in texts if len(self._encoded(text)) > self._prepared.tokens]
+
+    def unknown(self, texts: Sequence[str]) -> list[str]:
+        """Those sentences of which the tokenizer knows no word."""
+        return [text for text in texts if not knows_a_word(text, self._tokenizer.encode(text), self._unknown)]
+
+    @cached_property
+    def _unknown(self) -> int | None:
+        """The id of the token for what the tokenizer does not know; its model tells the id, or the token's name."""
+        model = json.loads(self._tokenizer.to_str())["model"]
+        unknown: int | None = model.get("unk_id", self._tokenizer.token_to_id(model.get("unk_token") or ""))
+        return unknown
 
     def _encoded(self, text: str) -> list[int]:
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=True).ids

@@ -87,6 +87,10 @@ class ExportedModel:
         """Those expressions of which the graph reads only the beginning, as they have more than `tokens` tokens."""
         return self.reader.too_long(expressions)
 
+    def unknown(self, expressions: Sequence[str]) -> list[str]:
+        """Those expressions of which the tokenizer knows no word."""
+        return self.reader.unknown(expressions)
+
     def encode_image(self, photos: Sequence[Pixels]) -> Sequence[Floats]:
         """Photos uint8 (H, W, 3) as the graph takes them, float32 (3, S, S); a graph cannot stop halfway, so the words come first."""
         size = self.spec.input.image_size

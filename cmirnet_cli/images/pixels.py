@@ -1,9 +1,9 @@
 """Image files as RGB pixels: the one rule by which caches are made and by which photographs are read to be predicted on.
 
-Any format that PIL reads by itself, of an animation the first frame, without transparency. PIL's own conversion decides the
-colours, but for two kinds of grey whose numbers it would only clip to 255:
+Any format that PIL reads by itself, and HEIC where pillow-heif is installed; of an animation the first frame, without transparency. PIL's
+own conversion decides the colours, but for numbers of more than 8 bits:
 
-16 bits                 scaled to 8, as PIL does with the colours of 16 bits
+16 bits                 scaled to 8, as `images.depth` says
 32 bits, floating point  refused, unless the numbers fit into 16 bits: what is white is not known
 
 A TIFF is set upright by PIL itself, in REFER's data sets as well, as it was for whoever published numbers on them.
@@ -15,16 +15,18 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError, __version__, features
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError, __version__, features
 
 from cmirnet_cli.errors import ImageError
+from cmirnet_cli.images.depth import Range, eight_bits, lower_bytes
+from cmirnet_cli.images.formats import pil_formats, why_unknown
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """RGB: uint8 (H, W, 3)."""
@@ -38,9 +40,6 @@ _RAISED_BY_PIL = (
 )
 """What PIL's many decoders raise for files that are no image, or only part of one, or enormous once unpacked."""
 
-_RUN_PROGRAMS = frozenset({"EPS"})
-"""Formats that PIL hands to another program: Ghostscript runs what a PostScript file says."""
-
 _START_OF_SCAN, _MOST_SCANS = b"\xff\xda", 100
 
 _ORIENTATIONS, _LYING = range(1, 9), range(5, 9)
@@ -49,9 +48,25 @@ _ORIENTATIONS, _LYING = range(1, 9), range(5, 9)
 _WHITE = 0xFFFF
 """White in greys of 16 bits."""
 
+_DEEP = frozenset({"PNG", "TIFF"})
+"""Formats whose colours may have 16 bits when PIL opens them."""
+
+
+_HEAD = 64
+"""Bytes that tell what a file is."""
+
 
 class UnreadableImageError(ValueError):
     """A file is no image, or only part of one, or enormous once unpacked; the text says which."""
+
+
+class TooManyPixelsError(UnreadableImageError):
+    """An image has more pixels than PIL unpacks; see `limit_pixels`."""
+
+
+def limit_pixels(count: int) -> None:
+    """Let this process unpack images of at most so many pixels; without it, PIL's own limit of 178,956,970 holds."""
+    Image.MAX_IMAGE_PIXELS = count / 2  # type: ignore[assignment]  # PIL warns from here on, and refuses from twice as many on
 
 
 @contextmanager
@@ -59,11 +74,13 @@ def pil_at_work() -> Iterator[None]:
     """Makes an UnreadableImageError of whatever PIL, and the system below it, raise in the block: compute nothing of ours there."""
     try:
         yield
+    except UnreadableImageError:
+        raise
     except _RAISED_BY_PIL as error:
         raise UnreadableImageError(str(error)) from error
 
 
-def open_image(source: Path | IO[bytes]) -> Image.Image:
+def open_image(source: Path | IO[bytes]) -> ImageFile.ImageFile:
     """An image file of any format that PIL reads by itself; its pixels are not decoded yet, but for TIFF's.
 
     PIL always sets a TIFF upright while it decodes it, and in some versions knows its size only then.
@@ -81,33 +98,39 @@ def open_image(source: Path | IO[bytes]) -> Image.Image:
     return picture
 
 
-def _identified(source: Path | IO[bytes]) -> Image.Image:
+def _identified(source: Path | IO[bytes]) -> ImageFile.ImageFile:
     with pil_at_work():
         if isinstance(source, Path) and not source.is_file():
             raise FileNotFoundError("there is no such file")
         try:
-            return Image.open(source, formats=_formats())
+            return Image.open(source, formats=pil_formats())
         except UnidentifiedImageError:
-            raise UnreadableImageError("it is in no image format that is read here") from None
+            raise UnreadableImageError(why_unknown(_content(source, _HEAD))) from None
+        except Image.DecompressionBombError as error:
+            width, height = _enormous_size(source)
+            limit = int(2 * (Image.MAX_IMAGE_PIXELS or 0))
+            raise TooManyPixelsError(f"it has {width:,} × {height:,} pixels, and the limit is {limit:,}") from error
 
 
-def _content(source: Path | IO[bytes]) -> bytes:
-    with pil_at_work():
-        if isinstance(source, Path):
-            return source.read_bytes()
-        place = source.tell()
-        source.seek(0)
-        content = source.read()
-        source.seek(place)
+def _content(source: Path | IO[bytes], count: int = -1) -> bytes:
+    """A file's first `count` bytes, or all; the place where it is read stays."""
+    with pil_at_work(), source.open("rb") if isinstance(source, Path) else nullcontext(source) as file:
+        place = file.tell()
+        file.seek(0)
+        content = file.read(count)
+        file.seek(place)
         return content
 
 
-@cache
-def _formats() -> tuple[str, ...]:
-    """The usual ones first, as PIL tries them."""
-    Image.preinit()
-    Image.init()
-    return tuple(name for name in Image.ID if name not in _RUN_PROGRAMS)
+def _enormous_size(source: Path | IO[bytes]) -> tuple[int, int]:
+    """(width, height) of an image that PIL opens no further, without saying its size; (0, 0) where the file does not say it."""
+    head = io.BytesIO(_content(source))
+    for make, accepts in (Image.OPEN[name] for name in pil_formats()):
+        with suppress(*_RAISED_BY_PIL):
+            if not accepts or accepts(head.getbuffer()[:16].tobytes()) is True:
+                head.seek(0)
+                return make(head, "").size
+    return 0, 0
 
 
 def upright_size(picture: Image.Image) -> tuple[int, int]:
@@ -148,46 +171,79 @@ def source_size(path: Path) -> int:
         raise unreadable_file(path, error) from error
 
 
+@dataclass(frozen=True)
+class Decoded:
+    """An image in RGB, and the range of its values, where it had 16 bits and was scaled by that."""
+
+    picture: Image.Image
+    scaled_by: Range | None
+
+
 def rgb(source: bytes, path: str, *, upright: bool) -> Image.Image:
+    """As `decode`, the image alone."""
+    return decode(source, path, upright=upright).picture
+
+
+def decode(source: bytes, path: str, *, upright: bool, own_range: bool = True) -> Decoded:
     """Decode an image file to RGB.
 
     Args:
         source: the file's bytes.
         path: what to call it in errors.
         upright: whether EXIF orientation is applied (one's own data) or ignored (as REFER's annotations do; but for TIFF).
+        own_range: whether a picture of 16 bits that uses fewer is scaled by its own range.
 
     Raises:
         ImageError: the bytes are not a whole image, or would be enormous once unpacked; `path` is named.
     """
     try:
-        return as_rgb(open_image(io.BytesIO(source)), upright=upright)
+        picture = open_image(io.BytesIO(source))
+        if own_range and picture.format in _DEEP and (lower := lower_bytes(_identified(io.BytesIO(source)))):
+            return _scaled_colours(_turned(picture, upright=upright), _turned(lower, upright=upright))
+        return _converted(picture, upright=upright, own_range=own_range)
+    except TooManyPixelsError as error:
+        hint = "make it smaller, or raise the limit with predict --max-pixels, in Python with PIL.Image.MAX_IMAGE_PIXELS"
+        raise ImageError(f"cannot decode {path}: {error}", hint=hint) from error
     except UnreadableImageError as error:
         raise ImageError(f"cannot decode {path}: {error}", hint="replace the file, or leave it out") from error
 
 
 def as_rgb(picture: Image.Image, *, upright: bool) -> Image.Image:
-    """An opened image file by this module's rule; `picture` itself is used up.
+    """An opened image file by this module's rule; `picture` itself is used up. Colours of 16 bits lose their lower bytes here.
 
     Raises:
         UnreadableImageError: it cannot be decoded, or what is white in it is not known.
     """
+    return _converted(picture, upright=upright, own_range=True).picture
+
+
+def _converted(picture: Image.Image, *, upright: bool, own_range: bool) -> Decoded:
+    picture, scaled_by = _turned(picture, upright=upright), None
+    if picture.mode.startswith(("I", "F")):
+        greys = np.asarray(picture)
+        if picture.mode == "F" or greys.min() < 0 or greys.max() > _WHITE:
+            raise UnreadableImageError("its greys have 32 bits, and what is white among them is not known; save it with 8 or 16 bits")
+        pixels, scaled_by = eight_bits(greys, own_range=own_range)
+        picture = Image.fromarray(pixels)
+    with pil_at_work():
+        if picture.mode == "P" and "transparency" in picture.info:  # PIL warns of the direct way, which gives the same colours
+            picture = picture.convert("RGBA")
+        return Decoded(picture if picture.mode == "RGB" else picture.convert("RGB"), scaled_by)
+
+
+def _scaled_colours(upper: Image.Image, lower: Image.Image) -> Decoded:
+    """A picture whose colours have 16 bits, from their upper and their lower bytes; transparency is left out."""
+    colours = np.asarray(upper)[..., :3].astype(np.uint16) << 8 | np.asarray(lower)[..., :3]
+    pixels, scaled_by = eight_bits(colours, own_range=True)
+    return Decoded(Image.fromarray(pixels), scaled_by)
+
+
+def _turned(picture: Image.Image, *, upright: bool) -> Image.Image:
     with pil_at_work():
         picture.load()
         if upright:
             ImageOps.exif_transpose(picture, in_place=True)
-    if picture.mode.startswith(("I", "F")):
-        picture = _eight_bits(picture)
-    with pil_at_work():
-        if picture.mode == "P" and "transparency" in picture.info:  # PIL warns of the direct way, which gives the same colours
-            picture = picture.convert("RGBA")
-        return picture if picture.mode == "RGB" else picture.convert("RGB")
-
-
-def _eight_bits(picture: Image.Image) -> Image.Image:
-    greys = np.asarray(picture)
-    if picture.mode == "F" or greys.min() < 0 or greys.max() > _WHITE:
-        raise UnreadableImageError("its greys have 32 bits, and what is white among them is not known; save it with 8 or 16 bits")
-    return Image.fromarray((greys >> 8).astype(np.uint8))
+        return picture
 
 
 def unreadable_file(path: Path, error: OSError) -> ImageError:

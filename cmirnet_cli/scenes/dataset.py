@@ -68,6 +68,12 @@ def drawn_pairs(count: int, size: int) -> list[tuple[NDArray[np.uint8], str]]:
     return [(np.asarray(paint(scene, frame, PHOTOGRAPH_GRAIN)), next(iter(texts.values()))[0]) for scene, texts in described]
 
 
+def drawn_scene(rng: Random, size: int) -> tuple[NDArray[np.uint8], list[str]]:
+    """A scene, uint8 (size, size, 3), and a sentence about each of its referents."""
+    scene, texts = described_scene(rng, None)
+    return np.asarray(paint(scene, Frame(size, size), PHOTOGRAPH_GRAIN)), [each[0] for each in texts.values()]
+
+
 _CATEGORIES = {shape: number for number, shape in enumerate(SHAPES, start=1)}
 _JPEG = {"quality": 93, "subsampling": 0}
 

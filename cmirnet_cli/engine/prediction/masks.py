@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cmirnet_cli.engine.prediction import THRESHOLD
+from cmirnet_cli.engine.prediction.prediction import Prediction
 from cmirnet_cli.errors import UsageError
-from cmirnet_cli.images.masks import coco_rle
-from cmirnet_cli.images.pixels import Mask
+from cmirnet_cli.images.pixels import Mask, Pixels
 
 Indices: TypeAlias = NDArray[np.intp]
 Probabilities: TypeAlias = NDArray[np.float32]
@@ -27,47 +27,31 @@ class MaskRule:
     Attributes:
         threshold: a pixel is in the mask if the network gives the referent a higher probability.
         largest_component: whether only the largest connected part of the mask is kept.
+        min_score: a mask with a lower score is emptied.
 
     Raises:
-        UsageError: the threshold is no probability.
+        UsageError: the threshold or the lowest score is no probability.
     """
 
     threshold: float = THRESHOLD
     largest_component: bool = False
+    min_score: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise UsageError(f"the threshold {self.threshold:g} is no probability", hint="choose a number from 0 to 1")
+        for name, value in (("threshold", self.threshold), ("lowest score", self.min_score)):
+            if not 0 <= value <= 1:
+                raise UsageError(f"the {name} {value:g} is no probability", hint="choose a number from 0 to 1")
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """The mask of what one expression refers to.
-
-    Attributes:
-        expression: that it is the mask of.
-        mask: bool (H, W) at the image's own size.
-        score: mean probability, 0 to 1, that the network gives the referent on the mask's pixels; 0 for an empty mask.
-        probability: of the referent at every pixel, float32 (H, W), where it is kept.
-    """
-
-    expression: str
-    mask: Mask
-    score: float
-    probability: Probabilities | None = None
-
-    def rle(self) -> dict[str, Any]:
-        """The mask as COCO run-length encoding: `size` [H, W] and `counts` as text."""
-        return coco_rle(self.mask)
-
-
-def decide(expression: str, probability: Probabilities, rule: MaskRule) -> Prediction:
-    """The mask that a rule makes of the referent's probability at every pixel, float32 (H, W), which is kept beside it."""
+def decide(expression: str, image: Pixels, probability: Probabilities, rule: MaskRule, *, known: bool = True) -> Prediction:
+    """The mask that a rule makes of the referent's probability at every pixel of an image, float32 (H, W), which is kept beside it."""
     mask = probability > rule.threshold
     if rule.largest_component:
         mask = largest_component(mask)
     score = float(probability[mask].mean()) if mask.any() else 0.0
-    return Prediction(expression, mask, score, probability)
+    if score < rule.min_score:
+        mask = np.zeros_like(mask)
+    return Prediction(expression, score, mask, image, probability, known)
 
 
 def largest_component(mask: Mask) -> Mask:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol, TypeVar
 
-from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction, Probabilities, decide
-from cmirnet_cli.engine.prediction.photos import read_photo
+from cmirnet_cli.engine.prediction.masks import MaskRule, Probabilities, decide
+from cmirnet_cli.engine.prediction.photos import Photo, read_photo
+from cmirnet_cli.engine.prediction.prediction import Prediction
 from cmirnet_cli.engine.prediction.queries import ImageQuery
 from cmirnet_cli.engine.rows import grouped, padded
 from cmirnet_cli.errors import ImageError
@@ -39,6 +40,9 @@ class Predictor(Protocol[Features]):
 
     def too_long(self, expressions: Sequence[str]) -> list[str]:
         """Those expressions of which only the beginning is read."""
+
+    def unknown(self, expressions: Sequence[str]) -> list[str]:
+        """Those expressions of which the tokenizer knows no word."""
 
     def encode_image(self, photos: Sequence[Pixels]) -> Sequence[Features]:
         """The features of images uint8 (H, W, 3) of any sizes: all that does not depend on an expression."""
@@ -66,36 +70,49 @@ class PhotoResult:
 
     Attributes:
         query: the image and its expressions.
-        pixels: the image, uint8 (H, W, 3); None where it cannot be read.
+        image: its pixels; None where it cannot be read.
         predictions: computed as they are taken, a batch at a time, so that thousands need no more memory than a few.
         problem: why the image cannot be read.
     """
 
     query: ImageQuery
-    pixels: Pixels | None
+    image: Photo | None
     predictions: Iterator[Prediction]
     problem: ImageError | None = None
 
 
 def predict_photos(
-    predictor: Predictor[Features], queries: Iterable[ImageQuery], mask_rule: MaskRule, advance: Callable[[int], object]
+    predictor: Predictor[Features],
+    queries: Iterable[ImageQuery],
+    mask_rule: MaskRule,
+    advance: Callable[[int], object],
+    *,
+    own_range: bool = True,
 ) -> Iterator[PhotoResult]:
-    """The result of query after query; an image that cannot be read becomes a result with its problem, and the rest goes on."""
-    for group in grouped(map(_read, queries), predictor.photos_at_once):
-        images = [ImageExpressions(pixels, query.expressions) for query, pixels, _ in group if pixels is not None]
+    """The result of query after query; an image that cannot be read becomes a result with its problem, and the rest goes on.
+
+    Args:
+        predictor: computes.
+        queries: the images and their expressions.
+        mask_rule: how probabilities become masks.
+        advance: is called with how many more images are done.
+        own_range: whether an image of 16 bits that uses fewer is scaled by its own range.
+    """
+
+    def read(query: ImageQuery) -> tuple[ImageQuery, Photo | None, ImageError | None]:
+        try:
+            return query, read_photo(query.photo.path, own_range=own_range), None
+        except ImageError as problem:
+            return query, None, problem
+
+    for group in grouped(map(read, queries), predictor.photos_at_once):
+        images = [ImageExpressions(image.pixels, query.expressions) for query, image, _ in group if image is not None]
         predictions = predict_batches(predictor, images, mask_rule)
-        for query, pixels, problem in group:
-            own = islice(predictions, 0 if pixels is None else len(query.expressions))
-            yield PhotoResult(query, pixels, own, problem)
+        for query, image, problem in group:
+            own = islice(predictions, 0 if image is None else len(query.expressions))
+            yield PhotoResult(query, image, own, problem)
             deque(own, maxlen=0)  # what was not taken must not come with the next result
             advance(1)
-
-
-def _read(query: ImageQuery) -> tuple[ImageQuery, Pixels | None, ImageError | None]:
-    try:
-        return query, read_photo(query.photo.path), None
-    except ImageError as problem:
-        return query, None, problem
 
 
 def predict_batches(predictor: Predictor[Features], images: Iterable[ImageExpressions], mask_rule: MaskRule) -> Iterator[Prediction]:
@@ -106,14 +123,11 @@ def predict_batches(predictor: Predictor[Features], images: Iterable[ImageExpres
     together = predictor.photos_at_once
     for group in grouped(images, together):
         features = predictor.encode_image(padded([image.pixels for image in group], together))
-        rows = (
-            (own, expression, (image.pixels.shape[0], image.pixels.shape[1]))
-            for image, own in zip(group, features, strict=False)
-            for expression in image.expressions
-        )
+        rows = ((own, expression, image.pixels) for image, own in zip(group, features, strict=False) for expression in image.expressions)
         for batch in grouped(rows, together if together > 1 else predictor.expressions_at_once):
             through = padded(batch, together)
             row_features, expressions = [own for own, _, _ in through], [expression for _, expression, _ in through]
-            probabilities = predictor.probabilities(row_features, expressions, [size for _, _, size in batch])
-            for (_, expression, _), probability in zip(batch, probabilities, strict=True):
-                yield decide(expression, probability, mask_rule)
+            unknown = predictor.unknown(list(dict.fromkeys(expressions)))
+            probabilities = predictor.probabilities(row_features, expressions, [(len(pixels), pixels.shape[1]) for _, _, pixels in batch])
+            for (_, expression, pixels), probability in zip(batch, probabilities, strict=True):
+                yield decide(expression, pixels, probability, mask_rule, known=expression not in unknown)

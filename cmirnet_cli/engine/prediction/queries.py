@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cmirnet_cli.engine.prediction.photos import PhotoFile, find_photos
+from cmirnet_cli.engine.prediction.photo_files import PhotoFile
 from cmirnet_cli.errors import UsageError
 
 
@@ -17,18 +17,14 @@ class PredictRequest:
     """Which images to predict on, and what to look for in them.
 
     Attributes:
-        inputs: image files, folders and glob patterns.
-        expressions: about every image of `inputs` and `listed`.
-        listed: more images, as a list names them.
+        photos: images.
+        expressions: about every one of `photos`.
         pairs: single images with an expression each, in any order.
-        recursive: whether folders are searched to the bottom.
     """
 
-    inputs: Sequence[str] = ()
+    photos: Sequence[PhotoFile] = ()
     expressions: Sequence[str] = ()
-    listed: Sequence[PhotoFile] = ()
     pairs: Sequence[tuple[PhotoFile, str]] = ()
-    recursive: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,23 +35,17 @@ class ImageQuery:
     expressions: tuple[str, ...]
 
 
-def image_queries(request: PredictRequest, exclude: Path | None = None) -> list[ImageQuery]:
+def image_queries(request: PredictRequest) -> list[ImageQuery]:
     """One query for each image, in the order in which images first come up; an expression that is repeated counts once.
 
-    Args:
-        request: images and expressions.
-        exclude: a folder that is not searched for images: the one that results go to.
-
     Raises:
-        DataError: an input names nothing, or a folder cannot be read.
         UsageError: an expression is empty or no Unicode text.
     """
-    photos = [*find_photos(request.inputs, recursive=request.recursive, exclude=exclude), *request.listed]
     common = dict.fromkeys(map(checked_expression, request.expressions))
     pairs = [(photo, {checked_expression(expression): None}) for photo, expression in request.pairs]
     named: dict[Path, PhotoFile] = {}
     expressions: dict[Path, dict[str, None]] = {}
-    for photo, more in [*((photo, common) for photo in photos), *pairs]:
+    for photo, more in [*((photo, common) for photo in request.photos), *pairs]:
         named.setdefault(photo.path, photo)
         expressions.setdefault(photo.path, {}).update(more)
     return [ImageQuery(photo, tuple(expressions[photo.path])) for photo in _distinct_names(list(named.values()))]

@@ -15,14 +15,16 @@ import torch
 from huggingface_hub import HfApi
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from cmirnet_cli.batches.batch import Tokens, normalise, tokenise
+from cmirnet_cli.batches.vocabulary import knows_a_word
 from cmirnet_cli.engine.devices import pick_device
 from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
 from cmirnet_cli.engine.prediction import THRESHOLD
-from cmirnet_cli.engine.prediction.masks import MaskRule, Prediction, Probabilities
+from cmirnet_cli.engine.prediction.masks import MaskRule, Probabilities
 from cmirnet_cli.engine.prediction.photos import ImageLike, as_pixels
+from cmirnet_cli.engine.prediction.prediction import Prediction, Predictions
 from cmirnet_cli.engine.prediction.predictor import ImageExpressions, predict_batches
 from cmirnet_cli.engine.prediction.queries import checked_expression
 from cmirnet_cli.errors import UsageError
@@ -154,8 +156,15 @@ class Segmenter:
 
     @overload
     def predict(
-        self, image: ImageLike, expressions: str | Sequence[str], *, threshold: float = ..., largest_component: bool = ..., soft: bool = ...
-    ) -> list[Prediction]: ...
+        self,
+        image: ImageLike,
+        expressions: str | Sequence[str],
+        *,
+        threshold: float = ...,
+        largest_component: bool = ...,
+        soft: bool = ...,
+        min_score: float = ...,
+    ) -> Predictions: ...
 
     @overload
     def predict(
@@ -166,7 +175,8 @@ class Segmenter:
         threshold: float = ...,
         largest_component: bool = ...,
         soft: bool = ...,
-    ) -> list[list[Prediction]]: ...
+        min_score: float = ...,
+    ) -> list[Predictions]: ...
 
     def predict(
         self,
@@ -176,7 +186,8 @@ class Segmenter:
         threshold: float = THRESHOLD,
         largest_component: bool = False,
         soft: bool = False,
-    ) -> list[Prediction] | list[list[Prediction]]:
+        min_score: float = 0.0,
+    ) -> Predictions | list[Predictions]:
         """One mask for each expression; the work that sees no text is done once for each image. Threads may share a segmenter.
 
         Args:
@@ -186,17 +197,18 @@ class Segmenter:
             threshold: a pixel is in the mask if its probability is higher.
             largest_component: whether only the largest connected part of each mask is kept.
             soft: whether `Prediction.probability` is kept, four bytes a pixel.
+            min_score: a mask with a lower score is emptied.
 
         Raises:
             ImageError: an image cannot be read, or is an array of another kind.
             UsageError: an expression is empty.
         """
-        mask_rule, checked = MaskRule(threshold, largest_component), _all_checked(expressions)
+        mask_rule, checked = MaskRule(threshold, largest_component, min_score), _all_checked(expressions)
         images = (ImageExpressions(as_pixels(each), checked) for each in (image if isinstance(image, (list, tuple)) else [image]))
         predictions = self._predict(images, mask_rule, soft)
         if not isinstance(image, (list, tuple)):
-            return list(predictions)
-        return [list(islice(predictions, len(checked))) for _ in image]
+            return Predictions(predictions)
+        return [Predictions(islice(predictions, len(checked))) for _ in image]
 
     def predict_iter(
         self, pixels: Pixels, expressions: str | Sequence[str], mask_rule: MaskRule, *, soft: bool = False
@@ -217,6 +229,12 @@ class Segmenter:
         with self._tokenising:
             lengths = [len(self.tokenizer.encode(text, add_special_tokens=True, verbose=False)) for text in expressions]
         return [text for text, length in zip(expressions, lengths, strict=True) if length > self.tokens]
+
+    def unknown(self, expressions: Sequence[str]) -> list[str]:
+        """Those expressions of which the tokenizer knows no word, such as an emoji: their masks owe nothing to them."""
+        with self._tokenising:
+            encoded = [self.tokenizer(text, verbose=False) for text in expressions]
+        return [text for text, each in zip(expressions, encoded, strict=True) if not _knows_a_word(self.tokenizer, text, each)]
 
     @property
     def tokens(self) -> int:
@@ -246,6 +264,13 @@ class Segmenter:
         """Logits (n, 2, S, S) of n rows."""
         words = self._model.encode_text(tokens.ids, tokens.keep)
         return self._model.decode(features, words, tokens.keep, auxiliary=False).main
+
+
+def _knows_a_word(tokenizer: PreTrainedTokenizerBase, text: str, encoded: BatchEncoding) -> bool:
+    unknown: int | None = tokenizer.unk_token_id
+    if encoded.encodings:
+        return knows_a_word(text, encoded.encodings[0], unknown)
+    return any(token != unknown for token in tokenizer.encode(text, add_special_tokens=False, verbose=False))  # one in Python
 
 
 def _all_checked(expressions: str | Sequence[str]) -> Sequence[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from cmirnet_cli.images.palette import ORANGE, WHITE
 from cmirnet_cli.images.pixels import Mask, Pixels
 from cmirnet_cli.metrics.breakdown import NO_TARGET, groups_of
 from cmirnet_cli.metrics.sentences import BINS, ReferentStats, SentenceScore, SplitScores, Tally
 from cmirnet_cli.reports.pages.cards import PHOTOGRAPHS, Card, Entry, Layer, Meter, jpeg, png, token
 from cmirnet_cli.reports.pictures.overlay import card_size, mask_layer, outline_layer, scaled_mask, unsquared
-from cmirnet_cli.reports.pictures.palette import ORANGE, WHITE
 
 LONGEST = 400
 """Letters of a sentence that are shown; a line of the list shows as many as fit."""

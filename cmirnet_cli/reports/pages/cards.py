@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from PIL import Image
 
-from cmirnet_cli.reports.pictures.palette import Colour
+from cmirnet_cli.images.palette import Colour
 
 LONGEST_SIDE = 640
 """Pixels. Larger pictures are reduced."""

@@ -9,8 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from cmirnet_cli.images import palette
 from cmirnet_cli.reports.pages.cards import Card, Entry, token
-from cmirnet_cli.reports.pictures import palette
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import cast
 
 from PIL import Image, ImageDraw, ImageFont
 
-from cmirnet_cli.reports.pictures.palette import BLUE, FAINT_INK, INK, ORANGE, PAPER, PURPLE, RULE, VERMILION, WHITE, Colour
+from cmirnet_cli.images.palette import BLUE, FAINT_INK, INK, ORANGE, PAPER, PURPLE, RULE, VERMILION, WHITE, Colour
 
 CHART_WIDTH, CHART_HEIGHT = 400, 290
 LEFT, TOP, RIGHT, BOTTOM = 64, 66, 376, 238

@@ -1,4 +1,4 @@
-"""A mask laid over its image, cut out of it, or as a layer of its own, at the size at which it is shown."""
+"""Masks and outlines as layers that pages lay over images, at the size at which they are shown."""
 
 from __future__ import annotations
 
@@ -8,76 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from cmirnet_cli.images.drawing import DIMMED, HALO, TINT, inner_outline, outer_outline, outline_width
+from cmirnet_cli.images.palette import ORANGE, WHITE, Colour
 from cmirnet_cli.images.pixels import Mask, Pixels
-from cmirnet_cli.reports.pictures.palette import INK, ORANGE, WHITE, Colour
-
-DIMMED = 0.7
-"""What is left of the light outside the mask."""
-TINT = 0.2
-"""How much of the colour lies over the object."""
-OUTLINE = 160
-"""The outline is one pixel wide for every so many pixels of the image's shorter side, and one pixel at least."""
-
-
-def overlay(image: Pixels, mask: Mask, colour: Colour = ORANGE) -> Image.Image:
-    """The image with the masked object tinted and outlined, and everything else slightly dimmed.
-
-    Args:
-        image: uint8 (H, W, 3), RGB.
-        mask: bool (H, W).
-        colour: of tint and outline. The outline lies inside the mask: no pixel outside takes on the colour.
-
-    Raises:
-        ValueError: the image is not uint8 (H, W, 3), or the mask is not bool or not of its size.
-    """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ValueError(f"image must be uint8 (H, W, 3), not {image.dtype} {image.shape}")
-    if mask.dtype != np.bool_ or mask.shape != image.shape[:2]:
-        raise ValueError(f"mask must be bool {image.shape[:2]}, not {mask.dtype} {mask.shape}")
-    pixels = image.astype(np.float32)
-    pixels[~mask] *= DIMMED
-    pixels[mask] += TINT * (np.asarray(colour, np.float32) - pixels[mask])
-    pixels[inner_outline(mask, outline_width(mask))] = colour
-    return Image.fromarray(pixels.round().astype(np.uint8))
-
-
-def cutout(image: Pixels, mask: Mask) -> Image.Image:
-    """The object of a bool (H, W) mask on transparency, RGBA; what is transparent is black: nothing of the rest is left in the picture."""
-    kept = mask[..., None].astype(np.uint8)
-    return Image.fromarray(np.concatenate([image * kept, 255 * kept], axis=2))
-
-
-def mask_picture(mask: Mask) -> Image.Image:
-    """A bool (H, W) mask in grey: 255 on the object and 0 elsewhere."""
-    return Image.fromarray(mask.astype(np.uint8) * 255)
-
-
-def outline_width(mask: Mask) -> int:
-    """How many pixels wide an outline is drawn in a picture of the mask's size."""
-    return int(max(1, round(min(mask.shape) / OUTLINE)))
-
-
-def inner_outline(mask: Mask, width: int) -> Mask:
-    """The pixels of a bool (H, W) mask that lie at most `width` pixels from its outside; beyond the image's border is outside."""
-    return mask & ~_shrunk(mask, width, beyond=False)
-
-
-def outer_outline(mask: Mask, width: int) -> Mask:
-    """The pixels outside a bool (H, W) mask that lie at most `width` pixels from it."""
-    return ~mask & ~_shrunk(~mask, width, beyond=True)
-
-
-def _shrunk(mask: Mask, width: int, *, beyond: bool) -> Mask:
-    """The pixels with nothing but mask up to `width` pixels around them; `beyond` says whether the mask goes on past the border."""
-    return _shrunk_downwards(_shrunk_downwards(mask, width, beyond).T, width, beyond).T
-
-
-def _shrunk_downwards(mask: Mask, width: int, beyond: bool) -> Mask:
-    padded = np.pad(mask, ((width, width), (0, 0)), constant_values=beyond)
-    shrunk = mask.copy()
-    for shift in range(2 * width + 1):
-        shrunk &= padded[shift : shift + len(mask)]
-    return shrunk
 
 
 def bounding_box(mask: Mask) -> tuple[int, int, int, int] | None:
@@ -127,11 +60,8 @@ def scaled_mask(mask: Mask, size: tuple[int, int]) -> Mask:
     return nearest
 
 
-OUTSIDE, INSIDE, EDGE, RING = range(4)
+OUTSIDE, INSIDE, EDGE, AROUND, RING = range(5)
 """Places in the palette."""
-
-HALO: Colour = INK
-"""Colour of the edge that sets a bare outline off from a picture of its own colour."""
 
 SMALL = 0.05
 """A mask within a box of so much of the image's longer side gets a ring around it, which the eye finds."""
@@ -149,11 +79,12 @@ def mask_layer(mask: Mask, colour: Colour = ORANGE) -> Image.Image:
         colour: of tint and outline.
 
     Returns:
-        A picture with a palette (mode P) of four colours, a few kilobytes as PNG.
+        A picture with a palette (mode P) of five colours, a few kilobytes as PNG.
     """
-    places = np.where(mask, INSIDE, OUTSIDE).astype(np.uint8)
-    places[inner_outline(mask, outline_width(mask))] = EDGE
-    return _drawn(places, mask, (colour, colour, WHITE), (1 - DIMMED, TINT))
+    places, width = np.where(mask, INSIDE, OUTSIDE).astype(np.uint8), outline_width(mask)
+    places[inner_outline(mask, width)] = EDGE
+    places[outer_outline(mask, width)] = AROUND
+    return _drawn(places, mask, (colour, colour, HALO, WHITE), (1 - DIMMED, TINT))
 
 
 def outline_layer(mask: Mask, colour: Colour = WHITE) -> Image.Image:
@@ -169,17 +100,17 @@ def outline_layer(mask: Mask, colour: Colour = WHITE) -> Image.Image:
         As `mask_layer`.
     """
     width = outline_width(mask)
-    places = np.where(outer_outline(mask, 2 * width), INSIDE, OUTSIDE).astype(np.uint8)
+    places = np.where(outer_outline(mask, 2 * width), AROUND, OUTSIDE).astype(np.uint8)
     places[outer_outline(mask, width)] = EDGE
-    return _drawn(places, mask, (HALO, colour, colour), (0, 1))
+    return _drawn(places, mask, (colour, colour, HALO, colour), (0, 1))
 
 
 def _drawn(places: NDArray[np.uint8], mask: Mask, colours: Sequence[Colour], opacities: Sequence[float]) -> Image.Image:
-    """A layer from places in its palette: the colours inside, of the outline and of the ring, and how opaque outside and inside are."""
+    """A layer from places in its palette: the colours of all but the outside, and how opaque outside and inside are."""
     layer = Image.fromarray(places)
     _draw_ring(layer, mask)
     layer.putpalette([0, 0, 0, *(channel for colour in colours for channel in colour)])
-    layer.info["transparency"] = bytes([*(round(255 * opacity) for opacity in opacities), 255, 255])
+    layer.info["transparency"] = bytes([*(round(255 * opacity) for opacity in opacities), 255, 255, 255])
     return layer
 
 

@@ -23,8 +23,9 @@ from PIL import Image
 
 from cmirnet_cli.errors import DataError, UsageError
 from cmirnet_cli.files import require_free, sweep, write_image, write_text
+from cmirnet_cli.images.drawing import cutout, mask_picture, overlay
 from cmirnet_cli.images.pixels import Mask, Pixels
-from cmirnet_cli.reports.pictures.overlay import bounding_box, cutout, mask_picture, overlay
+from cmirnet_cli.reports.pictures.overlay import bounding_box
 from cmirnet_cli.reports.predictions.index import Index, append, index_files, readable_keys
 
 GALLERY = "gallery.html"
@@ -204,6 +205,7 @@ class MaskToWrite:
         score: 0 to 1.
         rle: the mask as COCO RLE.
         probability: float32 (H, W), for the probability picture.
+        known: whether the tokenizer knows any word of the expression.
     """
 
     expression: str
@@ -211,6 +213,7 @@ class MaskToWrite:
     score: float
     rle: Mapping[str, Any]
     probability: NDArray[np.float32] | None = None
+    known: bool = True
 
 
 @dataclass(frozen=True)
@@ -292,6 +295,7 @@ def _line(source: PredictedPhoto, prediction: MaskToWrite, name: Path) -> dict[s
         "expression": prediction.expression,
         "mask": (Path(MASKS) / name).as_posix(),
         "score": round(prediction.score, 6),
+        "known": prediction.known,
         "size": list(prediction.mask.shape),
         "box": list(box) if (box := bounding_box(prediction.mask)) else None,
         "area": int(prediction.mask.sum()),

@@ -103,7 +103,7 @@ def ask(page, *expressions: str) -> None:
     page.js("document.querySelector('textarea').select()")
     page.type("\n".join(expressions))
     page.press(*ENTER, modifiers=CTRL)
-    page.until(f"document.querySelectorAll('.answer').length === {len(expressions)}")
+    page.until(f"document.querySelectorAll('.answers .answer').length === {len(expressions)}")
     page.until("[...document.images].every((each) => each.naturalWidth) && !document.querySelector('.q-btn--disabled, .q-btn[disabled]')")
 
 
@@ -125,10 +125,56 @@ def test_masks_and_cutouts_are_those_of_the_python_api(page, photo, weights):
         assert found.mask.any()
         assert fetched(mask).tolist() == (found.mask * 255).tolist()
         assert fetched(cutout)[..., 3].tolist() == (found.mask * 255).tolist()
-    scores = page.js("[...document.querySelectorAll('.answer')].map((each) => each.innerText.match(/score ([\\d.]+)/)[1])")
+    scores = page.js("[...document.querySelectorAll('.answers .answer')].map((each) => each.innerText.match(/score ([\\d.]+)/)[1])")
     assert scores == [f"{found.score:.2f}" for found in predictions]
     assert page.js("document.querySelector('.answer a').download") == "on its side.jpg.the-red-cup.mask.png"
-    assert page.js("[...document.images].map((each) => [each.naturalWidth, each.naturalHeight])") == [[60, 90]] * 3
+    sizes = page.js("[...document.images].map((each) => [each.naturalWidth, each.naturalHeight])")
+    assert sizes == [[427, 640]] * 4, "the photo, all masks on one picture, and each alone; small ones are enlarged"
+
+
+def test_answers_come_into_view_on_a_phone(page, photo):
+    page.do("Emulation.setDeviceMetricsOverride", width=390, height=640, deviceScaleFactor=2, mobile=True)
+    try:
+        take(page, photo)
+        ask(page, "the red cup", "left person")
+        page.until("document.querySelector('.answers .answer').getBoundingClientRect().top < innerHeight")
+        assert page.js("document.documentElement.scrollWidth <= innerWidth"), "nothing is wider than the screen"
+    finally:
+        page.do("Emulation.clearDeviceMetricsOverride")
+
+
+def test_the_slider_draws_anew_without_the_network(page, photo, weights):
+    take(page, photo)
+    ask(page, "the red cup", "left person")
+    before = page.js("[...document.images].slice(1).map((each) => each.src)")
+    page.js("document.querySelector('[role=slider] [tabindex]').focus()")
+    for _ in range(2):
+        page.press("ArrowRight", 39)
+    page.until("document.querySelector('[role=slider]').ariaValueNow === '60'")
+    page.until(f"[...document.images].slice(1).every((each, place) => each.src !== {json.dumps(before)}[place] && each.naturalWidth)")
+    predictions = Segmenter.from_pretrained(weights, inference=Inference()).predict(photo, ["the red cup", "left person"], threshold=0.6)
+    for found, mask in zip(predictions, links(page, "Mask"), strict=True):
+        assert fetched(mask).tolist() == (found.mask * 255).tolist()
+    said = page.js("[...document.querySelectorAll('.answers .answer')].map((each) => each.innerText)")
+    for found, text in zip(predictions, said, strict=True):
+        assert (f"score {found.score:.2f}" if found.mask.any() else "nothing found") in text
+
+
+def test_each_expression_has_a_colour_on_the_common_picture(page, photo):
+    take(page, photo)
+    ask(page, "the red cup", "left person", "cup")
+    page.until("document.querySelectorAll('.legend .swatch').length === 3")
+    colours = "[...document.querySelectorAll('{} .swatch')].map((each) => each.style.backgroundColor)"
+    legend = page.js(colours.format(".legend"))
+    assert len(set(legend)) == 3
+    assert page.js(colours.format(".answers")) == legend
+
+
+def test_an_example_brings_a_picture_and_its_expressions(page):
+    page.js("document.querySelector('.example').click()")
+    page.until("document.querySelector('.photo')?.naturalWidth === 640 && document.querySelector('textarea').value")
+    page.js("document.querySelector('.find').click()")
+    page.until("document.querySelectorAll('.answers .answer').length === document.querySelector('textarea').value.split('\\n').length")
 
 
 def test_nothing_is_asked_of_any_other_machine_and_no_script_complains(page, photo, served):
@@ -142,7 +188,7 @@ def test_nothing_is_asked_of_any_other_machine_and_no_script_complains(page, pho
 def test_only_an_expression_that_is_too_long_says_that_it_is_cut(page, photo):
     take(page, photo)
     ask(page, "the red cup", LONG)
-    said = page.js("[...document.querySelectorAll('.answer')].map((each) => each.innerText.includes('Cut at 20 tokens'))")
+    said = page.js("[...document.querySelectorAll('.answers .answer')].map((each) => each.innerText.includes('Cut at 20 tokens'))")
     assert said == [False, True]
 
 
@@ -199,7 +245,9 @@ def test_everything_can_be_done_by_key(page, photo):
     page.type("the red cup")
     page.press(*TAB)
     page.press(*ENTER)
-    page.until("document.querySelector('.answer')")
+    page.until("document.querySelector('.answers .answer')")
+    page.press(*TAB)
+    assert page.js("document.activeElement.closest('[role=slider]').ariaLabel") == "Threshold in percent"
     page.press(*TAB)
     assert page.js("document.activeElement.innerText") == "Mask"
 
@@ -242,7 +290,7 @@ def test_who_leaves_in_the_middle_of_an_answer_disturbs_nobody(page, photo, serv
     page.js("document.querySelector('textarea').select()")
     page.type("\n".join(f"cup {number}" for number in range(30)))
     page.press(*ENTER, modifiers=CTRL)
-    page.until("document.querySelector('.answer')")
+    page.until("document.querySelector('.answers .answer')")
     page.go("about:blank")
     page.go(served.url)
     page.until("document.querySelector('input[type=file]')")

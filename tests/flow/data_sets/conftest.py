@@ -17,16 +17,6 @@ from pycocotools import mask as coco
 from cmirnet_cli.app import run
 from cmirnet_cli.cache.reader import Cache
 
-
-@pytest.fixture(scope="session")
-def shared_cases(shared_data: Path) -> Path:
-    """Small inputs that users have, beside the project."""
-    folder = shared_data.parent / "cases"
-    if not folder.is_dir():
-        pytest.skip(f"inputs of users not found at {folder}; set CMIRNET_SHARED to the folder that holds cases/")
-    return folder
-
-
 Pixels = Any
 HEIGHT, WIDTH = 40, 60
 

@@ -100,24 +100,32 @@ def test_the_sample_runs_through_the_graph_to_the_logits_of_the_weights(weights:
     assert_close(sample["logits"], logits_of(weights, inputs))
 
 
-def test_the_python_of_the_readme_runs_without_this_program(onnx_export: Path, pictures: Path, tmp_path: Path):
-    assert said_by_the_python_of_the_readme(onnx_export, pictures, tmp_path) == "(64, 64) False"
+def test_the_python_of_the_readme_saves_the_mask_that_predict_finds(cmirnet: Call, onnx_export: Path, pictures: Path, tmp_path: Path):
+    size, imported = said_by_the_python_of_the_readme(onnx_export, pictures, tmp_path)
+    photo, out = tmp_path / "exported" / "photo.jpg", tmp_path / "out"
+    assert cmirnet("predict", onnx_export, photo, "-e", "the red cup", "-o", out, "--device", "cpu").code == 0
+    expected = np.asarray(Image.open(out / "masks" / "photo.jpg.the-red-cup.png"))
+    saved = np.asarray(Image.open(tmp_path / "exported" / "mask.png"))
+    assert (size, imported) == (str(Image.open(photo).size[::-1]), "False")
+    assert saved.shape == expected.shape
+    assert (saved == expected).mean() > 0.999
 
 
 @pytest.mark.slow
 def test_the_python_of_the_readme_runs_two_int8_graphs(int8_export: Path, pictures: Path, tmp_path: Path):
     assert "x64quantprecision" in (int8_export / "README.md").read_text()
-    assert said_by_the_python_of_the_readme(int8_export, pictures, tmp_path) == "(64, 64) False"
+    assert said_by_the_python_of_the_readme(int8_export, pictures, tmp_path)[1] == "False"
+    assert (tmp_path / "exported" / "mask.png").is_file()
 
 
-def said_by_the_python_of_the_readme(exported: Path, pictures: Path, tmp_path: Path) -> str:
+def said_by_the_python_of_the_readme(exported: Path, pictures: Path, tmp_path: Path) -> list[str]:
     """The shape of the mask that it finds, and whether it imported torch or this program."""
     shutil.copytree(exported, tmp_path / "exported")
     shutil.copy(next(pictures.iterdir()), tmp_path / "exported" / "photo.jpg")
     code = (tmp_path / "exported" / "README.md").read_text().split("```python\n")[1].split("```")[0]
-    ask = "\nimport sys\nprint(referent.shape, any(name in sys.modules for name in ('torch', 'cmirnet_cli')))"
+    ask = "\nimport sys\nprint(referent.shape, any(name in sys.modules for name in ('torch', 'cmirnet_cli')), sep=chr(10))"
     done = subprocess.run([sys.executable, "-c", code + ask], cwd=tmp_path / "exported", capture_output=True, text=True, check=True)
-    return done.stdout.split("\n")[0]
+    return done.stdout.splitlines()
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import cmirnet_cli as cmirnet
 from cmirnet_cli.errors import UsageError
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
-PREDICTION, PYTHON = DOCS / "prediction.md", DOCS / "python.md"
+PREDICTION, PYTHON, NOTEBOOK = DOCS / "prediction.md", DOCS / "python.md", DOCS / "notebook.ipynb"
 
 
 def test_the_python_examples_run(weights: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -25,7 +27,8 @@ def test_the_python_examples_run(weights: Path, photos: Path, tmp_path: Path, mo
     examples = re.findall(r"```python\n(.*?)```", PYTHON.read_text(encoding="utf-8"), re.DOTALL)
     for example in examples:
         exec(example, names)
-    assert len(examples) == 13
+    assert len(examples) == 14
+    assert (tmp_path / "cup.png").is_file()
     assert names["cup"].mask.shape == names["soft"].probability.shape == (30, 40)
     assert len(names["areas"]) == 20
     assert names["cut"] == ["the red cup " * 100]
@@ -41,6 +44,27 @@ def test_the_python_examples_run(weights: Path, photos: Path, tmp_path: Path, mo
         overlap = sentence.overlaps["paper"]
         assert overlap.union == overlap.predicted == 96 * 96
     assert cmirnet.train(resume=names["run"].directory.folder, device="cpu").epochs == names["run"].epochs, "it has no epochs left"
+
+
+def test_the_notebook_runs_and_shows_pictures(weights: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    shells = pytest.importorskip("IPython.core.interactiveshell", reason="ipython is not installed; it is one of the dev extras")
+    shutil.copytree(weights, tmp_path / "weights")
+    shutil.copy(photos / "0.jpg", tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    shell = shells.InteractiveShell()
+    shown: list[set[str]] = []
+    for cell in json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
+        if cell["cell_type"] == "code":
+            assert cell["outputs"] == [], "it is kept without outputs"
+            ran = shell.run_cell(cell["source"])
+            ran.raise_error()
+            shown.append(set(shell.display_formatter.format(ran.result)[0]))
+    shell.history_manager.end_session()
+    assert [kinds & {"text/html", "image/png"} for kinds in shown] == [
+        *(set(), {"text/html"}, {"image/png"}, set(), {"image/png"}, {"image/png"}, set(), {"text/html"})
+    ]
+    assert set(np.unique(np.asarray(Image.open("cup.png")))) <= {0, 255}
 
 
 def test_training_needs_settings_or_a_run():

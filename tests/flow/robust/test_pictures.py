@@ -162,7 +162,7 @@ def test_every_kind_of_photograph_has_its_pixels_in_the_cache(
 def test_predict_reads_the_same_pixels(tmp_path: Path, name: str):
     data, pixels = KINDS[name]
     (tmp_path / name).write_bytes(data)
-    np.testing.assert_array_equal(read_photo(tmp_path / name), pixels)
+    np.testing.assert_array_equal(read_photo(tmp_path / name).pixels, pixels)
 
 
 def turned(orientation: int) -> Any:
@@ -180,7 +180,7 @@ def test_exif_turns_ones_own_photograph_and_predicts_and_not_refers(
     name = f"turned.{kind.lower()}"
     (tmp_path / name).write_bytes(saved(COLOURS, kind, exif=turned(orientation), **{"lossless": True} if kind == "WEBP" else {}))
     seen = np.rot90(COLOURS, quarters)
-    np.testing.assert_array_equal(read_photo(tmp_path / name), seen)
+    np.testing.assert_array_equal(read_photo(tmp_path / name).pixels, seen)
     stored = seen if kind == "TIFF" else COLOURS  # PIL turns a TIFF whatever is asked for
     for form, pixels, options in ((own, seen, []), (refer, stored, ["--no-upright"])):
         outcome = judged(tmp_path / form.__name__, *form(tmp_path, name, *pixels.shape[:2]), "--store", store, *options)
@@ -232,7 +232,7 @@ def test_damaged_bytes_are_a_photograph_or_named(judged: Judged, tmp_path: Path,
         home.mkdir()
         (home / name).write_bytes(data)
         try:
-            height, width = read_photo(home / name).shape[:2]
+            height, width = read_photo(home / name).pixels.shape[:2]
         except ImageError:
             height, width = 24, 36
         if height * width < 1 << 20:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cmirnet_cli.images.drawing import HALO, outer_outline
+from cmirnet_cli.images.palette import ORANGE
 from cmirnet_cli.reports.cache_page import CacheSummary, Selection, ShownReferent, cache_page, marks_of, percentage
-from cmirnet_cli.reports.pictures.palette import ORANGE
 from cmirnet_cli.reports.tables import Counted, CountRow
 
 COUNTS = [CountRow("train", Counted(132, 71, 262), Counted(132, 70, None)), CountRow("val", Counted(4100, 24, 82))]
@@ -50,7 +51,9 @@ def test_the_picture_has_the_aspect_of_the_file_again_and_the_mask_lies_where_it
     drawn = np.asarray(Image.alpha_composite(base.convert("RGBA"), layer.convert("RGBA")).convert("RGB")).astype(int)
     assert base.size == layer.size == (200, 100)
     assert np.abs(drawn[20, 40:100] - ORANGE).max() == 0
-    assert (np.abs(drawn[~MASK] - 0.7 * 120) <= 4).all()
+    around = outer_outline(MASK, 1)
+    assert np.abs(drawn[around] - HALO).max() == 0
+    assert (np.abs(drawn[~MASK & ~around] - 0.7 * 120) <= 4).all()
     assert (drawn[30:50, 50:90, 0] > drawn[30:50, 50:90, 2] + 20).all()
 
 
@@ -62,7 +65,7 @@ def test_large_pictures_are_reduced_together_with_their_masks(read_page):
 
     assert base.size == layer.size == (420, 210)
     outside = np.asarray(layer.convert("RGBA"))[..., :3].sum(-1) == 0
-    assert np.array_equal(outside, ~np.pad(np.ones((105, 210), bool), ((0, 105), (0, 210))))
+    assert np.array_equal(outside, ~np.pad(np.ones((106, 211), bool), ((0, 104), (0, 209)))), "one pixel more for the line around it"
 
 
 def test_marks_are_shown(read_page):

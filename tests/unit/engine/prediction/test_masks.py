@@ -65,6 +65,6 @@ def test_an_empty_mask_stays_empty_and_a_full_one_full(value: bool):
 
 def test_the_score_is_that_of_the_part_that_is_kept():
     probability = np.array([[0.9, 0.7, 0.1, 0.8]], np.float32)
-    prediction = decide("cup", probability, MaskRule(largest_component=True))
+    prediction = decide("cup", np.zeros((1, 4, 3), np.uint8), probability, MaskRule(largest_component=True))
     assert prediction.mask.tolist() == [[True, True, False, False]]
     assert prediction.score == pytest.approx(0.8)

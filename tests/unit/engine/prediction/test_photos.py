@@ -1,4 +1,4 @@
-"""Photographs are found in folders and patterns, and read whatever they are, or refused with a reason."""
+"""Photographs are read whatever they are, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmirnet_cli.engine.prediction.photos import find_photos, read_photo
-from cmirnet_cli.errors import DataError, ImageError
+from cmirnet_cli.engine.prediction.photos import read_photo
+from cmirnet_cli.errors import ImageError
 
 GREY = np.add.outer(np.arange(16), np.arange(24)).astype(np.uint8) * 6
 
@@ -25,68 +25,16 @@ def save(path: Path, size: tuple[int, int] = (24, 16), **options: object) -> Pat
     return path
 
 
-def names(found: list) -> list[str]:
-    return [photo.name.as_posix() for photo in found]
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    for name in ("b.png", "a.JPG", "kitchen/cup.webp", "kitchen/shelf/c.tiff"):
-        save(tmp_path / "in" / name)
-    (tmp_path / "in" / "notes.txt").write_text("no photo")
-    return tmp_path / "in"
-
-
-def test_a_folder_gives_its_images_in_order_and_those_below_on_request(tree: Path):
-    assert names(find_photos([str(tree)])) == ["a.JPG", "b.png"]
-    assert names(find_photos([str(tree)], recursive=True)) == ["a.JPG", "b.png", "kitchen/cup.webp", "kitchen/shelf/c.tiff"]
-
-
-def test_names_mirror_the_tree_below_the_fixed_part_of_a_pattern(tree: Path):
-    assert names(find_photos([f"{tree}/*/*.webp"])) == ["kitchen/cup.webp"]
-    assert names(find_photos([f"{tree}/**/*.tiff"])) == ["kitchen/shelf/c.tiff"]
-    assert names(find_photos([f"{tree}/kitchen/c*.webp"])) == ["cup.webp"]
-
-
-def test_the_folder_of_the_results_is_not_searched(tree: Path):
-    save(tree / "predictions" / "masks" / "a.png")
-    assert "predictions/masks/a.png" in names(find_photos([str(tree)], recursive=True))
-    assert "predictions/masks/a.png" not in names(find_photos([str(tree)], recursive=True, exclude=tree / "predictions"))
-    assert names(find_photos([f"{tree}/**/*.png"], exclude=tree / "predictions")) == ["b.png"]
-    assert names(find_photos([f"{tree}/*.png"], exclude=tree)) == ["b.png"]
-    with pytest.raises(DataError, match="no file matches"):
-        find_photos([f"{tree}/predictions*/**/*.png"], exclude=tree / "predictions")
-
-
-def test_inputs_that_name_nothing_are_errors(tree: Path):
-    with pytest.raises(DataError, match="does not exist"):
-        find_photos([str(tree / "missing.jpg")])
-    with pytest.raises(DataError, match="holds no images"):
-        find_photos([str(tree.parent)])
-    with pytest.raises(DataError, match=r"no file matches .*\*\.bmp"):
-        find_photos([str(tree / "*.bmp")])
-
-
-def test_a_folder_without_images_is_told_a_pattern_that_every_command_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    save(tmp_path / "photos" / "kitchen" / "cup.jpg")
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match="photos holds no images") as caught:
-        find_photos(["photos"])
-    hint = str(caught.value.hint)
-    assert "--" not in hint
-    assert names(find_photos([hint.split("'")[1]])) == ["kitchen/cup.jpg"]
-
-
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff", "bmp", "gif"])
 def test_every_format_is_read(tmp_path: Path, suffix: str):
-    assert np.abs(read_photo(save(tmp_path / f"a.{suffix}")).astype(int) - GREY[..., None]).max() <= 16
+    assert np.abs(read_photo(save(tmp_path / f"a.{suffix}")).pixels.astype(int) - GREY[..., None]).max() <= 16
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(tmp_path: Path, orientation: int):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    upright = read_photo(save(tmp_path / "a.png", exif=exif))
+    upright = read_photo(save(tmp_path / "a.png", exif=exif)).pixels
     turned = {1: GREY, 2: GREY[:, ::-1], 3: GREY[::-1, ::-1], 4: GREY[::-1], 5: GREY.T, 6: np.rot90(GREY, -1), 8: np.rot90(GREY)}
     expected = turned.get(orientation, GREY[::-1, ::-1].T)
     assert np.array_equal(upright[..., 0], expected)
@@ -95,7 +43,7 @@ def test_exif_orientation_is_applied(tmp_path: Path, orientation: int):
 def test_the_first_frame_of_a_gif_is_taken(tmp_path: Path):
     frames = [Image.new("RGB", (5, 4), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
-    assert (read_photo(tmp_path / "a.gif") == (255, 0, 0)).all()
+    assert (read_photo(tmp_path / "a.gif").pixels == (255, 0, 0)).all()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
@@ -105,7 +53,7 @@ def test_every_mode_becomes_rgb(tmp_path: Path, mode: str):
         Image.fromarray(GREY.astype(np.uint16) * 257).save(path)
     else:
         Image.fromarray(GREY).convert("RGB").convert(mode).save(path)
-    pixels = read_photo(path)
+    pixels = read_photo(path).pixels
     assert pixels.shape == (16, 24, 3)
     assert np.abs(pixels.astype(int) - GREY[..., None]).mean() <= {"1": 128, "P": 26}.get(mode, 3)
 
@@ -159,4 +107,4 @@ def test_random_damage_is_never_another_error(tmp_path: Path):
                 data[place] = random.integers(256)
             path.write_bytes(bytes(data[: random.integers(1, len(data))]))
             with suppress(ImageError):
-                assert read_photo(path).shape[2] == 3
+                assert read_photo(path).pixels.shape[2] == 3

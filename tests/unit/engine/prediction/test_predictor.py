@@ -21,6 +21,9 @@ class Brightness:
         self.photos: list[int] = []
         self.rows: list[int] = []
 
+    def unknown(self, expressions: Sequence[str]) -> list[str]:
+        return []
+
     def too_long(self, expressions: Sequence[str]) -> list[str]:
         return []
 

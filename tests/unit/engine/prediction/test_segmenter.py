@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from cmirnet_cli.batches.batch import normalise, tokenise, word_tokenizer
 from cmirnet_cli.config import ModelConfig, TextConfig
 from cmirnet_cli.engine.prediction.masks import MaskRule
-from cmirnet_cli.engine.prediction.photos import find_photos
+from cmirnet_cli.engine.prediction.photo_files import find_photos
 from cmirnet_cli.engine.prediction.predictor import predict_photos
 from cmirnet_cli.engine.prediction.queries import ImageQuery
 from cmirnet_cli.engine.prediction.segmenter import Segmenter
@@ -128,7 +128,7 @@ def test_an_answer_that_is_not_taken_does_not_come_with_the_next(in_threes: Segm
     for name in "abcd":
         Image.effect_noise((40, 30 + ord(name) % 7), 90).convert("RGB").save(tmp_path / f"{name}.png")
     (tmp_path / "b.png").write_bytes(b"no picture")
-    queries = [ImageQuery(photo, WORDS[:2]) for photo in find_photos([str(tmp_path)])]
+    queries = [ImageQuery(photo, WORDS[:2]) for photo in find_photos([str(tmp_path)]).photos]
     taken = {}
     for result in predict_photos(in_threes, queries, MaskRule(), lambda done: None):
         name = result.query.photo.name.stem

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cmirnet_cli.images.palette import ORANGE, WHITE
 from cmirnet_cli.metrics.intervals import Resampling
 from cmirnet_cli.metrics.sentences import Overlap, ReferentStats, SentenceScore, SplitScores
 from cmirnet_cli.metrics.split_report import ScoringOptions, report
@@ -15,7 +16,6 @@ from cmirnet_cli.reports.evaluation.cards import LONGEST, SentencePictures
 from cmirnet_cli.reports.evaluation.comparison import compare, describe_comparison
 from cmirnet_cli.reports.evaluation.page import LEAST, PICTURES, Evaluation, evaluation_page, least_bytes
 from cmirnet_cli.reports.evaluation.results import Results, ScoresOrigin, describe
-from cmirnet_cli.reports.pictures.palette import ORANGE, WHITE
 
 SCORING = ScoringOptions(Resampling(resamples=100, seed=7), empty_below=20)
 RUN = {

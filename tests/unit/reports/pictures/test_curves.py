@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from cmirnet_cli.images.palette import BLUE, ORANGE, PURPLE, VERMILION, Colour
 from cmirnet_cli.reports.pictures.curves import CurvePoint, number_axis, training_curves, value_axis
-from cmirnet_cli.reports.pictures.palette import BLUE, ORANGE, PURPLE, VERMILION, Colour
 
 HISTORY = [CurvePoint(epoch, 1.0 / epoch, 10.0 * epoch, 8.0 * epoch, 2e-5) for epoch in range(1, 8)]
 

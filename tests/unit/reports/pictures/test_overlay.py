@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmirnet_cli.reports.pictures.overlay import HALO, fitting_size, mask_layer, outline_layer, overlay, scaled_mask
-from cmirnet_cli.reports.pictures.palette import BLUE, ORANGE, WHITE
+from cmirnet_cli.images.drawing import EXPRESSION_COLOURS, HALO, overlay
+from cmirnet_cli.images.palette import BLUE, ORANGE, WHITE
+from cmirnet_cli.reports.pictures.overlay import fitting_size, mask_layer, outline_layer, scaled_mask
 
 IMAGE = np.random.default_rng(0).integers(60, 256, (120, 160, 3), dtype=np.uint8)
 NOTHING = np.zeros((120, 160), bool)
@@ -22,7 +23,7 @@ def box(top: int, left: int, bottom: int, right: int) -> np.ndarray:
     return mask
 
 
-BOX, INSIDE = box(30, 40, 90, 120), box(31, 41, 89, 119)
+BOX, INSIDE, AROUND = box(30, 40, 90, 120), box(31, 41, 89, 119), box(29, 39, 91, 121)
 
 
 def laid_over(layer: Image.Image, image: np.ndarray = IMAGE) -> np.ndarray:
@@ -34,7 +35,7 @@ def test_an_overlay_darkens_the_rest_and_keeps_its_hue_and_leaves_the_image_alon
     drawn = np.asarray(overlay(IMAGE, BOX))
     assert drawn.shape == IMAGE.shape
     assert np.array_equal(IMAGE, before)
-    for old, new in zip(IMAGE[~BOX][::17], drawn[~BOX][::17], strict=True):
+    for old, new in zip(IMAGE[~AROUND][::17], drawn[~AROUND][::17], strict=True):
         assert new.max() < old.max()
         turn = abs(colorsys.rgb_to_hsv(*old / 255)[0] - colorsys.rgb_to_hsv(*new / 255)[0])
         assert min(turn, 1 - turn) <= 0.5 / max(int(new.max()) - int(new.min()), 1)
@@ -46,7 +47,35 @@ def test_inside_the_mask_pixels_move_towards_the_colour_and_the_outline_has_all_
     assert (after[before > 10] < before[before > 10]).all()
     assert after.any()
     assert (drawn[BOX & ~INSIDE] == BLUE).all()
+    assert (drawn[AROUND & ~BOX] == HALO).all()
     assert not (drawn[~BOX] == BLUE).all(-1).any()
+
+
+def luminance(colours: np.ndarray) -> np.ndarray:
+    """Relative luminance as WCAG 2 defines it, of RGB colours (…, 3)."""
+    parts = np.asarray(colours, float) / 255
+    return np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ [0.2126, 0.7152, 0.0722]
+
+
+@pytest.mark.parametrize("colour", [ORANGE, *EXPRESSION_COLOURS])
+def test_one_of_the_two_lines_is_seen_on_any_colour(colour):
+    steps = np.arange(0, 256, 15)
+    anything = luminance(np.stack(np.meshgrid(steps, steps, steps), -1).reshape(-1, 3))
+    contrasts = []
+    for line in (luminance(colour), luminance(HALO)):
+        contrasts.append((np.maximum(anything, line) + 0.05) / (np.minimum(anything, line) + 0.05))
+    assert np.maximum(*contrasts).min() > 2
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_on_a_noisy_mask_every_pixel_of_an_edge_says_on_which_side_it_lies(share):
+    mask = np.random.default_rng(1).random(NOTHING.shape) < share
+    for picture in (np.full_like(IMAGE, 255), np.zeros_like(IMAGE), np.full_like(IMAGE, ORANGE)):
+        drawn = np.asarray(overlay(picture, mask))
+        edges = (drawn == ORANGE).all(-1) | (drawn == HALO).all(-1)
+        assert edges.mean() > 0.7
+        assert ((drawn == ORANGE).all(-1) <= mask).all()
+        assert ((drawn == HALO).all(-1) <= ~mask).all()
 
 
 def test_an_empty_mask_only_dims_and_a_mask_of_everything_dims_nothing():

@@ -90,6 +90,7 @@ def test_a_line_says_all_about_a_mask(written: PredictionFolder):
         "expression": "the cup",
         "mask": "masks/kitchen/a.jpg.the-cup.png",
         "score": 0.875,
+        "known": True,
         "size": [6, 9],
         "box": [2, 1, 5, 3],
         "area": 15,

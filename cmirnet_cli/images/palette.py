@@ -17,6 +17,9 @@ BLUE: Colour = (0, 114, 178)
 VERMILION: Colour = (213, 94, 0)
 PURPLE: Colour = (204, 121, 167)
 
+SKY: Colour = (86, 180, 233)
+YELLOW: Colour = (240, 228, 66)
+
 WHITE: Colour = (255, 255, 255)
 INK: Colour = (32, 36, 44)
 FAINT_INK: Colour = (108, 115, 128)
