@@ -75,7 +75,7 @@ def infer(
 def _check(weights: str | None, backbone: str | None, images: Path | None) -> None:
     """Refuse weights, a backbone or photographs that are nowhere, before torch is loaded."""
     from cmirnet_cli.config import resolve
-    from cmirnet_cli.engine.prediction.photos import find_photos
+    from cmirnet_cli.engine.prediction.photo_files import find_photos
     from cmirnet_cli.weights.check import check_weights
 
     if weights:

@@ -149,9 +149,9 @@ def _check_samples(options: SampleOptions) -> None:
         folder = find_cache(options.cache)
         require_prepared_for(folder, read_manifest(folder), splits=[options.cache_split], sizes=())
     elif options.images:
-        from cmirnet_cli.engine.prediction.queries import PredictRequest, image_queries
+        from cmirnet_cli.engine.prediction.photo_files import find_photos
 
-        image_queries(PredictRequest(options.images, options.expressions))
+        find_photos(options.images)
 
 
 def _samples(options: SampleOptions, size: int) -> Samples:
