@@ -106,10 +106,11 @@ Advance = Callable[[int], object]
 
 @dataclass(frozen=True)
 class Evaluator:
-    """A model ready to be scored: where it runs, how it reads text, how many images or sentences go through it at once.
+    """A model ready to be scored: where it runs, how it reads text, how many sentences go through it at once.
 
     With `keep_masks` each sentence's score holds its mask: of the protocol `original` where that is scored, else of `paper`.
-    `features` hold what its text encoder gives for every sentence of the cache; None: the text encoder runs.
+    `features` hold what its text encoder gives for every sentence of the cache; None: the text encoder runs. A `compiled` model is
+    given batches of `batch_size` rows only, for every other number would be compiled anew.
     """
 
     model: ReferringModelLike
@@ -120,6 +121,15 @@ class Evaluator:
     workers: int = 0
     keep_masks: bool = False
     features: TextFeatures | None = None
+    compiled: bool = False
+
+    @property
+    def fills_batches(self) -> bool:
+        """Whether sentences of several images go through together, in batches that are always full: what GPUs are fast at.
+
+        A CPU gains nothing by it, and would compute rows that nobody needs: there the sentences of one image go through together.
+        """
+        return self.compiled or self.device.type != "cpu"
 
     def read(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """Words float (n, T, D) and keep bool (n, T) of n expressions, on the device."""
@@ -171,7 +181,7 @@ def scored_batches(
 ) -> Iterator[list[tuple[int, SentenceScore]]]:
     """The scores of all sentences in their order, batch by batch; with each the place of its image in the set."""
     evaluator.model.eval()
-    for rows in grouped(_rows(evaluator, evaluation_images(samples, evaluator.workers)), evaluator.batch_size):
+    for rows in _batches(evaluator, evaluation_images(samples, evaluator.workers)):
         yield _score_batch(evaluator, rows, protocols)
 
 
@@ -185,21 +195,37 @@ class SentenceInBatch:
     features: ImageFeatures
 
 
-def _rows(evaluator: Evaluator, images: Iterable[EvaluationImage]) -> Iterator[SentenceInBatch]:
-    """The sentences of images, which are encoded a batch at a time; features of more than two batches are never kept."""
-    for group in grouped(enumerate(images), evaluator.batch_size):
-        pixels = np.stack(padded([image.image for _, image in group], evaluator.batch_size))  # uint8 (B, S, S, 3)
-        with torch.inference_mode():
-            features = evaluator.model.encode_image(normalise(torch.from_numpy(pixels).to(evaluator.device))).rows()
-        for (place, image), own in zip(group, features, strict=False):
-            yield from (SentenceInBatch(place, image.image_id, sentence, own) for sentence in image.sentences)
+def _batches(evaluator: Evaluator, images: Iterable[EvaluationImage]) -> Iterator[list[SentenceInBatch]]:
+    """The sentences that go through together. What is computed of one depends on its own image's sentences alone, or on none at all."""
+    if evaluator.fills_batches:
+        groups = grouped(enumerate(images), evaluator.batch_size)
+        rows = (row for group in groups for row in _rows(evaluator, group, padded(group, evaluator.batch_size)))
+        yield from grouped(rows, evaluator.batch_size)
+    else:
+        for image in enumerate(images):
+            yield from grouped(_rows(evaluator, [image], [image]), evaluator.batch_size)
+
+
+def _rows(
+    evaluator: Evaluator, images: Sequence[tuple[int, EvaluationImage]], through: Sequence[tuple[int, EvaluationImage]]
+) -> Iterator[SentenceInBatch]:
+    """The sentences of numbered images, of which `through` are encoded at once: the same, and more to fill a batch."""
+    pixels = np.stack([image.image for _, image in through])  # uint8 (B, S, S, 3)
+    with torch.inference_mode():
+        features = evaluator.model.encode_image(normalise(torch.from_numpy(pixels).to(evaluator.device))).rows()
+    for (place, image), own in zip(images, features, strict=False):
+        yield from (SentenceInBatch(place, image.image_id, sentence, own) for sentence in image.sentences)
 
 
 @torch.inference_mode()
 def _score_batch(evaluator: Evaluator, rows: Sequence[SentenceInBatch], protocols: Sequence[str]) -> list[tuple[int, SentenceScore]]:
-    through = padded(rows, evaluator.batch_size)
-    words, keep = evaluator.read([row.sentence.text for row in through])
-    logits = evaluator.model.decode(ImageFeatures.together([row.features for row in through]), words, keep, auxiliary=False).main
+    if evaluator.fills_batches:
+        rows_through: Sequence[SentenceInBatch] = padded(rows, evaluator.batch_size)
+        features = ImageFeatures.together([row.features for row in rows_through])
+    else:
+        rows_through, features = rows, rows[0].features.repeat(len(rows))
+    words, keep = evaluator.read([row.sentence.text for row in rows_through])
+    logits = evaluator.model.decode(features, words, keep, auxiliary=False).main
     return [(row.place, _score_sentence(row, own, protocols, evaluator.keep_masks)) for row, own in zip(rows, logits, strict=False)]
 
 

@@ -18,6 +18,7 @@ from cmirnet_cli.errors import UsageError
 from cmirnet_cli.metrics.scores import PROTOCOLS
 from cmirnet_cli.metrics.sentences import CONTROLS, SplitScores
 from cmirnet_cli.metrics.split_report import ScoringOptions, SplitReport, report
+from cmirnet_cli.model.fast.optimizations import COMPILE
 from cmirnet_cli.weights.source import fingerprint, load_weights
 
 
@@ -103,15 +104,16 @@ class EvaluatedModel:
         place = process.device(device)
         bundle = inference.prepare(load_weights(source), place)
         config, model, tokenizer = bundle.config, bundle.model, bundle.tokenizer
+        optimizations = inference.on(place)
         return cls(
-            Evaluator(model, tokenizer, config.tokens, place, batch_size, workers),
+            Evaluator(model, tokenizer, config.tokens, place, batch_size, workers, compiled=COMPILE in optimizations),
             config.image_size,
             str(source),
             fingerprint(source),
             config.dataset,
             str(place),
             inference.precision,
-            inference.on(place),
+            optimizations,
             TextReader(model.text, tokenizer, config.tokens),
         )
 

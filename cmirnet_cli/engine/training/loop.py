@@ -225,8 +225,15 @@ class Trainer:
         """The scores of val, each process scoring its part of the images; None after a request to stop."""
         self.stepper.share_statistics()
         tokens, device = self.settings.text.tokens, self.accelerator.device
-        workers = self.settings.data.workers
-        evaluator = Evaluator(self.stepper.result, self.bundle.tokenizer, tokens, device, workers=workers, features=self.features)
+        evaluator = Evaluator(
+            self.stepper.result,
+            self.bundle.tokenizer,
+            tokens,
+            device,
+            workers=self.settings.data.workers,
+            features=self.features,
+            compiled=self.settings.loop.compile,
+        )
         samples = EvaluationSet(self.cache, VALIDATION_SPLIT, self.settings.data.image_size)
         mine = Subset(samples, range(self.share.process, len(samples), self.share.processes))
         own: list[SentenceScore] = []

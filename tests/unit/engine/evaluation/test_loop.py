@@ -125,12 +125,14 @@ def counted(scores: Iterable[SentenceScore]) -> dict[int, Mapping[str, Overlap]]
     return {score.sent_id: score.overlaps for score in scores}
 
 
+@pytest.mark.parametrize("compiled", [False, True])
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
 @pytest.mark.parametrize("order", [(0,), (1, 0, 1, 1)])
 def test_a_sentence_is_counted_to_the_pixel_whatever_else_is_scored_and_when(
-    evaluator: Evaluator, small_cache: Cache, batch_size: int, order: tuple[int, ...]
+    evaluator: Evaluator, small_cache: Cache, batch_size: int, order: tuple[int, ...], compiled: bool
 ):
-    evaluator, samples = replace(evaluator, batch_size=batch_size), EvaluationSet(small_cache, "val", 64)
+    evaluator = replace(evaluator, batch_size=batch_size, compiled=compiled)
+    samples = EvaluationSet(small_cache, "val", 64)
     expected = counted(score_samples(evaluator, samples, PROTOCOLS))
     found = [pair for batch in scored_batches(evaluator, Subset(samples, order), PROTOCOLS) for pair in batch]
     assert [place for place, _ in found] == [place for place, item in enumerate(order) for _ in samples[item].sentences]
@@ -138,14 +140,31 @@ def test_a_sentence_is_counted_to_the_pixel_whatever_else_is_scored_and_when(
         assert score.overlaps == expected[score.sent_id]
 
 
+def rows_through(evaluator: Evaluator, cache: Cache) -> tuple[list[int], list[int]]:
+    """How many images are encoded in each batch of val, and how many sentences are decoded: it has 2 and 7."""
+    network, encoded, decoded = evaluator.model.network, [], []
+    hooks = [
+        network.stages[0].register_forward_pre_hook(lambda stage, given: encoded.append(len(given[0]))),
+        network.heads[-1].register_forward_pre_hook(lambda head, given: decoded.append(len(given[0]))),
+    ]
+    assert len(score_samples(evaluator, EvaluationSet(cache, "val", 64), ["paper"])) == 7
+    for hook in hooks:
+        hook.remove()
+    return encoded, decoded
+
+
+@pytest.mark.parametrize(("batch_size", "decoded"), [(1, [1] * 7), (2, [2, 1, 2, 2]), (8, [3, 4])])
+def test_every_image_is_encoded_once_and_no_row_is_computed_that_nobody_needs(
+    evaluator: Evaluator, small_cache: Cache, batch_size: int, decoded: list[int]
+):
+    assert rows_through(replace(evaluator, batch_size=batch_size), small_cache) == ([1, 1], decoded)
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 8])
-def test_every_image_is_encoded_once(evaluator: Evaluator, small_cache: Cache, batch_size: int):
-    rows: list[int] = []
-    hook = evaluator.model.network.stages[0].register_forward_pre_hook(lambda stage, given: rows.append(len(given[0])))
-    scores = score_samples(replace(evaluator, batch_size=batch_size), EvaluationSet(small_cache, "val", 64), ["paper"])
-    hook.remove()
-    assert rows == [batch_size] * -(-2 // batch_size)
-    assert len(scores) == 7
+def test_compiled_network_is_given_full_batches_only(evaluator: Evaluator, small_cache: Cache, batch_size: int):
+    encoded, decoded = rows_through(replace(evaluator, batch_size=batch_size, compiled=True), small_cache)
+    assert encoded == [batch_size] * -(-2 // batch_size)
+    assert decoded == [batch_size] * -(-7 // batch_size)
 
 
 class Shown(EvaluationSet):
