@@ -18,7 +18,7 @@ from cmirnet_cli.errors import UsageError
 from cmirnet_cli.metrics.scores import PROTOCOLS
 from cmirnet_cli.metrics.sentences import CONTROLS, SplitScores
 from cmirnet_cli.metrics.split_report import ScoringOptions, SplitReport, report
-from cmirnet_cli.model.fast.optimizations import COMPILE
+from cmirnet_cli.model.fast.names import COMPILE
 from cmirnet_cli.weights.source import fingerprint, load_weights
 
 
