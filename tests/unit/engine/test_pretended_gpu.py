@@ -7,9 +7,11 @@ numbers are 1 and arrays are zeros.
 
 from __future__ import annotations
 
+import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -21,15 +23,17 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_leaves
 
 from cmirnet_cli.batches.datasets import EvaluationSet
+from cmirnet_cli.cache.features import TextFeatures
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.evaluation.loop import Evaluator, score_samples
 from cmirnet_cli.engine.inference import Inference
 from cmirnet_cli.engine.prediction.segmenter import Segmenter
+from cmirnet_cli.engine.text_features import TextReader
 from cmirnet_cli.engine.training.loop import Trainer
 from cmirnet_cli.engine.training.start import starting_bundle
 from cmirnet_cli.metrics.scores import PROTOCOLS
-from cmirnet_cli.model.fast.optimizations import COMPILE, OPTIMIZATIONS
+from cmirnet_cli.model.fast.names import COMPILE, OPTIMIZATIONS
 
 GPU = torch.device("cuda:0")
 
@@ -139,10 +143,16 @@ def _in_order(root: Any) -> list[Any]:
 TRAINED = {"auto": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 """`loop.precision` → the number format of the network's convolutions on a GPU."""
 
-PRODUCTS = {"convolution", "convolution_backward", "mm", "addmm", "bmm", "baddbmm", "_scaled_dot_product_attention"}
+CONVOLUTIONS = {"convolution", "convolution_backward", "conv1d", "conv2d"}
+PRODUCTS = {*CONVOLUTIONS, "mm", "addmm", "bmm", "baddbmm", "linear", "matmul", "scaled_dot_product_attention"}
 """What must not run on the CPU; tokens are laid out there, and constants."""
 
 OPTIMIZED = tuple(name for name in OPTIMIZATIONS if name != COMPILE)
+
+
+def slow(*values: object) -> Any:
+    """A case that the quick suite leaves out."""
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def settings(backbone: str, **loop: object) -> Settings:
@@ -156,7 +166,10 @@ def settings(backbone: str, **loop: object) -> Settings:
     )
 
 
-@pytest.mark.parametrize(("backbone", "precision"), [("swin-nano", "auto"), *(("resnet-nano", precision) for precision in TRAINED)])
+@pytest.mark.parametrize(
+    ("backbone", "precision"),
+    [("resnet-nano", "auto"), *(slow("resnet-nano", precision) for precision in ("bf16", "fp32")), slow("swin-nano", "auto")],
+)
 def test_training_step_leaves_nothing_on_the_cpu_and_computes_in_its_format(small_cache: Cache, backbone: str, precision: str):
     chosen = settings(backbone, precision=precision)
     bundle = starting_bundle(chosen, small_cache)
@@ -164,7 +177,7 @@ def test_training_step_leaves_nothing_on_the_cpu_and_computes_in_its_format(smal
         bundle.model.to(GPU)  # now, for the optimiser must see the parameters that are there to stay
         trainer = Trainer(bundle, chosen, small_cache, GPU)
         next(trainer.steps())
-    assert gpu.formats("convolution", "convolution_backward") == {TRAINED[precision]}
+    assert gpu.formats(*CONVOLUTIONS) == {TRAINED[precision]}
     assert not gpu.on_the_cpu & PRODUCTS
     trained = [parameter for parameter in bundle.model.parameters() if parameter.requires_grad]
     moments = trainer.stepper.state()["optimizer"]["state"]
@@ -179,7 +192,7 @@ def test_text_encoder_stays_in_fp32_within_mixed_precision(small_cache: Cache):
         bundle.model.to(GPU)
         ids, keep = torch.zeros(2, 20, dtype=torch.int64, device=GPU), torch.ones(2, 20, dtype=torch.bool, device=GPU)
         assert bundle.model.encode_text(ids, keep).dtype == torch.float32
-        assert gpu.formats("addmm", "mm", "bmm") == {torch.float32}
+        assert gpu.formats(*PRODUCTS) == {torch.float32}
 
 
 WAYS = {
@@ -190,7 +203,33 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize(("backbone", "way"), [("swin-nano", "optimized"), *(("resnet-nano", way) for way in WAYS)])
+@pytest.fixture
+def cache(small_cache: Cache, tmp_path: Path) -> Cache:
+    """A copy that text features may be written into."""
+    shutil.copytree(small_cache.folder, tmp_path / "cache")
+    return Cache.open(tmp_path / "cache")
+
+
+def test_training_step_and_evaluation_with_stored_text_features_leave_nothing_on_the_cpu(cache: Cache):
+    chosen = Settings.model_validate(settings("resnet-nano").model_dump() | {"text": {"source": "scratch", "train": "none"}})
+    bundle = starting_bundle(chosen, cache)
+    reader = TextReader(bundle.model.text, bundle.tokenizer, 20)
+    stored = reader.read(cache.distinct_sentences(), torch.device("cpu"), 5)
+    features = TextFeatures.write(cache, reader.spec("the test", "fp16"), stored)
+    with pretended_gpu() as gpu:
+        bundle.model.to(GPU)
+        trainer = Trainer(bundle, chosen, cache, GPU, features)
+        next(trainer.steps())
+        evaluator = Evaluator(bundle.model, bundle.tokenizer, 20, GPU, batch_size=3, features=features)
+        scores = score_samples(evaluator, EvaluationSet(cache, "val", 64), ["paper"])
+    assert len(scores) == 7
+    assert not gpu.on_the_cpu & PRODUCTS
+    assert "embedding" not in {name for name, _, _ in gpu.ran}  # the text encoder did not run
+
+
+@pytest.mark.parametrize(
+    ("backbone", "way"), [("resnet-nano", "optimized"), slow("swin-nano", "optimized"), *(slow("resnet-nano", way) for way in WAYS)]
+)
 def test_evaluation_leaves_nothing_on_the_cpu(small_cache: Cache, backbone: str, way: str):
     bundle = starting_bundle(settings(backbone), small_cache)
     with pretended_gpu() as gpu:
@@ -198,13 +237,13 @@ def test_evaluation_leaves_nothing_on_the_cpu(small_cache: Cache, backbone: str,
         evaluator = Evaluator(ready.model, ready.tokenizer, 20, GPU, batch_size=3, keep_masks=True)
         scores = score_samples(evaluator, EvaluationSet(small_cache, "val", 64), PROTOCOLS)
     assert {score.rle["size"][0] for score in scores} == {93, 94}  # read back, at the images' own sizes
-    assert torch.bfloat16 in gpu.formats("convolution") if "bf16" in way else gpu.formats("convolution") == {torch.float32}
+    assert torch.bfloat16 in gpu.formats(*CONVOLUTIONS) if "bf16" in way else gpu.formats(*CONVOLUTIONS) == {torch.float32}
     assert not gpu.on_the_cpu & PRODUCTS
 
 
 @pytest.mark.parametrize(
     ("backbone", "way", "photos_at_once"),
-    [("swin-nano", "as published", 2), ("swin-nano", "bf16, optimized", 2), ("resnet-nano", "bf16", 1)],
+    [slow("swin-nano", "as published", 2), slow("swin-nano", "bf16, optimized", 2), ("resnet-nano", "bf16", 1)],
 )
 def test_prediction_leaves_nothing_on_the_cpu(small_cache: Cache, backbone: str, way: str, photos_at_once: int):
     bundle = starting_bundle(settings(backbone), small_cache)
