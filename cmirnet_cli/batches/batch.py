@@ -85,14 +85,32 @@ PADDING, UNKNOWN, START, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 
 
 def tokenise(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], length: int) -> Tokens:
-    """Encode with special tokens, keep the first `length` ids, pad with 0.
+    """Encode with special tokens, cut to `length` ids, pad with the tokenizer's own padding behind them.
 
-    Quirk kept: a long expression loses its `[SEP]`. The padded length is always `length`, as the network sees the padding.
+    Quirk kept: a long expression loses its `[SEP]`; the end mark at which an encoder without `[CLS]` reads the sentence stays. The padded
+    length is always `length`, as the network sees the padding. It stands behind the words whatever the tokenizer's own side is: it is
+    masked, and positions then count from the first word.
     """
-    rows = [tokenizer.encode(text, add_special_tokens=True, verbose=False)[:length] for text in texts]
-    ids = torch.tensor([row + [0] * (length - len(row)) for row in rows], dtype=torch.int64)
+    end = end_mark(tokenizer)
+    rows = [cut(tokenizer.encode(text, add_special_tokens=True, verbose=False), length, end) for text in texts]
+    ids = torch.tensor([row + [padding(tokenizer)] * (length - len(row)) for row in rows], dtype=torch.int64)
     lengths = torch.tensor([len(row) for row in rows])
     return Tokens(ids, torch.arange(length) < lengths.unsqueeze(1))
+
+
+def padding(tokenizer: PreTrainedTokenizerBase) -> int:
+    """The id that sentences are padded with; 0 where a tokenizer has none, as it is masked anyway."""
+    return int(tokenizer.pad_token_id or 0)
+
+
+def end_mark(tokenizer: PreTrainedTokenizerBase) -> int | None:
+    """The id that a cut sentence still ends with; None for a tokenizer with a class token, in front of the sentence."""
+    return None if tokenizer.cls_token_id is not None else tokenizer.eos_token_id
+
+
+def cut(ids: list[int], length: int, end: int | None) -> list[int]:
+    """The first `length` ids; where they ended with the mark `end`, the last of them is that mark."""
+    return [*ids[: length - 1], end] if len(ids) > length and end is not None and ids[-1] == end else ids[:length]
 
 
 def word_tokenizer(sentences: Iterable[str]) -> PreTrainedTokenizerFast:

@@ -12,7 +12,7 @@ from transformers import AutoModel, BertConfig, PreTrainedModel
 from cmirnet_cli.benchmarks.timing import Progress, Spread, gflops_of, side_by_side, unwatched
 from cmirnet_cli.config import SCRATCH, ModelConfig, Settings, TextConfig
 from cmirnet_cli.model.build import build_network
-from cmirnet_cli.model.cmirnet import CMIRNet
+from cmirnet_cli.model.cmirnet import Network
 from cmirnet_cli.weights.encoder import scratch_config
 
 ROUNDS = 5
@@ -86,8 +86,10 @@ def cost_of(architecture: Architecture, *, timed: bool = False) -> Cost:
     time, but hardly any arithmetic. A text encoder from scratch is counted with a single word, as the data decide how many it has; any
     other one is taken to be the published one, BERT base.
     """
+    model = architecture.model
+    foreign = _network(architecture).to("meta") if model.family == "timm" or model.network else None  # not all can be built there
     with torch.device("meta"), torch.inference_mode():
-        network, encoder = _network(architecture), _encoder(architecture)
+        network, encoder = foreign or _network(architecture), _encoder(architecture)
         image, ids, words = _input(architecture)
         network_cost = PartCost(_parameters(network), gflops_of(lambda: _decode(network, image, words)))
         text_cost = PartCost(_parameters(encoder), gflops_of(lambda: encoder(input_ids=ids)))
@@ -111,8 +113,8 @@ def time_of(architecture: Architecture, rounds: int = ROUNDS) -> Spread:
     return side_by_side({"predict": predict}, 1, rounds)["predict"].milliseconds
 
 
-def _network(architecture: Architecture) -> CMIRNet:
-    return build_network(architecture.model).eval()
+def _network(architecture: Architecture) -> Network:
+    return build_network(architecture.model, architecture.image_size).eval()
 
 
 def _encoder(architecture: Architecture) -> PreTrainedModel:

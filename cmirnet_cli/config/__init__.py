@@ -2,7 +2,7 @@
 
 from cmirnet_cli.config.layers import named_recipe, resolve
 from cmirnet_cli.config.presets import Preset, copy_preset, load_preset, preset_names
-from cmirnet_cli.config.published import Backbone
+from cmirnet_cli.config.published import OwnBackbone
 from cmirnet_cli.config.settings import (
     SCRATCH,
     DataConfig,
@@ -16,10 +16,10 @@ from cmirnet_cli.config.settings import (
 
 __all__ = [
     "SCRATCH",
-    "Backbone",
     "DataConfig",
     "ModelConfig",
     "OptimizerConfig",
+    "OwnBackbone",
     "Preset",
     "ScheduleConfig",
     "Settings",

@@ -6,14 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from cmirnet_cli.config import yaml_text
 from cmirnet_cli.config.presets import SUFFIXES, preset_names, preset_source
-from cmirnet_cli.config.published import Backbone
+from cmirnet_cli.config.published import FAMILIES
 from cmirnet_cli.config.settings import Settings
 from cmirnet_cli.errors import ConfigError, in_plain_words
 
@@ -78,7 +78,7 @@ def named_recipe(name: str) -> Settings:
     try:
         return resolve(flags={"model.backbone": name})
     except ConfigError as error:
-        names = [*preset_names(), *get_args(Backbone)]
+        names = [*preset_names(), *FAMILIES]
         near = get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]}?" if near else "`cmirnet presets ls` lists the presets"
         raise ConfigError(f"there is no preset and no backbone {name!r}", hint=hint) from error
@@ -188,8 +188,7 @@ def _wrong_values(layer: Sequence[_Given]) -> list[str]:
 
 def _wrong_value(given: _Given, detail: ErrorDetails) -> str:
     reason = in_plain_words(detail["msg"])
-    near = get_close_matches(str(given.value), get_args(Backbone), n=1) if given.name == "model.backbone" else []
-    return f"{given.origin}: {given.name} = {given.value!r}: {reason}" + (f"; did you mean {near[0]}?" if near else "")
+    return f"{given.origin}: {given.name} = {given.value!r}: {reason}"
 
 
 def _validate(merged: Iterable[_Given]) -> tuple[Settings | None, list[str]]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
 from cmirnet_cli.errors import ConfigError, did_you_mean
 
-Backbone: TypeAlias = Literal["resnet50", "resnet101", "swin-t", "swin-s", "swin-b", "swin-l", "resnet-nano", "swin-nano"]
-Family: TypeAlias = Literal["swin", "resnet"]
+OwnBackbone: TypeAlias = Literal["resnet50", "resnet101", "swin-t", "swin-s", "swin-b", "swin-l", "resnet-nano", "swin-nano"]
+"""The backbones that this package builds itself."""
+Family: TypeAlias = Literal["swin", "resnet", "timm"]
+
+TIMM = "timm/"
+"""What the name of a backbone begins with that timm builds."""
+_TIMM_NAME = re.compile(r"timm/\w+(\.[\w.-]+)?", re.ASCII)
 
 IMAGE_SIZE = 480
 """Height and width in pixels that the published networks are trained and scored at."""
@@ -17,7 +23,7 @@ IMAGE_SIZE = 480
 IGNORED = 255
 """The label of a pixel that the loss leaves out."""
 
-PUBLISHED: Mapping[str, Mapping[Family, Any]] = MappingProxyType(
+PUBLISHED: Mapping[str, Mapping[Literal["swin", "resnet"], Any]] = MappingProxyType(
     {
         "data.resize": {"swin": 480, "resnet": 520},
         "optimizer.lr": {"swin": 2e-5, "resnet": 5e-5},
@@ -46,18 +52,20 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
 
 
 def family(backbone: str) -> Family:
-    """The family that a backbone belongs to.
+    """The family that a backbone belongs to; whether timm has the model of a name `timm/NAME`, `model/timm_backbone.py` asks timm.
 
     Raises:
         ConfigError: there is no such backbone; the hint names the nearest one or all of them.
     """
+    if _TIMM_NAME.fullmatch(backbone):
+        return "timm"
     if backbone not in FAMILIES:
-        raise ConfigError(f"there is no backbone {backbone!r}", hint=did_you_mean(backbone, FAMILIES))
+        raise ConfigError(f"there is no backbone {backbone!r}", hint=did_you_mean(backbone, [*FAMILIES, "timm/NAME"]))
     return FAMILIES[backbone]
 
 
 def recipe(backbone: str, image_size: int = IMAGE_SIZE) -> dict[str, Any]:
-    """The published value of every setting that depends on the backbone, by dotted name.
+    """The published value of every setting that depends on the backbone, by dotted name. One of timm's gets what was published for Swin.
 
     At another image size the training images keep the published proportion to the crop (520 to 480 for ResNet).
     The nano backbones are ours and small: there are no ImageNet weights to start them from.
@@ -65,7 +73,7 @@ def recipe(backbone: str, image_size: int = IMAGE_SIZE) -> dict[str, Any]:
     Raises:
         ConfigError: there is no such backbone.
     """
-    of = family(backbone)
+    of: Literal["swin", "resnet"] = "resnet" if family(backbone) == "resnet" else "swin"
     values = {name: by_family[of] for name, by_family in PUBLISHED.items()}
     values["data.resize"] = round(values["data.resize"] * image_size / IMAGE_SIZE)
     values["loop.backbone_weights"] = "none" if backbone.endswith("-nano") else "imagenet"

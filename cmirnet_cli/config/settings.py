@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, Strict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, Strict, WithJsonSchema, model_validator
 
 from cmirnet_cli.config import yaml_text
-from cmirnet_cli.config.published import FAMILIES, IMAGE_SIZE, PUBLISHED, Backbone, Family, family, recipe
+from cmirnet_cli.config.published import IMAGE_SIZE, PUBLISHED, Family, OwnBackbone, family, recipe
+from cmirnet_cli.errors import ConfigError, did_you_mean
 
 SCRATCH = "scratch"
 """The `text.source` that stands for a small text encoder of one's own."""
@@ -26,12 +28,38 @@ def _published(name: str, description: str, **limits: Any) -> Any:
     return Field(default=PUBLISHED[name]["swin"], description=description, **limits)
 
 
+def _known_backbone(name: str) -> str:
+    """Refuse a name that no backbone can have."""
+    try:
+        family(name)
+    except ConfigError as problem:
+        raise ValueError(f"{problem.message}; {problem.hint}") from problem
+    return name
+
+
+BackboneName = Annotated[
+    str,
+    AfterValidator(_known_backbone),
+    WithJsonSchema({"anyOf": [{"enum": list(get_args(OwnBackbone)), "type": "string"}, {"enum": ["timm/NAME"], "type": "string"}]}),
+]
+"""One of `OwnBackbone`, or `timm/NAME`."""
+
+
+NAMED_FUNCTION = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
+"""`package.module:function`."""
+LOSS_TERMS = ("cross_entropy", "dice", "focal")
+"""The terms of the loss that have a name of their own."""
+
+
 class ModelConfig(_Section):
     """The network. Its defaults are the published CMIRNet with Swin-B."""
 
-    backbone: Backbone = Field(default="swin-b", description="visual backbone")
+    backbone: BackboneName = Field(default="swin-b", description="visual backbone; timm/NAME: any feature pyramid of timm's")
+    network: Annotated[str, Field(pattern=NAMED_FUNCTION)] | None = Field(
+        default=None, description="package.module:builder of a network of one's own; null: CMIRNet"
+    )
     fusion_width: int = Field(default=512, ge=16, multiple_of=8, description="channels of fusion, graph and decoder")
-    text_width: int = Field(default=768, gt=0, description="channels of the text encoder's output")
+    text_width: int = Field(default=768, gt=0, description="channels of the text encoder's output; unless set, as many as it gives")
     graph_neighbours: int = Field(default=9, ge=1, le=20, description="nearest text nodes of each visual node in the graph")
     graph_padding: bool = Field(default=True, description="whether padded words, too, may be neighbours in the graph (published)")
     drop_path: float = Field(default=0.3, ge=0, lt=1, description="stochastic depth of the last Swin block, rising linearly from 0")
@@ -46,13 +74,19 @@ class TextConfig(_Section):
     """The text encoder and what of it is trained."""
 
     source: str = Field(
-        default="google-bert/bert-base-uncased", min_length=1, description="hub id, local folder, or scratch: a small BERT of one's own"
+        default="google-bert/bert-base-uncased",
+        min_length=1,
+        description="hub id or folder of an encoder of transformers, or scratch: a small BERT of one's own",
     )
     scratch_layers: int = Field(default=2, ge=1, description="encoder layers of a scratch text encoder")
     scratch_heads: int = Field(default=4, ge=1, description="attention heads of a scratch text encoder")
-    tokens: int = Field(default=20, ge=2, le=512, description="length that every sentence is cut or padded to")
+    tokens: int = Field(default=20, ge=2, le=8192, description="length that sentences are cut or padded to, up to what the encoder reads")
+    sentence: Literal["auto", "cls", "eos", "mean"] = Field(
+        default="auto",
+        description="sentence: the first token (cls), the last real one (eos), their mean; auto: as the encoder has it",
+    )
     train: Literal["published", "all", "none"] = Field(
-        default="published", description="published: all but the embeddings and the last two layers"
+        default="published", description="published: its layers but the last two, not its embeddings; none: it stays as it is"
     )
     dropout: bool = Field(default=False, description="dropout in the text encoder while training")
 
@@ -86,34 +120,66 @@ class DataConfig(_Section):
 
 
 class LossConfig(_Section):
-    """The cross-entropy of every decoder level."""
+    """The loss of every decoder level: the published cross-entropy, and terms beside it or in its place."""
 
-    class_weights: Annotated[tuple[PositiveFloat, PositiveFloat], Strict(False)] = Field(
-        default=(0.9, 1.1), description="weights of background and referent"
+    terms: dict[str, PositiveFloat] = Field(
+        default={"cross_entropy": 1.0},
+        min_length=1,
+        description="cross_entropy (published), dice, focal or package.module:function, each with its weight",
     )
+    class_weights: Annotated[tuple[PositiveFloat, PositiveFloat], Strict(False)] = Field(
+        default=(0.9, 1.1), description="weights of background and referent in the cross-entropy"
+    )
+    head_weights: Annotated[tuple[NonNegativeFloat, ...], Strict(False)] | None = Field(
+        default=None, description="deep supervision: weights of the heads, finest first; null: all the same (published)"
+    )
+
+    @model_validator(mode="after")
+    def _terms_exist(self) -> LossConfig:
+        unknown = [name for name in self.terms if name not in LOSS_TERMS and not re.fullmatch(NAMED_FUNCTION, name)]
+        if unknown:
+            hint = did_you_mean(unknown[0], [*LOSS_TERMS, "package.module:function"])
+            raise ValueError(f"loss.terms: there is no term {unknown[0]!r}: {hint}")
+        if self.head_weights is not None and not any(self.head_weights):
+            raise ValueError("loss.head_weights: one of them must be more than 0")
+        return self
 
 
 class OptimizerConfig(_Section):
-    """AdamW."""
+    """The optimiser: the published AdamW, or any other of timm's."""
 
+    name: str = Field(default="adamw", pattern=r"^[a-z][a-z0-9_]*$", description="adamw (published), sgd, lion, muon, … as timm names them")
     lr: float = _published("optimizer.lr", "base learning rate", gt=0)
-    weight_decay: float = Field(default=1e-2, ge=0, description="weight decay, on every trained parameter")
+    weight_decay: float = Field(default=1e-2, ge=0, description="weight decay")
+    decay_all: bool = Field(default=True, description="weight decay on all that is trained (published); false: not on biases and norms")
+    layer_decay: float | None = Field(
+        default=None, gt=0, le=1, description="factor of the learning rate from each block of the backbone to the one before; null: none"
+    )
+    options: dict[str, Any] = Field(default={}, description="what else it takes, such as {momentum: 0.95} or {betas: [0.9, 0.99]}")
 
 
 class ScheduleConfig(_Section):
-    """The learning rate's factor: a straight line down for `warm_epochs`, then a polynomial down to 0."""
+    """The learning rate over time. Published: a straight line down for `warm_epochs`, then a polynomial down to 0."""
 
+    name: Literal["published", "cosine", "tanh", "step", "multistep", "poly", "wsd", "rsqrt", "constant"] = Field(
+        default="published", description="published, or one of timm's"
+    )
     epochs: int = Field(default=30, ge=1, description="epochs of the whole run")
-    warm_epochs: int = _published("schedule.warm_epochs", "epochs of the straight line", ge=0)
-    warm_slope: float = _published("schedule.warm_slope", "how much the factor falls in each of these epochs", ge=0)
-    decay_start: float = _published("schedule.decay_start", "factor that the polynomial starts from", ge=0, le=1)
-    power: float = Field(default=0.9, gt=0, description="exponent of the polynomial")
+    warm_epochs: int = _published("schedule.warm_epochs", "published: epochs of the straight line", ge=0)
+    warm_slope: float = _published("schedule.warm_slope", "published: how much the factor falls in each of these epochs", ge=0)
+    decay_start: float = _published("schedule.decay_start", "published: factor that the polynomial starts from", ge=0, le=1)
+    power: float = Field(default=0.9, gt=0, description="published: exponent of the polynomial")
+    options: dict[str, Any] = Field(
+        default={}, description="what one of timm's takes, such as {warmup_epochs: 2, warmup_lr: 1.0e-6, min_lr: 1.0e-6}"
+    )
 
     @model_validator(mode="after")
     def _factor_stays_positive(self) -> ScheduleConfig:
         lowest = 1 - self.warm_slope * min(self.warm_epochs, self.epochs)
-        if lowest < 0:
+        if self.name == "published" and lowest < 0:
             raise ValueError(f"schedule.warm_slope ({self.warm_slope:g}) brings the learning rate to {lowest:g} times lr, below 0")
+        if self.name == "published" and self.options:
+            raise ValueError(f"schedule.options ({', '.join(self.options)}) are for timm's schedules: name one with schedule.name")
         return self
 
 
@@ -169,8 +235,13 @@ class Settings(_Section):
             return data
         filled = {name: _set_fields(section) for name, section in data.items()}
         backbone, size = _section_value(filled, "model", "backbone"), _section_value(filled, "data", "image_size")
-        known = backbone if isinstance(backbone, str) and backbone in FAMILIES else ModelConfig().backbone  # the field refuses others
-        for dotted, value in recipe(known, size if isinstance(size, int) else IMAGE_SIZE).items():
+        try:
+            values = recipe(str(backbone), size if isinstance(size, int) else IMAGE_SIZE)
+        except ConfigError:  # none is given, or one that the field refuses
+            values = recipe(ModelConfig().backbone, size if isinstance(size, int) else IMAGE_SIZE)
+        if _section_value(filled, "model", "network") is not None:
+            values["loop.backbone_weights"] = "none"  # its builder knows where it starts
+        for dotted, value in values.items():
             section, _, key = dotted.partition(".")
             fields = filled.setdefault(section, {})
             if isinstance(fields, dict):
@@ -183,6 +254,14 @@ class Settings(_Section):
             raise ValueError(
                 f"loop.init_from ({self.loop.init_from}) brings the whole network: "
                 f"loop.backbone_weights ({self.loop.backbone_weights}) cannot be given as well"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _own_network_starts_by_itself(self) -> Settings:
+        if self.model.network and self.loop.backbone_weights != "none":
+            raise ValueError(
+                f"loop.backbone_weights ({self.loop.backbone_weights}) is for CMIRNet, and model.network is {self.model.network}"
             )
         return self
 

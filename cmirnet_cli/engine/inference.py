@@ -8,9 +8,10 @@ from typing import get_args
 import torch
 
 from cmirnet_cli.errors import UsageError
+from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.compiled import require_compiler
 from cmirnet_cli.model.fast.names import AUTO, COMPILE, OPTIMIZATIONS, require_optimizations
-from cmirnet_cli.model.fast.optimizations import Precision, accelerate, measured_to_help
+from cmirnet_cli.model.fast.optimizations import Precision, accelerate, applicable, measured_to_help
 from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle
 
@@ -47,18 +48,32 @@ class Inference:
     def prepare(self, bundle: Bundle, device: torch.device) -> Bundle:
         """The model on the device, in eval mode, ready to predict; it takes over the bundle's model.
 
-        Where nothing is optimized and nothing rounded, it is the bundle's own network.
+        Where nothing is optimized and nothing rounded, it is the bundle's own network. Of the optimizations that `auto` stands for,
+        those are left out that do not apply to the network; `made` says which were made.
 
         Raises:
-            UsageError: it is to be compiled, and this machine cannot.
+            UsageError: it is to be compiled, and this machine cannot; or what is named does not apply to this network.
         """
-        model, optimizations = bundle.model.to(device).eval(), self.on(device)
+        model = bundle.model.to(device).eval()
+        possible = applicable(model.network)
+        optimizations = tuple(name for name in self.on(device) if name in possible)
+        impossible = [name for name in self.optimizations if name not in (AUTO, *possible)]
+        if impossible or (self.precision != "fp32" and not isinstance(model.network, CMIRNet)):
+            what = f"the optimization {impossible[0]!r}" if impossible else f"the precision {self.precision}"
+            kind = bundle.config.model.network or bundle.config.model.backbone
+            hint = f"for this network there are: {', '.join(possible) or 'none, in fp32'}"
+            raise UsageError(f"{what} does not apply to a network with {kind}", hint=hint)
         if COMPILE in optimizations:
             require_compiler(device)
-        if optimizations or self.precision != "fp32":
+        if isinstance(model.network, CMIRNet) and (optimizations or self.precision != "fp32"):
             network = accelerate(model.network, bundle.config.image_size, optimizations, self.precision)
             model = ReferringModel(network, model.text).eval()
         return replace(bundle, model=model)
+
+
+def made(bundle: Bundle) -> tuple[str, ...]:
+    """The optimizations that a prepared model is computed with."""
+    return tuple(getattr(bundle.model.network, "optimizations", ()))
 
 
 AS_PUBLISHED = Inference(optimizations=())

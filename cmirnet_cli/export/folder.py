@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from cmirnet_cli import __version__
-from cmirnet_cli.batches.batch import IMAGENET_MEAN, IMAGENET_STD
+from cmirnet_cli.batches.batch import IMAGENET_MEAN, IMAGENET_STD, end_mark, padding
 from cmirnet_cli.errors import ExportError
 from cmirnet_cli.export.graph import PROGRAM_FILE, parts_of, trace, write_graph
 from cmirnet_cli.export.preprocessing import ExportSample, Samples
@@ -105,7 +105,14 @@ def write_export(source: ExportSource, folder: Path, options: ExportOptions, sam
     if not (folder / TOKENIZER_FILE).is_file():
         kind = type(bundle.tokenizer).__name__
         raise ExportError(f"the tokenizer {kind} is Python code and cannot be exported", hint="use one that has a tokenizer.json")
-    prepared = Input(image_size=bundle.config.image_size, mean=IMAGENET_MEAN, std=IMAGENET_STD, tokens=bundle.config.tokens)
+    prepared = Input(
+        image_size=bundle.config.image_size,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        tokens=bundle.config.tokens,
+        pad=padding(bundle.tokenizer),
+        end=end_mark(bundle.tokenizer),
+    )
     files = _write_model(bundle, folder, options, prepared, samples.calibrating)
     digests = {name: sha256_of(folder / name) for name in files}
     libraries = [*LIBRARIES, *(ONNX_LIBRARIES if options.format == "onnx" else ())]

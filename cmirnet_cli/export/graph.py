@@ -21,8 +21,10 @@ from torch.export import Dim, ExportedProgram
 from cmirnet_cli.errors import ExportError, UsageError
 from cmirnet_cli.export.runtime import IDS, IMAGE, LOGITS, MASK, WORDS
 from cmirnet_cli.export.spec import MODEL, TEXT, VISION
-from cmirnet_cli.model.cmirnet import STRIDE, CMIRNet
+from cmirnet_cli.model.cmirnet import STRIDE
 from cmirnet_cli.model.referring import ReferringModel
+from cmirnet_cli.model.text import sentence_of
+from cmirnet_cli.model.timm_backbone import TimmStage, Trunk, write_attention_out
 from cmirnet_cli.model.vision import WindowBlock
 from cmirnet_cli.weights.bundle import Bundle
 
@@ -50,7 +52,7 @@ class WholeModel(nn.Module):
 
     def __init__(self, model: ReferringModel) -> None:
         super().__init__()
-        self.vision = VisionPart(model.network)
+        self.vision = VisionPart(model)
         self.text = TextPart(model)
 
     def forward(self, image: Tensor, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -75,13 +77,14 @@ class TextPart(nn.Module):
 class VisionPart(nn.Module):
     """Images and words to the logits of the finest head."""
 
-    def __init__(self, network: CMIRNet) -> None:
+    def __init__(self, model: ReferringModel) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.sentence = model.network, model.text.sentence
 
     def forward(self, image: Tensor, words: Tensor, attention_mask: Tensor) -> Tensor:
         """Image (B, 3, H, W), words (B, T, D), mask int64 (B, T) to logits (B, 2, H, W)."""
-        logits: Tensor = self.network(image, words, attention_mask.bool(), words[:, 0], auxiliary=False).main
+        keep = attention_mask.bool()
+        logits: Tensor = self.network(image, words, keep, sentence_of(words, keep, self.sentence), auxiliary=False).main
         return logits
 
 
@@ -103,16 +106,19 @@ class Part:
 
 
 def parts_of(bundle: Bundle, *, split: bool) -> list[Part]:
-    """The parts of a model, whose text encoder is set to attention written out in plain operators."""
+    """The parts of a model, whose text encoder and timm backbone are set to attention written out in plain operators."""
     model, size, tokens = bundle.model.eval(), bundle.config.image_size, bundle.config.tokens
     model.text.encoder.set_attn_implementation("eager")
+    for stage in model.network.modules():
+        if isinstance(stage, TimmStage | Trunk):
+            write_attention_out(stage)
     sentence = {IDS: torch.zeros(2, tokens, dtype=torch.int64), MASK: torch.ones(2, tokens, dtype=torch.int64)}
     image = {IMAGE: torch.zeros(2, 3, size, size)}
     if not split:
         return [Part(MODEL, WholeModel(model).eval(), image | sentence, LOGITS)]
     words = {WORDS: torch.zeros(2, tokens, bundle.config.model.text_width)}
     text = Part(TEXT, TextPart(model).eval(), sentence, WORDS)
-    return [text, Part(VISION, VisionPart(model.network).eval(), image | words | {MASK: sentence[MASK]}, LOGITS)]
+    return [text, Part(VISION, VisionPart(model).eval(), image | words | {MASK: sentence[MASK]}, LOGITS)]
 
 
 def trace(part: Part, *, dynamic_size: bool) -> ExportedProgram:

@@ -68,7 +68,10 @@ class SentenceReader:
         ids = np.full((len(texts), self._prepared.tokens), self._prepared.pad, np.int64)
         mask = np.zeros_like(ids)
         for row, text in enumerate(texts):
-            own = self._encoded(text)[: self._prepared.tokens]
+            own, end = self._encoded(text), self._prepared.end
+            if len(own) > self._prepared.tokens:
+                last = end if end is not None and own[-1] == end else own[self._prepared.tokens - 1]
+                own = [*own[: self._prepared.tokens - 1], last]
             ids[row, : len(own)], mask[row, : len(own)] = own, 1
         return Sentences(ids, mask)
 

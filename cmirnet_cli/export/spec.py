@@ -67,6 +67,7 @@ class Input(BaseModel):
         std: divided by after that.
         tokens: a sentence is encoded with special tokens, cut to so many ids, and padded to as many.
         pad: the id that it is padded with.
+        end: the id that a cut sentence still ends with, if it ended with it before; None: there is none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,8 +76,9 @@ class Input(BaseModel):
     resize: Literal["bilinear"] = "bilinear"
     mean: tuple[Finite, Finite, Finite]
     std: tuple[Positive, Positive, Positive]
-    tokens: int = Field(ge=2, le=4096)
+    tokens: int = Field(ge=2, le=8192)
     pad: int = Field(default=0, ge=0, lt=2**31)
+    end: int | None = Field(default=None, ge=0, lt=2**31)
 
 
 class ExportSpec(BaseModel):

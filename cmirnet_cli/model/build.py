@@ -1,18 +1,23 @@
-"""From settings to a network: the only place that knows widths, depths and timm's names."""
+"""From settings to a network: the only place that knows widths, depths and timm's names of the published backbones."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
 from torch import nn
 
 from cmirnet_cli.config import ModelConfig
-from cmirnet_cli.model.cmirnet import CMIRNet
+from cmirnet_cli.config.published import IMAGE_SIZE
+from cmirnet_cli.model.backbone import Backbone
+from cmirnet_cli.model.cmirnet import CMIRNet, Network
 from cmirnet_cli.model.context import MultiScaleContext, conv_bn_relu
 from cmirnet_cli.model.decoder import AttentionDecoder, DecoderLevel
 from cmirnet_cli.model.fusion import ResNetWordReading, SwinWordReading, TextGuidedFusion
 from cmirnet_cli.model.graph import GraphPositioning
+from cmirnet_cli.model.own import own_network
+from cmirnet_cli.model.timm_backbone import timm_backbone
 from cmirnet_cli.model.vision import resnet_stages, swin_stages
 
 
@@ -64,55 +69,71 @@ RESNET = {
 }
 
 
-def build_network(config: ModelConfig) -> CMIRNet:
-    """A CMIRNet with random weights, in train mode."""
-    return _build_swin(SWIN[config.backbone], config) if config.family == "swin" else _build_resnet(RESNET[config.backbone], config)
+def build_network(config: ModelConfig, image_size: int = IMAGE_SIZE) -> Network:
+    """The network that the settings describe, with random weights, in train mode: a `CMIRNet`, or one of the user's own.
+
+    Args:
+        config: of the network.
+        image_size: side in pixels of the images that it will see; only some of timm's backbones depend on it.
+
+    Raises:
+        ConfigError: timm has no such backbone, or none for images of this size; or there is no such network.
+    """
+    return own_network(config) if config.network else build_cmirnet(config, image_size)
 
 
-def _build_swin(variant: SwinVariant, config: ModelConfig) -> CMIRNet:
-    channels = variant.channels
-
-    def fusion(width: int, heads: int) -> TextGuidedFusion:
-        return TextGuidedFusion(width, SwinWordReading(width, config.text_width, config.fusion_width, heads), nn.GELU)
-
-    stages = swin_stages(variant.width, variant.depths, variant.heads, variant.window, config.drop_path)
-    fusions = [None, *(fusion(width, heads=1) for width in channels[1:])]
-    return _assemble(stages, fusions, fusion(channels[-1], heads=8), [*channels, channels[-1]], config, raw_skips=0)
-
-
-def _build_resnet(variant: ResNetVariant, config: ModelConfig) -> CMIRNet:
-    channels = variant.channels
-
-    def fusion(width: int) -> TextGuidedFusion:
-        return TextGuidedFusion(width, ResNetWordReading(width, config.text_width, config.fusion_width, heads=8), nn.ReLU)
-
-    stem = {"stem_type": variant.stem_type, "stem_width": variant.stem_width}
-    backbone = ResNet(variant.block, variant.depths, channels=variant.planes, zero_init_last=False, **stem)
-    fusions = [None, None, *(fusion(width) for width in channels[2:])]
-    return _assemble(resnet_stages(backbone), fusions, fusion(channels[-1]), [*channels, channels[-1]], config, raw_skips=2)
+def build_cmirnet(config: ModelConfig, image_size: int = IMAGE_SIZE) -> CMIRNet:
+    """A CMIRNet with random weights, in train mode. Raises as `build_network`."""
+    backbone = make_backbone(config, image_size)
+    wordless, widths = backbone.wordless, backbone.widths
+    if backbone.form == "resnet":
+        fusions = [_resnet_fusion(width, config) for width in (*widths[wordless:], widths[-1])]
+    else:
+        fusions = [*(_swin_fusion(width, config, heads=1) for width in widths[wordless:]), _swin_fusion(widths[-1], config, heads=8)]
+    return _assemble(backbone, fusions[:-1], fusions[-1], config)
 
 
-def _assemble(
-    stages: list[nn.Module],
-    fusions: list[TextGuidedFusion | None],
-    context_fusion: TextGuidedFusion,
-    skips: list[int],
-    config: ModelConfig,
-    raw_skips: int,
-) -> CMIRNet:
-    """Put the parts that both families share around a backbone; `skips` are the skip widths, of which the finest may go in raw."""
+def make_backbone(config: ModelConfig, image_size: int) -> Backbone:
+    """The backbone that the settings name, with random weights. Raises as `build_network`."""
+    if config.family == "timm":
+        return timm_backbone(config.backbone, image_size, config.drop_path)
+    if config.family == "swin":
+        swin = SWIN[config.backbone]
+        stages = swin_stages(swin.width, swin.depths, swin.heads, swin.window, config.drop_path)
+        return Backbone(tuple(stages), tuple(swin.channels), (4, 8, 16, 32), wordless=1, form="swin")
+    resnet = RESNET[config.backbone]
+    stem = {"stem_type": resnet.stem_type, "stem_width": resnet.stem_width}
+    trunk = ResNet(resnet.block, resnet.depths, channels=resnet.planes, zero_init_last=False, **stem)
+    return Backbone(tuple(resnet_stages(trunk)), tuple(resnet.channels), (2, 4, 8, 16, 32), wordless=2, form="resnet")
+
+
+def _swin_fusion(width: int, config: ModelConfig, heads: int) -> TextGuidedFusion:
+    reading = SwinWordReading(width, config.text_width, config.fusion_width, math.gcd(width, heads))
+    return TextGuidedFusion(width, reading, nn.GELU)
+
+
+def _resnet_fusion(width: int, config: ModelConfig) -> TextGuidedFusion:
+    return TextGuidedFusion(width, ResNetWordReading(width, config.text_width, config.fusion_width, heads=8), nn.ReLU)
+
+
+def _assemble(backbone: Backbone, fusions: list[TextGuidedFusion], context_fusion: TextGuidedFusion, config: ModelConfig) -> CMIRNet:
+    """Put the parts that both forms share around a backbone; the ResNet form takes the wordless skips raw."""
+    wordless = backbone.wordless
+    raw_skips = wordless if backbone.form == "resnet" else 0
+    skips = [*backbone.widths, backbone.widths[-1]]
     coarsest, width = skips[-1], config.fusion_width
-    attends = [*(fusion is not None for fusion in fusions), True]
+    attends = [wordless <= level for level in range(len(skips))]
     reduced = [raw_skips <= level for level in range(len(skips))]
     reductions = [conv_bn_relu(skip, width) if reduce else nn.Identity() for skip, reduce in zip(skips, reduced, strict=True)]
     inputs = [width + (width if reduce else skip) for skip, reduce in zip(skips, reduced, strict=True)]
     levels = [DecoderLevel(total, width, attends=attend) for total, attend in zip(inputs, attends, strict=True)]
     return CMIRNet(
-        stages=stages,
-        fusions=fusions,
+        stages=backbone.stages,
+        fusions=[*([None] * wordless), *fusions],
         context=MultiScaleContext(coarsest),
         context_fusion=context_fusion,
         graph=GraphPositioning(coarsest, config.text_width, width, config.graph_neighbours, padding=config.graph_padding),
         decoder=AttentionDecoder(reductions[::-1], levels[::-1]),
         heads=[nn.Conv2d(width, 2, 3, padding=1) for _ in levels],
+        beside=backbone.beside,
     )

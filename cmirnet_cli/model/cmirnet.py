@@ -20,17 +20,34 @@ from cmirnet_cli.model.graph import GraphPositioning
 STRIDE = 32
 
 
-class CMIRNet(nn.Module):
+class Network(nn.Module):
+    """What the harness trains, scores, exports and serves: `CMIRNet`, or a network of one's own."""
+
+    def forward(self, image: Tensor, words: Tensor, keep: Tensor, sentence: Tensor, *, auxiliary: bool = True) -> Logits:
+        """Segment what the sentence refers to; see `CMIRNet.forward`."""
+        return self.decode(self.encode_image(image), words, keep, sentence, auxiliary=auxiliary)
+
+    def encode_image(self, image: Tensor) -> ImageFeatures:
+        """The part that sees no text, to be computed once per image."""
+        raise NotImplementedError
+
+    def decode(self, features: ImageFeatures, words: Tensor, keep: Tensor, sentence: Tensor, *, auxiliary: bool = True) -> Logits:
+        """The part that follows the text: what `encode_image` saw and an expression as in `forward`, to logits."""
+        raise NotImplementedError
+
+
+class CMIRNet(Network):
     """The published network (IEEE TCSVT 2024), the same class for Swin and ResNet backbones.
 
     Args:
-        stages: the backbone's stages, finest first.
+        stages: the backbone's stages, finest first; where `beside` is set, one module from the image to all maps.
         fusions: one per stage, None where the stage sees no text (those come first).
         context: enlarges the view of the coarsest map.
         context_fusion: fuses text into that view.
         graph: locates the referent.
         decoder: climbs back to the finest stage.
         heads: one two-class head per decoder level, coarsest first.
+        beside: whether text is fused into the maps of a trunk that cannot be taken apart, and does not flow on through it.
     """
 
     def __init__(
@@ -42,8 +59,11 @@ class CMIRNet(nn.Module):
         graph: GraphPositioning,
         decoder: AttentionDecoder,
         heads: Sequence[nn.Module],
+        *,
+        beside: bool = False,
     ) -> None:
         super().__init__()
+        self.beside = beside
         self.wordless = sum(fusion is None for fusion in fusions)
         self.stages = nn.ModuleList(stages)
         self.fusions = nn.ModuleList([fusion for fusion in fusions if fusion is not None])
@@ -60,7 +80,7 @@ class CMIRNet(nn.Module):
             image: float (B, 3, H, W), ImageNet-normalised; H and W multiples of 32, more than 32 px in all.
             words: the encoder's last hidden state, float (B, T, D).
             keep: bool (B, T), True on real tokens.
-            sentence: the hidden state at `[CLS]`, float (B, D).
+            sentence: what the encoder makes of the whole, float (B, D); BERT's hidden state at `[CLS]`.
             auxiliary: whether to compute the coarser heads (training needs them, prediction does not).
 
         Raises:
@@ -71,6 +91,8 @@ class CMIRNet(nn.Module):
     def encode_image(self, image: Tensor) -> ImageFeatures:
         """The part that sees no text, to be computed once per image."""
         _check_size(image)
+        if self.beside:
+            return ImageFeatures(tuple(self.stages[0](image)), (image.shape[2], image.shape[3]))
         maps: list[Tensor] = []
         x = image
         for stage in self.stages[: self.wordless + 1]:
@@ -92,10 +114,10 @@ class CMIRNet(nn.Module):
 
     def _fuse(self, features: ImageFeatures, text: EncodedText) -> tuple[Tensor, list[Fused]]:
         """Fuse text into every later stage and into the context: the coarsest map and what each fusion gave, finest first."""
-        x = features.maps[-1]
-        fused: list[Fused] = []
-        for stage, fusion in zip([nn.Identity(), *self.stages[self.wordless + 1 :]], self.fusions, strict=True):
-            x = stage(x)
+        x, fused = features.maps[self.wordless], list[Fused]()
+        for level, fusion in enumerate(self.fusions):
+            if level:
+                x = features.maps[self.wordless + level] if self.beside else self.stages[self.wordless + level](x)
             fused.append(fusion(x, text))
             x = x + fused[-1].map
         x = self.context(x)

@@ -10,16 +10,16 @@ from timm.models.swin_transformer import PatchMerging
 from torch import nn
 
 from cmirnet_cli.errors import UsageError, first_line
-from cmirnet_cli.model.cmirnet import CMIRNet
+from cmirnet_cli.model.cmirnet import CMIRNet, Network
 from cmirnet_cli.model.vision import WindowBlock
 
 REPEATED = (WindowBlock, PatchMerging, BasicBlock, Bottleneck)
-"""What a backbone is made of: blocks of one stage are compiled once."""
+"""What our backbones are made of: blocks of one stage are compiled once. One of timm's is not compiled."""
 MOST_FORMS = 64
 """In which one part may be compiled (stages, shapes, training or not); PyTorch's own limit is 8, beyond which it would stop compiling."""
 
 
-def compile_parts(network: CMIRNet, backend: str = "inductor") -> None:
+def compile_parts(network: Network, backend: str = "inductor") -> None:
     """Let the network's parts be compiled when they first compute; names, weights and copies of the network stay as they are.
 
     Whole networks take minutes to compile; the blocks of a stage differ in their weights only and share one compiled form. Shapes are
@@ -48,7 +48,10 @@ def require_compiler(device: torch.device) -> None:
         raise UsageError(message, hint="install a C++ compiler, or do not ask for it") from problem
 
 
-def _parts(network: CMIRNet) -> Iterator[nn.Module]:
+def _parts(network: Network) -> Iterator[nn.Module]:
+    if not isinstance(network, CMIRNet):
+        yield network
+        return
     for stage in network.stages:
         yield from (module for module in stage.modules() if isinstance(module, REPEATED))
     yield from (*network.fusions, network.context, network.context_fusion, network.graph, network.decoder)

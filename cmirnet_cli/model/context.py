@@ -23,7 +23,7 @@ class MultiScaleContext(nn.Module):
         quarter = channels // 4
         dilated = [conv_bn_relu(channels, quarter, kernel=3, dilation=dilation) for dilation in dilations]
         self.branches = nn.ModuleList([conv_bn_relu(channels, quarter), *dilated])
-        self.mix = conv_bn_relu(channels, channels)
+        self.mix = conv_bn_relu(4 * quarter, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, Cv, H, W) to the same."""

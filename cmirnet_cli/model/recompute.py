@@ -12,11 +12,18 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from cmirnet_cli.model.cmirnet import CMIRNet
+from cmirnet_cli.errors import ConfigError
+from cmirnet_cli.model.cmirnet import CMIRNet, Network
 
 
-def recompute_activations(network: CMIRNet) -> None:
-    """Keep only what flows between the network's parts in memory while it trains; loss, gradients and batch norm stay the same."""
+def recompute_activations(network: Network) -> None:
+    """Keep only what flows between the network's parts in memory while it trains; loss, gradients and batch norm stay the same.
+
+    Raises:
+        ConfigError: the network is the user's own, whose parts are not known here.
+    """
+    if not isinstance(network, CMIRNet):
+        raise ConfigError("loop.gradient_checkpointing is for CMIRNet", hint="leave it out, and recompute within model.network")
     for part in (*network.stages, *network.fusions, network.context, network.context_fusion, network.graph, *network.decoder.levels):
         part.forward = _Recomputed(part)
 

@@ -10,20 +10,21 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+import torch
 from accelerate import init_empty_weights
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.files import new_file, replaced_folder
 from cmirnet_cli.model.build import build_network
+from cmirnet_cli.model.own import require_installed
 from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.model.text import TextEncoder
 from cmirnet_cli.weights.encoder import embedding_rows, encoder_from_config, load_tokenizer, require_vocabulary
@@ -104,8 +105,10 @@ def load_bundle(folder: Path) -> Bundle:
     config = read_config(folder)
     path = folder / MODEL_FILE
     refuse_lookalikes([path])
+    if config.model.network:
+        require_installed(config.model.network, folder)
     try:
-        model = filled_model(config.model, config.encoder, load_file(path))
+        model = filled_model(config, load_file(path))
     except UNREADABLE as error:
         reason = textwrap.shorten(str(error), 240)
         raise WeightsError(f"{path} does not fit its config.json: {reason}", hint=DAMAGED) from error
@@ -114,20 +117,25 @@ def load_bundle(folder: Path) -> Bundle:
     return Bundle(model, tokenizer, config)
 
 
-def filled_model(config: ModelConfig, encoder: Mapping[str, Any], state: Mapping[str, Tensor]) -> ReferringModel:
+def filled_model(config: BundleConfig, state: Mapping[str, Tensor]) -> ReferringModel:
     """A model in eval mode on the CPU with numbers of its own, so that the file they come from may go away; draws no random numbers.
 
     Args:
-        config: of the network.
-        encoder: transformers' configuration of the text encoder.
+        config: of the weights folder.
         state: the model's state dict, on the CPU.
 
     Raises:
+        ConfigError: timm does not have the backbone, or the builder of the network is not there.
         RuntimeError: the state dict is of another model.
         WeightsError: the text encoder cannot be built.
     """
-    with init_empty_weights(include_buffers=False):
-        model = ReferringModel(build_network(config), TextEncoder(encoder_from_config(encoder)))
+    whole = config.model.network or config.model.family == "timm"  # whose builders may need numbers
+    empty = nullcontext() if whole else init_empty_weights(include_buffers=False)
+    with torch.random.fork_rng(devices=[]):
+        with empty:
+            network = build_network(config.model, config.image_size)
+        with init_empty_weights(include_buffers=False):
+            model = ReferringModel(network, TextEncoder(encoder_from_config(config.encoder), sentence=config.sentence))
     kinds = {name: value.dtype for name, value in model.state_dict().items()}
     copied = {name: value.to(kinds.get(name), copy=True) for name, value in state.items()}
     model.load_state_dict(copied, strict=True, assign=True)

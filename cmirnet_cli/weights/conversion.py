@@ -88,7 +88,6 @@ def convert_checkpoint(checkpoint: object, tokenizer: PreTrainedTokenizerBase) -
     report = Report(accounts, tuple(name for name in TRAINING if name in parts), facts)
     state = {f"network.{name}": value for name, value in network.state.items()}
     state |= {f"text.encoder.{name}": value for name, value in text.state.items()}
-    model = filled_model(network.config, text.config, state)
     published = Settings(model=network.config)
     config = BundleConfig(
         model=network.config,
@@ -97,7 +96,7 @@ def convert_checkpoint(checkpoint: object, tokenizer: PreTrainedTokenizerBase) -
         image_size=published.data.image_size,
         dataset=_trained_on(parts.get("args")),
     )
-    return Conversion(Bundle(model, tokenizer, config), report)
+    return Conversion(Bundle(filled_model(config, state), tokenizer, config), report)
 
 
 def _parts(checkpoint: object) -> dict[str, object]:

@@ -14,12 +14,13 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, BertConfig, BertModel, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from cmirnet_cli.config import TextConfig
 from cmirnet_cli.errors import WeightsError, first_line, listed
 from cmirnet_cli.hub import if_it_answers
+from cmirnet_cli.model.text import tower
 from cmirnet_cli.weights.checkpoint import read_checkpoint, state_dict
 from cmirnet_cli.weights.lookalikes import refuse_lookalikes_in, weight_files
 
@@ -38,7 +39,7 @@ WORDS_GAIN = 4.0
 
 
 def load_encoder(source: str) -> PreTrainedModel:
-    """A pretrained BERT-family encoder by hub id or local folder, in fp32; every one of its weights but the pooler's comes from there.
+    """A pretrained encoder of transformers by hub id or local folder, in fp32, all of whose weights but the pooler's come from there.
 
     Raises:
         WeightsError: it is not there, cannot be read, cannot be fetched, or is not whole.
@@ -50,9 +51,10 @@ def load_encoder(source: str) -> PreTrainedModel:
                 state_dict(read_checkpoint(path), str(path))  # a pickle, which transformers would read with less care
         options = {"dtype": torch.float32, "ignore_mismatched_sizes": True, "output_loading_info": True, "trust_remote_code": False}
         with _errors_only():
-            encoder, found = AutoModel.from_pretrained(source, **options)
+            kind, config = tower(AutoConfig.from_pretrained(source, trust_remote_code=False))
+            encoder, found = kind.from_pretrained(source, config=config, **options)
     misfits = [f"{name} {tuple(there)} instead of {tuple(here)}" for name, there, here in sorted(found["mismatched_keys"])]
-    missing = [name for name in sorted(found["missing_keys"]) if not name.startswith("pooler.")]
+    missing = [name for name in sorted(found["missing_keys"]) if not {"pooler", "head"} & set(name.split("."))]
     for names, what in ((misfits, "have another shape than its config.json says"), (missing, "are missing from its files")):
         if names:
             entries = f"{len(names):,} of its entries {what}: {listed(names)}"
@@ -156,7 +158,8 @@ def encoder_from_config(config: Mapping[str, Any]) -> PreTrainedModel:
             hint="weights hold no code; get them from where they were trained",
         )
     try:
-        encoder: PreTrainedModel = AutoModel.from_config(AutoConfig.for_model(settings.pop("model_type"), **settings))
+        kind, described = tower(AutoConfig.for_model(settings.pop("model_type"), **settings))
+        encoder: PreTrainedModel = kind._from_config(described)
     except (KeyError, ValueError, TypeError) as error:
         raise WeightsError(
             f"config.json describes a text encoder that cannot be built: {error}", hint="the file was changed or damaged"
@@ -217,6 +220,9 @@ def _local_folder(source: str) -> Path | None:
 
 _UNSEEN = ("model_type", "hidden_act", "activation", "layer_norm_eps", "num_attention_heads", "n_heads", "num_hidden_layers")
 """Settings that change what an encoder computes and that names and shapes of its weights do not show."""
+_BERTS = ("bert", "distilbert")
+"""Kinds of encoders of which that is known; of others all settings count."""
+_IRRELEVANT = ("transformers_version", "_name_or_path", "dtype", "architectures")
 _PASSING = ("truncation", "padding", "version")
 """Parts of a tokenizer's definition that say how it was last called, or who wrote it down."""
 
@@ -224,7 +230,9 @@ _PASSING = ("truncation", "padding", "version")
 def encoder_fingerprint(encoder: PreTrainedModel) -> str:
     """Sha256 over every weight of a text encoder and the settings that its output depends on, as hexadecimal text."""
     settings = encoder.config.to_dict()
-    digest = hashlib.sha256(_text({name: settings.get(name) for name in _UNSEEN}))
+    if settings.get("model_type") in _BERTS:
+        settings = {name: settings.get(name) for name in _UNSEEN}
+    digest = hashlib.sha256(_text({name: value for name, value in settings.items() if name not in _IRRELEVANT}))
     for name, tensor in sorted(encoder.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)

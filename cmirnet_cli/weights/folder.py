@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError, safe_open
@@ -31,6 +31,7 @@ class BundleConfig(BaseModel):
         model: what to build.
         encoder: transformers' configuration of the text encoder.
         tokens: padded length of an expression.
+        sentence: where the sentence is read in the words: at the first token, at the last real one, or as their mean.
         image_size: side of the network's input in pixels.
         dataset: what it was trained on, as `<dataset>-<split_by>`; empty where that is not known.
     """
@@ -41,6 +42,7 @@ class BundleConfig(BaseModel):
     model: ModelConfig
     encoder: dict[str, Any]
     tokens: int
+    sentence: Literal["cls", "eos", "mean"] = "cls"
     image_size: int
     dataset: str = ""
 

@@ -6,19 +6,21 @@ import math
 import re
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import timm
 from torch import Tensor
 
 from cmirnet_cli.config import ModelConfig
+from cmirnet_cli.config.published import IMAGE_SIZE
 from cmirnet_cli.errors import WeightsError, first_line
 from cmirnet_cli.hub import if_it_answers, require_fetchable
 from cmirnet_cli.model.build import RESNET, SWIN
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.weights.backbone_file import read_backbone
 from cmirnet_cli.weights.folder import UNREADABLE
+from cmirnet_cli.weights.timm_weights import BackboneReport, from_file, holds_part_of, load_timm, pretrained
 
 _SWIN_NAMES = [
     (re.compile(r"patch_embed\."), r"0.down.embed."),
@@ -39,20 +41,7 @@ _IGNORED = {
 _MERGING_AT_THE_END = "layers.0.downsample.reduction.weight"
 
 
-@dataclass(frozen=True)
-class BackboneReport:
-    """What became of a classifier's entries, by their own names; `missing` are counters of batches, which then start at 0.
-
-    `place` says where in the file they lay, if it was not the file itself that held them.
-    """
-
-    used: tuple[str, ...]
-    ignored: tuple[str, ...]
-    missing: tuple[str, ...]
-    place: str = ""
-
-
-def load_start(network: CMIRNet, config: ModelConfig, start: str) -> BackboneReport | None:
+def load_start(network: CMIRNet, config: ModelConfig, start: str, image_size: int = IMAGE_SIZE) -> BackboneReport | None:
     """Bring the backbone to its starting point; None where nothing was loaded.
 
     Args:
@@ -60,12 +49,16 @@ def load_start(network: CMIRNet, config: ModelConfig, start: str) -> BackboneRep
         config: what the network was built from.
         start: `imagenet` (timm's weights, fetched from the hub unless a local copy exists), `none`, or a file that `read_backbone`
             reads, with the names of timm, torchvision or the Swin authors.
+        image_size: side in pixels of the images that the network was built for.
 
     Raises:
         WeightsError: there are no such weights for this backbone, they cannot be fetched or read, or they are another backbone's.
     """
     if start == "none":
         return None
+    side = int(getattr(network.stages[0], "side", image_size))
+    if start == "imagenet" and config.family == "timm":
+        return load_timm(network, config.backbone, pretrained(config.backbone, side))
     if start == "imagenet":
         return load_backbone(network, _pretrained(config), config)
     path = Path(start).expanduser()
@@ -74,6 +67,10 @@ def load_start(network: CMIRNet, config: ModelConfig, start: str) -> BackboneRep
             f"unknown starting point {start!r} for the backbone: there is no such file",
             hint="--backbone-weights is imagenet, none, or a file: of timm, of torchvision, or of the Swin authors",
         )
+    if config.family == "timm":
+        held = read_backbone(path, holds_part_of(network))
+        report = load_timm(network, config.backbone, from_file(config.backbone, side, held.state))
+        return replace(report, ignored=(*report.ignored, *held.others), place=held.place)
     expected = network.stages.state_dict().keys()
     found = read_backbone(path, lambda name: _our_name(name, config, shift=0) in expected)
     report = load_backbone(network, found.state, config)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import BertConfig, BertModel
 
-from cmirnet_cli.config import Backbone, ModelConfig
+from cmirnet_cli.config import ModelConfig, OwnBackbone
 from cmirnet_cli.errors import WeightsError, listed
 from cmirnet_cli.model.build import RESNET, SWIN, build_network
 from cmirnet_cli.model.graph import HEADS
@@ -21,8 +21,8 @@ RESNET_TWINS = {"conv1": "layer1.0", "bn1": "layer1.1", "layer1": "layer2.1", "l
 NETWORK, TEXT = "model", "bert_model"
 """The state dicts in an official checkpoint."""
 
-SWINS: tuple[Backbone, ...] = ("swin-b", "swin-l")
-RESNETS: tuple[Backbone, ...] = ("resnet50", "resnet101")
+SWINS: tuple[OwnBackbone, ...] = ("swin-b", "swin-l")
+RESNETS: tuple[OwnBackbone, ...] = ("resnet50", "resnet101")
 """The published backbones: the width of its patch embedding shows which Swin it is, the blocks of its third stage which ResNet."""
 
 

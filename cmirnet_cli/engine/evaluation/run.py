@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.engine.evaluation.loop import Advance, Evaluator, evaluate_split
-from cmirnet_cli.engine.inference import Inference
+from cmirnet_cli.engine.inference import Inference, made
 from cmirnet_cli.engine.processes import ALONE, Process
 from cmirnet_cli.engine.text_features import TextReader, matching_features
 from cmirnet_cli.errors import UsageError
@@ -104,7 +104,7 @@ class EvaluatedModel:
         place = process.device(device)
         bundle = inference.prepare(load_weights(source), place)
         config, model, tokenizer = bundle.config, bundle.model, bundle.tokenizer
-        optimizations = inference.on(place)
+        optimizations = made(bundle)
         return cls(
             Evaluator(model, tokenizer, config.tokens, place, batch_size, workers, compiled=COMPILE in optimizations),
             config.image_size,

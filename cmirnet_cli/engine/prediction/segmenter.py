@@ -29,7 +29,7 @@ from cmirnet_cli.engine.prediction.predictor import ImageExpressions, predict_ba
 from cmirnet_cli.engine.prediction.queries import checked_expression
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.images.pixels import Pixels, resized
-from cmirnet_cli.model.cmirnet import CMIRNet
+from cmirnet_cli.model.cmirnet import Network
 from cmirnet_cli.model.fast.optimizations import FastNetwork
 from cmirnet_cli.model.features import ImageFeatures
 from cmirnet_cli.model.text import TextEncoder
@@ -145,7 +145,7 @@ class Segmenter:
         save_bundle(Bundle(self._model, self.tokenizer, self._config), folder, card)
 
     @property
-    def network(self) -> CMIRNet:
+    def network(self) -> Network:
         """The network behind the text encoder."""
         return self._model.network
 

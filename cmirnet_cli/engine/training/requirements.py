@@ -61,7 +61,8 @@ def require_same_model(source: str, theirs: ModelConfig, ours: ModelConfig) -> N
     Raises:
         ConfigError: names every setting that differs, with both values.
     """
-    there, here = (model.model_dump(exclude=FREE_TO_DIFFER) for model in (theirs, ours))
+    free = {*FREE_TO_DIFFER, *({"text_width"} - ours.model_fields_set)}  # which then follows from their text encoder
+    there, here = (model.model_dump(exclude=free) for model in (theirs, ours))
     differ = [name for name in there if there[name] != here[name]]
     if differ:
         listed = ", ".join(f"model.{name} is {there[name]} there and {here[name]} here" for name in differ)

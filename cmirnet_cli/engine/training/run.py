@@ -17,7 +17,7 @@ from cmirnet_cli.engine.training.callbacks import Callback, EpochReport
 from cmirnet_cli.engine.training.checks import check_run
 from cmirnet_cli.engine.training.loop import Trainer
 from cmirnet_cli.engine.training.run_directory import RunDirectory, new_run_folder
-from cmirnet_cli.engine.training.start import resumed_trainer, starting_bundle
+from cmirnet_cli.engine.training.start import require_known, resumed_trainer, starting_bundle
 from cmirnet_cli.errors import UsageError
 
 RUNS = Path("runs")
@@ -112,11 +112,13 @@ def prepared_trainer(
     """
     check_run(settings, run_dir, directory)
     use_own_cores(settings.data.workers)
+    require_known(settings)
     cache = Cache.open(find_cache(settings.data.cache, settings.data.dataset, settings.data.split_by))
     if directory is not None:
         return resumed_trainer(directory, settings, cache, pick_device(device), notice)
     place = pick_device(device)
     bundle = starting_bundle(settings, cache, notice)
+    settings = settings.model_copy(update={"model": bundle.config.model})  # whose text_width is that of the encoder
     return Trainer(bundle, settings, cache, place, features_for_training(bundle, settings, cache, notice))
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from cmirnet_cli.batches.batch import word_tokenizer
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import cache_name
-from cmirnet_cli.config import SCRATCH, Settings, TextConfig
+from cmirnet_cli.config import SCRATCH, ModelConfig, Settings, TextConfig
 from cmirnet_cli.engine.devices import seed_everything
 from cmirnet_cli.engine.text_features import features_for_training
 from cmirnet_cli.engine.training.checkpoints import read_state
@@ -24,16 +24,37 @@ from cmirnet_cli.engine.training.requirements import (
     require_same_settings,
 )
 from cmirnet_cli.engine.training.run_directory import RunDirectory, newest_checkpoint
+from cmirnet_cli.engine.training.steps import require_optimizer
 from cmirnet_cli.errors import ConfigError
 from cmirnet_cli.model.build import build_network
-from cmirnet_cli.model.cmirnet import CMIRNet
+from cmirnet_cli.model.cmirnet import CMIRNet, Network
+from cmirnet_cli.model.loss import CROSS_ENTROPY, term_of
+from cmirnet_cli.model.own import imported
 from cmirnet_cli.model.referring import ReferringModel
-from cmirnet_cli.model.text import TextEncoder
+from cmirnet_cli.model.text import TextEncoder, most_tokens, usual_place
+from cmirnet_cli.model.timm_backbone import require_timm_model
 from cmirnet_cli.weights.bundle import Bundle, load_bundle
 from cmirnet_cli.weights.encoder import embedding_rows, load_encoder, load_tokenizer, require_vocabulary, scratch_encoder
 from cmirnet_cli.weights.folder import BundleConfig
 from cmirnet_cli.weights.imagenet import load_start
 from cmirnet_cli.weights.source import load_weights
+
+
+def require_known(settings: Settings) -> None:
+    """Refuse settings that name what is not there: a backbone or an optimiser that timm lacks, code that is not installed.
+
+    Raises:
+        ConfigError: names it.
+    """
+    if settings.model.family == "timm":
+        require_timm_model(settings.model.backbone)
+    if settings.model.network:
+        imported(settings.model.network, "model.network")
+        if settings.optimizer.layer_decay is not None:
+            raise ConfigError("optimizer.layer_decay is for CMIRNet, whose layers are known", hint="leave it out with model.network")
+    for name in settings.loss.terms.keys() - {CROSS_ENTROPY}:
+        term_of(name)
+    require_optimizer(settings.optimizer.name)
 
 
 def starting_bundle(settings: Settings, cache: Cache, notice: Callable[[str], None] = lambda line: None) -> Bundle:
@@ -49,25 +70,32 @@ def starting_bundle(settings: Settings, cache: Cache, notice: Callable[[str], No
         ConfigError: the settings contradict the weights: another backbone, other widths.
     """
     seed_everything(settings.loop.seed)
+    model, size = settings.model, settings.data.image_size
     if settings.loop.init_from:
         network, text, tokenizer = _from_weights(settings, notice)
+        model = _with_width(model, text)
     else:
         text, tokenizer = _text_encoder(settings, cache)
-        network = build_network(settings.model)
-        if report := load_start(network, settings.model, settings.loop.backbone_weights):
+        model = _with_width(model, text)
+        network = build_network(model, size)
+        start = settings.loop.backbone_weights
+        if isinstance(network, CMIRNet) and (report := load_start(network, model, start, size)):
             parts = [f"{len(report.used)} entries used"]
             for what, names in (("ignored", report.ignored), ("missing", report.missing)):
                 shown = ", ".join(names[:2]) + (", …" if len(names) > 2 else "")
                 parts.append(f"{len(names)} {what}" + (f" ({shown})" if names else ""))
             place = f" ({report.place})" if report.place else ""
             notice(f"backbone from {settings.loop.backbone_weights}{place}: {', '.join(parts)}")
+    if isinstance(network, CMIRNet) and network.beside:
+        notice(f"text is fused beside {model.backbone}, not within it: its stages cannot be taken apart")
     text.choose_trained(settings.text.train)
     manifest = cache.manifest
     config = BundleConfig(
-        model=settings.model,
+        model=model,
         encoder=text.encoder.config.to_dict(),
         tokens=settings.text.tokens,
-        image_size=settings.data.image_size,
+        sentence=text.sentence,
+        image_size=size,
         dataset=cache_name(manifest.dataset, manifest.split_by),
     )
     return Bundle(ReferringModel(network, text), tokenizer, config)
@@ -94,14 +122,15 @@ def resumed_bundle(settings: Settings, checkpoint: Path) -> Bundle:
     return bundle
 
 
-def _from_weights(settings: Settings, notice: Callable[[str], None]) -> tuple[CMIRNet, TextEncoder, PreTrainedTokenizerBase]:
+def _from_weights(settings: Settings, notice: Callable[[str], None]) -> tuple[Network, TextEncoder, PreTrainedTokenizerBase]:
     """Everything from whole weights, whose model must be the one that the settings describe."""
     source, weights = settings.loop.init_from, _weights(settings, notice)
-    require_same_model(str(source), weights.config.model, settings.model)
-    network = build_network(settings.model)
+    wanted = _with_width(settings.model, weights.model.text)
+    require_same_model(str(source), weights.config.model, wanted)
+    network = build_network(wanted, settings.data.image_size)
     network.load_state_dict(weights.model.network.state_dict(), assign=True)
     notice(f"starting from {source}" + (f", trained on {weights.config.dataset}" if weights.config.dataset else ""))
-    return network, TextEncoder(weights.model.text.encoder, dropout=settings.text.dropout), weights.tokenizer
+    return network, _reading(weights.model.text.encoder, weights.tokenizer, settings), weights.tokenizer
 
 
 def _weights(settings: Settings, notice: Callable[[str], None]) -> Bundle:
@@ -113,9 +142,9 @@ def _weights(settings: Settings, notice: Callable[[str], None]) -> Bundle:
     source, tokens = str(settings.loop.init_from), settings.text.tokens
     chosen = settings.text.source not in (SCRATCH, TextConfig().source)
     weights = load_weights(source, settings.text.source if chosen else None, notice)
-    positions = weights.model.text.encoder.config.max_position_embeddings
-    if tokens > positions:
-        wrong = f"text.tokens is {tokens}, the text encoder of the weights at {source} reads at most {positions}"
+    most = most_tokens(weights.model.text.encoder)
+    if most is not None and tokens > most:
+        wrong = f"text.tokens is {tokens}, the text encoder of the weights at {source} reads at most {most}"
         raise ConfigError(wrong, hint=f"use --set text.tokens={weights.config.tokens}")
     return weights
 
@@ -128,11 +157,27 @@ def _text_encoder(settings: Settings, cache: Cache) -> tuple[TextEncoder, PreTra
         encoder, tokenizer = load_encoder(settings.text.source), load_tokenizer(settings.text.source)
         hint = "tokenizer and weights must be of one model: put its tokenizer.json, or its vocabulary, beside the weights"
         require_vocabulary(tokenizer, embedding_rows(encoder), hint)
-    width = encoder.config.hidden_size
-    if width != settings.model.text_width:
-        wrong = f"the text encoder {settings.text.source} gives {width} channels, model.text_width is {settings.model.text_width}"
-        raise ConfigError(wrong, hint=f"use --set model.text_width={width}")
-    return TextEncoder(encoder, dropout=settings.text.dropout), tokenizer
+    width, model, most = encoder.config.hidden_size, settings.model, most_tokens(encoder)
+    if "text_width" in model.model_fields_set and width != model.text_width:
+        wrong = f"the text encoder {settings.text.source} gives {width} channels, model.text_width is {model.text_width}"
+        raise ConfigError(wrong, hint=f"use --set model.text_width={width}, or leave it out")
+    if most is not None and settings.text.tokens > most:
+        wrong = f"text.tokens is {settings.text.tokens}, the text encoder {settings.text.source} reads at most {most}"
+        raise ConfigError(wrong, hint=f"use --set text.tokens={most} or less")
+    return _reading(encoder, tokenizer, settings), tokenizer
+
+
+def _reading(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: Settings) -> TextEncoder:
+    """A text encoder as the settings say, its sentence read where they say or where the encoder keeps it."""
+    chosen = settings.text.sentence
+    place = usual_place(encoder, tokenizer) if chosen == "auto" else chosen
+    return TextEncoder(encoder, dropout=settings.text.dropout, sentence=place)
+
+
+def _with_width(model: ModelConfig, text: TextEncoder) -> ModelConfig:
+    """The settings of a network that reads what this encoder gives, unless they say themselves how wide that is."""
+    own = "text_width" in model.model_fields_set
+    return model if own else model.model_copy(update={"text_width": int(text.encoder.config.hidden_size)})
 
 
 def resumed_trainer(

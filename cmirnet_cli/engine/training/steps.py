@@ -8,24 +8,61 @@ from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
+from timm.optim import create_optimizer_v2, get_optimizer_info, list_optimizers
+from timm.scheduler import create_scheduler_v2
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cmirnet_cli.batches.batch import Batch, normalise
 from cmirnet_cli.config import OptimizerConfig, ScheduleConfig, Settings
 from cmirnet_cli.engine.training.checkpoints import TrainingState
+from cmirnet_cli.errors import ConfigError, did_you_mean, first_line
 from cmirnet_cli.model.loss import SegmentationLoss
 from cmirnet_cli.model.referring import ReferringModel
 
+FUSED = ("adam", "adamw")
+"""Optimisers that PyTorch also has in a form which computes the same in one pass over all parameters."""
 
-def make_optimizer(model: nn.Module, config: OptimizerConfig) -> AdamW:
-    """AdamW over everything that is trained, one weight decay on all of it; default betas and eps.
 
-    The fused form computes the same in one pass over all parameters.
+def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
+    """The optimiser of everything that is trained. Published: AdamW with one weight decay on all of it; default betas and eps.
+
+    Raises:
+        ConfigError: timm has no such optimiser, or it does not take these options.
     """
+    require_optimizer(config.name)
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return AdamW(trained, lr=config.lr, weight_decay=config.weight_decay, fused=True)
+    grouped = config.layer_decay is not None or not config.decay_all
+    options = ({"fused": True} if config.name in FUSED else {}) | config.options
+    try:
+        optimizer: Optimizer = create_optimizer_v2(
+            model if grouped else trained,
+            opt=config.name,
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            filter_bias_and_bn=not config.decay_all,
+            layer_decay=config.layer_decay,
+            **options,
+        )
+    except (TypeError, ValueError, AssertionError, ImportError) as problem:
+        raise ConfigError(f"the optimiser {config.name} cannot be made: {first_line(problem)}", hint="see optimizer.options") from problem
+    for group in optimizer.param_groups:
+        group["lr"] *= group.pop("lr_scale", 1)  # so that every schedule scales it, timm's or not
+    return optimizer
+
+
+def require_optimizer(name: str) -> None:
+    """Refuse an optimiser that timm does not have, or that needs more than gradients.
+
+    Raises:
+        ConfigError: the hint names the nearest one.
+    """
+    known = list_optimizers()
+    if name not in known:
+        raise ConfigError(f"timm has no optimiser {name!r}", hint=did_you_mean(name, known))
+    if get_optimizer_info(name).second_order:
+        raise ConfigError(f"the optimiser {name} needs second derivatives, which training does not compute", hint="choose another one")
 
 
 def learning_rate_factor(config: ScheduleConfig, steps_per_epoch: int) -> Callable[[int], float]:
@@ -71,9 +108,38 @@ class Schedule:
         return float(self._optimizer.param_groups[0]["lr"])
 
 
-def make_schedule(optimizer: Optimizer, config: ScheduleConfig, steps_per_epoch: int, taken: int = 0) -> Schedule:
-    """The published schedule; takes what `Schedule` takes, and the curve's unit."""
+def make_schedule(optimizer: Optimizer, config: ScheduleConfig, steps_per_epoch: int, taken: int = 0) -> Schedule | TimmSchedule:
+    """The published schedule, or the one of timm's that the settings name; takes what `Schedule` takes, and the curve's unit.
+
+    Raises:
+        ConfigError: timm's schedule does not take these options.
+    """
+    if config.name != "published":
+        return TimmSchedule(optimizer, config, steps_per_epoch, taken)
     return Schedule(optimizer, learning_rate_factor(config, steps_per_epoch), taken)
+
+
+class TimmSchedule:
+    """One of timm's schedules, step by step; a pure function of the step. Takes what `make_schedule` takes."""
+
+    def __init__(self, optimizer: Optimizer, config: ScheduleConfig, steps_per_epoch: int, taken: int) -> None:
+        updates = {"step_on_epochs": False, "updates_per_epoch": steps_per_epoch}
+        try:
+            self._schedule, _ = create_scheduler_v2(optimizer, config.name, num_epochs=config.epochs, **updates, **config.options)
+        except (TypeError, ValueError, AssertionError) as problem:
+            raise ConfigError(f"the schedule {config.name} cannot be made: {first_line(problem)}", hint="see schedule.options") from problem
+        self._optimizer, self._taken = optimizer, taken
+        self._schedule.step_update(taken)
+
+    def step(self) -> None:
+        """Go on by one step."""
+        self._taken += 1
+        self._schedule.step_update(self._taken)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return float(self._optimizer.param_groups[0]["lr"])
 
 
 class Stepper:
@@ -94,7 +160,8 @@ class Stepper:
         self._module = model
         self._averaged: AveragedModel | None = None
         self._settings, self._steps_per_epoch, self._accelerator = settings, steps_per_epoch, accelerator
-        self._loss = SegmentationLoss(settings.loss.class_weights).to(accelerator.device)
+        loss = settings.loss
+        self._loss = SegmentationLoss(loss.class_weights, loss.terms, loss.head_weights).to(accelerator.device)
         self._trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
         optimizer = make_optimizer(model, settings.optimizer)
         self._model, self._optimizer = accelerator.prepare(model, optimizer)
@@ -120,10 +187,11 @@ class Stepper:
         """Compute the gradients of a batch from this process's pieces of it; its share of the batch's loss, a scalar."""
         targets = [piece.target.to(self._accelerator.device, non_blocking=True).long() for piece in pieces]
         weight = self._accelerator.reduce(torch.stack([self._loss.weight(target) for target in targets]).sum(), reduction="sum")
+        rows = self._accelerator.reduce(torch.stack([self._loss.rows(target) for target in targets]).sum(), reduction="sum")
         losses = []
         for piece, target in zip(pieces, targets, strict=True):
             with nullcontext() if target is targets[-1] else self._accelerator.no_sync(self._model):
-                loss = self._loss(self._logits(piece), target, weight)
+                loss = self._loss(self._logits(piece), target, weight, rows)
                 self._accelerator.backward(loss * self._accelerator.num_processes)
             losses.append(loss.detach())
         return torch.stack(losses).sum()

@@ -24,6 +24,9 @@ OPTIMIZATIONS = MappingProxyType(
 )
 """Every optimization and what it does, in the order in which they are made. Up to rounding none of them changes a mask."""
 
+INSIDE_THE_BACKBONE = ("windows", "linear")
+"""Those that are made in a Swin of ours, and in no backbone of timm's."""
+
 
 def optimizations_named(text: str) -> tuple[str, ...]:
     """`none`, or names with commas between them, as typed; `auto` is one.

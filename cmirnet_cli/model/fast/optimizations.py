@@ -12,10 +12,11 @@ from cmirnet_cli.model.cmirnet import STRIDE, CMIRNet
 from cmirnet_cli.model.compiled import compile_parts
 from cmirnet_cli.model.decoder import DoubleConv
 from cmirnet_cli.model.fast.convolutions import LinearAsConv, by_taps, fold_batch_norms
-from cmirnet_cli.model.fast.names import COMPILE, OPTIMIZATIONS
+from cmirnet_cli.model.fast.names import COMPILE, INSIDE_THE_BACKBONE, OPTIMIZATIONS
 from cmirnet_cli.model.fast.windows import GatheringBlock
 from cmirnet_cli.model.fast.winograd import JoiningDoubleConv, WinogradConv, Workspace, replaceable
 from cmirnet_cli.model.features import ImageFeatures, Logits
+from cmirnet_cli.model.timm_backbone import TimmStage, Trunk
 from cmirnet_cli.model.vision import WindowBlock
 
 Precision: TypeAlias = Literal["fp32", "bf16"]
@@ -32,16 +33,17 @@ class FastNetwork(CMIRNet):
 
     Args:
         network: optimized, in eval mode; its parts are taken over.
+        optimizations: those that were made.
         precision: of its convolutions and matrix products.
         channels_last: whether maps are laid out with their channels together.
     """
 
-    def __init__(self, network: CMIRNet, precision: Precision, *, channels_last: bool) -> None:
+    def __init__(self, network: CMIRNet, optimizations: tuple[str, ...], precision: Precision) -> None:
         fusions = [None] * network.wordless + [*network.fusions]
         last = network.context, network.context_fusion, network.graph, network.decoder
-        super().__init__([*network.stages], fusions, *last, [*network.heads])
-        self.precision = precision
-        self.layout = torch.channels_last if channels_last else torch.contiguous_format
+        super().__init__([*network.stages], fusions, *last, [*network.heads], beside=network.beside)
+        self.optimizations, self.precision = optimizations, precision
+        self.layout = torch.channels_last if "channels-last" in optimizations else torch.contiguous_format
 
     def encode_image(self, image: Tensor) -> ImageFeatures:
         """As `CMIRNet.encode_image`."""
@@ -63,34 +65,58 @@ def measured_to_help(device: torch.device) -> tuple[str, ...]:
     return tuple(name for name in OPTIMIZATIONS if name != COMPILE) if device.type == "cpu" else ()
 
 
+def applicable(network: nn.Module) -> tuple[str, ...]:
+    """The optimizations that can be made of a network: all of a published one, most of one with a backbone of timm's, else none."""
+    if not isinstance(network, CMIRNet):
+        return ()
+    return tuple(name for name in OPTIMIZATIONS if not (_has_foreign_backbone(network) and name in INSIDE_THE_BACKBONE))
+
+
 def accelerate(network: CMIRNet, size: int, optimizations: Collection[str], precision: Precision = "fp32") -> FastNetwork:
-    """Turn a network into a form that computes faster, for images of `size` × `size`.
+    """Turn a network into a form that computes faster, for images of `size` × `size`. A backbone of timm's stays as it is inside.
 
     Args:
         network: trained, in eval mode; it is taken over, tensors and all, and is of no other use afterwards.
         size: of the images, in pixels; others can be asked about as well, but it decides which convolutions are replaced.
-        optimizations: names of `OPTIMIZATIONS`.
+        optimizations: names of `OPTIMIZATIONS`; those that are not `applicable` are left out.
         precision: fp32 or bf16.
     """
-    if "batch-norm" in optimizations:
-        fold_batch_norms(network)
-    if "heads" in optimizations:
+    made = tuple(name for name in applicable(network) if name in optimizations)
+    if "batch-norm" in made:
+        for part in _own_parts(network):
+            fold_batch_norms(part)
+    if "heads" in made:
         network.heads = nn.ModuleList([by_taps(cast("nn.Conv2d", head)) for head in network.heads])
-    if "windows" in optimizations:
+    if "windows" in made:
         _replace(network, lambda module: type(module) is WindowBlock, GatheringBlock)
-    if "linear" in optimizations:
+    if "linear" in made:
         _replace(network.stages, lambda module: type(module) is nn.Linear, LinearAsConv)
-    if "winograd" in optimizations:
-        workspace, products = Workspace(), torch.bfloat16 if precision == "bf16" else torch.float32
-        for level in _large_levels(network, size):
-            _replace(level, _worthwhile, lambda convolution: WinogradConv(convolution, workspace, products))
-            _replace(level, _starts_with_winograd, JoiningDoubleConv)
+    if "winograd" in made:
+        _by_winograd(network, size, torch.bfloat16 if precision == "bf16" else torch.float32)
     if precision == "bf16":
-        _halve(network)
-    fast = FastNetwork(network.eval(), precision, channels_last="channels-last" in optimizations)
-    if COMPILE in optimizations:
+        for part in _own_parts(network):
+            _halve(part)
+    fast = FastNetwork(network.eval(), made, precision)
+    if COMPILE in made:
         compile_parts(fast)
     return fast
+
+
+def _by_winograd(network: CMIRNet, size: int, products: torch.dtype) -> None:
+    workspace = Workspace()
+    for level in _large_levels(network, size):
+        _replace(level, _worthwhile, lambda convolution: WinogradConv(convolution, workspace, products))
+        _replace(level, _starts_with_winograd, JoiningDoubleConv)
+
+
+def _own_parts(network: CMIRNet) -> list[nn.Module]:
+    """Those whose insides are known here: all, or all around a backbone of timm's."""
+    around = [network.fusions, network.context, network.context_fusion, network.graph, network.decoder, network.heads]
+    return around if _has_foreign_backbone(network) else [network]
+
+
+def _has_foreign_backbone(network: CMIRNet) -> bool:
+    return any(isinstance(stage, TimmStage | Trunk) for stage in network.stages)
 
 
 def _replace(network: nn.Module, fits: Callable[[nn.Module], bool], make: Callable[..., nn.Module]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from cmirnet_cli.config import Backbone, ModelConfig
+from cmirnet_cli.config import ModelConfig, OwnBackbone
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.loss import SegmentationLoss
@@ -18,7 +18,7 @@ from cmirnet_cli.model.loss import SegmentationLoss
 
 @pytest.mark.parametrize(
     ("backbone", "width"),
-    [*((backbone, 16) for backbone in get_args(Backbone)), *product(("swin-t", "resnet50"), (128, 256)), ("swin-b", 512)],
+    [*((backbone, 16) for backbone in get_args(OwnBackbone)), *product(("swin-t", "resnet50"), (128, 256)), ("swin-b", 512)],
 )
 def test_every_backbone_trains_with_a_decoder_of_any_width(backbone: str, width: int):
     """As far as shapes tell: there are no numbers on the meta device."""
