@@ -112,7 +112,7 @@ def _created(name: str, options: Mapping[str, Any]) -> nn.Module:
     try:
         features: nn.Module = timm.create_model(name, pretrained=False, features_only=True, **options)
     except _REFUSED as problem:
-        foreign = re.search(r"unexpected keyword argument '(\w+)'", str(problem))
+        foreign = re.search(r"unexpected keyword argument(?:\(s\): \[)? ?'(\w+)'", str(problem))
         if foreign and foreign[1] in options:
             return _created(name, {option: value for option, value in options.items() if option != foreign[1]})
         size = f" for images of {options['img_size']} px" if "img_size" in options else ""

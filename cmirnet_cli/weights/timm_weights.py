@@ -67,11 +67,11 @@ def from_file(backbone: str, image_size: int, state: Mapping[str, Tensor]) -> Ma
     """
     model = _whole_model(require_timm_model(backbone), image_size, pretrained=False)
     adapt = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
-    fitted = dict(state) if adapt is None else adapt(dict(state), model)
-    ours = {name: value for name, value in fitted.items() if not name.startswith(_classifiers(model))}
     try:
+        fitted = dict(state) if adapt is None else adapt(dict(state), model)
+        ours = {name: value for name, value in fitted.items() if not name.startswith(_classifiers(model))}
         missing = model.load_state_dict(ours, strict=False).missing_keys
-    except RuntimeError as error:
+    except UNREADABLE as error:
         reason = textwrap.shorten(str(error), 240)
         raise WeightsError(f"the backbone's weights do not fit {backbone}: {reason}", hint="they must be of one backbone") from error
     return {name: value for name, value in model.state_dict().items() if name not in missing}
