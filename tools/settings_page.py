@@ -40,7 +40,15 @@ defaults in one place are those of the two families of backbones. The nano backb
 weights for them, so their `loop.backbone_weights` is `none`.
 """
 _BOUNDS = {"minimum": "≥ {}", "exclusiveMinimum": "> {}", "maximum": "≤ {}", "exclusiveMaximum": "< {}", "multipleOf": "multiple of {}"}
-_KINDS = {"boolean": "`true`, `false`", "string": "text", "integer": "whole number", "number": "number", "array": "list", "null": "`null`"}
+_KINDS = {
+    "boolean": "`true`, `false`",
+    "string": "text",
+    "integer": "whole number",
+    "number": "number",
+    "array": "list",
+    "object": "names and values",
+    "null": "`null`",
+}
 
 
 def settings_page() -> str:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
-from cmirnet_cli.errors import ExportError, UsageError
+from cmirnet_cli.errors import ExportError, UsageError, first_line
 from cmirnet_cli.export.runtime import IDS, IMAGE, LOGITS, MASK, WORDS
 from cmirnet_cli.export.spec import MODEL, TEXT, VISION
 from cmirnet_cli.model.cmirnet import STRIDE
@@ -41,6 +41,8 @@ LARGEST_FILE = 2**31 - 1
 STANDARD = ("", "ai.onnx")
 
 PROGRAM_FILE = "model.pt2"
+
+OTHERWISE = "use --format safetensors, or other operators in a network of your own; leave --dynamic-size out where it was asked for"
 
 LARGEST_BATCH, LARGEST_SIDE = 1024, 128 * STRIDE
 
@@ -125,6 +127,7 @@ def trace(part: Part, *, dynamic_size: bool) -> ExportedProgram:
     """Record what a part computes; its batch is free, with `dynamic_size` also the image's sides, which are multiples of 32 from 64 on.
 
     Raises:
+        ExportError: it cannot be recorded.
         UsageError: the sides are to be free, and the backbone is a Swin, whose windows a recorded program has for one size only.
     """
     if dynamic_size and any(isinstance(module, WindowBlock) for module in part.module.modules()):
@@ -133,25 +136,39 @@ def trace(part: Part, *, dynamic_size: bool) -> ExportedProgram:
     batch = {0: Dim("batch", min=1, max=LARGEST_BATCH)}
     sides = {axis: STRIDE * Dim(name, min=2, max=LARGEST_SIDE // STRIDE) for axis, name in ((2, "rows"), (3, "columns"))}
     shapes: tuple[dict[int, Any], ...] = tuple(batch | (sides if dynamic_size and name == IMAGE else {}) for name in part.inputs)
-    with torch.no_grad():
-        return torch.export.export(part.module, tuple(part.inputs.values()), dynamic_shapes=shapes, strict=False)
+    try:
+        with torch.no_grad():
+            return torch.export.export(part.module, tuple(part.inputs.values()), dynamic_shapes=shapes, strict=False)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise ExportError(f"the network cannot be recorded as a program: {first_line(error)}", hint=OTHERWISE) from error
 
 
 def write_graph(program: ExportedProgram, part: Part, path: Path) -> None:
     """Write the ONNX file of a program; its nodes are named after the modules that they come from.
 
     Raises:
-        ExportError: it would be larger than an ONNX file can be.
+        ExportError: it would be larger than an ONNX file can be, or uses what ONNX does not have.
     """
     size = sum(tensor.numel() * tensor.element_size() for tensor in program.state_dict.values())
     if size > LARGEST_FILE:
         raise ExportError(f"the weights take {size / 1e9:.2f} GB, and an ONNX file holds 2 GB", hint="add --split, or use --format torch")
     inputs, outputs = list(part.inputs), [part.output]
     with quietly():
-        made = torch.onnx.export(program, (), dynamo=True, input_names=inputs, output_names=outputs, opset_version=OPSET, verbose=False)
+        options: dict[str, Any] = {"input_names": inputs, "output_names": outputs, "opset_version": OPSET, "verbose": False}
+        try:
+            made = torch.onnx.export(program, (), dynamo=True, **options)
+        except torch.onnx.OnnxExporterError as error:
+            raise ExportError(f"{part.file} cannot be written in ONNX's operators: {_first_cause(error)}", hint=OTHERWISE) from error
     assert made is not None  # as long as no file is named
     _name_nodes(made.model)
     made.save(path, external_data=False)
+
+
+def _first_cause(error: BaseException) -> str:
+    """The first line of what went wrong first."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def require_standard(path: Path) -> None:
