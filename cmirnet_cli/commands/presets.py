@@ -22,7 +22,7 @@ COUNTED = "GFLOPs: convolutions and matrix products, a multiply-add being two; w
 
 
 def ls(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Presets to list; left out: all.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME|FILE]...", help="Presets to list; left out: all.")] = None,
     cost: Annotated[bool, typer.Option("--cost", help="Show parameters and arithmetic of one image with one sentence.")] = False,
     time: Annotated[bool, typer.Option("--time", help="Show the cost and measure it on this CPU: seconds to a minute a network.")] = False,
 ) -> None:

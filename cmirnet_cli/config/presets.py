@@ -39,15 +39,18 @@ def preset_names() -> list[str]:
 
 
 def load_preset(name: str) -> Preset:
-    """The preset of that name.
+    """The preset of that name, or the one in a YAML file of the user's own.
 
     Raises:
         ConfigError: there is none; the hint names the nearest one or all of them.
     """
     names = preset_names()
-    if name not in names:
+    if name in names:
+        text = (_folder() / f"{name}{SUFFIX}").read_text(encoding="utf-8")
+    elif name.endswith(SUFFIXES) and Path(name).is_file():
+        text = Path(name).read_text(encoding="utf-8")
+    else:
         raise ConfigError(f"there is no preset {name!r}", hint=did_you_mean(name, names))
-    text = (_folder() / f"{name}{SUFFIX}").read_text(encoding="utf-8")
     return Preset(name, _header(text, "Purpose"), _header(text, "Data"), _header(text, "Command"), _header(text, "In short"), text)
 
 

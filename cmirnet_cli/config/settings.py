@@ -139,7 +139,7 @@ class LossConfig(_Section):
         unknown = [name for name in self.terms if name not in LOSS_TERMS and not re.fullmatch(NAMED_FUNCTION, name)]
         if unknown:
             hint = did_you_mean(unknown[0], [*LOSS_TERMS, "package.module:function"])
-            raise ValueError(f"loss.terms: there is no term {unknown[0]!r}: {hint}")
+            raise ValueError(f"loss.terms: there is no term {unknown[0]!r}; {hint}")
         if self.head_weights is not None and not any(self.head_weights):
             raise ValueError("loss.head_weights: one of them must be more than 0")
         return self

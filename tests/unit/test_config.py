@@ -117,6 +117,30 @@ def test_only_published_trunks_start_from_imagenet():
     assert starts == {"swin-b": "imagenet", "resnet50": "imagenet", "resnet-nano": "none", "swin-nano": "none"}
 
 
+def test_a_backbone_of_timms_gets_the_recipe_of_swin_and_its_own_weights():
+    settings = resolve(flags={"model.backbone": "timm/convnextv2_tiny.fcmae_ft_in22k_in1k_384"})
+    assert (recipe_of(settings), settings.model.family, settings.loop.backbone_weights) == (SWIN_RECIPE, "timm", "imagenet")
+
+
+@pytest.mark.parametrize("name", ["timm/", "timm/a b", "timm/org/name", "convnext_tiny"])
+def test_a_name_that_no_backbone_can_have_is_refused_without_timm(name):
+    assert f"there is no backbone '{name}'" in problems(flags={"model.backbone": name})[0]
+
+
+def test_a_network_of_ones_own_has_its_own_start():
+    assert resolve(overrides=["model.network=mine.nets:build"]).loop.backbone_weights == "none"
+    (problem,) = problems(overrides=["model.network=mine:build", "loop.backbone_weights=imagenet"])
+    assert "loop.backbone_weights (imagenet) is for CMIRNet, and model.network is mine:build" in problem
+    assert "model.network" in problems(overrides=["model.network=../mine.py"])[0]
+
+
+def test_terms_of_the_loss_are_known_or_functions_of_ones_own():
+    terms = resolve(overrides=["loss.terms={cross_entropy: 1, dice: 0.5, mine:term: 2.0}"]).loss.terms
+    assert terms == {"cross_entropy": 1.0, "dice": 0.5, "mine:term": 2.0}
+    assert problems(overrides=["loss.terms={dise: 1}"])[0].startswith("loss.terms: there is no term 'dise'; did you mean dice?")
+    assert "one of them must be more than 0" in problems(overrides=["loss.head_weights=[0, 0]"])[0]
+
+
 def test_settings_are_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         Settings().optimizer.lr = 1.0

@@ -48,7 +48,7 @@ SCRIPT = Path(__file__).with_name("train_once.py")
 
 
 def settings(**changes: dict[str, object]) -> Settings:
-    return Settings.model_validate(RECIPE | {name: RECIPE[name] | values for name, values in changes.items()})
+    return Settings.model_validate(RECIPE | {name: RECIPE.get(name, {}) | values for name, values in changes.items()})
 
 
 class At:
@@ -392,3 +392,29 @@ def test_run_that_is_killed_while_it_writes_is_the_undisturbed_one(
     assert ended(start(run, small_cache, settings())) == [0]
     assert_same_run(run, undisturbed)
     assert not list(run.rglob(".cmirnet-*"))
+
+
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "sgd": {"name": "sgd", "options": {"momentum": 0.9, "nesterov": True}, "decay_all": False},
+    "lion": {"name": "lion"},
+    "muon": {"name": "muon"},
+    "adamw": {"name": "adamw", "layer_decay": 0.7},
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_run_with_another_optimizer_schedule_loss_and_backbone_resumes_exactly(small_cache: Cache, tmp_path: Path, optimizer: str):
+    chosen = settings(
+        model={"backbone": "timm/test_convnext2"},
+        optimizer=OPTIMIZERS[optimizer],
+        schedule={"name": "cosine", "options": {"warmup_epochs": 1, "warmup_lr": 1e-5}},
+        loss={"terms": {"cross_entropy": 1.0, "dice": 0.5}},
+    )
+    undisturbed = begin(tmp_path / "undisturbed", small_cache, chosen).folder
+    with pytest.raises(StoppedError):
+        begin(tmp_path / "stopped", small_cache, chosen, stop_after(2))
+    for step in (3, 5):
+        with pytest.raises(StoppedError):
+            go_on(tmp_path / "stopped", small_cache, chosen, stop_after(step))
+    go_on(tmp_path / "stopped", small_cache, chosen)
+    assert_same_run(tmp_path / "stopped", undisturbed)
