@@ -45,7 +45,7 @@ def random_bundle(backbone: str, size: int | None, sentences: Sequence[str], **s
     text = TextEncoder(scratch_encoder(recipe.text, recipe.model.text_width, tokenizer))
     encoder = text.encoder.config.to_dict()
     config = BundleConfig(model=recipe.model, encoder=encoder, tokens=recipe.text.tokens, image_size=recipe.data.image_size)
-    return Bundle(ReferringModel(build_network(recipe.model), text).eval(), tokenizer, config)
+    return Bundle(ReferringModel(build_network(recipe.model, recipe.data.image_size), text).eval(), tokenizer, config)
 
 
 def random_recipe(backbone: str | None, size: int | None, batch_size: int, **settings: object) -> Settings:

@@ -46,7 +46,7 @@ def train(
         str | None, typer.Option("--preset", metavar="NAME|FILE", help="Settings to start from; see presets ls.", rich_help_panel=_RECIPE)
     ] = None,
     backbone: Annotated[
-        str | None, typer.Option("--backbone", metavar="NAME", help="swin-b, swin-l, resnet50, resnet101, …", rich_help_panel=_RECIPE)
+        str | None, typer.Option("--backbone", metavar="NAME", help="swin-b, resnet50, …, or timm/NAME.", rich_help_panel=_RECIPE)
     ] = None,
     dataset: Dataset = None,
     split_by: SplitBy = None,

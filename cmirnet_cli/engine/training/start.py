@@ -31,7 +31,7 @@ from cmirnet_cli.model.cmirnet import CMIRNet, Network
 from cmirnet_cli.model.loss import CROSS_ENTROPY, term_of
 from cmirnet_cli.model.own import imported
 from cmirnet_cli.model.referring import ReferringModel
-from cmirnet_cli.model.text import TextEncoder, most_tokens, usual_place
+from cmirnet_cli.model.text import SentencePlace, TextEncoder, most_tokens, usual_place
 from cmirnet_cli.model.timm_backbone import require_timm_model
 from cmirnet_cli.weights.bundle import Bundle, load_bundle
 from cmirnet_cli.weights.encoder import embedding_rows, load_encoder, load_tokenizer, require_vocabulary, scratch_encoder
@@ -127,10 +127,16 @@ def _from_weights(settings: Settings, notice: Callable[[str], None]) -> tuple[Ne
     source, weights = settings.loop.init_from, _weights(settings, notice)
     wanted = _with_width(settings.model, weights.model.text)
     require_same_model(str(source), weights.config.model, wanted)
-    network = build_network(wanted, settings.data.image_size)
-    network.load_state_dict(weights.model.network.state_dict(), assign=True)
+    size = settings.data.image_size
+    network = build_network(wanted, size)
+    try:
+        network.load_state_dict(weights.model.network.state_dict(), assign=True)
+    except RuntimeError as error:  # a transformer is built for one size
+        wrong = f"the weights at {source} are of {weights.config.image_size} px and do not fit {wanted.backbone} at {size} px"
+        raise ConfigError(wrong, hint=f"use --set data.image_size={weights.config.image_size}") from error
     notice(f"starting from {source}" + (f", trained on {weights.config.dataset}" if weights.config.dataset else ""))
-    return network, _reading(weights.model.text.encoder, weights.tokenizer, settings), weights.tokenizer
+    text = weights.model.text
+    return network, _as_set(text.encoder, text.sentence, settings), weights.tokenizer
 
 
 def _weights(settings: Settings, notice: Callable[[str], None]) -> Bundle:
@@ -164,14 +170,13 @@ def _text_encoder(settings: Settings, cache: Cache) -> tuple[TextEncoder, PreTra
     if most is not None and settings.text.tokens > most:
         wrong = f"text.tokens is {settings.text.tokens}, the text encoder {settings.text.source} reads at most {most}"
         raise ConfigError(wrong, hint=f"use --set text.tokens={most} or less")
-    return _reading(encoder, tokenizer, settings), tokenizer
+    return _as_set(encoder, usual_place(encoder, tokenizer), settings), tokenizer
 
 
-def _reading(encoder: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, settings: Settings) -> TextEncoder:
-    """A text encoder as the settings say, its sentence read where they say or where the encoder keeps it."""
+def _as_set(encoder: PreTrainedModel, usual: SentencePlace, settings: Settings) -> TextEncoder:
+    """A text encoder as the settings say, its sentence read at the usual place unless they name another."""
     chosen = settings.text.sentence
-    place = usual_place(encoder, tokenizer) if chosen == "auto" else chosen
-    return TextEncoder(encoder, dropout=settings.text.dropout, sentence=place)
+    return TextEncoder(encoder, dropout=settings.text.dropout, sentence=usual if chosen == "auto" else chosen)
 
 
 def _with_width(model: ModelConfig, text: TextEncoder) -> ModelConfig:

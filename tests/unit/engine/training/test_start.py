@@ -9,7 +9,7 @@ import torch
 from torchvision.models import resnet50
 
 from cmirnet_cli.cache.reader import Cache
-from cmirnet_cli.config import Settings
+from cmirnet_cli.config import Settings, TextConfig
 from cmirnet_cli.engine.training.start import starting_bundle
 from cmirnet_cli.errors import ConfigError, WeightsError
 from cmirnet_cli.weights.bundle import save_bundle
@@ -85,3 +85,37 @@ def test_trunk_file_is_reported_entry_by_entry(small_cache: Cache, tmp_path: Pat
     loop = {"backbone_weights": str(tmp_path / "resnet50.pth")}
     starting_bundle(settings(model={"backbone": "resnet50"}, loop=loop), small_cache, lines.append)
     assert lines == [f"backbone from {tmp_path / 'resnet50.pth'}: 318 entries used, 2 ignored (fc.bias, fc.weight), 0 missing"]
+
+
+def test_the_network_is_as_wide_as_the_text_encoder_speaks_unless_that_is_set(small_cache: Cache, minilm: Path):
+    free = Settings.model_validate({"model": {"backbone": "swin-nano", "fusion_width": 32}, "data": RECIPE["data"], "loop": RECIPE["loop"]})
+    chosen = free.model_copy(update={"text": TextConfig(source=str(minilm), train="none")})
+    bundle = starting_bundle(chosen, small_cache)
+    assert (bundle.config.model.text_width, bundle.config.sentence) == (384, "cls")
+    assert bundle.model.network.graph.text_nodes.in_channels == 384
+    with pytest.raises(ConfigError, match=r"gives 384 channels, model\.text_width is 24"):
+        starting_bundle(settings(text={"source": str(minilm)}), small_cache)
+    with pytest.raises(ConfigError, match=r"text\.tokens is 600, the text encoder .* reads at most 512") as caught:
+        starting_bundle(chosen.model_copy(update={"text": TextConfig(source=str(minilm), tokens=600)}), small_cache)
+    assert caught.value.hint == "use --set text.tokens=512 or less"
+
+
+def test_the_place_of_the_sentence_is_kept_from_settings_to_weights_and_on(small_cache: Cache, tmp_path: Path):
+    save_bundle(starting_bundle(settings(text={"sentence": "mean"}), small_cache), tmp_path / "mean")
+    for place, chosen in (("mean", "auto"), ("cls", "cls")):
+        again = settings(text={"sentence": chosen}, loop={"init_from": str(tmp_path / "mean")})
+        assert starting_bundle(again, small_cache).config.sentence == place
+
+
+def test_a_text_beside_the_trunk_is_said(small_cache: Cache):
+    lines: list[str] = []
+    starting_bundle(settings(model={"backbone": "timm/test_vit"}, loop={"backbone_weights": "none"}), small_cache, lines.append)
+    assert lines == ["text is fused beside timm/test_vit, not within it: its stages cannot be taken apart"]
+
+
+def test_weights_of_a_transformer_for_another_size_are_refused(small_cache: Cache, tmp_path: Path):
+    start = {"backbone_weights": "none"}
+    save_bundle(starting_bundle(settings(model={"backbone": "timm/test_vit"}, loop=start), small_cache), tmp_path / "vit")
+    larger = settings(model={"backbone": "timm/test_vit"}, data={"image_size": 96, "resize": 96}, loop={"init_from": str(tmp_path / "vit")})
+    with pytest.raises(ConfigError, match=r"are of 64 px and do not fit timm/test_vit at 96 px"):
+        starting_bundle(larger, small_cache)
