@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from cmirnet_cli.config.published import IGNORED
+from cmirnet_cli.config.published import IGNORED, IMAGENET_MEAN, IMAGENET_STD
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,6 @@ class Batch:
     def left_out(self) -> Batch:
         """The same, but neither its loss nor its gradients count."""
         return replace(self, target=torch.full_like(self.target, IGNORED), sent_ids=())
-
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def normalise(image: Tensor) -> Tensor:

@@ -20,8 +20,9 @@ from torch.utils.data import BatchSampler, Dataset
 from torchvision.transforms import functional as F
 from transformers import PreTrainedTokenizerBase
 
-from cmirnet_cli.batches.batch import IMAGENET_MEAN, IMAGENET_STD, Batch, Tokens
+from cmirnet_cli.batches.batch import Batch, Tokens
 from cmirnet_cli.batches.loader import Loader
+from cmirnet_cli.config.published import IMAGENET_MEAN, IMAGENET_STD
 from cmirnet_cli.errors import ImageError
 from cmirnet_cli.images.pixels import UnreadableImageError, pil_at_work
 

@@ -20,6 +20,9 @@ _TIMM_NAME = re.compile(r"timm/\w+(\.[\w.-]+)?", re.ASCII)
 IMAGE_SIZE = 480
 """Height and width in pixels that the published networks are trained and scored at."""
 
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""What images of values from 0 to 1 are normalised with, per channel, whatever the backbone was trained with."""
+
 IGNORED = 255
 """The label of a pixel that the loss leaves out."""
 

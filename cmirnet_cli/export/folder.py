@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from cmirnet_cli import __version__
-from cmirnet_cli.batches.batch import IMAGENET_MEAN, IMAGENET_STD, end_mark, padding
+from cmirnet_cli.batches.batch import end_mark, padding
+from cmirnet_cli.config.published import IMAGENET_MEAN, IMAGENET_STD
 from cmirnet_cli.errors import ExportError
 from cmirnet_cli.export.graph import PROGRAM_FILE, parts_of, trace, write_graph
 from cmirnet_cli.export.preprocessing import ExportSample, Samples

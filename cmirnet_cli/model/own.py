@@ -114,7 +114,8 @@ class OwnNetwork(Network):
 @contextmanager
 def _without_current_folder() -> Iterator[None]:
     """Nothing is imported from the folder that a command happens to run in, which `python -m` and `python -c` look in first."""
-    implied = bool(sys.path) and (sys.path[0] == "" or (sys.modules["__main__"].__spec__ and Path(sys.path[0]).resolve() == Path.cwd()))
+    started_as_module = getattr(sys.modules["__main__"], "__spec__", None) is not None
+    implied = bool(sys.path) and (sys.path[0] == "" or (started_as_module and Path(sys.path[0]).resolve() == Path.cwd()))
     before = list(sys.path)
     if implied:
         del sys.path[0]

@@ -14,13 +14,13 @@ from typing import Any, cast
 import timm
 import torch
 from timm.layers import Format, LayerNorm2d
-from timm.models import FeatureInfo, FeatureListNet
+from timm.models import FeatureInfo, FeatureListNet, PretrainedCfg
 from timm.models.efficientnet import EfficientNetFeatures
 from timm.models.mobilenetv3 import MobileNetV3Features
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from cmirnet_cli.config.published import TIMM
+from cmirnet_cli.config.published import IMAGENET_MEAN, IMAGENET_STD, TIMM
 from cmirnet_cli.errors import ConfigError, first_line
 from cmirnet_cli.model.backbone import Backbone
 
@@ -28,9 +28,6 @@ FINEST, FIRST_WITH_TEXT, COARSEST = 4, 8, 32
 """Strides: of the finest map that is used, of the first that sees text, and of the coarsest that is used, as in the published Swin."""
 PYRAMID = (4, 8, 16, 32)
 """Strides of the maps that are made for a transformer whose maps all have one stride."""
-
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""What the images that a network is given are normalised with, whatever its backbone was trained with."""
 
 _REFUSED = (AssertionError, AttributeError, RuntimeError, TypeError, ValueError)
 """What timm raises for a model that gives no feature pyramid, or not for images of this size."""
@@ -73,7 +70,7 @@ def timm_backbone(backbone: str, image_size: int, drop_path: float) -> Backbone:
     name = require_timm_model(backbone)
     features, side = _features(name, image_size, drop_path)
     channels, strides = _info(features).channels(), _info(features).reduction()
-    source = timm.get_pretrained_cfg(name)
+    source = pretrained_cfg(name)
     statistics = Renormalise(source.mean, source.std)
     if len(set(strides)) == 1:
         pyramid = SimplePyramid(channels[-1], strides[-1])
@@ -93,7 +90,7 @@ def timm_backbone(backbone: str, image_size: int, drop_path: float) -> Backbone:
 
 def _features(name: str, image_size: int, drop_path: float) -> tuple[nn.Module, int]:
     """timm's feature extractor, and the side in pixels that its images are brought to: S, or the next multiple of its patches."""
-    fixed = timm.get_pretrained_cfg(name).fixed_input_size
+    fixed = pretrained_cfg(name).fixed_input_size
     features = _created(name, {"drop_path_rate": drop_path} | ({"img_size": image_size} if fixed else {}))
     strides = _info(features).reduction()
     patch = strides[-1]
@@ -101,6 +98,11 @@ def _features(name: str, image_size: int, drop_path: float) -> tuple[nn.Module, 
         return features, image_size
     side = math.ceil(image_size / patch) * patch
     return _created(name, {"drop_path_rate": drop_path, "img_size": side}), side
+
+
+def pretrained_cfg(name: str) -> PretrainedCfg:
+    """What timm says of a model's weights: statistics and image size; usual ones of a model that somebody registered without any."""
+    return timm.get_pretrained_cfg(name) or PretrainedCfg()
 
 
 def _info(features: nn.Module) -> FeatureInfo:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from cmirnet_cli.errors import WeightsError, first_line, listed
 from cmirnet_cli.hub import if_it_answers, require_fetchable
 from cmirnet_cli.model.cmirnet import CMIRNet
-from cmirnet_cli.model.timm_backbone import require_timm_model
+from cmirnet_cli.model.timm_backbone import pretrained_cfg, require_timm_model
 from cmirnet_cli.weights.folder import UNREADABLE
 
 _OURS = re.compile(r"^\d+\.(parts|features)\.(model\.)?")
@@ -44,7 +44,7 @@ def pretrained(backbone: str, image_size: int) -> Mapping[str, Tensor]:
         WeightsError: there are none, or they cannot be fetched.
     """
     name = require_timm_model(backbone)
-    if not timm.get_pretrained_cfg(name).has_weights:
+    if not pretrained_cfg(name).has_weights:
         raise WeightsError(f"timm has no weights for {backbone}", hint="train from scratch with --backbone-weights none")
     if source := pretrained_cfg(name).hf_hub_id:
         require_fetchable(str(source), f"timm's weights of {name}", "--backbone-weights FILE (FOLDER/model.safetensors)")
@@ -107,7 +107,7 @@ def load_timm(network: CMIRNet, backbone: str, state: Mapping[str, Tensor]) -> B
 
 def _whole_model(name: str, image_size: int, *, pretrained: bool) -> nn.Module:
     """timm's model with its classifier, built for images of that size where it is built for a size."""
-    fixed: dict[str, Any] = {"img_size": image_size} if timm.get_pretrained_cfg(name).fixed_input_size else {}
+    fixed: dict[str, Any] = {"img_size": image_size} if pretrained_cfg(name).fixed_input_size else {}
     model: nn.Module = timm.create_model(name, pretrained=pretrained, **fixed)
     return model
 

@@ -18,10 +18,11 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset, Subset
 from transformers import PreTrainedTokenizerBase
 
-from cmirnet_cli.batches.batch import IMAGENET_MEAN, normalise, tokenise
+from cmirnet_cli.batches.batch import normalise, tokenise
 from cmirnet_cli.batches.datasets import EvaluationImage, EvaluationSentence, EvaluationSet, evaluation_images, shuffled_texts
 from cmirnet_cli.cache.features import TextFeatures
 from cmirnet_cli.cache.reader import Cache
+from cmirnet_cli.config.published import IMAGENET_MEAN
 from cmirnet_cli.engine.processes import ALONE, Process
 from cmirnet_cli.engine.rows import grouped, padded
 from cmirnet_cli.images.masks import coco_rle

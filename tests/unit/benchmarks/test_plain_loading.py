@@ -11,8 +11,9 @@ from PIL import Image
 from pycocotools import mask as coco
 from torchvision.transforms import functional as F
 
-from cmirnet_cli.batches.batch import IMAGENET_MEAN, IMAGENET_STD, tokenise, word_tokenizer
+from cmirnet_cli.batches.batch import tokenise, word_tokenizer
 from cmirnet_cli.benchmarks.plain_loading import Original, PlainSet, plain_batches
+from cmirnet_cli.config.published import IMAGENET_MEAN, IMAGENET_STD
 from cmirnet_cli.images.masks import rasterise
 
 TEXT = "the red cup left of the door"

@@ -11,7 +11,8 @@ import torch
 from torch.nn import functional as F
 from transformers import AutoTokenizer
 
-from cmirnet_cli.batches.batch import IMAGENET_MEAN, IMAGENET_STD, normalise, tokenise, word_tokenizer
+from cmirnet_cli.batches.batch import normalise, tokenise, word_tokenizer
+from cmirnet_cli.config.published import IMAGENET_MEAN, IMAGENET_STD
 from cmirnet_cli.errors import ExportError
 from cmirnet_cli.export.preprocessing import SentenceReader, enlarged, halves, normalised, referent_probability, spread
 from cmirnet_cli.export.spec import Input
