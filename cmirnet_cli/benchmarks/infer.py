@@ -15,6 +15,7 @@ from torch import Tensor
 from cmirnet_cli.batches.batch import Tokens, normalise, tokenise
 from cmirnet_cli.benchmarks.stand_ins import random_bundle
 from cmirnet_cli.benchmarks.timing import Progress, Timing, gflops_of, matrix_product_gflops, side_by_side, unwatched
+from cmirnet_cli.config.published import family
 from cmirnet_cli.engine.devices import finish_on, has_bf16, most_held_mib, pick_device
 from cmirnet_cli.engine.environment import in_fresh_process
 from cmirnet_cli.engine.evaluation.loop import ReferringModelLike
@@ -24,7 +25,7 @@ from cmirnet_cli.engine.prediction.photos import read_photo
 from cmirnet_cli.export.runtime import ExportedModel
 from cmirnet_cli.export.scoring import ExportedReferring
 from cmirnet_cli.images.pixels import Pixels, resized
-from cmirnet_cli.model.fast.names import AUTO, COMPILE, OPTIMIZATIONS
+from cmirnet_cli.model.fast.names import AUTO, COMPILE, INSIDE_THE_BACKBONE, OPTIMIZATIONS
 from cmirnet_cli.model.fast.optimizations import Precision
 from cmirnet_cli.model.features import ImageFeatures
 from cmirnet_cli.scenes import drawn_pairs
@@ -115,7 +116,9 @@ def ways_of(request: InferenceRequest) -> list[Way]:
     """The plain way and ours; bf16 where the device has instructions for it."""
     ways = [Way.of(PLAIN, AS_PUBLISHED, every_head=True), Way.of(ONE_HEAD, AS_PUBLISHED)]
     if request.each:
-        ways += [Way.of(name, Inference(optimizations=(name,))) for name in OPTIMIZATIONS if name != COMPILE]
+        foreign = request.weights is None and family(request.backbone) == "timm"
+        left_out = (COMPILE, *(INSIDE_THE_BACKBONE if foreign else ()))
+        ways += [Way.of(name, Inference(optimizations=(name,))) for name in OPTIMIZATIONS if name not in left_out]
     formats: list[Precision] = ["fp32", "bf16"] if has_bf16(pick_device(request.device)) else ["fp32"]
     ways += [Way.of(precision, Inference(precision)) for precision in formats]
     if request.compiled:
