@@ -56,8 +56,8 @@ def test_a_backbone_goes_all_the_way(backbone: str, scenes: Path, photo: Path, t
         assert exported.code == 0, exported.err
 
 
-def test_a_backbone_that_timm_lacks_is_refused_before_any_data_are_read(cmirnet: Cmirnet, tmp_path: Path):
-    outcome = cmirnet("train", "--backbone", "timm/convnextv2_tinny", "--cache", tmp_path / "nowhere")
+def test_a_backbone_that_timm_lacks_is_refused_with_the_nearest_names(scenes: Path, cmirnet: Cmirnet, tmp_path: Path):
+    outcome = trained(cmirnet, "timm/convnextv2_tinny", scenes, tmp_path / "run")
     assert outcome.code == 2
     assert "has no model 'convnextv2_tinny'" in outcome.err
     assert "did you mean timm/convnextv2_tiny" in outcome.err

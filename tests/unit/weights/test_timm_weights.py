@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 
 from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.errors import WeightsError
@@ -23,13 +24,14 @@ def network_with(name: str) -> tuple[CMIRNet, ModelConfig]:
 
 
 @pytest.mark.parametrize("name", ["test_convnext2", "mobilenetv4_conv_small_035", "test_maxvit", "test_vit"])
+@pytest.mark.parametrize("kind", ["pth", "safetensors"])
 @torch.inference_mode()
-def test_a_file_of_the_whole_classifier_fills_the_backbone(name: str, tmp_path: Path):
+def test_a_file_of_the_whole_classifier_fills_the_backbone(name: str, kind: str, tmp_path: Path):
     torch.manual_seed(1)
     fixed = {"img_size": SIZE} if timm.get_pretrained_cfg(name).fixed_input_size else {}
     whole = timm.create_model(name, **fixed).eval()
-    file = tmp_path / "backbone.pth"
-    torch.save(whole.state_dict(), file)
+    file = tmp_path / f"backbone.{kind}"
+    (torch.save if kind == "pth" else save_file)(whole.state_dict(), file)
     network, config = network_with(name)
     report = load_start(network, config, str(file), SIZE)
     image = torch.randn(1, 3, SIZE, SIZE)
