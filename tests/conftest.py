@@ -67,7 +67,7 @@ def minilm() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def cmirnet_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where converted checkpoints are kept, instead of the user's own cache folder."""
     folder = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:

@@ -47,11 +47,13 @@ def converted(checkpoint: Path, tokenizer: str, notice: Callable[[str], None]) -
         raise WeightsError(f"{error.message}, where converted checkpoints are kept", hint=by_hand) from error
     lock = target.with_name(f".{target.name}.lock")
     with held(lock, lambda: notice(f"another process is converting {checkpoint.name}; waiting for it")):
-        if not _is_whole(target):
-            _convert(checkpoint, tokenizer, target, by_hand)
-            notice(f"{checkpoint.name} is converted, with the tokenizer {tokenizer}, and kept in {target}")
-        with suppress(OSError):
-            lock.rmdir()
+        try:
+            if not _is_whole(target):
+                _convert(checkpoint, tokenizer, target, by_hand)
+                notice(f"{checkpoint.name} is converted, with the tokenizer {tokenizer}, and kept in {target}")
+        finally:
+            with suppress(OSError):
+                lock.rmdir()
     return target
 
 

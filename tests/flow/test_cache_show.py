@@ -12,6 +12,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from cmirnet_cli.app import run
+from cmirnet_cli.reports.pictures.overlay import EDGE, INSIDE
 
 SAID = {
     "plain": "the red cup",
@@ -79,7 +80,7 @@ def test_a_page_shows_every_sentence_and_the_mask_of_every_referent(cmirnet, pho
     areas = [float(area) for area in between(text, 'data-area="', '"')]
     for area, (picture, layer) in zip(areas, pictures(text), strict=True):
         assert picture.size == layer.size
-        assert (np.asarray(layer) > 0).mean() == pytest.approx(area, abs=0.01)
+        assert np.isin(layer, [INSIDE, EDGE]).mean() == pytest.approx(area, abs=0.01)
 
 
 def test_every_card_has_the_photograph_sentences_and_area_that_the_annotations_say(cmirnet, photographs, coco128, tmp_path):
@@ -101,7 +102,7 @@ def test_every_card_has_the_photograph_sentences_and_area_that_the_annotations_s
         thumbnails = [np.asarray(each.resize((24, 24), Image.Resampling.BOX)).astype(int) for each in (picture, photograph)]
         assert np.abs(thumbnails[0] - thumbnails[1]).mean() < 6
         small = np.asarray(Image.fromarray(drawn).resize(layer.size, Image.Resampling.NEAREST))
-        assert ((np.asarray(layer) > 0) != small).mean() < 0.02
+        assert (np.isin(layer, [INSIDE, EDGE]) != small).mean() < 0.02
 
 
 def test_a_limit_is_kept_and_said(cmirnet, photographs, tmp_path):

@@ -66,10 +66,10 @@ def kept(home: Path) -> list[Path]:
 
 
 def test_command_takes_an_official_file_converts_it_once_and_says_where(
-    cmirnet: Command, official: Path, photo: Path, home: Path, tmp_path: Path
+    cmirnet: Command, official: Path, photo: Path, cmirnet_home: Path, tmp_path: Path
 ):
     first = cmirnet("predict", official, photo, "-e", "red cup", "--out", tmp_path / "first")
-    (folder,) = kept(home)
+    (folder,) = kept(cmirnet_home)
     assert first.code == 0
     assert f"refcoco.pth is converted, with the tokenizer {official.parent}, and kept in {folder}" in first.err
     before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
@@ -77,23 +77,23 @@ def test_command_takes_an_official_file_converts_it_once_and_says_where(
     second = cmirnet("predict", copied, photo, "-e", "red cup", "--tokenizer", official.parent, "--out", tmp_path / "second")
     assert second.code == 0
     assert f"another name.pth was converted before and is kept in {folder}" in second.err
-    assert kept(home) == [folder]
+    assert kept(cmirnet_home) == [folder]
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
     masks = [next((tmp_path / out / "masks").rglob("*.png")).read_bytes() for out in ("first", "second")]
     assert masks[0] == masks[1]
 
 
 def test_repository_on_the_hub_stands_for_its_official_file(
-    cmirnet: Command, local_hub: Any, official: Path, photo: Path, home: Path, tmp_path: Path
+    cmirnet: Command, local_hub: Any, official: Path, photo: Path, cmirnet_home: Path, tmp_path: Path
 ):
     local_hub.repositories["org/cmirnet"] = official.parent
     by_id = Segmenter.from_pretrained("org/cmirnet:refcoco.pth")
     by_file = Segmenter.from_pretrained(official)
     assert by_id.predict(photo, "left person")[0].score == by_file.predict(photo, "left person")[0].score
-    assert len(kept(home)) == 1
+    assert len(kept(cmirnet_home)) == 1
     written = cmirnet("convert", "org/cmirnet", tmp_path / "weights")
     assert written.code == 0
-    assert (tmp_path / "weights" / "model.safetensors").read_bytes() == (kept(home)[0] / "model.safetensors").read_bytes()
+    assert (tmp_path / "weights" / "model.safetensors").read_bytes() == (kept(cmirnet_home)[0] / "model.safetensors").read_bytes()
     (official.parent / "refcocog.pth").write_bytes(b"another")
     several = cmirnet("predict", "org/cmirnet", photo, "-e", "red cup", "--out", tmp_path / "out")
     assert several.code == 4

@@ -139,5 +139,5 @@ def test_a_cache_without_the_recipes_sizes_is_refused_with_the_command_that_adds
     outcome = cmirnet("train", "--preset", "smoke", "--cache", road / "cache", "--set", "data.resize=128", "--dry-run")
     assert outcome.code == 3
     assert "128 px" in outcome.err
-    again = f"cmirnet prepare-data refcoco128 --split-by template --size 96 --size 128 --out {road / 'cache'} --overwrite"
+    again = f"cmirnet prepare-data refcoco128 --split-by template --size 64 --size 96 --size 128 --out {road / 'cache'} --overwrite"
     assert again in outcome.err

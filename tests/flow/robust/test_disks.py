@@ -183,7 +183,10 @@ def test_a_disk_that_is_read_only_is_refused_before_anything_is_scored(
     assert (outcome.code, "cannot write to" in outcome.err, "score " in outcome.err) == (1, True, False), outcome.err
 
 
-def test_a_disk_that_is_too_small_for_a_page_is_refused_before_anything_is_scored(mount: Mount, alone: Path, weights: Path, call: Call):
+def test_a_disk_that_is_too_small_for_a_page_is_refused_before_anything_is_scored(
+    mount: Mount, lines: Path, weights: Path, call: Call, tmp_path: Path
+):
+    assert call("prepare-data", lines, "--out", tmp_path, "--size", 64).code == 0
     disk = mount("-t", "tmpfs", "-o", f"size={64 * KIB}", "tmpfs")
-    outcome = call("eval", weights, "--cache", alone, "--split", "train", "--device", "cpu", "--report", disk / "page.html")
+    outcome = call("eval", weights, "--cache", tmp_path, "--split", "train", "--device", "cpu", "--report", disk / "page.html")
     assert (outcome.code, "MB are needed" in outcome.err, "score " in outcome.err) == (1, True, False), outcome.err
