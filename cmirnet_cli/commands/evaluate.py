@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cmirnet_cli.commands import evaluate_outputs
+from cmirnet_cli.commands.evaluate_groups import GroupsRequest, PaperFormat, evaluate_groups, refuse, side_by_side
 from cmirnet_cli.commands.evaluate_outputs import EvaluationOutputs
 from cmirnet_cli.commands.models import KnownModel, ModelOptions, named_model
 from cmirnet_cli.console import console
@@ -26,7 +28,6 @@ from cmirnet_cli.options import (
     Split,
     SplitBy,
     Tokenizer,
-    Weights,
 )
 
 if TYPE_CHECKING:
@@ -50,7 +51,10 @@ class ControlName(str, Enum):
 
 
 def evaluate(
-    weights: Weights,
+    weights: Annotated[
+        list[str],
+        typer.Argument(metavar="WEIGHTS…", help="Weights folder, run directory or hub id; several, or a folder of train --seeds."),
+    ],
     cache: CacheDir = None,
     dataset: Dataset = None,
     split_by: SplitBy = None,
@@ -70,9 +74,16 @@ def evaluate(
     compare: Annotated[
         str | None,
         typer.Option(
-            "--compare", metavar="RESULTS|WEIGHTS", help="Earlier scores.json or other weights to compare with.", rich_help_panel=_SHOWN
+            "--compare",
+            metavar="RESULTS|WEIGHTS",
+            help="Earlier scores.json, other weights or a group of runs to compare with.",
+            rich_help_panel=_SHOWN,
         ),
     ] = None,
+    latex: Annotated[
+        bool, typer.Option("--latex", help="Print the scores as one LaTeX table for a paper.", rich_help_panel=_SHOWN)
+    ] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the scores as one Markdown table.", rich_help_panel=_SHOWN)] = False,
     groups: Annotated[
         bool, typer.Option("--groups", help="Also print scores by size, length, category, distractors, words.", rich_help_panel=_SHOWN)
     ] = False,
@@ -126,8 +137,18 @@ def evaluate(
     Example: cmirnet eval runs/refcoco-unc-swin-b --split testA
     """
     output = EvaluationOutputs(out, report, save_masks, overwrite)
+    beside = side_by_side(weights, compare, always=latex or markdown)
+    if beside:
+        refuse({"--report": report, "--save-masks": save_masks, "--control": control, "--groups": groups})
+        refuse({"--latex": latex and markdown}, "beside --markdown: choose one")
     output.require_places(protocol)
-    options = ModelOptions(weights, device, precision, optimizations, batch_size, tokenizer)
+    options = ModelOptions(weights[0], device, precision, optimizations, batch_size, tokenizer)
+    if beside:
+        find = partial(_data, cache or Path("cache"), dataset, split_by, split)
+        paper: PaperFormat | None = "latex" if latex else "markdown" if markdown else None
+        asked = GroupsRequest(PROTOCOLS[protocol], split, not no_text_features, workers, seed, out, paper)
+        evaluate_groups(beside, options, asked, find)
+        return
     opened = named_model(options)
     data, splits = _data(cache or Path("cache"), dataset, split_by, split, opened.check())
     if compare:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from cmirnet_cli.commands.models import warn_if_slow
+from cmirnet_cli.commands.train_seeds import draw_curves, seeds_named, train_seeds
 from cmirnet_cli.console import console
 from cmirnet_cli.options import CacheDir, Dataset, Device, SplitBy, Workers
 
@@ -54,7 +55,10 @@ def train(
     init_from: InitFrom = None,
     backbone_weights: BackboneWeights = None,
     resume: Annotated[
-        Path | None, typer.Option("--resume", metavar="RUN", help="Resume this run; --epochs may grow.", rich_help_panel=_RUN)
+        Path | None,
+        typer.Option(
+            "--resume", metavar="RUN|auto", help="Resume this run, or start or resume the one in --run-dir.", rich_help_panel=_RUN
+        ),
     ] = None,
     run_dir: Annotated[
         Path | None, typer.Option("--run-dir", metavar="DIR", help="Where the run is kept; runs/NAME by default.", rich_help_panel=_RUN)
@@ -89,6 +93,16 @@ def train(
     seed: Annotated[
         int | None, typer.Option("--seed", min=0, metavar="N", help="Seed of everything random.", rich_help_panel=_RECIPE)
     ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            "--seeds", metavar="N,N,…", help="One run for each seed, in --run-dir/seed-N; resumes what lies there.", rich_help_panel=_RUN
+        ),
+    ] = None,
+    track: Annotated[
+        str | None,
+        typer.Option("--track", metavar="NAME,…", help="Also report to tensorboard, wandb, mlflow, trackio, …", rich_help_panel=_RUN),
+    ] = None,
     workers: Workers = None,
     device: Device = "auto",
     set_: Annotated[
@@ -116,23 +130,32 @@ def train(
         "loop.precision": precision,
         "loop.sync_batch_norm": sync_bn,
         "loop.seed": seed,
+        "loop.track": track,
         "loop.init_from": init_from,
         "loop.backbone_weights": backbone_weights,
     }
-    directory = _open(resume, {"--preset": preset, "--run-dir": run_dir}) if resume else None
+    if seeds and seed is not None:
+        raise typer.BadParameter("--seed cannot be given with --seeds, which names them all")
+    auto = str(resume) == "auto"
+    directory = _open(resume, {"--preset": preset, "--run-dir": run_dir, "--seeds": seeds}) if resume and not auto else None
     settings = resolve(directory.folder / "config.yaml" if directory else preset, os.environ, flags, set_ or [])
+    if auto and not seeds:
+        directory = _found(run_dir)
     if print_config:
         console.result({"settings": settings.model_dump(mode="json")}, to_yaml(settings).rstrip())
         return
     from cmirnet_cli.engine.training.checks import check_run
 
-    check_run(settings, run_dir, directory)
+    check_run(settings, None if seeds else run_dir, directory)
     if dry_run:
         _try_steps(settings, device, directory)
+    elif seeds:
+        train_seeds(settings, seeds_named(seeds), run_dir, device, _watched)
     else:
         from cmirnet_cli.engine.training.run import train as run_training
 
-        result = run_training(settings, run_dir, resume=directory, device=device, watch=_watched, notice=console.notice)
+        resumed = "auto" if auto else directory
+        result = run_training(settings, run_dir, resume=resumed, device=device, watch=_watched, notice=console.notice)
         if result.is_main:
             _show(result)
 
@@ -144,6 +167,15 @@ def _open(folder: Path, refused: Mapping[str, object]) -> RunDirectory:
     if given := [name for name, value in refused.items() if value is not None]:
         raise typer.BadParameter(f"{given[0]} cannot be given with --resume: a run goes on as it was begun")
     return RunDirectory.open(folder)
+
+
+def _found(run_dir: Path | None) -> RunDirectory | None:
+    """The run that `--resume auto` goes on with, if one was begun in the run directory."""
+    from cmirnet_cli.engine.training.run_directory import RunDirectory
+
+    if run_dir is None:
+        raise typer.BadParameter("--resume auto has no folder to look in: add --run-dir DIR")
+    return RunDirectory.found(run_dir)
 
 
 def _try_steps(settings: Settings, device: str, directory: RunDirectory | None) -> None:
@@ -199,13 +231,8 @@ class _Display:
 
 def _show(result: TrainingResult) -> None:
     """The best epoch, where the weights lie, the curves as a picture."""
-    from cmirnet_cli.files import write_image
-    from cmirnet_cli.reports.pictures.curves import CurvePoint, training_curves
-
     folder, best = result.directory.folder, result.best
-    points = [CurvePoint(each.epoch, each.loss, each.overall_iou, each.mean_iou, each.lr) for each in result.epochs]
-    curves = folder / "curves.png"
-    write_image(curves, training_curves(points))
+    curves = draw_curves(result)
     scores = {"epoch": best.epoch, "overall_iou": best.overall_iou, "mean_iou": best.mean_iou}
     row = [best.epoch, f"{best.overall_iou:.2f}", f"{best.mean_iou:.2f}"]
     console.result(

@@ -7,7 +7,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, Strict, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    Strict,
+    WithJsonSchema,
+    model_validator,
+)
 
 from cmirnet_cli.config import yaml_text
 from cmirnet_cli.config.published import IMAGE_SIZE, PUBLISHED, Family, OwnBackbone, family, recipe
@@ -15,6 +26,9 @@ from cmirnet_cli.errors import ConfigError, did_you_mean
 
 SCRATCH = "scratch"
 """The `text.source` that stands for a small text encoder of one's own."""
+
+Tracker = Literal["aim", "clearml", "comet_ml", "dvclive", "mlflow", "swanlab", "tensorboard", "trackio", "wandb"]
+"""The trackers that accelerate knows."""
 
 
 class _Section(BaseModel):
@@ -49,6 +63,11 @@ NAMED_FUNCTION = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 """`package.module:function`."""
 LOSS_TERMS = ("cross_entropy", "dice", "focal")
 """The terms of the loss that have a name of their own."""
+
+
+def _names(value: Any) -> Any:
+    """Names with commas between them, as typed, as a list; anything else as it is."""
+    return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
 
 
 class ModelConfig(_Section):
@@ -200,7 +219,10 @@ class TrainConfig(_Section):
     )
     seed: int = Field(default=0, ge=0, description="seed of everything random")
     checkpoint_every: int = Field(default=1000, ge=1, description="steps between checkpoints; one more is written after every epoch")
-    tensorboard: bool = Field(default=False, description="write TensorBoard events too")
+    track: Annotated[tuple[Tracker, ...], Strict(False), BeforeValidator(_names)] = Field(
+        default=(), description="trackers that hear of every step and epoch: a list, or names with commas between them"
+    )
+    tensorboard: bool = Field(default=False, description="old way to say track: [tensorboard]; goes in version 0.3")
     validate_every: int = Field(default=1, ge=1, description="epochs between validations")
     select: Literal["overall_iou", "mean_iou"] = _published("loop.select", "validation score that decides which weights are best")
     backbone_weights: str = Field(
@@ -209,6 +231,11 @@ class TrainConfig(_Section):
     init_from: str | None = Field(
         default=None, min_length=1, description="weights that the whole model starts from: folder, run, hub id or official .pth"
     )
+
+    @property
+    def trackers(self) -> tuple[Tracker, ...]:
+        """Each tracker once, in the order given."""
+        return tuple(dict.fromkeys((*self.track, *(("tensorboard",) if self.tensorboard else ()))))
 
     @model_validator(mode="after")
     def _compiled_or_recomputed(self) -> TrainConfig:

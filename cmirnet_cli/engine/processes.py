@@ -63,6 +63,11 @@ class Process:
         return device
 
 
+def starts_first() -> bool:
+    """Whether this process is the first of those that a launcher started, or the only one. No process is waited for."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 ALONE = Process()
 """One process that does everything."""
 

@@ -105,7 +105,7 @@ class Difference:
 
 def score_with_intervals(tally: Tally, resampling: Resampling, metrics: Sequence[Metric] = METRICS) -> MeasuredScores:
     """The scores of a tally's sentences with their intervals."""
-    values = _resampled(tally, resampling, metrics)
+    values = resampled_scores(tally, resampling, metrics)
     intervals = {metric.name: interval_of(column) for metric, column in zip(metrics, values.T, strict=True)}
     return MeasuredScores(tuple(metrics), score(tally, metrics), len(set(tally.images)), intervals)
 
@@ -119,12 +119,12 @@ def differences(ours: Tally, theirs: Tally, resampling: Resampling, metrics: Seq
         resampling: how often, and from which seed.
         metrics: whose scores are compared.
     """
-    gaps = _resampled(ours, resampling, metrics) - _resampled(theirs, resampling, metrics)
+    gaps = resampled_scores(ours, resampling, metrics) - resampled_scores(theirs, resampling, metrics)
     a, b = score(ours, metrics), score(theirs, metrics)
     return {each.name: Difference(a[each.name] - b[each.name], interval_of(gap)) for each, gap in zip(metrics, gaps.T, strict=True)}
 
 
-def _resampled(tally: Tally, resampling: Resampling, metrics: Sequence[Metric]) -> Floats:
+def resampled_scores(tally: Tally, resampling: Resampling, metrics: Sequence[Metric]) -> Floats:
     """The scores (resamples, metrics) of every resample, in percent."""
     columns = [metric.numerator(tally) for metric in metrics] + [metric.denominator(tally) for metric in metrics]
     parts, wholes = np.hsplit(resampled_sums(tally.images, np.column_stack(columns).astype(np.float64), resampling), 2)

@@ -7,14 +7,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from cmirnet_cli.errors import InterruptedRunError, StoppedError, TerminatedRunError, UsageError
-
-if TYPE_CHECKING:
-    from accelerate.tracking import GeneralTracker
+from cmirnet_cli.errors import InterruptedRunError, StoppedError, TerminatedRunError
 
 
 @dataclass(frozen=True)
@@ -82,49 +78,6 @@ def describe(report: EpochReport) -> str:
     scores = "" if report.overall_iou is None else f", overall IoU {report.overall_iou:.2f}, mean IoU {report.mean_iou:.2f}"
     best = ", best so far" if report.best else ""
     return f"epoch {report.epoch}: loss {report.loss:.4f}, lr {report.lr:.2e}, {report.seconds:.0f} s{scores}{best}"
-
-
-class Tracked:
-    """A `Callback` that sends a run's numbers to one of accelerate's trackers, for those who watch many runs beside each other."""
-
-    def __init__(self, tracker: GeneralTracker) -> None:
-        self._tracker = tracker
-
-    def step(self, report: StepReport) -> None:
-        """Loss, learning rate and speed over the steps."""
-        names = "loss", "lr", "samples_per_second", "data_wait"
-        self._tracker.log({f"train/{name}": getattr(report, name) for name in names}, step=report.step)
-
-    def epoch(self, report: EpochReport) -> None:
-        """The validation's scores over the steps."""
-        scores = {"val/overall_iou": report.overall_iou, "val/mean_iou": report.mean_iou}
-        if report.overall_iou is not None:
-            self._tracker.log(scores, step=report.step)
-
-
-def require_tensorboard() -> None:
-    """Refuse a run that could not write its events.
-
-    Raises:
-        UsageError: TensorBoard is not installed.
-    """
-    try:
-        import torch.utils.tensorboard  # noqa: F401
-    except ImportError as error:
-        raise UsageError("loop.tensorboard needs the package tensorboard", hint="pip install 'cmirnet[logging]'") from error
-
-
-@contextmanager
-def tensorboard_events(run: Path, taken: int) -> Iterator[Callback]:
-    """TensorBoard events in the folder `tensorboard` of a run; those after `taken` steps, which a resumed run takes again, are hidden."""
-    from accelerate.tracking import TensorBoardTracker
-
-    tracker = TensorBoardTracker("tensorboard", run, purge_step=taken + 1)
-    tracker.start()
-    try:
-        yield Tracked(tracker)
-    finally:
-        tracker.finish()
 
 
 PATIENCE = 1.0

@@ -19,6 +19,7 @@ from cmirnet_cli.engine.training.requirements import (
     require_same_settings,
 )
 from cmirnet_cli.engine.training.run_directory import RunDirectory, require_new
+from cmirnet_cli.engine.training.tracking import require_trackers
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.weights.check import check_start
 
@@ -35,8 +36,9 @@ def check_run(settings: Settings, run_dir: Path | None = None, resume: RunDirect
         ConfigError: the settings contradict the weights, the number of processes or the run that is gone on with.
         DataError: there is no such cache, or it lacks a split or a size.
         WeightsError: what the run starts from is nowhere.
-        UsageError: the run directory is taken.
+        UsageError: the run directory is taken, or a tracker is not installed.
     """
+    require_trackers(settings.loop.trackers)
     if resume is None and run_dir is not None:
         require_new(run_dir)
     folder = find_cache(settings.data.cache, settings.data.dataset, settings.data.split_by, settings.data.sizes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
 
@@ -22,15 +21,7 @@ from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.devices import make_accelerator, most_held_mib, published_precision, seed_everything
 from cmirnet_cli.engine.evaluation.loop import Evaluator, scored_batches
-from cmirnet_cli.engine.training.callbacks import (
-    Callback,
-    EpochReport,
-    StepReport,
-    StopRequest,
-    require_tensorboard,
-    stop_requests,
-    tensorboard_events,
-)
+from cmirnet_cli.engine.training.callbacks import Callback, EpochReport, StepReport, StopRequest, stop_requests
 from cmirnet_cli.engine.training.checkpoints import Progress, TrainingState, capture_random_state, restore_random_state, save_checkpoint
 from cmirnet_cli.engine.training.requirements import (
     TRAIN_SPLIT,
@@ -66,7 +57,7 @@ class Trainer:
     Raises:
         DataError: a split is missing, or was not prepared at the sizes the recipe needs.
         ConfigError: a batch cannot be shared by the processes, or batch norm cannot be synchronised here.
-        UsageError: the device cannot compute in the precision, or `loop.tensorboard` is on and TensorBoard is missing.
+        UsageError: the device cannot compute in the precision.
     """
 
     def __init__(
@@ -76,8 +67,6 @@ class Trainer:
             loop = settings.loop.model_copy(update={"precision": published_precision(device)})
             settings = settings.model_copy(update={"loop": loop})
         require_prepared(cache.folder, cache.manifest, settings)
-        if settings.loop.tensorboard:
-            require_tensorboard()
         self.bundle, self.settings, self.cache, self.features = bundle, settings, cache, features
         self.accelerator = make_accelerator(device, settings.loop.precision)
         self.share = Share(self.accelerator.process_index, self.accelerator.num_processes, settings.loop.accumulate)
@@ -132,7 +121,8 @@ class Trainer:
             DivergedError: the loss is no longer a number; the batch is named in bad-batch.json, the last checkpoint stays.
             StoppedError: Ctrl-C or SIGTERM was received; the state is saved.
         """
-        with stop_requests() as self._stop, self._heard_by(directory, callbacks) as everybody:
+        everybody = [directory, *callbacks] if self.is_main else []
+        with stop_requests() as self._stop:
             try:
                 while not self._stopping and self.progress.epoch < self.settings.schedule.epochs:
                     self._run_epoch(directory, everybody)
@@ -172,15 +162,6 @@ class Trainer:
             if self._anybody_stops():
                 return
             started = time.perf_counter()
-
-    @contextmanager
-    def _heard_by(self, directory: RunDirectory, callbacks: Sequence[Callback]) -> Iterator[list[Callback]]:
-        """Who hears of this process's steps and epochs: everybody of the main one's, nobody of the others'."""
-        if self.is_main and self.settings.loop.tensorboard:
-            with tensorboard_events(directory.folder, self.steps_taken) as events:
-                yield [directory, *callbacks, events]
-        else:
-            yield [directory, *callbacks] if self.is_main else []
 
     def _run_epoch(self, directory: RunDirectory, callbacks: Sequence[Callback]) -> None:
         """What is left of an epoch; after a request to stop, its validation and its end are left for later."""

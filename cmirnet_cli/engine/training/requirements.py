@@ -19,7 +19,7 @@ TRAIN_SPLIT, VALIDATION_SPLIT = "train", "val"
 FREE_TO_DIFFER = {"drop_path"}
 """Settings of the model that say how it is trained rather than what it computes."""
 
-FREE_TO_CHANGE = frozenset({"data.cache", "data.workers", "loop.checkpoint_every", "loop.tensorboard"})
+FREE_TO_CHANGE = frozenset({"data.cache", "data.workers", "loop.checkpoint_every", "loop.track", "loop.tensorboard"})
 """Settings that no number of a run depends on."""
 
 
@@ -81,6 +81,7 @@ def require_same_settings(begun: Settings, now: Settings) -> None:
         for each in (begun, now)
     )
     free = {*FREE_TO_CHANGE, *(["schedule.epochs"] if now.schedule.epochs > begun.schedule.epochs else [])}
+    free |= {"loop.precision"} if now.loop.precision == "auto" else set()  # what it stands for is compared once the device is known
     changed = [name for name in before if before[name] != after[name] and name not in free]
     if changed:
         listed = ", ".join(f"{name} was {before[name]}, now {after[name]}" for name in changed)

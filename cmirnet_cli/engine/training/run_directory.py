@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
+import os
+import platform
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +26,9 @@ from cmirnet_cli.files import new_folder, sweep, write_text
 
 STATE_FILE = "state.pt"
 
+AUTO = "auto"
+"""In the place of a run to resume: the one that lies in the run directory, or a new one."""
+
 
 def checkpoint_name(epoch: int, step: int) -> str:
     """The name of the checkpoint after so many whole epochs and steps."""
@@ -40,7 +46,7 @@ def newest_checkpoint(folder: Path) -> Path | None:
 
 
 CONFIG, ENVIRONMENT, METRICS, TABLE = "config.yaml", "env.json", "metrics.jsonl", "metrics.csv"
-BAD_BATCH = "bad-batch.json"
+BAD_BATCH, LOCK = "bad-batch.json", "in-use"
 Entry = TypeVar("Entry")
 
 _EPOCH = TypeAdapter(EpochReport)
@@ -81,6 +87,35 @@ class RunDirectory:
         if missing:
             raise UsageError(f"{folder} is no run directory: it has no {missing[0]}", hint="give the folder that `cmirnet train` made")
         return cls(folder)
+
+    @classmethod
+    def found(cls, folder: Path) -> RunDirectory | None:
+        """The run that was begun in a folder, if one was."""
+        return cls(folder) if all((folder / name).is_file() for name in (CONFIG, ENVIRONMENT)) else None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep every other process from training in this run directory until the block ends or this process dies.
+
+        The lock is POSIX's: it goes with this process, though its children live on, and holds on network disks too. Windows has none.
+
+        Raises:
+            UsageError: another process trains in it.
+        """
+        with (self.folder / LOCK).open("a+", encoding="utf-8") as handle:
+            if not _locked(handle.fileno()):
+                handle.seek(0)
+                hint = "wait for it, stop it, or choose another --run-dir"
+                raise UsageError(f"{handle.read().strip() or 'another process'} trains in {self.folder} already", hint=hint)
+            handle.truncate(0)
+            handle.write(f"process {os.getpid()} on {platform.node()}")
+            handle.flush()
+            yield
+
+    def is_finished(self, epochs: int) -> bool:
+        """Whether so many epochs are done, and their weights and checkpoint are written."""
+        checkpoint = newest_checkpoint(self.checkpoints)
+        return checkpoint is not None and checkpoint.name >= checkpoint_name(epochs, 0)
 
     @property
     def weights(self) -> Path:
@@ -209,6 +244,19 @@ def new_run_folder(root: Path, name: str) -> Path:
     """The first of `<root>/<name>`, `<root>/<name>-2`, … that does not exist yet."""
     candidates = (root / (name if number == 1 else f"{name}-{number}") for number in range(1, sys.maxsize))
     return next(folder for folder in candidates if not folder.exists())
+
+
+def _locked(descriptor: int) -> bool:
+    """Whether this process holds the lock of an open file now, or cannot tell: the system or the disk has no such locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return True
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return error.errno not in (errno.EACCES, errno.EAGAIN)
+    return True
 
 
 def _table(reports: list[EpochReport], *, header: bool) -> str:

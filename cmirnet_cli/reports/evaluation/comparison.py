@@ -65,7 +65,7 @@ def compare(ours: Results, theirs: Results, resampling: Resampling, metrics: Seq
     require_comparable(ours.origin, theirs.origin)
     comparisons = []
     for split, sentences in ours.sentences.items():
-        others = _matched(split, sentences, theirs)
+        others = matched(split, sentences, theirs)
         how = ours.no_targets, resampling, metrics
         comparisons += [_compared(split, protocol, sentences, others, *how) for protocol in ours.origin.protocols]
     return comparisons
@@ -95,7 +95,7 @@ def change_lines(each: Comparison) -> list[str]:
     return lines
 
 
-def _matched(split: str, sentences: Sequence[SentenceScore], theirs: Results) -> list[SentenceScore]:
+def matched(split: str, sentences: Sequence[SentenceScore], theirs: Results) -> list[SentenceScore]:
     """Their score of each of our sentences, in our order."""
     known = {(other.ref_id, other.sent_id): other for other in theirs.sentences[split]}
     missing = [each for each in sentences if (each.ref_id, each.sent_id) not in known]

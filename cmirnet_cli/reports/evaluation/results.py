@@ -65,20 +65,21 @@ def described_measure(measured: MeasuredScores) -> dict[str, Any]:
 def described_differences(differences: Mapping[str, Difference]) -> dict[str, Any]:
     """Metric's name → `value`, `low`, `high`."""
     return {
-        name: {"value": _number(each.value), "low": _number(each.interval.low), "high": _number(each.interval.high)}
+        name: {"value": finite(each.value), "low": finite(each.interval.low), "high": finite(each.interval.high)}
         for name, each in differences.items()
     }
 
 
 def _values(measured: MeasuredScores) -> dict[str, Any]:
-    return {name: _number(value) for name, value in measured.scores.values.items()}
+    return {name: finite(value) for name, value in measured.scores.values.items()}
 
 
 def _intervals(measured: MeasuredScores) -> dict[str, list[float | None]]:
-    return {name: [_number(interval.low), _number(interval.high)] for name, interval in measured.intervals.items()}
+    return {name: [finite(interval.low), finite(interval.high)] for name, interval in measured.intervals.items()}
 
 
-def _number(value: float) -> float | None:
+def finite(value: float) -> float | None:
+    """A number as JSON has it: null in place of NaN."""
     return None if math.isnan(value) else value
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import math
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +15,7 @@ from pydantic import ValidationError
 
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
-from cmirnet_cli.engine.training.callbacks import EpochReport, StepReport, tensorboard_events
+from cmirnet_cli.engine.training.callbacks import EpochReport, StepReport
 from cmirnet_cli.engine.training.dry_run import dry_run
 from cmirnet_cli.engine.training.loop import Trainer
 from cmirnet_cli.engine.training.requirements import require_batches
@@ -104,9 +102,8 @@ def finished(folder: Path, cache: Cache, chosen: Settings) -> Finished:
 
 @pytest.fixture(scope="module")
 def usual(small_cache: Cache, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """A run with the settings above; it writes TensorBoard events where that is installed."""
-    chosen = settings(loop={"tensorboard": importlib.util.find_spec("tensorboard") is not None})
-    return finished(tmp_path_factory.mktemp("usual") / "run", small_cache, chosen)
+    """A run with the settings above."""
+    return finished(tmp_path_factory.mktemp("usual") / "run", small_cache, settings())
 
 
 def test_run_writes_one_line_for_each_step_and_epoch_and_tells_its_callback_the_same(usual: Finished):
@@ -212,34 +209,6 @@ def test_moving_average_is_the_formula_s_and_is_what_is_kept(small_cache: Cache,
     for name, value in kept.named_parameters():
         torch.testing.assert_close(value, expected[name], rtol=1e-5, atol=1e-7, msg=name)
     assert not torch.equal(expected["network.heads.0.weight"], trained[-1]["network.heads.0.weight"])
-
-
-def events(run: Path, tag: str) -> list[tuple[int, float]]:
-    accumulator = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    loaded = accumulator.EventAccumulator(str(run / "tensorboard")).Reload()
-    return [(event.step, event.value) for event in loaded.Scalars(tag)]
-
-
-def test_events_for_tensorboard_hold_every_step_and_epoch(usual: Finished):
-    assert events(usual.directory.folder, "train/loss") == [(step.step, step.loss) for step in usual.notes.steps]
-    for name in ("overall_iou", "mean_iou"):
-        expected = [(epoch.step, pytest.approx(getattr(epoch, name))) for epoch in usual.notes.epochs]
-        assert events(usual.directory.folder, f"val/{name}") == expected
-
-
-def test_events_of_steps_that_are_taken_again_are_there_once(tmp_path: Path):
-    for taken, loss in ((0, 1.0), (2, 2.0)):  # a run that was killed after its fourth step, and resumed after its second
-        with tensorboard_events(tmp_path, taken) as callback:
-            for step in range(taken + 1, 5):
-                callback.step(StepReport(1, step, loss, 0.1, 1.0, 1.0, 0.0, 1.0))
-    assert events(tmp_path, "train/loss") == [(1, 1.0), (2, 1.0), (3, 2.0), (4, 2.0)]
-
-
-def test_events_are_refused_before_the_run_where_tensorboard_is_missing(small_cache: Cache, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(UsageError, match=r"loop\.tensorboard needs the package tensorboard") as caught:
-        trainer(small_cache, settings(loop={"tensorboard": True}))
-    assert caught.value.hint == "pip install 'cmirnet[logging]'"
 
 
 def test_what_callbacks_do_is_no_waiting_for_data_and_no_part_of_a_step(
