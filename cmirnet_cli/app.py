@@ -6,6 +6,7 @@ import errno
 import functools
 import inspect
 import os
+import re
 import signal
 import sys
 import warnings
@@ -35,7 +36,7 @@ from cmirnet_cli.commands import (
     web_app,
 )
 from cmirnet_cli.console import console
-from cmirnet_cli.errors import CmirnetError, UsageError
+from cmirnet_cli.errors import CmirnetError, UsageError, first_line
 
 Command = Callable[..., object]
 
@@ -77,6 +78,9 @@ EXIT_TERMINATED = 143
 
 _TyperUsageError: type = typer.BadParameter.__mro__[1]
 """The base of all that Typer says about a command line; it has a name of its own in some versions only."""
+
+_LOST_CONNECTION = re.compile(r"gloo.*(connection (reset|closed|refused)|broken pipe)|ncclRemoteError", re.IGNORECASE | re.DOTALL)
+"""What torch says where one of several processes is gone."""
 
 _EVERYWHERE = "Everywhere"
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.", rich_help_panel=_EVERYWHERE)]
@@ -132,9 +136,8 @@ def as_user_error(problem: Exception) -> CmirnetError:
         return _usage_error(problem)
     if _is_out_of_memory(problem):
         return CmirnetError(f"out of memory: {str(problem) or 'none left'}", hint="use a smaller batch, smaller images or fewer workers")
-    if isinstance(problem, RuntimeError) and str(problem).startswith("DataLoader worker"):
-        hint = "use --workers 0, or give it more memory (also /dev/shm)"
-        return CmirnetError(f"a process that loads data died: {str(problem).strip()}", hint=hint)
+    if isinstance(problem, RuntimeError) and (lost := _lost_process(problem)):
+        return lost
     if isinstance(problem, OSError) and problem.strerror:
         return _system_error(problem)
     what = "".join(format_exception_only(problem)).strip()
@@ -230,6 +233,17 @@ def _invoke(words: list[str]) -> int:
 def _is_out_of_memory(problem: Exception) -> bool:
     """Python's own error, a GPU's, or torch's for a CPU, which has no class of its own."""
     return isinstance(problem, MemoryError) or type(problem).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(problem)
+
+
+def _lost_process(problem: RuntimeError) -> CmirnetError | None:
+    """What to tell where a process that this one works with is gone; None of any other problem."""
+    if str(problem).startswith("DataLoader worker"):
+        hint = "use --workers 0, or give it more memory (also /dev/shm)"
+        return CmirnetError(f"a process that loads data died: {str(problem).strip()}", hint=hint)
+    if _LOST_CONNECTION.search(str(problem)):
+        hint = "look for its own error above; a run goes on from its last checkpoint with --resume"
+        return CmirnetError(f"another process of this command has ended: {first_line(problem)}", hint=hint)
+    return None
 
 
 def _usage_error(problem: Any) -> UsageError:

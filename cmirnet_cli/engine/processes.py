@@ -68,6 +68,19 @@ def starts_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
+def restart_warning() -> str | None:
+    """What is wrong with how torchrun was started, if it is to start processes again: they may then find the addresses of the dead ones.
+
+    torchrun (of torch 2.14) keeps one store for all attempts unless told otherwise, and what the processes wrote there at first stays.
+    """
+    restarts, shared = os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0"), os.environ.get("TORCHELASTIC_USE_AGENT_STORE")
+    if restarts == "0" or shared != "True" or os.environ.get("WORLD_SIZE", "1") == "1":
+        return None
+    return (
+        f"--max-restarts {restarts}: processes that torchrun starts again may wait forever; set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for it"
+    )
+
+
 ALONE = Process()
 """One process that does everything."""
 

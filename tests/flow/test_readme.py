@@ -28,7 +28,7 @@ USAGE = re.compile(r"\[OPTIONS\]|[A-Z]+…|\b[A-Z]{4,}$")
 NOT_RUN = {
     r"git clone .*|python3 -m venv .*|pip install .*": "needs the network; test_wheel.py installs the package",
     r"cmirnet demo": "takes minutes; test_learning.py trains and scores the same model",
-    r"torchrun .*": "needs four GPUs; test_many_processes.py and predict/test_processes.py start two processes",
+    r"torchrun .*": "needs four GPUs; test_many_processes.py, test_cluster.py and predict/test_processes.py start two processes",
     r"cmirnet .*(\.pth| org/name).*": "a file of published size takes a minute; test_official_weights.py and test_convert.py make some",
     r"cmirnet export .* --format official .*": "only published sizes can go back; test_official_weights.py exports them",
     r"cmirnet prepare-data hf://.*": "needs the hub; unit/refer/test_hub.py reads a copy that was fetched before",

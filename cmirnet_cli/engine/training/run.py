@@ -11,7 +11,7 @@ from cmirnet_cli.cache.folder import find_cache
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.devices import leaving_in_order, pick_device, said_by_main
-from cmirnet_cli.engine.processes import starts_first
+from cmirnet_cli.engine.processes import restart_warning, starts_first
 from cmirnet_cli.engine.text_features import features_for_training
 from cmirnet_cli.engine.threads import use_own_cores
 from cmirnet_cli.engine.training.callbacks import Callback, EpochReport
@@ -92,6 +92,8 @@ def train(
         settings = directory.settings()
     if settings.loop.tensorboard:
         notice("loop.tensorboard is written loop.track=tensorboard now; the old name goes in version 0.3")
+    if warning := restart_warning():
+        notice(warning)
     if resume == AUTO and directory is not None and directory.is_finished(settings.schedule.epochs):
         require_same_settings(directory.settings(), settings)
         notice(f"{directory.folder} has all its {settings.schedule.epochs} epochs")
