@@ -134,23 +134,22 @@ def train(
         "loop.init_from": init_from,
         "loop.backbone_weights": backbone_weights,
     }
-    if seeds and seed is not None:
-        raise typer.BadParameter("--seed cannot be given with --seeds, which names them all")
+    named_seeds = seeds_named(seeds, seed) if seeds is not None else []
     auto = str(resume) == "auto"
     directory = _open(resume, {"--preset": preset, "--run-dir": run_dir, "--seeds": seeds}) if resume and not auto else None
     settings = resolve(directory.folder / "config.yaml" if directory else preset, os.environ, flags, set_ or [])
-    if auto and not seeds:
+    if auto and not named_seeds:
         directory = _found(run_dir)
     if print_config:
         console.result({"settings": settings.model_dump(mode="json")}, to_yaml(settings).rstrip())
         return
     from cmirnet_cli.engine.training.checks import check_run
 
-    check_run(settings, None if seeds else run_dir, directory)
+    check_run(settings, None if named_seeds else run_dir, directory)
     if dry_run:
         _try_steps(settings, device, directory)
-    elif seeds:
-        train_seeds(settings, seeds_named(seeds), run_dir, device, _watched)
+    elif named_seeds:
+        train_seeds(settings, named_seeds, run_dir, device, _watched)
     else:
         from cmirnet_cli.engine.training.run import train as run_training
 

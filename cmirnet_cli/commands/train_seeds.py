@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from cmirnet_cli.engine.training.run import TrainingResult, Watch
 
 
-def seeds_named(text: str) -> list[int]:
-    """Seeds as typed, with commas between them."""
+def seeds_named(text: str, other: int | None = None) -> list[int]:
+    """Seeds as typed, with commas between them, beside which no `other` one may be given."""
+    if other is not None:
+        raise typer.BadParameter("--seed cannot be given with --seeds, which names them all")
     words = [word.strip() for word in text.split(",")]
     if not all(re.fullmatch(r"\d+", word) for word in words):
         raise typer.BadParameter(f"--seeds {text}: expected whole numbers with commas between them, such as 0,1,2")

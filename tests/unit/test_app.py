@@ -137,6 +137,12 @@ def test_our_errors_are_reported_as_they_are(error, code):
             "a process that loads data died: DataLoader worker (pid 7) is killed by signal: Killed.",
             WORKER_HINT,
         ),
+        (
+            RuntimeError("[pair.cc:545] gloo/transport/tcp/pair.cc: Read error [127.0.0.1]:921: Connection reset by peer."),
+            "another process of this command has ended: "
+            "[pair.cc:545] gloo/transport/tcp/pair.cc: Read error [127.0.0.1]:921: Connection reset by peer.",
+            "look for its own error above; a run goes on from its last checkpoint with --resume",
+        ),
         (typer.BadParameter("not a device"), "Invalid value: not a device", "see cmirnet --help"),
     ],
 )

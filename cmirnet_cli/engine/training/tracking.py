@@ -47,9 +47,15 @@ def require_trackers(names: Sequence[str]) -> None:
     Raises:
         UsageError: names all of them, and the command that installs them.
     """
-    if missing := [name for name in names if importlib.util.find_spec(name) is None]:
+    if missing := [name for name in names if not _installed(name)]:
         packages = " ".join(PACKAGES.get(name, name) for name in missing)
         raise UsageError(f"not installed: {', '.join(missing)}, which loop.track names", hint=f"pip install {packages}")
+
+
+def _installed(name: str) -> bool:
+    """Whether there is such a package; a folder of its name, such as wandb makes in the working directory, is none."""
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.origin is not None
 
 
 @contextmanager

@@ -119,7 +119,9 @@ def test_a_tracker_that_fails_is_left_out_and_said_once_and_what_it_prints_is_no
 
 
 @pytest.mark.skipif(any(map(importlib.util.find_spec, ("aim", "comet_ml"))), reason="needs a tracker that is not installed")
-def test_trackers_that_are_not_installed_are_all_named_with_the_command_that_installs_them():
+def test_trackers_that_are_not_installed_are_all_named_with_the_command_that_installs_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "aim").mkdir()  # a folder of that name is no package
+    monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(UsageError, match="not installed: aim, comet_ml") as caught:
         require_trackers(["aim", "tensorboard", "comet_ml"])
     assert caught.value.hint == "pip install aim comet-ml"
