@@ -53,7 +53,11 @@ class ControlName(str, Enum):
 def evaluate(
     weights: Annotated[
         list[str],
-        typer.Argument(metavar="WEIGHTS…", help="Weights folder, run directory or hub id; several, or a folder of train --seeds."),
+        typer.Argument(
+            metavar="WEIGHTS…",
+            help="Weights folder, run directory, official .pth file, or on the hub org/name or org/name:file.pth; several, or a folder of "
+            "train --seeds, are put side by side.",
+        ),
     ],
     cache: CacheDir = None,
     dataset: Dataset = None,
@@ -146,7 +150,7 @@ def evaluate(
     if beside:
         find = partial(_data, cache or Path("cache"), dataset, split_by, split)
         paper: PaperFormat | None = "latex" if latex else "markdown" if markdown else None
-        asked = GroupsRequest(PROTOCOLS[protocol], split, not no_text_features, workers, seed, out, paper)
+        asked = GroupsRequest(PROTOCOLS[protocol], split, not no_text_features, workers, seed, out, overwrite, paper)
         evaluate_groups(beside, options, asked, find)
         return
     opened = named_model(options)

@@ -27,22 +27,28 @@ PaperFormat = Literal["latex", "markdown"]
 
 @dataclass(frozen=True)
 class NamedGroup:
-    """Weights or results of runs that belong together, as they were named."""
+    """Weights or results of runs that belong together: what to call them, what was typed for the first, and all of them."""
 
     name: str
+    typed: str
     sources: tuple[str, ...]
 
 
 def side_by_side(weights: Sequence[str], compare: str | None, *, always: bool) -> list[NamedGroup]:
     """The groups to put beside each other, what is compared with first; none where a single model is scored in full.
 
-    Raises as `groups_named` does.
+    Raises:
+        WeightsError: a run of a folder of `train --seeds` has no weights yet.
+        UsageError: something is named twice.
     """
-    named = groups_named(weights)
-    others = groups_named([compare]) if compare else []
-    if not always and len(weights) == 1 and all(len(group.sources) == 1 for group in [*named, *others]):
+    named = [*(groups_named([compare]) if compare else []), *groups_named(weights)]
+    if not always and len(weights) == 1 and all(len(group.sources) == 1 for group in named):
         return []
-    return [*others, *named]
+    words = [*weights, *([compare] if compare else [])]
+    if twice := [word for place, word in enumerate(words) if word in words[:place]]:
+        raise UsageError(f"{twice[0]} is named twice", hint="name each once")
+    names = [group.name for group in named]
+    return [replace(group, name=group.typed) if names.count(group.name) > 1 else group for group in named]
 
 
 def refuse(options: Mapping[str, object], why: str = "with several runs: it is about one model") -> None:
@@ -56,25 +62,20 @@ def refuse(options: Mapping[str, object], why: str = "with several runs: it is a
 
 
 def groups_named(words: Sequence[str]) -> list[NamedGroup]:
-    """The groups among what was named: a folder of `train --seeds`, and runs whose recipes differ in nothing but the seed.
+    """The groups among what was typed: a folder of `train --seeds`, and runs whose recipes differ in nothing but the seed.
 
     Anything else is a group of its own.
 
     Raises:
         WeightsError: a run of such a folder has no weights yet.
-        UsageError: something is named twice.
     """
-    if twice := [word for place, word in enumerate(words) if word in words[:place]]:
-        raise UsageError(f"{twice[0]} is named twice", hint="name each once")
     groups: dict[str, tuple[list[str], list[str]]] = {}
     for word in words:
         runs = seed_runs(Path(word))
-        names, sources = groups.setdefault(word if runs else _recipe(Path(word)) or word, ([], []))
-        names.append(Path(word).resolve().name)
+        typed, sources = groups.setdefault(word if runs else _recipe(Path(word)) or word, ([], []))
+        typed.append(word)
         sources.extend(map(str, runs) if runs else [word])
-    named = [NamedGroup(_common_name(names), tuple(sources)) for names, sources in groups.values()]
-    names = [group.name for group in named]
-    return [replace(group, name=group.sources[0]) if names.count(group.name) > 1 else group for group in named]
+    return [NamedGroup(_common_name(typed), typed[0], tuple(sources)) for typed, sources in groups.values()]
 
 
 def seed_runs(folder: Path) -> list[Path]:
@@ -104,6 +105,7 @@ class GroupsRequest:
         workers: processes that load data; 0: no others.
         seed: of the resampled images; None: the usual one.
         out: folder of `groups.json` and of the files of each run.
+        overwrite: whether earlier files may be replaced.
         paper: the form of a table for a paper; None: the one for terminals.
     """
 
@@ -113,6 +115,7 @@ class GroupsRequest:
     workers: int
     seed: int | None
     out: Path | None
+    overwrite: bool
     paper: PaperFormat | None
 
 
@@ -122,35 +125,30 @@ Find = Callable[[KnownModel], "tuple[Cache, tuple[str, ...]]"]
 
 def evaluate_groups(groups: Sequence[NamedGroup], options: ModelOptions, asked: GroupsRequest, find: Find) -> None:
     """Score every run that is no result yet, and print the groups side by side; differences are to the first."""
-    from cmirnet_cli.reports.evaluation.results import SCHEMA_VERSION, holds_results
+    from cmirnet_cli.files import require_free, write_text
+    from cmirnet_cli.reports.evaluation.results import SCHEMA_VERSION, holds_results, read_results, require_place
 
-    models = {
-        source: named_model(replace(options, weights=source))
-        for group in groups
-        for source in group.sources
-        if not holds_results(Path(source))
-    }
+    sources = [source for group in groups for source in group.sources]
+    results = {source: read_results(Path(source)) for source in sources if holds_results(Path(source))}
+    models = {source: named_model(replace(options, weights=source)) for source in sources if source not in results}
     known = [model.check() for model in models.values()]
-    data = [find(each) for each in known][:1]
+    data = [find(replace(each, dataset=known[0].dataset)) for each in known][:1]
+    places = {source: _place(group, source, asked.out) for group in groups for source in group.sources if source in models}
+    if asked.out:
+        require_free([asked.out / GROUPS], overwrite=asked.overwrite)
+        for place in filter(None, places.values()):
+            require_place(place, overwrite=asked.overwrite)
 
     from cmirnet_cli.engine.processes import joined
-    from cmirnet_cli.files import write_text
     from cmirnet_cli.metrics.intervals import Resampling
     from cmirnet_cli.reports.evaluation import groups as reports
-    from cmirnet_cli.reports.evaluation.results import read_results
 
     with joined() as process:
-        scored = []
-        for group in groups:
-            runs = [
-                _scored(models[source], *data[0], asked, _place(group, source, asked.out), process)
-                if source in models
-                else read_results(Path(source))
-                for source in group.sources
-            ]
-            scored.append(reports.RunGroup(group.name, tuple(runs)))
+        for source, model in models.items():
+            results[source] = _scored(model, *data[0], asked, places[source], process)
     if not process.first:
         return
+    scored = [reports.RunGroup(group.name, tuple(results[source] for source in group.sources)) for group in groups]
     first = scored[0].runs[0].origin
     resampling = Resampling() if asked.seed is None else Resampling(seed=asked.seed)
     splits = first.splits if asked.split == "all" else (asked.split,)
@@ -208,18 +206,22 @@ def _described(asked: GroupsRequest, resampling: Resampling) -> dict[str, Any]:
 
 
 def _recipe(run: Path) -> str | None:
-    """What a run directory was trained by, its seed left out, as text; None of anything else."""
-    from cmirnet_cli.config import resolve, to_yaml
+    """All that the numbers of a run directory depend on but its seed, as text; None of anything else."""
+    from cmirnet_cli.engine.training.requirements import FREE_TO_CHANGE
+    from cmirnet_cli.engine.training.run_directory import RunDirectory
 
-    if not (run / "config.yaml").is_file():
+    directory = RunDirectory.found(run)
+    if directory is None:
         return None
-    settings = resolve(run / "config.yaml")
-    return to_yaml(settings.model_copy(update={"loop": settings.loop.model_copy(update={"seed": 0, "track": ()})}))
+    sections = directory.settings().model_dump(mode="json").items()
+    values = {f"{section}.{key}": value for section, own in sections for key, value in own.items()}
+    return json.dumps([directory.data, {name: values[name] for name in values if name not in {*FREE_TO_CHANGE, "loop.seed"}}])
 
 
-def _common_name(names: Sequence[str]) -> str:
-    """The name of a folder of runs, or of runs without what tells their seeds apart."""
-    return names[0] if len(names) == 1 else re.sub(r"[-_. ]+(seed[-_. ]*)?\d+$", "", names[0])
+def _common_name(typed: Sequence[str]) -> str:
+    """What a folder of runs is called, or runs without what tells their seeds apart."""
+    name = Path(typed[0]).resolve().name
+    return name if len(typed) == 1 else re.sub(r"[-_. ]+(seed[-_. ]*)?\d+$", "", name)
 
 
 def _safe(name: str) -> str:

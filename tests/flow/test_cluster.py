@@ -24,7 +24,7 @@ from cmirnet_cli.engine.training.run_directory import RunDirectory
 pytestmark = pytest.mark.slow
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "cluster.md"
-STEPS = 12
+STEPS = 15
 
 
 @pytest.fixture(scope="module")

@@ -111,6 +111,23 @@ def test_a_folder_of_seeds_is_scored_as_one_group_beside_another_run(
     assert json.loads((tmp_path / "out/groups.json").read_text())["splits"] == first["splits"]
 
 
+def test_results_are_not_replaced_unless_that_is_said(cache: Path, seeds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    words = evaluated(cache, seeds, "--out", tmp_path)
+    assert run(words) == 0
+    (tmp_path / "groups.json").unlink()
+    assert run(words) == 2
+    assert "swin/seed-0/scores.json" in capsys.readouterr().err
+    assert run([*words, "--overwrite"]) == 0
+    assert run(words) == 2
+    assert "groups.json" in capsys.readouterr().err
+
+
+def test_groups_of_one_name_are_told_apart_by_what_was_typed(cache: Path, seeds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    other = shutil.copytree(seeds, tmp_path / "swin")
+    assert run([*evaluated(cache, seeds, "--compare", other), "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["groups"]) == {str(seeds), str(other)}
+
+
 def test_runs_that_differ_in_their_seed_alone_are_one_group(cache: Path, seeds: Path, capsys: pytest.CaptureFixture[str]):
     assert run(evaluated(cache, seeds / "seed-0", seeds / "seed-1", "--latex")) == 0
     told = capsys.readouterr().out

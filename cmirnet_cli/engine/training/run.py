@@ -190,7 +190,7 @@ def _require_one_state(trainer: Trainer, directory: RunDirectory | None) -> None
     if trainer.steps_taken != first:
         folder = directory.folder if directory else "the run directory"
         wrong = f"process {trainer.share.process} would go on after step {trainer.steps_taken} and the first after step {first}"
-        raise ConfigError(f"{wrong}: they see different checkpoints", hint=f"put {folder} on a disk that all machines share")
+        raise ConfigError(f"{wrong}: they see different checkpoints", hint=f"keep {folder} on a disk that all machines share")
 
 
 def _new_run(trainer: Trainer, folder: Path | None) -> RunDirectory:
