@@ -94,10 +94,10 @@ class Console:
         if not self._mute:
             self._say(Text(_visible(message)))
 
-    def warn(self, message: str) -> None:
-        """Say something that the user may want to act on."""
+    def warn(self, message: str, *, failure: bool = False) -> None:
+        """Say something that the user may want to act on; a `failure` of a part of the work with `--quiet` too."""
         if not self._mute:
-            self._say(Text.assemble(("warning:", "bold yellow"), " ", _visible(message)))
+            (self._print if failure else self._say)(Text.assemble(("warning:", "bold yellow"), " ", _visible(message)))
 
     def error(self, error: CmirnetError, cause: BaseException | None = None) -> None:
         """Report why the command ends, with `--quiet` too, but then without the hint; `cause` is what `--traceback` shows the origin of."""

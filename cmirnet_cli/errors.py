@@ -170,6 +170,11 @@ def listed(names: Sequence[str], shown: int = 8) -> str:
     return ", ".join(name[:80] for name in names[:shown]) + more
 
 
+def counted(number: int, name: str) -> str:
+    """A number of things: "1 image", "1,000 images"."""
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
 def did_you_mean(name: str, names: Iterable[str]) -> str:
     """The hint about a name that none of `names` is: the nearest of them, or all."""
     names = tuple(names)

@@ -48,8 +48,8 @@ def require_good_images(bad: Sequence[BadImage], *, skip: bool) -> frozenset[Pat
     """
     if bad and not skip:
         listed = "\n".join(f"  {image.path}: {image.reason}" for image in bad)
-        turn = "turn these files as people see them, or take them so with --upright" if any(image.turned for image in bad) else "mend them"
-        hint = f"{turn}, or leave them out with --skip-bad"
+        turn = "turn these files as people see them, or take them so with --upright"
+        hint = f"{turn if any(image.turned for image in bad) else 'replace or correct these files'}, or leave them out with --skip-bad"
         raise ImageError(f"{len(bad)} {'image' if len(bad) == 1 else 'images'} cannot be used:\n{listed}", hint=hint)
     return frozenset(image.path for image in bad)
 

@@ -11,7 +11,7 @@ from cmirnet_cli.commands import predict_options as options
 from cmirnet_cli.commands.models import ModelOptions, named_model
 from cmirnet_cli.console import console
 from cmirnet_cli.engine.prediction import THRESHOLD
-from cmirnet_cli.errors import ImageError, UsageError
+from cmirnet_cli.errors import ImageError, UsageError, counted
 from cmirnet_cli.options import Device, Optimizations, Overwrite, Precision, Tokenizer, Weights
 
 if TYPE_CHECKING:
@@ -246,13 +246,13 @@ def _report(
     scaled = [(path, by) for part in parts for path, by in part.scaled]
     if scaled:
         path, (low, high) = min(scaled)
-        counted = f"{len(scaled):,} {'image' if len(scaled) == 1 else 'images'} of 16 bits"
         console.notice(
-            f"{counted} scaled by their own range, as they use fewer: {path} from {low} to {high}; --no-range takes them as they are"
+            f"{counted(len(scaled), 'image')} of 16 bits, which use fewer, scaled by their own range: {path} from {low} to {high}; "
+            "--no-range takes them as they are"
         )
     for path in broken:
         problem, hint = problem_of[path]
-        console.warn(f"{problem}; {hint}")
+        console.warn(f"{problem}; {hint}", failure=True)
     skipped = sum(part.skipped for part in parts)
     console.result(
         {
@@ -268,8 +268,8 @@ def _report(
             "scaled": [{"image": path, "low": low, "high": high} for path, (low, high) in scaled],
             "problems": [{"image": path, "problem": problem_of[path][0], "hint": problem_of[path][1]} for path in broken],
         },
-        f"{len(lines):,} masks of {len(read):,} images in {output.folder / MASKS}",
-        *([f"{skipped:,} images were finished before"] if skipped else []),
-        *([f"{len(broken):,} images could not be read"] if broken else []),
+        f"{counted(len(lines), 'mask')} of {counted(len(read), 'image')} in {output.folder / MASKS}",
+        *([f"{counted(skipped, 'image')} finished before"] if skipped else []),
+        *([f"{counted(len(broken), 'image')} could not be read"] if broken else []),
         *(f"{name}: {path}" for name, path in (("coco", output.coco), ("gallery", gallery)) if path),
     )

@@ -50,9 +50,12 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
     Raises:
         AnnotationError: a file is malformed, no annotation has a text, or none has an outline.
     """
-    numbering = Numbering()
-    for file in files(path):
-        instances = read_instances(file, json_of(file))
+    numbering, there = Numbering(), files(path)
+    for file in there:
+        instances = read_instances(file, {"categories": [], **json_of(file)})
+        if len(there) > 1 and not instances.annotations:  # as Roboflow's split of a few images may be
+            options.notice(f"{file} has no annotations")
+            continue
         images = OwnImages(path, [file.parent, *(file.parent / name for name in _IMAGE_FOLDERS), file.parent.parent / "images"], options)
         yield from _referents(instances, images, split_of_folder(file), options, numbering)
 
@@ -78,7 +81,8 @@ def _referents(instances: Instances, images: OwnImages, split: str, options: Rea
             name = listed([each.name for each in members], 3)
             yield numbering.referent(own_split, drawn_on, objects, texts, category, name)
     if not made:
-        raise _nothing(instances, silent, boxes, options)
+        options.nothing(_nothing(instances, silent, boxes, options))
+        return
     if silent:
         options.notice(f"{instances.file}: {silent:,} annotations without a text are left out")
     if boxes:
@@ -132,9 +136,10 @@ def _nothing(instances: Instances, silent: int, boxes: int, options: ReadOptions
         hint = "draw polygons or masks: an image with boxes alone teaches no segmentation"
         return AnnotationError(f"{file}: {boxes:,} annotations have a text, and none of them has an outline", hint=hint)
     if not silent:
-        return AnnotationError(f"{file} has no annotations", hint="check that it is the file you mean")
+        return AnnotationError(f"{file} has no annotations that can be used", hint="check that it is the file you mean")
     beside = [each.name for each in file.parent.glob("*refs(*).*")]
     if beside:
         hint = f"{listed(beside)} beside it makes this REFER layout: give the data set's name in place of the file"
         return AnnotationError(f"{file} holds objects and no expressions", hint=hint)
-    return no_text(file, Counter(name for fields in instances.annotations.values() for name in fields), options)
+    fields = Counter(name for each in instances.annotations.values() for name in each)
+    return no_text(file, fields, options, f"make an expression of each category with --text {CATEGORY}")

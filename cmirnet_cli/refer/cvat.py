@@ -86,9 +86,18 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
                 category, name = shapes[0][0].fields.get("label", ""), listed([shape.name for shape, _ in shapes], 3)
                 yield numbering.referent(split, image, objects, [text], category, name)
     if not made:
-        raise no_text(path, names, options)
+        options.nothing(_nothing(path, names, options))
     if left:
         options.notice(f"{path}: {left:,} shapes without a text or an area are left out")
+
+
+def _nothing(path: Path, names: Counter[str], options: ReadOptions) -> AnnotationError:
+    """The error that says why no shape of these files, which are whole XML, can be used."""
+    tags = (element.tag for file in files(path) for _, element in ElementTree.iterparse(file, events=("start",)))
+    if "track" in tags:
+        problem = f"{path} is CVAT for video, whose tracks of outlines lie on no image files"
+        return AnnotationError(problem, hint="export the task again as CVAT for images 1.1")
+    return no_text(path, names, options, "take the labels with --text label")
 
 
 def _images(file: Path) -> Iterator[ElementTree.Element]:

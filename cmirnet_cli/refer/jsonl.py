@@ -28,8 +28,8 @@ from cmirnet_cli.images import Segmentation
 from cmirnet_cli.images.mask_files import MaskOddity, MaskPicture, read_mask
 from cmirnet_cli.images.masks import coco_rle, rasterise
 from cmirnet_cli.images.pixels import UnreadableImageError, open_image, upright_size
-from cmirnet_cli.refer.own import ReadOptions
-from cmirnet_cli.refer.records import LONGEST_TEXT, Record, decode_text, parse_json, read_bytes, require_no_faults
+from cmirnet_cli.refer.own import NO_SPLIT, ReadOptions
+from cmirnet_cli.refer.records import LONGEST_TEXT, Record, adding_to, decode_text, parse_json, read_bytes, require_no_faults
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
 
 SPLIT_BY = "jsonl"
@@ -56,13 +56,13 @@ def read_jsonl(file: Path) -> ReferDataset:
         if file.exists() and not file.is_file():
             raise AnnotationError(f"{file} is no regular file", hint="save the lines in one: they are read more than once")
     wrong: list[AnnotationError] = []
-    referents = tuple(_referents(file, wrong.append))
+    referents = tuple(_referents(file, adding_to(wrong)))
     require_no_faults(file, wrong, "lines")
     return ReferDataset(file.stem, SPLIT_BY, referents, (file,))
 
 
-def _referents(file: Path, fault: Callable[[AnnotationError], None]) -> Iterator[Referent]:
-    lines, number = _Lines(file), 0
+def _referents(file: Path, fault: Callable[[AnnotationError], None], undivided: bool | None = False) -> Iterator[Referent]:
+    lines, number = _Lines(file, undivided), 0
     for number, where, value in _values(decode_text(read_bytes(file), file)):
         try:
             fields = parse_json(value, f"{file}: {where}") if isinstance(value, str) else value
@@ -95,7 +95,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
     there = files(path)
     if len(there) > 1:
         raise UsageError(f"{path} holds {listed([file.name for file in there])}", hint="name one of these files")
-    yield from _referents(there[0] if there else path, options.fault)
+    yield from _referents(there[0] if there else path, options.fault, undivided=None)
 
 
 def is_jsonl(file: Path) -> bool:
@@ -114,7 +114,8 @@ def _values(text: str) -> Iterator[tuple[int, str, Any]]:
     """Number, name and value of each object: a line as text, not parsed yet; an element of an array, or a pretty-printed object, parsed."""
     start = text.lstrip()
     if not start.startswith("[") and start.split("\n", 1)[0].strip() != "{":
-        yield from ((number, f"line {number}", line) for number, line in enumerate(text.split("\n"), start=1) if line.strip())
+        lines = enumerate(text.split("\n"), start=1)  # that a comma stands after each, as in an array, is an easy slip
+        yield from ((number, f"line {number}", line.rstrip().removesuffix(",")) for number, line in lines if line.strip())
         return
     decoder, place, number = json.JSONDecoder(), len(text) - len(start) + start.startswith("["), 0
     while (place := _AFTER.match(text, place).end()) < len(text):  # type: ignore[union-attr]  # it matches nothing, too
@@ -130,8 +131,10 @@ def _values(text: str) -> Iterator[tuple[int, str, Any]]:
 class _Lines:
     """Reads lines; every image and mask file is opened once."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, undivided: bool | None) -> None:
+        """`undivided`: whether lines may lack a split; None: if the first one does."""
         self.file = file
+        self.undivided = undivided
         self.images: dict[str, ImageRecord] = {}
         self.masks: dict[str, tuple[list[Any], MaskOddity | None]] = {}
 
@@ -140,7 +143,7 @@ class _Lines:
         objects, oddity = self.objects(line, image)
         return Referent(
             ref_id=number,
-            split=line.label("split"),
+            split=self.split(line),
             image=image,
             category="",
             objects=objects,
@@ -148,6 +151,11 @@ class _Lines:
             record=line.name,
             oddity=oddity,
         )
+
+    def split(self, line: Record) -> str:
+        if self.undivided is None:
+            self.undivided = "split" not in line.fields
+        return NO_SPLIT if self.undivided and "split" not in line.fields else line.label("split")
 
     def image(self, line: Record) -> ImageRecord:
         name = line.path("image")

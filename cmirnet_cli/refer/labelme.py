@@ -5,7 +5,8 @@
 
 The expression is a shape's description, or its label where it has none; `--text label` and `--text description` choose. Shapes of
 one group (`group_id`) with the same expression are one referent. Polygons, rectangles, circles and masks are read; lines and points
-have no area and are left out. Splits are the folders that the files lie in (`train/ val/ test/`), or none.
+have no area and are left out. A picture that lies nowhere is unpacked from `imageData` into the folder `pictures`. Splits are the
+folders that the files lie in (`train/ val/ test/`), or none.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from cmirnet_cli.images.mask_files import MaskOddity, read_mask
 from cmirnet_cli.images.masks import coco_rle
 from cmirnet_cli.images.pixels import UnreadableImageError, open_image
 from cmirnet_cli.refer.own import (
+    LOOKED_AT,
+    PICTURES,
     Numbering,
     OwnImages,
     ReadOptions,
@@ -38,17 +41,20 @@ from cmirnet_cli.refer.own import (
     no_text,
     points_of,
     split_of_folder,
+    unpacked,
 )
 from cmirnet_cli.refer.records import Record
-from cmirnet_cli.refer.referent import Referent
+from cmirnet_cli.refer.referent import ImageRecord, Referent
 
 _CIRCLE_CORNERS = 64
+_TURNED = ("rotation", "oriented_rectangle")
+"""What X-AnyLabeling and newer LabelMes call a rectangle that stands askew; its points are its corners."""
 _NO_AREA = ("point", "line", "linestrip", "points")
 
 
 def files(path: Path) -> list[Path]:
     """The LabelMe files at a path: the file itself, those right in a folder, or those in folders that are called like splits."""
-    return [file for place in json_folders(path) if _is_labelme(place[0]) for file in place]
+    return [file for place in json_folders(path) if any(map(_is_labelme, place[:LOOKED_AT])) for file in place]
 
 
 def _is_labelme(file: Path) -> bool:
@@ -66,8 +72,8 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
         groups: dict[tuple[object, str], list[Record]] = {}
         try:
             top = Record.of(json_of(file), file, "the top level")
-            images = OwnImages(path, [file.parent, file.parent / "images", file.parent.parent / "images"], options)
-            image = images.record(top.text("imagePath"), top, *_size(top))
+            images = OwnImages(path, [file.parent, file.parent / "images", file.parent.parent / "images", file.parent / PICTURES], options)
+            image = _image(top, images, options)
             for position, each in enumerate(top.items("shapes")):
                 shape = Record.of(each, file, f"shapes[{position}]")
                 fields.update(shape.fields.keys())
@@ -92,9 +98,21 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
             objects = [outline for outline, _ in outlines]
             yield numbering.referent(split_of_folder(file), image, objects, [text], label if label != text else "", name, oddity)
     if not made:
-        raise no_text(path, fields, options)
+        options.nothing(no_text(path, fields, options, "take the labels with --text label"))
     if left:
         options.notice(f"{path}: {left:,} shapes without a text or an area are left out")
+
+
+def _image(top: Record, images: OwnImages, options: ReadOptions) -> ImageRecord:
+    """The image beside a file, or else the one that stands in the file itself, which is unpacked."""
+    image = images.record(top.text("imagePath"), top, *_size(top))
+    if image.path.is_file() or not isinstance(stored := top.fields.get("imageData"), str):
+        return image
+    try:
+        content = base64.b64decode(stored, validate=True)
+    except ValueError as error:
+        raise top.refused(f"field 'imageData' is no picture: {error}") from error
+    return images.record(unpacked(content, options.images or top.file.parent / PICTURES), top, *_size(top))
 
 
 def _text(shape: Record, options: ReadOptions) -> str:
@@ -121,8 +139,8 @@ def _outline(shape: Record, height: int, width: int) -> tuple[Segmentation, Mask
         (x, y), radius = points[0], math.dist(*points)
         angles = [2 * math.pi * step / _CIRCLE_CORNERS for step in range(_CIRCLE_CORNERS)]
         points = [(x + radius * math.cos(angle), y + radius * math.sin(angle)) for angle in angles]
-    elif kind not in ("polygon", "rectangle", "circle"):
-        raise shape.refused(f"its shape_type {kind!r} is none that is read: polygon, rectangle, circle, mask")
+    elif kind not in ("polygon", "rectangle", "circle", *_TURNED):
+        raise shape.refused(f"its shape_type {kind!r} is none that is read: polygon, rectangle, {', '.join(_TURNED)}, circle, mask")
     if len(points) < 3:
         raise shape.refused(f"a {kind} of {len(points)} points has no area")
     return [flat(points)], None

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from cmirnet_cli.errors import AnnotationError, UsageError, listed
+from cmirnet_cli.files import new_file
 from cmirnet_cli.images import Segmentation
 from cmirnet_cli.images.pixels import UnreadableImageError, open_image, upright_size
 from cmirnet_cli.refer.layout import ImageFolders
@@ -31,6 +32,22 @@ TEXT_FIELDS = ("expression", "phrase", "caption", "sentence", "referring_express
 """Fields that are looked at for the text, in this order; the plural, a list, is looked at as well."""
 
 _USUAL_FIELDS = tuple(name for field in TEXT_FIELDS for name in (field, f"{field}s"))
+
+LOOKED_AT = 3
+"""How many files of a folder that has one for each image are looked at to recognise it: some other JSON may lie there too."""
+
+PICTURES = "pictures"
+"""The folder, beside the annotations, that pictures in them are unpacked into."""
+
+_SUFFIXES = {
+    b"\xff\xd8\xff": ".jpg",
+    b"\x89PNG": ".png",
+    b"RIFF": ".webp",
+    b"II*\0": ".tif",
+    b"MM\0*": ".tif",
+    b"BM": ".bmp",
+    b"GIF8": ".gif",
+}
 
 NO_SPLIT = ""
 """The split of referents whose files name none, until `divided` deals them out."""
@@ -52,6 +69,7 @@ class ReadOptions:
             the annotated size shows.
         notice: takes a sentence about what a reader left out.
         fault: takes the error about a record that cannot be read; the reader goes on with the next one.
+        nothing: takes the error that no record can be used, after the last one; where there are faults, these say why.
 
     Raises:
         UsageError: the share is none.
@@ -63,6 +81,7 @@ class ReadOptions:
     upright: bool | None = None
     notice: Callable[[str], None] = field(default=lambda message: None, compare=False)
     fault: Callable[[AnnotationError], None] = field(default=_raise, compare=False)
+    nothing: Callable[[AnnotationError], None] = field(default=_raise, compare=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.val_share < 1:
@@ -109,6 +128,7 @@ class OwnImages:
         self.folders = ImageFolders([options.images] if options.images else list(folders))
         self.upright = options.upright
         self.records: dict[str, ImageRecord] = {}
+        self.moved: dict[Path, str] = {}
 
     def record(self, name: str, record: Record, width: int = 0, height: int = 0) -> ImageRecord:
         """The image of a name, as it was drawn on: upright, unless its size says that the stored picture was meant.
@@ -139,11 +159,26 @@ class OwnImages:
         return self.records[name]
 
     def _place(self, name: str) -> Path:
-        path = self.folders.find(name)
-        if path.is_file() or "\\" not in name:
-            return path
-        other = self.folders.find(name.replace("\\", "/"))
-        return other if other.is_file() else path
+        """Where an image lies: under its name, or else, as files are moved once they are annotated, under the last part of it.
+
+        That is done once for each file: of two folders that held pictures of the same name, the second stays missing.
+        """
+        path, forward = self.folders.find(name), name.replace("\\", "/")
+        for each in (path, self.folders.find(forward)):
+            if each.is_file():
+                return each
+        moved = self.folders.find(PurePosixPath(forward).name)
+        return moved if moved.is_file() and self.moved.setdefault(moved, name) == name else path
+
+
+def unpacked(content: bytes, folder: Path) -> str:
+    """Write a picture that stands in an annotation file into a folder, once; the name of its file, which follows from its content."""
+    suffix = next((suffix for start, suffix in _SUFFIXES.items() if content.startswith(start)), ".img")
+    place = folder / f"{hashlib.sha256(content).hexdigest()[:24]}{suffix}"
+    if not place.is_file() or place.stat().st_size != len(content):
+        with new_file(place, AnnotationError, wait=False) as temporary:
+            temporary.write_bytes(content)
+    return place.name
 
 
 def _sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]] | None:
@@ -182,14 +217,12 @@ def _texts(record: Record, name: str) -> list[str]:
     return texts
 
 
-def no_text(file: Path, fields: Counter[str], options: ReadOptions) -> AnnotationError:
-    """The error that says that no record of a file has an expression, with the fields that it has."""
-    there = listed([name for name, _ in fields.most_common()], 12) if fields else "none"
+def no_text(file: Path, fields: Counter[str], options: ReadOptions, other_way: str = "") -> AnnotationError:
+    """The error that says that no record of a file has an expression, with the fields that it has; `other_way` is one to get a text."""
+    there = f"the fields are {listed([name for name, _ in fields.most_common()], 12)}" if fields else "there are no fields at all"
     looked = f"the field {options.text!r}" if options.text else f"one of {', '.join(TEXT_FIELDS)}"
-    return AnnotationError(
-        f"{file}: no annotation has {looked}; the fields are {there}",
-        hint="choose the field with --text FIELD, or make an expression of each category with --text category",
-    )
+    hint = ", or ".join(filter(None, ["choose the field with --text FIELD", other_way]))
+    return AnnotationError(f"{file}: no annotation has {looked}; {there}", hint=hint)
 
 
 def split_of(name: str) -> str:

@@ -53,10 +53,16 @@ def read_pairs(source: str) -> list[Pair]:
     folder = Path() if source == STANDARD_INPUT else file.parent
     is_jsonl = text.lstrip().startswith("{")
     records = [record for _, record in json_lines(text, file)] if is_jsonl else _csv_rows(text, file)
-    pairs = [Pair(folder / record.path("image"), Path(record.path("image")), record.expression()) for record in records]
+    pairs = [Pair(folder / path, path, record.expression()) for record in records for path in [_written(record, folder)]]
     if not pairs:
         raise AnnotationError(f"{source} holds no pair", hint="one line a pair, with image and expression")
     return pairs
+
+
+def _written(record: Record, folder: Path) -> Path:
+    """The path that a record names; one of Windows counts too where there is no file of exactly that name."""
+    name = record.path("image")
+    return Path(name.replace("\\", "/") if "\\" in name and not (folder / name).exists() else name)
 
 
 def read_lines(source: str) -> list[str]:

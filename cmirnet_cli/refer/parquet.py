@@ -55,6 +55,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
     root = path if path.is_dir() else path.parent
     folders = ImageFolders([options.images] if options.images else [root / name for name in _IMAGE_FOLDERS])
     images: dict[str, ImageRecord] = {}
+    seen: set[int] = set()
     pictures = PictureRows(path, options)
     for file in files(path):
         opened = _opened(file)
@@ -63,18 +64,27 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
                 raise _unread_columns(file, opened.schema_arrow.names)
             yield from pictures.referents(file, _rows(file, opened, opened.schema_arrow.names, _PICTURES_AT_ONCE), columns)
         else:
-            yield from _refer_records(file, _rows(file, opened, COLUMNS, _ROWS_AT_ONCE), images, folders, options)
+            yield from _refer_records(file, _rows(file, opened, COLUMNS, _ROWS_AT_ONCE), seen, images, folders, options)
     pictures.finish()
 
 
 def _refer_records(
-    file: Path, rows: Iterator[dict[str, Any]], images: dict[str, ImageRecord], folders: ImageFolders, options: ReadOptions
+    file: Path,
+    rows: Iterator[dict[str, Any]],
+    seen: set[int],
+    images: dict[str, ImageRecord],
+    folders: ImageFolders,
+    options: ReadOptions,
 ) -> Iterator[Referent]:
     differing: Counter[str] = Counter()
     named = split_of(file.name.split("-")[0].split(".")[0])
     for number, row in enumerate(rows):
         try:
-            referent = _referent(Record.of(row, file, f"row {number}"), images, folders, upright=bool(options.upright))
+            record = Record.of(row, file, f"row {number}")
+            referent = _referent(record, images, folders, upright=bool(options.upright))
+            if referent.ref_id in seen:
+                raise record.refused(f"field 'ref_id' is {referent.ref_id}, which occurs a second time")
+            seen.add(referent.ref_id)
         except AnnotationError as error:
             options.fault(error)
             continue

@@ -9,7 +9,6 @@ Pictures are unpacked into the folder `pictures` beside the file, each once, und
 
 from __future__ import annotations
 
-import hashlib
 import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,20 +19,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cmirnet_cli.errors import AnnotationError
-from cmirnet_cli.files import new_file
 from cmirnet_cli.images import Segmentation
 from cmirnet_cli.images.mask_files import MaskOddity, read_mask
 from cmirnet_cli.images.masks import coco_rle
 from cmirnet_cli.images.pixels import UnreadableImageError, open_image
-from cmirnet_cli.refer.own import NO_SPLIT, SPLIT_NAMES, Numbering, OwnImages, ReadOptions, no_text, split_of, split_of_folder, texts_of
+from cmirnet_cli.refer.own import (
+    NO_SPLIT,
+    PICTURES,
+    SPLIT_NAMES,
+    Numbering,
+    OwnImages,
+    ReadOptions,
+    no_text,
+    split_of,
+    split_of_folder,
+    texts_of,
+    unpacked,
+)
 from cmirnet_cli.refer.records import Record, parse_json
 from cmirnet_cli.refer.referent import ImageRecord, Referent
 
 if TYPE_CHECKING:
     from pyarrow import Schema
-
-PICTURES = "pictures"
-"""The folder that pictures are unpacked into."""
 
 _IMAGE_NAMES = ("image", "img", "picture", "photo", "image_bytes", "jpg", "jpeg", "png", "image_path", "file_name")
 _OUTLINE_NAMES = ("mask", "masks", "gt_mask", "segmentation_mask", "segmentation", "seg", "polygons", "polygon", "rle", "mask_rle")
@@ -41,16 +48,6 @@ _ID_NAMES = ("ref_id", "ann_id", "id", "question_id")
 _CATEGORY_NAMES = ("category", "category_name", "label")
 _SMALLEST_MATRIX = 8
 """Rows and columns that a list of lists of 0 and 1 must have to be a mask and not polygons."""
-
-_SUFFIXES = {
-    b"\xff\xd8\xff": ".jpg",
-    b"\x89PNG": ".png",
-    b"RIFF": ".webp",
-    b"II*\0": ".tif",
-    b"MM\0*": ".tif",
-    b"BM": ".bmp",
-    b"GIF8": ".gif",
-}
 
 Outline = tuple[Segmentation, MaskOddity | None]
 
@@ -106,7 +103,7 @@ class PictureRows:
     def finish(self) -> None:
         """Say what was left out. Raises AnnotationError if nothing is left."""
         if not self.made and self.silent:
-            raise no_text(self.path, self.fields, self.options)
+            self.options.nothing(no_text(self.path, self.fields, self.options))
         for count, lack in ((self.silent, "text"), (self.bare, "outline")):
             if count:
                 self.options.notice(f"{self.path}: {count:,} rows without {lack} are left out")
@@ -135,12 +132,7 @@ class PictureRows:
         """The image of a row, of the size that its outlines or its fields `width` and `height` say."""
         content, path = _content(record, column, record.value(column))
         if content is not None:
-            suffix = next((suffix for start, suffix in _SUFFIXES.items() if content.startswith(start)), ".img")
-            place = self.folder / f"{hashlib.sha256(content).hexdigest()[:24]}{suffix}"
-            if not place.is_file() or place.stat().st_size != len(content):
-                with new_file(place, AnnotationError, wait=False) as temporary:
-                    temporary.write_bytes(content)
-            path = place.name
+            path = unpacked(content, self.folder)
         sizes = [each["size"] for each, _ in outlines if isinstance(each, Mapping)]
         if sizes and isinstance(sizes[0], list) and len(sizes[0]) == 2 and all(type(each) is int for each in sizes[0]):
             return self.images.record(path, record, sizes[0][1], sizes[0][0])

@@ -15,6 +15,7 @@ from cmirnet_cli.refer.records import (
     Id,
     Instances,
     Record,
+    adding_to,
     collector_paused,
     is_path,
     parse_json,
@@ -62,7 +63,7 @@ def read_dataset(layout: Layout, *, upright: bool | None = None, skip_bad: bool 
         raise UsageError(f"{layout.dataset} was drawn on the photographs as they are stored", hint=hint)
     with collector_paused():
         join = _Join(read_instances(layout.instances), ImageFolders(layout.image_folders), upright, look=not published and upright is None)
-        referents = tuple(join.referents(layout.refs, faults.append))
+        referents = tuple(join.referents(layout.refs, adding_to(faults)))
     if not skip_bad or not referents:
         require_no_faults(layout.refs, faults, "refs")
     _refuse_amplified_text(referents, layout.refs)

@@ -10,7 +10,7 @@ from pathlib import Path
 from cmirnet_cli.errors import AnnotationError, UsageError, listed
 from cmirnet_cli.refer import coco, cvat, jsonl, labelme, parquet, phrasecut, reasonseg
 from cmirnet_cli.refer.own import ReadOptions, divided, json_files, json_or_none
-from cmirnet_cli.refer.records import collector_paused, require_no_faults
+from cmirnet_cli.refer.records import adding_to, collector_paused, require_no_faults
 from cmirnet_cli.refer.referent import ReferDataset, Referent
 
 JSONL_LINE = '{"image": "photos/1.jpg", "expression": "the red cup", "polygons": [[10, 20, 30, 20, 30, 40]], "split": "train"}'
@@ -114,8 +114,8 @@ def read_own(path: Path, reader: Reader, options: ReadOptions, *, skip_bad: bool
         AnnotationError: a file is malformed, or has no expression with a mask; file and record are named.
     """
     remarks: list[str] = [f"{path} is read as {reader.title}"]
-    faults: list[AnnotationError] = []
-    noting = replace(options, notice=remarks.append, fault=faults.append)
+    faults, nothing = list[AnnotationError](), list[AnnotationError]()
+    noting = replace(options, notice=remarks.append, fault=adding_to(faults), nothing=nothing.append)
     try:
         with collector_paused():
             referents = tuple(divided(reader.read(path, noting), options.val_share, remarks.append))
@@ -123,7 +123,7 @@ def read_own(path: Path, reader: Reader, options: ReadOptions, *, skip_bad: bool
         require_no_faults(path, [*faults, error])
         raise
     if not skip_bad or not referents:
-        require_no_faults(path, faults, "lines" if reader is READERS[0] else "records")
+        require_no_faults(path, faults or nothing, "lines" if reader is READERS[0] else "records")
     left_out = tuple(fault.message for fault in faults)
     return ReferDataset(name_of(path), reader.key, referents, tuple(reader.files(path)), tuple(remarks), left_out)
 

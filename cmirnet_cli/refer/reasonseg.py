@@ -19,6 +19,7 @@ from cmirnet_cli.errors import AnnotationError
 from cmirnet_cli.images import Segmentation
 from cmirnet_cli.images.masks import coco_rle, rasterise
 from cmirnet_cli.refer.own import (
+    LOOKED_AT,
     Numbering,
     OwnImages,
     ReadOptions,
@@ -39,7 +40,7 @@ _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 def files(path: Path) -> list[Path]:
     """The ReasonSeg files at a path: the file itself, those right in a folder, or those in folders that are called like splits."""
-    return [file for place in json_folders(path) if _is_reasonseg(place[0]) for file in place]
+    return [file for place in json_folders(path) if any(map(_is_reasonseg, place[:LOOKED_AT])) for file in place]
 
 
 def _is_reasonseg(file: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -217,6 +217,11 @@ def _same(one: dict[str, Any], other: dict[str, Any]) -> bool:
         return one == other
     except RecursionError:
         return False
+
+
+def adding_to(faults: list[AnnotationError]) -> Callable[[AnnotationError], None]:
+    """Adds errors to a list, without the frames that they come from: these would keep alive all that was read there."""
+    return lambda error: faults.append(AnnotationError(error.message, error.hint))
 
 
 SHOWN = 20

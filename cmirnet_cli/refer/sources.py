@@ -25,7 +25,7 @@ from cmirnet_cli.refer.archives import Archive, find_archives
 from cmirnet_cli.refer.hub import fetched, is_on_hub, repository_of
 from cmirnet_cli.refer.jsonl import SPLIT_BY as JSONL
 from cmirnet_cli.refer.jsonl import read_jsonl
-from cmirnet_cli.refer.layout import USUAL_PLACES, Places, find_layout, find_refs
+from cmirnet_cli.refer.layout import USUAL_PLACES, Places, find_layout, find_refs, refs_in
 from cmirnet_cli.refer.own import USUAL_OPTIONS, ReadOptions
 from cmirnet_cli.refer.reader import read_dataset
 from cmirnet_cli.refer.readers import not_recognised, read_own, reader_of, unread_format
@@ -201,11 +201,17 @@ def _path_of(name: str, split_by: str | None, places: Places) -> Path | None:
     if name.endswith(".jsonl"):
         return path
     with suppress(PermissionError):  # what may not be looked at is looked for by its name
-        if path.is_file() or (path.is_dir() and split_by is None and (len(path.parts) > 1 or reader_of(path) or unread_format(path))):
+        if path.is_file() or (path.is_dir() and split_by is None and _holds_own(path, places)):
             return path
     if places.annotations and not (split_by and find_refs(name, split_by, places)) and reader_of(places.annotations):
         return places.annotations
     return None
+
+
+def _holds_own(folder: Path, places: Places) -> bool:
+    """Whether a folder is meant as a path: it is written as one, holds what a reader knows, or is no place of REFER layout."""
+    written = len(folder.parts) > 1
+    return written or bool(reader_of(folder) or unread_format(folder)) or not (places.annotations or refs_in(folder))
 
 
 def _parts(name: str, split_by: str | None, places: Places) -> list[tuple[str, str, Places]]:

@@ -8,6 +8,7 @@ README.md           a model card, if the writer passed one
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -21,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.errors import WeightsError, listed
 from cmirnet_cli.files import new_file, replaced_folder
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.own import require_installed
@@ -108,10 +109,14 @@ def load_bundle(folder: Path) -> Bundle:
     if config.model.network:
         require_installed(config.model.network, folder)
     try:
-        model = filled_model(config, load_file(path))
+        state = load_file(path)
+        model = filled_model(config, state)
     except UNREADABLE as error:
         reason = textwrap.shorten(str(error), 240)
         raise WeightsError(f"{path} does not fit its config.json: {reason}", hint=DAMAGED) from error
+    if broken := [name for name, tensor in state.items() if not math.isfinite(tensor.sum(dtype=torch.float32).item())]:
+        hint = "its training diverged: take the weights of an earlier epoch, or train again with a lower learning rate"
+        raise WeightsError(f"{path} holds NaN or infinity in {len(broken):,} of {len(state):,} entries: {listed(broken)}", hint)
     tokenizer = load_tokenizer(str(folder), DAMAGED)
     require_vocabulary(tokenizer, embedding_rows(model.text.encoder), DAMAGED)
     return Bundle(model, tokenizer, config)

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.config import ModelConfig, Settings, TextConfig
 from cmirnet_cli.errors import WeightsError, listed
+from cmirnet_cli.hub import require_fetchable
 from cmirnet_cli.weights.bundle import Bundle, filled_model
 from cmirnet_cli.weights.checkpoint import read_checkpoint, state_dict
 from cmirnet_cli.weights.encoder import load_tokenizer, require_vocabulary
@@ -57,11 +58,13 @@ def read_official(path: Path, tokenizer: str | None = None) -> Conversion:
         WeightsError: `read_checkpoint` refuses the file, the file holds anything unknown, or the tokenizer cannot be loaded or belongs
             to another text encoder.
     """
-    checkpoint = read_checkpoint(path)
+    checkpoint, source = read_checkpoint(path), tokenizer or TextConfig().source
     hint = "an official checkpoint holds no tokenizer: name a folder that does with --tokenizer DIR (tokenizer=… in Python)"
-    loaded = _tokenizer(tokenizer or TextConfig().source, hint)
     try:
-        return convert_checkpoint(checkpoint, loaded)
+        _parts(checkpoint)  # before the network is asked for a tokenizer
+        if not Path(source).is_dir():
+            require_fetchable(source, f"the tokenizer {source}", "--tokenizer FOLDER")
+        return convert_checkpoint(checkpoint, _tokenizer(source, hint))
     except WeightsError as error:
         raise WeightsError(f"{path}: {error.message}", error.hint) from error
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from cmirnet_cli.errors import CmirnetError, WeightsError
 from cmirnet_cli.files import held, new_folder, require_room, require_writable, sha256_of
-from cmirnet_cli.hub import require_fetchable
 from cmirnet_cli.weights.checkpoint_files import TOKENIZER_FILES
 from cmirnet_cli.weights.folder import CONFIG_FILE, MODEL_FILE
 
@@ -61,8 +60,6 @@ def _convert(checkpoint: Path, tokenizer: str, target: Path, by_hand: str) -> No
     from cmirnet_cli.weights.bundle import write_bundle
     from cmirnet_cli.weights.conversion import read_official
 
-    if not Path(tokenizer).is_dir():
-        require_fetchable(tokenizer, f"the tokenizer {tokenizer}", "--tokenizer FOLDER")
     bundle = read_official(checkpoint, tokenizer).bundle
     size = sum(tensor.numel() * tensor.element_size() for tensor in bundle.model.state_dict().values())
     require_room(target, size, WeightsError, hint=by_hand)

@@ -194,12 +194,15 @@ def _loading(what: str, source: str, hint: str) -> Iterator[None]:
 @contextmanager
 def _errors_only() -> Iterator[None]:
     """Transformers reports what is missing as a matter of training on; here, what is missing is refused."""
-    before = logging.get_verbosity()
+    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(before)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _refuse_lookalikes(source: str) -> None:

@@ -73,8 +73,13 @@ def read_config(folder: Path) -> BundleConfig:
     refuse_lookalikes([path], text=True)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        version = data.get("schema_version") if isinstance(data, dict) else None
-        if version != SCHEMA_VERSION:
+        if not isinstance(data, dict) or "schema_version" not in data:
+            kind = next((str(data[key]) for key in ("model_type", "architecture") if key in data), "") if isinstance(data, dict) else ""
+            raise WeightsError(
+                f"{path} is not a config.json of cmirnet{f', but that of a model of the kind {kind}' if kind else ''}",
+                hint="name a weights folder or a run that `cmirnet train` wrote, an official .pth file, or org/name on the hub",
+            )
+        if (version := data["schema_version"]) != SCHEMA_VERSION:
             raise WeightsError(
                 f"{path} has schema version {version!r}, this program reads {SCHEMA_VERSION}", hint="convert or train the weights again"
             )

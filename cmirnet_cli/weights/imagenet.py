@@ -64,7 +64,7 @@ def load_start(network: CMIRNet, config: ModelConfig, start: str, image_size: in
     path = Path(start).expanduser()
     if not path.is_file():
         raise WeightsError(
-            f"unknown starting point {start!r} for the backbone: there is no such file",
+            f"unknown starting point {start!r} for the backbone: {'it is a folder' if path.is_dir() else 'there is no such file'}",
             hint="--backbone-weights is imagenet, none, or a file: of timm, of torchvision, or of the Swin authors",
         )
     if config.family == "timm":

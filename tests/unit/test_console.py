@@ -109,15 +109,16 @@ def test_an_error_in_json_goes_to_stdout(console, capsys):
     assert err == ""
 
 
-def test_quiet_silences_stderr_but_for_an_error_and_keeps_the_result(console, capsys):
+def test_quiet_silences_stderr_but_for_failures_and_errors_and_keeps_the_result(console, capsys):
     console.configure(quiet=True)
     console.notice("reading")
     console.warn("careful")
+    console.warn("1 image is missing", failure=True)
     console.error(ImageError("broken", hint="replace it"))
     with console.progress("reading", total=2) as advance:
         advance(2, loss=0.5)
     console.result({}, "done")
-    assert capsys.readouterr() == ("done\n", "error: broken\n")
+    assert capsys.readouterr() == ("done\n", "warning: 1 image is missing\nerror: broken\n")
 
 
 def test_text_is_printed_as_it_stands(console, capsys):

@@ -56,10 +56,11 @@ def check_run(settings: Settings, run_dir: Path | None = None, resume: RunDirect
 
 def _check_start(settings: Settings) -> None:
     """Refuse weights that are nowhere, and weights of another model."""
-    loop = settings.loop
-    if not loop.init_from and loop.backbone_weights not in ("imagenet", "none") and not Path(loop.backbone_weights).expanduser().is_file():
+    loop, file = settings.loop, Path(settings.loop.backbone_weights).expanduser()
+    if not loop.init_from and loop.backbone_weights not in ("imagenet", "none") and not file.is_file():
+        problem = "it is a folder" if file.is_dir() else "there is no such file"
         raise WeightsError(
-            f"unknown starting point {loop.backbone_weights!r} for the backbone: there is no such file",
+            f"unknown starting point {loop.backbone_weights!r} for the backbone: {problem}",
             hint="--backbone-weights is imagenet, none, or the file of a ResNet of torchvision's or of a Swin of its authors'",
         )
     if (known := check_start(settings)) and loop.init_from:

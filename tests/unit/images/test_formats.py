@@ -69,7 +69,7 @@ def test_heic_without_the_extra_says_what_reads_it(tmp_path: Path, monkeypatch: 
         (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
         (b"\n<!DOCTYPE html><html>", "it is a web page"),
         (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42", "no image format"),
-        (b"", "no image format"),
+        (b"", "it is empty"),
     ],
 )
 def test_what_is_no_picture_is_named_by_its_content(content: bytes, said: str, tmp_path: Path):

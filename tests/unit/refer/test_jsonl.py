@@ -13,6 +13,8 @@ from PIL import Image
 from cmirnet_cli.errors import AnnotationError
 from cmirnet_cli.images.masks import rasterise
 from cmirnet_cli.refer.jsonl import read_jsonl
+from cmirnet_cli.refer.own import ReadOptions
+from cmirnet_cli.refer.readers import read_own, reader_of
 from cmirnet_cli.refer.referent import Sentence
 
 BOX = [2, 3, 8, 3, 8, 9, 2, 9]
@@ -194,6 +196,23 @@ def test_an_array_and_pretty_printed_objects_are_read_as_lines_are(folder: Path,
     texts = [json.dumps(lines, indent=indent)] if is_array else [json.dumps(line, indent=indent) for line in lines]
     found = read_jsonl(write(folder, *texts)).referents
     assert [(each.sentences[0].text, each.split) for each in found] == [("the red cup", "train"), ("it", "val")]
+
+
+def test_a_comma_after_each_line_does_no_harm(folder: Path) -> None:
+    path = folder / "cups.jsonl"
+    path.write_text("".join(json.dumps(line) + ",\r\n" for line in (LINE, LINE | {"expression": "it,"})))
+    assert [each.sentences[0].text for each in read_jsonl(path).referents] == ["the red cup", "it,"]
+
+
+def test_lines_without_a_split_are_dealt_out_if_the_first_has_none(folder: Path) -> None:
+    Image.new("RGB", (30, 20)).save(folder / "photos" / "other.png")
+    plain = without("split")
+    path = write(folder, plain, plain | {"image": "photos/other.png"}, plain | {"split": "test"})
+    reader = reader_of(path)
+    assert reader is not None
+    assert sorted(each.split for each in read_own(path, reader, ReadOptions()).referents) == ["test", "train", "val"]
+    with pytest.raises(AnnotationError, match="line 2: field 'split' is missing"):
+        read_own(write(folder, LINE, plain), reader, ReadOptions())
 
 
 @pytest.mark.parametrize("start", ["[", ""])

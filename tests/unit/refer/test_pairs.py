@@ -47,6 +47,14 @@ def test_images_are_sought_from_the_lists_own_folder(tmp_path: Path):
     ]
 
 
+def test_paths_of_windows_are_read(tmp_path: Path):
+    (tmp_path / "photos").mkdir()
+    for name in ("photos/a.jpg", "odd\\b.jpg"):
+        (tmp_path / name).touch()
+    (tmp_path / "p.csv").write_text("image,expression\nphotos\\a.jpg,x\nodd\\b.jpg,y\n")
+    assert [pair.written for pair in read_pairs(str(tmp_path / "p.csv"))] == [Path("photos/a.jpg"), Path("odd\\b.jpg")]
+
+
 def test_pairs_of_standard_input_are_sought_from_the_current_folder(standard_input):
     standard_input('{"image": "a.jpg", "expression": "é"}\n'.encode())
     assert read_pairs(STANDARD_INPUT) == [Pair(Path("a.jpg"), Path("a.jpg"), "é")]

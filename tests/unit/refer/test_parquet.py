@@ -16,7 +16,7 @@ from cmirnet_cli.images.masks import coco_rle
 from cmirnet_cli.refer.own import ReadOptions
 from cmirnet_cli.refer.readers import read_own, reader_of
 from cmirnet_cli.refer.referent import ReferDataset
-from tests.unit.refer.test_readers import HEIGHT, POINTS, SQUARE, TRIANGLE, WIDTH, mask_of, of_polygons
+from tests.unit.refer.test_readers import HEIGHT, POINTS, SQUARE, TRIANGLE, WIDTH, mask_of, of_polygons, write_parquet
 
 pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
 parquet = pytest.importorskip("pyarrow.parquet")
@@ -177,6 +177,14 @@ def test_photographs_are_upright_unless_the_mask_lies(tmp_path: Path, orientatio
         turned = encoded(np.ascontiguousarray(np.rot90(EXPECTED)).astype(np.uint8))
         (stored,) = read(write(tmp_path / "stored", ROW | {"image": lying, "mask": {"bytes": turned, "path": None}})).referents
         assert (stored.image.upright, stored.image.width) == (False, HEIGHT)
+
+
+def test_a_record_that_comes_twice_is_a_fault(tmp_path: Path):
+    file = write_parquet(tmp_path) / "train-00000-of-00001.parquet"
+    (tmp_path / "train-00001-of-00002.parquet").write_bytes(file.read_bytes())
+    with pytest.raises(AnnotationError, match="field 'ref_id' is 5, which occurs a second time"):
+        read(tmp_path)
+    assert len(read(tmp_path, skip_bad=True).referents) == 1
 
 
 def test_columns_that_hold_neither_records_nor_pictures_are_listed(tmp_path: Path):

@@ -18,6 +18,7 @@ from cmirnet_cli.errors import AnnotationError, UsageError
 from cmirnet_cli.images.masks import rasterise
 from cmirnet_cli.refer.own import ReadOptions
 from cmirnet_cli.refer.readers import READERS, name_of, not_recognised, read_own, reader_of, unread_format
+from cmirnet_cli.refer.records import adding_to
 from cmirnet_cli.refer.referent import ReferDataset, Referent
 
 WIDTH, HEIGHT = 40, 30
@@ -235,6 +236,14 @@ def test_roboflow_folders_are_splits_and_files_of_one_name_in_two_of_them_two_im
     ]
 
 
+def test_a_roboflow_split_without_annotations_is_left_out_in_words(tmp_path: Path):
+    write_json(tmp_path / "train" / "_annotations.coco.json", coco_top(tmp_path / "train"))
+    write_json(tmp_path / "test" / "_annotations.coco.json", coco_top(tmp_path / "test") | {"annotations": []})
+    dataset = read(tmp_path)
+    assert {each.split for each in dataset.referents} == {"train"}
+    assert any("test/_annotations.coco.json has no annotations" in remark for remark in dataset.remarks)
+
+
 def test_coco_annotations_without_text_or_outline_are_left_out_and_counted(tmp_path: Path):
     top = coco_top(tmp_path)
     top["annotations"] += [
@@ -254,6 +263,12 @@ def test_coco_without_any_text_names_the_fields_that_are_there(tmp_path: Path):
     assert "--text category" in str(caught.value.hint)
     with pytest.raises(AnnotationError, match="no annotation has the field 'label'"):
         read(tmp_path / "a.json", text="label")
+
+
+def test_coco_without_categories_is_read(tmp_path: Path):
+    top = coco_top(tmp_path)
+    del top["categories"]
+    assert [each.sentences[0].text for each in read(write_json(tmp_path / "a.json", top)).referents] == ["the red square", "a triangle"]
 
 
 def test_coco_of_boxes_alone_is_refused(tmp_path: Path):
@@ -302,6 +317,67 @@ def test_labelme_rectangles_circles_and_masks_are_outlines_and_lines_are_left_ou
     expected[7:9, 4:7] = BIT
     np.testing.assert_array_equal(mask, expected)
     assert [remark for remark in dataset.remarks if "1 shapes without a text or an area" in remark]
+
+
+@pytest.mark.parametrize("kind", ["rotation", "oriented_rectangle"])
+def test_labelme_rectangles_that_stand_askew_are_their_corners(kind: str, tmp_path: Path):
+    askew = [[10, 2], [30, 12], [25, 22], [5, 12]]
+    write_json(tmp_path / "1.json", labelme_top(tmp_path, {"shape_type": kind, "points": askew}))
+    (referent,) = read(tmp_path).referents
+    assert np.array_equal(mask_of(referent), of_polygons([number for point in askew for number in point]))
+
+
+def test_labelme_without_its_photograph_is_read_with_the_one_inside(tmp_path: Path):
+    top = labelme_top(tmp_path)
+    content = (tmp_path / "1.jpg").read_bytes()
+    (tmp_path / "1.jpg").unlink()
+    write_json(tmp_path / "1.json", top | {"imageData": base64.b64encode(content).decode()})
+    (image,) = read(tmp_path).images
+    assert (image.path.parent, image.path.read_bytes()) == (tmp_path / "pictures", content)
+    write_json(tmp_path / "1.json", top | {"imageData": "no picture"})
+    with pytest.raises(AnnotationError, match="field 'imageData' is no picture"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["labelme", "reasonseg"])
+def test_another_json_that_comes_first_does_not_hide_a_format(key: str, tmp_path: Path):
+    path = WRITERS[key](tmp_path)
+    write_json(next(path.rglob("1.json")).with_name("0-classes.json"), {"classes": ["shape"]})
+    assert (reader := reader_of(path)) is not None
+    assert reader.key == key
+    assert len(read_own(path, reader, ReadOptions(), skip_bad=True).referents) == 1
+
+
+def test_where_all_records_have_faults_these_are_listed_and_nothing_else(tmp_path: Path):
+    write_json(tmp_path / "1.json", labelme_top(tmp_path, {"points": POINTS[:2]}, {"points": [[1, 2, 3]]}))
+    with pytest.raises(AnnotationError, match="2 records cannot be read") as caught:
+        read(tmp_path)
+    assert "no annotation has" not in caught.value.message
+
+
+def test_faults_do_not_keep_alive_what_was_read(tmp_path: Path):
+    faults: list[AnnotationError] = []
+    try:
+        raise AnnotationError("wrong", hint="right")
+    except AnnotationError as error:
+        adding_to(faults)(error)
+    assert [(each.message, each.hint, each.__traceback__) for each in faults] == [("wrong", "right", None)]
+
+
+def test_cvat_for_video_is_named(tmp_path: Path):
+    track = '<track id="0" label="cup"><polygon frame="0" points="1,2;3,4;5,6"/></track>'
+    (tmp_path / "annotations.xml").write_text(f"<annotations><version>1.1</version><meta/>{track}</annotations>")
+    with pytest.raises(AnnotationError, match="is CVAT for video"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("key", ["cvat", "labelme"])
+def test_the_way_to_a_text_that_a_hint_names_is_one(key: str, tmp_path: Path):
+    path = WRITERS[key](tmp_path)
+    with pytest.raises(AnnotationError, match="no annotation has the field 'nothing'") as caught:
+        read(path, text="nothing")
+    assert "--text label" in str(caught.value.hint)
+    assert [each.sentences[0].text for each in read(path, text="label").referents] == ["shape"]
 
 
 def test_cvat_masks_boxes_and_groups_are_read(tmp_path: Path):
@@ -392,6 +468,23 @@ def test_paths_of_windows_are_read(tmp_path: Path):
     top = coco_top(tmp_path, name="photos/1.jpg")
     top["images"][0]["file_name"] = "photos\\1.jpg"
     assert read(write_json(tmp_path / "a.json", top)).images[0].path == tmp_path / "photos" / "1.jpg"
+
+
+@pytest.mark.parametrize("name", ["train2017/1.jpg", "/home/ann/data/1.jpg", "http://images.org/train/1.jpg", "..\\photos\\1.jpg"])
+def test_a_photograph_that_was_moved_is_found_under_the_last_part_of_its_name(name: str, tmp_path: Path):
+    top = coco_top(tmp_path)
+    top["images"][0]["file_name"] = name
+    assert read(write_json(tmp_path / "a.json", top)).images[0].path == tmp_path / "1.jpg"
+
+
+def test_one_photograph_does_not_stand_for_two_of_the_same_name(tmp_path: Path):
+    top = coco_top(tmp_path)
+    top["images"] = [top["images"][0] | {"id": number, "file_name": f"{number}/1.jpg"} for number in (1, 2)]
+    top["annotations"][1]["image_id"] = 2
+    assert [image.path.relative_to(tmp_path).as_posix() for image in read(write_json(tmp_path / "a.json", top)).images] == [
+        "1.jpg",
+        "2/1.jpg",
+    ]
 
 
 def test_photographs_may_lie_in_a_folder_that_is_named(tmp_path: Path):

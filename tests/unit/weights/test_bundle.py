@@ -165,6 +165,26 @@ def test_another_schema_version_is_refused_with_both(folder: Path, version: obje
 
 
 @ONE_BACKBONE
+@pytest.mark.parametrize(("config", "kind"), [({"model_type": "clip"}, "clip"), ({"architecture": "resnet50"}, "resnet50"), ([], None)])
+def test_the_config_of_another_program_is_called_so(folder: Path, config: object, kind: str | None):
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        WeightsError, match="is not a config.json of cmirnet" + (f", but that of a model of the kind {kind}" if kind else "$")
+    ):
+        load_bundle(folder)
+
+
+@ONE_BACKBONE
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_refused_by_name(folder: Path, number: float):
+    state = load_file(folder / "model.safetensors")
+    state["network.heads.0.bias"][0] = number
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(WeightsError, match=r"NaN or infinity in 1 of .* entries: network\.heads\.0\.bias"):
+        load_bundle(folder)
+
+
+@ONE_BACKBONE
 def test_unknown_setting_is_refused_by_name(folder: Path):
     edit_config(folder, colour="red")
     with pytest.raises(WeightsError, match="colour"):

@@ -14,7 +14,7 @@ from transformers import BertConfig, BertModel
 from cmirnet_cli.batches.batch import word_tokenizer
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.weights.checkpoint import state_dict
-from cmirnet_cli.weights.conversion import convert_checkpoint
+from cmirnet_cli.weights.conversion import convert_checkpoint, read_official
 from cmirnet_cli.weights.encoder import encoder_from_config
 from cmirnet_cli.weights.official import convert_text
 
@@ -46,6 +46,16 @@ def official_text(bert: BertModel) -> dict[str, Tensor]:
 def official_network(shared_fixtures: Path) -> dict[str, Tensor]:
     shapes = json.loads((shared_fixtures / "resnet50-224.shapes.json").read_text())
     return {name: torch.tensor(0.0).expand(shape) for name, shape in shapes.items()}
+
+
+def test_a_file_that_is_no_official_checkpoint_is_refused_before_a_tokenizer_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    torch.save({"model": {}}, tmp_path / "other.pth")
+    with pytest.raises(WeightsError, match=r"other\.pth: this is not an official checkpoint: it has no bert_model"):
+        read_official(tmp_path / "other.pth", "nobody/nothing")
+    torch.save({"model": {}, "bert_model": {}}, tmp_path / "official.pth")
+    with pytest.raises(WeightsError, match="tokenizer nobody/nothing cannot be fetched: HF_HUB_OFFLINE is set"):
+        read_official(tmp_path / "official.pth", "nobody/nothing")
 
 
 def test_architecture_is_told_from_the_shapes(official_text: dict[str, Tensor]):
