@@ -97,7 +97,7 @@ Tokenizer: TypeAlias = Annotated[
     typer.Option(
         "--tokenizer",
         metavar="DIR|HUB-ID",
-        help="Tokenizer of an official checkpoint; by default the one beside it, else google-bert/bert-base-uncased.",
+        help="Tokenizer of an official checkpoint; by default the one beside it, else that of BERT.",
         rich_help_panel=COMPUTED,
     ),
 ]

@@ -24,7 +24,8 @@ DRAWN_SIZE = 480
 _GRAPH, _SAMPLES = "The graph", "Samples to compare and calibrate with"
 
 Format: TypeAlias = Annotated[
-    Literal["onnx", "torch", "safetensors", "official"], typer.Option("--format", help="What to write.", rich_help_panel=_GRAPH)
+    Literal["onnx", "torch", "safetensors", "official"],
+    typer.Option("--format", metavar="NAME", help="onnx, torch, safetensors or official.", rich_help_panel=_GRAPH),
 ]
 Precision: TypeAlias = Annotated[
     Literal["fp32", "fp16", "int8"], typer.Option("--precision", help="Of the ONNX graph's arithmetic.", rich_help_panel=_GRAPH)

@@ -247,7 +247,7 @@ def _report(
     if scaled:
         path, (low, high) = min(scaled)
         console.notice(
-            f"{counted(len(scaled), 'image')} of 16 bits, which use fewer, scaled by their own range: {path} from {low} to {high}; "
+            f"{counted(len(scaled), 'image')} of 16 bits scaled by their own range, as they use fewer: {path} from {low} to {high}; "
             "--no-range takes them as they are"
         )
     for path in broken:

@@ -45,7 +45,9 @@ def prepare_data(
         list[str] | None,
         typer.Option("--for", metavar="PRESET|BACKBONE", help="Prepare the sizes that this recipe needs; can be repeated."),
     ] = None,
-    size: Annotated[list[int] | None, typer.Option("--size", metavar="PX", help="Network size; can be repeated; 480 by default.")] = None,
+    size: Annotated[
+        list[int] | None, typer.Option("--size", min=1, metavar="PX", help="Network size; can be repeated; 480 by default.")
+    ] = None,
     store: Annotated[Literal["decoded", "encoded"], typer.Option("--store", help="Pixels ready to use, or the files.")] = "decoded",
     overlap: Annotated[OverlapRule, typer.Option("--overlap", help="Where two polygons of one object overlap.")] = "paper",
     upright: Annotated[

@@ -37,6 +37,9 @@ COMBINED = "combined"
 COMBINED_PARTS = (("refcoco", "unc"), ("refcoco+", "unc"), ("refcocog", "umd"))
 """The data sets that are combined and whose division counts, in their order."""
 
+_SUFFIXES = (".json", ".xml", ".parquet")
+"""What no name of a data set ends in."""
+
 TRAIN, VAL = "train", "val"
 ID_STEP = 10_000_000
 """The three number their referents and sentences alike: a combined id is the own one plus this times the data set's place."""
@@ -203,6 +206,10 @@ def _path_of(name: str, split_by: str | None, places: Places) -> Path | None:
     with suppress(PermissionError):  # what may not be looked at is looked for by its name
         if path.is_file() or (path.is_dir() and split_by is None and _holds_own(path, places)):
             return path
+        if not path.exists() and (len(path.parts) > 1 or path.suffix in _SUFFIXES):
+            address = "://" in name
+            problem = "is an address, and only hf:// is fetched" if address else "does not exist"
+            raise AnnotationError(f"{name} {problem}", hint="download it, and give its path" if address else "check the path")
     if places.annotations and not (split_by and find_refs(name, split_by, places)) and reader_of(places.annotations):
         return places.annotations
     return None

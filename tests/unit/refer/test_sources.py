@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cmirnet_cli.errors import AnnotationError
+from cmirnet_cli.errors import AnnotationError, UsageError
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
-from cmirnet_cli.refer.sources import combine
+from cmirnet_cli.refer.sources import combine, read_source
 
 SPLITS = {
     ("refcoco", "unc"): ("train", "val", "testA", "testB"),
@@ -151,3 +151,26 @@ def test_an_id_that_could_be_anothers_is_refused(divisions: list[Division], ref_
     three[1] = replace(three[1], referents=(replace(three[1].referents[0], ref_id=ref_id), *three[1].referents[1:]))
     with pytest.raises(AnnotationError, match=rf"refcoco\+ has the id {ref_id}"):
         combine(three)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("nowhere.json", "does not exist"),
+        ("nowhere/annotations", "does not exist"),
+        ("https://nobody.org/a.json", "is an address, and only hf:// is fetched"),
+    ],
+)
+def test_a_path_that_leads_nowhere_is_not_taken_for_a_name(name: str, problem: str):
+    with pytest.raises(AnnotationError, match=f"{name} {problem}"):
+        read_source(name)
+
+
+def test_a_folder_without_annotations_is_not_taken_for_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").mkdir()
+    with pytest.raises(AnnotationError, match="does not recognise the format of photos"):
+        read_source("photos")
+    (tmp_path / "photos" / "refs(mine).p").touch()
+    with pytest.raises(UsageError, match="no data set is called 'photos'"):
+        read_source("photos")
