@@ -31,6 +31,8 @@ from cmirnet_cli.refer.referent import Referent
 _START = 4096
 _ELLIPSE_CORNERS = 64
 _OUTLINES = ("polygon", "box", "ellipse", "mask")
+_NO_SUBSET = "default"
+"""The subset of a task that was put into none."""
 _NO_AREA = ("polyline", "points", "cuboid", "skeleton")
 
 
@@ -82,7 +84,8 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
                     options.fault(error)
                     continue
                 made += 1
-                split = split_of(element.get("subset", NO_SPLIT)) or NO_SPLIT
+                subset = element.get("subset", NO_SPLIT)
+                split = NO_SPLIT if subset.lower() == _NO_SUBSET else split_of(subset)
                 category, name = shapes[0][0].fields.get("label", ""), listed([shape.name for shape, _ in shapes], 3)
                 yield numbering.referent(split, image, objects, [text], category, name)
     if not made:

@@ -169,8 +169,17 @@ def _starts_with(file: Path, tag: bytes) -> bool:
         return False
 
 
+def _lfs_pointer(path: Path) -> Path | None:
+    """The first annotation file at a path for which Git LFS left a pointer, as it does where it is not installed."""
+    files = [path] if path.is_file() else (file for pattern in ("*.json*", "*.parquet", "data/*.parquet") for file in path.glob(pattern))
+    return next((file for file in islice(files, 20) if _starts_with(file, b"version https://git-lfs")), None)
+
+
 def not_recognised(path: Path) -> AnnotationError:
     """The error for a path at which no reader recognises its format: what it is, where that is known, and the way out."""
+    if pointer := _lfs_pointer(path):
+        hint = f"run `git lfs pull` in {pointer.parent} (Git LFS: https://git-lfs.com), or download the file itself"
+        return AnnotationError(f"{pointer} is a Git LFS pointer, not the file itself", hint=hint)
     known = unread_format(path)
     what = f"{path} is {known}, which cmirnet does not read" if known else f"cmirnet does not recognise the format of {path}"
     return AnnotationError(

@@ -364,6 +364,12 @@ def test_faults_do_not_keep_alive_what_was_read(tmp_path: Path):
     assert [(each.message, each.hint, each.__traceback__) for each in faults] == [("wrong", "right", None)]
 
 
+def test_the_subset_of_cvat_that_stands_for_none_is_no_split(tmp_path: Path):
+    path = write_cvat(tmp_path)
+    path.write_text(path.read_text().replace('subset="Validation"', 'subset="default"'))
+    assert {each.split for each in read(path).referents} == {"train"}
+
+
 def test_cvat_for_video_is_named(tmp_path: Path):
     track = '<track id="0" label="cup"><polygon frame="0" points="1,2;3,4;5,6"/></track>'
     (tmp_path / "annotations.xml").write_text(f"<annotations><version>1.1</version><meta/>{track}</annotations>")
@@ -522,6 +528,16 @@ def test_a_format_that_nobody_reads_is_named_with_the_line_to_write(name: str, t
     assert str(unread_format(tmp_path)).startswith(name)
     assert name in not_recognised(tmp_path).message
     assert '"expression": "the red cup"' in str(not_recognised(tmp_path).hint)
+
+
+@pytest.mark.parametrize("name", ["data/train-00000-of-00001.parquet", "instances.json"])
+def test_a_pointer_of_git_lfs_is_called_so(name: str, tmp_path: Path):
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n")
+    for path in (tmp_path, file):
+        assert f"{file} is a Git LFS pointer" in not_recognised(path).message
+    assert f"`git lfs pull` in {file.parent}" in str(not_recognised(tmp_path).hint)
 
 
 def test_a_folder_of_nothing_known_lists_what_is_read(tmp_path: Path):
