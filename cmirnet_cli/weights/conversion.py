@@ -62,6 +62,8 @@ def read_official(path: Path, tokenizer: str | None = None) -> Conversion:
     hint = "an official checkpoint holds no tokenizer: name a folder that does with --tokenizer DIR (tokenizer=… in Python)"
     try:
         _parts(checkpoint)  # before the network is asked for a tokenizer
+        if Path(source).is_absolute() and not Path(source).is_dir():
+            raise WeightsError(f"there is no folder {source} with a tokenizer", hint=hint)
         if not Path(source).is_dir():
             require_fetchable(source, f"the tokenizer {source}", "--tokenizer FOLDER")
         return convert_checkpoint(checkpoint, _tokenizer(source, hint))

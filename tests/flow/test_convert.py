@@ -193,10 +193,10 @@ def test_checkpoint_of_something_else_ends_with_4(
 
 
 def test_tokenizer_that_cannot_be_had_is_named_with_the_option(cmirnet: Callable[..., Any], tmp_path: Path):
-    torch.save({}, tmp_path / "x.pth")
+    torch.save({"model": {}, "bert_model": {}}, tmp_path / "x.pth")
     outcome = cmirnet("convert", tmp_path / "x.pth", tmp_path / "out", "--tokenizer", tmp_path / "nowhere")
     assert outcome.code == 4
-    assert str(tmp_path / "nowhere") in outcome.err
+    assert f"there is no folder {tmp_path / 'nowhere'} with a tokenizer" in outcome.err
     assert "--tokenizer" in outcome.err
 
 
