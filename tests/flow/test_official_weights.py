@@ -61,6 +61,15 @@ def photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module", autouse=True)
+def cmirnet_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of this module alone: other tests convert checkpoints as well."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CMIRNET_HOME", str(folder))
+        yield folder
+
+
 def kept(home: Path) -> list[Path]:
     return sorted((home / "weights").iterdir())
 
