@@ -1,4 +1,4 @@
-"""The lines that docs/data.md shows of one's own data are lines that `prepare-data` takes."""
+"""The lines that docs/your-data.md shows are lines that `prepare-data` takes."""
 
 import json
 import re
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as coco
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "data.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "your-data.md"
 
 
 def test_the_lines_of_the_page_are_prepared(cmirnet, tmp_path):
