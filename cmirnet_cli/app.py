@@ -66,7 +66,7 @@ COMMANDS: tuple[tuple[str, Command], ...] = (
 GROUPS: dict[str, str] = {
     "benchmark": "Measure on this machine, the plain way and ours side by side.",
     "cache": "Look at prepared caches and check them.",
-    "presets": "Look at the settings of whole experiments, and copy them to make one's own.",
+    "presets": "Look at the settings of whole experiments, and copy them to make your own.",
 }
 """The first words of the commands above that have two, with their help text."""
 
@@ -84,8 +84,8 @@ _LOST_CONNECTION = re.compile(r"gloo.*(connection (reset|closed|refused)|broken 
 
 _EVERYWHERE = "Everywhere"
 _Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.", rich_help_panel=_EVERYWHERE)]
-_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but the result, and errors.", rich_help_panel=_EVERYWHERE)]
-_Traceback = Annotated[bool, typer.Option("--traceback", help="Show where in the code an error arose.", rich_help_panel=_EVERYWHERE)]
+_Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only the result, and errors.", rich_help_panel=_EVERYWHERE)]
+_Traceback = Annotated[bool, typer.Option("--traceback", help="Show where in the code an error occurred.", rich_help_panel=_EVERYWHERE)]
 
 
 def main() -> NoReturn:
@@ -201,7 +201,7 @@ def _print_version(shown: bool) -> None:
         raise typer.Exit
 
 
-_Version = Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and leave.")]
+_Version = Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")]
 
 
 def _root(

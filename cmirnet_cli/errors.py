@@ -10,7 +10,7 @@
     │   └── CacheError              3  a prepared cache
     ├── WeightsError                4  a weights folder or checkpoint
     ├── ExportError                 5  an exported model that does not agree with its weights
-    └── StoppedError                   somebody asked a long run to stop; it saved first
+    └── StoppedError                   a long run was stopped; it saved first
         ├── InterruptedRunError   130  with Ctrl-C
         └── TerminatedRunError    143  with SIGTERM
 
@@ -33,7 +33,7 @@ _SHORT.maxstring = _SHORT.maxother = 60
 class CmirnetError(Exception):
     """Something failed while running: memory, disk, permissions, a measurement that does not hold.
 
-    What to do: follow the hint; `--traceback` shows where in the code it arose, which belongs in a bug report.
+    What to do: follow the hint; `--traceback` shows where in the code it occurred, for a bug report.
 
     Base of all errors that are reported without a traceback.
     """
@@ -61,7 +61,7 @@ class DivergedError(CmirnetError):
 
 
 class UsageError(CmirnetError):
-    """The command line cannot be understood, or asks for what cannot be done.
+    """The command line cannot be understood, or asks for something impossible.
 
     What to do: correct the option that the message names; `cmirnet COMMAND --help` has an example.
     """
@@ -70,16 +70,16 @@ class UsageError(CmirnetError):
 
 
 class ConfigError(UsageError):
-    """A setting is unknown or has a value it cannot have.
+    """A setting is unknown or has an impossible value.
 
-    What to do: correct every setting that the message lists; `cmirnet train --print-config` shows those there are.
+    What to do: correct every setting that the message lists; `cmirnet train --print-config` shows all settings.
     """
 
 
 class DataError(CmirnetError):
     """Data are missing, broken or contradictory.
 
-    What to do: put what is missing where the message looked, or say where it is; `cmirnet doctor` shows what is found.
+    What to do: put the missing files where the message looked, or say where they are; `cmirnet doctor` shows what it finds.
     """
 
     exit_code = 3
@@ -107,7 +107,7 @@ class CacheError(DataError):
 
 
 class WeightsError(CmirnetError):
-    """A weights folder or checkpoint is missing, damaged or not what it is taken for.
+    """A weights folder or checkpoint is missing, damaged or of the wrong kind.
 
     What to do: name a weights folder, a run, an official `.pth` file or a hub id; copy or download damaged files again.
     """
@@ -125,7 +125,7 @@ class ExportError(CmirnetError):
 
 
 class StoppedError(CmirnetError):
-    """Somebody asked a long run to stop; its state is saved.
+    """A long run was stopped; its state is saved.
 
     What to do: nothing, or resume with the command that the hint gives.
     """

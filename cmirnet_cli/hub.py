@@ -69,7 +69,7 @@ def way_in(repository: str, option: str) -> str:
     fetched = f"hf download {repository} --local-dir FOLDER"
     return (
         f"connect to the network, or run `{fetched}` where there is one and use {option}; "
-        "with HF_HUB_OFFLINE=1 only what was fetched before is used, and nothing is asked"
+        "with HF_HUB_OFFLINE=1 the hub is not contacted, and only files that were downloaded before are used"
     )
 
 

@@ -49,7 +49,7 @@ Dataset: TypeAlias = Annotated[
 SplitBy: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--split-by", metavar="NAME", help="Who split the data set: unc, umd, google, …; left out: its usual one.", rich_help_panel=DATA
+        "--split-by", metavar="NAME", help="Who split the data set: unc, umd, google, …; by default the usual one.", rich_help_panel=DATA
     ),
 ]
 Split: TypeAlias = Annotated[
@@ -76,11 +76,15 @@ Optimizations: TypeAlias = Annotated[
         rich_help_panel=COMPUTED,
     ),
 ]
-Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace what exists already.", rich_help_panel=WRITTEN)]
+Overwrite: TypeAlias = Annotated[bool, typer.Option("--overwrite", help="Replace existing files.", rich_help_panel=WRITTEN)]
 Workers: TypeAlias = Annotated[
     int | None,
     typer.Option(
-        "--workers", min=0, metavar="N", help="Processes (prepare-data: threads) that load data; 0: no others.", rich_help_panel=COMPUTED
+        "--workers",
+        min=0,
+        metavar="N",
+        help="Processes (prepare-data: threads) that load data; 0: only the main one.",
+        rich_help_panel=COMPUTED,
     ),
 ]
 BatchSize: TypeAlias = Annotated[int | None, typer.Option("--batch-size", min=1, metavar="N", help="Sentences in a batch.")]
@@ -97,7 +101,7 @@ Tokenizer: TypeAlias = Annotated[
     typer.Option(
         "--tokenizer",
         metavar="DIR|HUB-ID",
-        help="Tokenizer of an official checkpoint; by default the one beside it, else that of BERT.",
+        help="Tokenizer of an official checkpoint; by default the one next to it, else that of BERT.",
         rich_help_panel=COMPUTED,
     ),
 ]

@@ -8,9 +8,9 @@ from cmirnet_cli.refer.registry import SPLITS, published_counts
 
 _HEAD = """# Data sets
 
-This page is drawn from the code by `make reference`: every data set with each `--split-by` (the first one is the default), its splits, and
-the counts that were published for them. `prepare-data` prints what it finds beside these numbers and warns of a difference. A `?` marks a
-number that is generally quoted and was not found in a primary source; where a place is empty, none was found.
+This page lists every data set with each `--split-by` (the first one is the default), its splits, and their published counts.
+`prepare-data` prints its own counts beside these numbers and warns of a difference. A `?` marks a number that is often quoted but that we
+did not find in a primary source. An empty cell means that we found no number. `make reference` writes this page from the code.
 
 | data set | split by | split | referents | images | sentences |
 |---|---|---|---|---|---|

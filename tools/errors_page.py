@@ -10,11 +10,12 @@ from cmirnet_cli.errors import CmirnetError
 REMEDY = "What to do: "
 _HEAD = """# Errors
 
-This page is drawn from `errors.py` by `make reference`. A command that fails prints `error:` with what is wrong and with which value, and
-`hint:` with what to do now, on stderr; with `--json` it prints one object on stdout, whose `error` has `kind` (the name in the first
-column), `message`, `hint` and `exit_code`. No traceback is shown unless `--traceback` asks for it. In Python the same classes are raised,
-from `cmirnet_cli.errors`; those further in are also caught by the one they stand under. Exit code 0 means that all went well. With `-q` the
-hint is left out.
+A command that fails prints two lines on stderr. `error:` says what is wrong, with which value. `hint:` says what to do now; `-q` leaves it
+out. With `--json`, the command prints one object on stdout instead. Its `error` has `kind` (the name in the first column), `message`,
+`hint` and `exit_code`. `--traceback` adds the traceback. Exit code 0 means success.
+
+In Python the same classes are raised, from `cmirnet_cli.errors`. An `except` for a class also catches the classes indented below it.
+`make reference` writes this page from `errors.py`.
 
 | error | exit code | when | what to do |
 |---|---|---|---|

@@ -10,8 +10,8 @@ from cmirnet_cli.config import ModelConfig, Settings
 
 _HEAD = """# Settings
 
-This page is drawn from the code by `make reference`: every setting of `cmirnet train` and of the presets. Later sources win over earlier
-ones:
+This page lists every setting of `cmirnet train` and of the presets. `make reference` writes it from the code. A setting can come from five
+sources; later ones win over earlier ones:
 
 1. the defaults below, which are the published recipe of the backbone's family in fp32;
 2. `--preset NAME|FILE`: a preset, your own YAML file, or a run's `config.yaml`;
@@ -34,10 +34,10 @@ optimizer:
   lr: 1e-4
 ```
 
-Values are read as YAML 1.2: `null` means none, a list is written `[0.9, 1.1]`. An unknown name or an impossible value stops the command
-before anything is done, and all mistakes are listed at once, each with its source. `cmirnet train --print-config` shows the result. Two
-defaults in one place are those of the two families of backbones. The nano backbones are small ones of our own: there are no ImageNet
-weights for them, so their `loop.backbone_weights` is `none`.
+Values are YAML 1.2: `null` means none, and `[0.9, 1.1]` is a list. An unknown name or an impossible value stops the command before it does
+anything. The error lists all mistakes at once, each with its source. `cmirnet train --print-config` shows the result. If a setting has two
+defaults, each belongs to one family of backbones. The nano backbones are small ones of our own. They have no ImageNet weights, so their
+`loop.backbone_weights` is `none`.
 """
 _BOUNDS = {"minimum": "≥ {}", "exclusiveMinimum": "> {}", "maximum": "≤ {}", "exclusiveMaximum": "< {}", "multipleOf": "multiple of {}"}
 _KINDS = {

@@ -30,7 +30,7 @@ def named_exports(request: InferenceRequest, folders: Sequence[Path]) -> list[tu
             hint = f"give its whole path: {folder.absolute()}"
             raise UsageError(f"--exported {folder} has the name of a way that is compared too", hint=hint)
         if folder.resolve() in places:
-            raise UsageError(f"--exported {folder} was given already", hint="give each export once")
+            raise UsageError(f"--exported {folder} was given already", hint="name each export once")
         places.add(folder.resolve())
     for folder in folders:
         if request.weights is None or read_spec(folder).origin.sha256 != fingerprint(request.weights):

@@ -79,7 +79,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "left out": Kind("cannot be drawn and are left out", "correct these outlines in the annotations", refused=False),
     }
 )
-"""What is counted, in the order in which it is told; a mask has at most one of those before `alpha`."""
+"""What is counted, in the order of the report; a mask has at most one of those before `alpha`."""
 
 
 class MaskAudit:

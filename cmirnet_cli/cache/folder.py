@@ -34,7 +34,7 @@ def read_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         absence = f"there is no cache in {folder}: it has no manifest" if folder.is_dir() else f"there is no cache {folder}"
         if begun := unfinished(folder):
-            absence = f"the cache {folder} is not finished: {begun[0]} was begun"
+            absence = f"the cache {folder} is not finished: {begun[0]} was started"
         raise CacheError(absence, hint=f"prepare it with: {prepare_command(folder)}")
     try:
         return Manifest.from_json(path.read_text(encoding="utf-8"))
@@ -135,7 +135,7 @@ def prepared_caches(root: Path) -> list[Path]:
 
 @dataclass(frozen=True)
 class _Request:
-    """What somebody asked for when they prepared a cache."""
+    """The options that a cache was prepared with."""
 
     dataset: str
     split_by: str

@@ -4,7 +4,7 @@
   manifest.json       `Manifest`, written last: a folder without one is no cache
   annotations.h5      referents, sentences, masks, the table of images
   images-00000.h5 …   at most `SHARD_IMAGES` images each
-  text-features-…/    what a text encoder made of the sentences, where it was asked to: see `features`
+  text-features-…/    a text encoder's output for the sentences, if it was stored: see `features`
 """
 
 from __future__ import annotations

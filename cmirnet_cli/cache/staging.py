@@ -23,7 +23,7 @@ def staging_folder(folder: Path, key: str) -> Path:
 
 
 def unfinished(folder: Path) -> list[Path]:
-    """Folders in which a cache named `folder` was begun and not finished."""
+    """Folders in which a cache named `folder` was started but not finished."""
     return sorted(folder.parent.glob(f"{glob.escape(folder.name)}{_PARTIAL}*"))
 
 

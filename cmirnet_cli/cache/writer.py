@@ -90,11 +90,11 @@ def write_cache(
         if alone:
             sweep(staging)
         if any(staging.iterdir()):
-            notice(f"going on with {staging}, which an earlier run began")
+            notice(f"continuing {staging}, which an earlier run started")
         manifest = _fill(staging, work)
         install(staging, folder, overwrite)
     for other in unfinished(folder):
-        notice(f"{other} holds an unfinished cache of other data or options; delete it if nobody needs it")
+        notice(f"{other} holds an unfinished cache of other data or options; delete it if you do not need it")
     return manifest
 
 

@@ -27,12 +27,12 @@ def data(
     split_by: SplitBy = None,
     split: Annotated[str, typer.Option("--split", metavar="NAME", help="Split to load.")] = "train",
     data_root: Annotated[
-        Path | None, typer.Option("--data", metavar="DIR", help="Folder that the original data sets lie in; left out: data.")
+        Path | None, typer.Option("--data", metavar="DIR", help="Folder of the original data sets; data by default.")
     ] = None,
     annotations: Annotated[Path | None, typer.Option("--annotations", metavar="DIR|JSONL", help="The original annotations.")] = None,
     images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="Folder of the original photographs.")] = None,
     size: Annotated[int | None, network_size("--size", "Network size; 480, or the largest prepared.")] = None,
-    tokenizer: Annotated[str | None, typer.Option("--tokenizer", metavar="DIR|ID", help="Left out: the words of the data.")] = None,
+    tokenizer: Annotated[str | None, typer.Option("--tokenizer", metavar="DIR|ID", help="By default, the words of the data.")] = None,
     samples: Annotated[int, typer.Option("--samples", min=1, metavar="N", help="Samples to load in each round.")] = 512,
     rounds: Annotated[int, typer.Option("--rounds", min=1, metavar="N", help="How often each way is timed.")] = 5,
     batch_size: BatchSize = None,
@@ -41,7 +41,7 @@ def data(
     """Load the same training samples in the plain way and from the cache, compare every value, and time both.
 
     The plain way opens each photograph, decodes and resizes it, draws its outlines and tokenises its sentence, one sample at a time.
-    Without --cache or --dataset it draws a data set of its own in the temporary folder and prepares both stores from it.
+    Without --cache or --dataset it draws its own data set in the temporary folder and prepares both stores from it.
 
     Example: cmirnet benchmark data
     """

@@ -21,15 +21,15 @@ LONG = 100
 
 
 def infer(
-    weights: Annotated[str | None, typer.Argument(metavar="[WEIGHTS]", help="Left out: random ones, which take as long.")] = None,
+    weights: Annotated[str | None, typer.Argument(metavar="[WEIGHTS]", help="Random ones by default, which take as long.")] = None,
     backbone: Annotated[str | None, typer.Option("--backbone", metavar="NAME", help="Backbone of the random weights; swin-b.")] = None,
     size: Annotated[int | None, network_size("--size", "Image size of the random weights.")] = None,
-    images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="Photographs; left out: scenes that are drawn.")] = None,
+    images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="Photographs; drawn scenes by default.")] = None,
     expression: Annotated[
-        list[str] | None, typer.Option("--expression", "-e", metavar="TEXT", help="About every image; can be repeated.")
+        list[str] | None, typer.Option("--expression", "-e", metavar="TEXT", help="Expression for every image; can be repeated.")
     ] = None,
     count: Annotated[int, typer.Option("--count", min=1, metavar="N", help="Images.")] = 2,
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Images at once, but in the plain way.")] = 1,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Images per batch, except in the plain way.")] = 1,
     each: Annotated[bool, typer.Option("--each", help="Also time every optimization alone.")] = False,
     compiled: Annotated[bool, typer.Option("--compile", help="Also compiled by torch.compile.")] = False,
     exported: Annotated[
@@ -43,9 +43,9 @@ def infer(
 ) -> int:
     """Predict the same masks in the plain way and in ours: time, memory, ratio, and whether the masks are the same.
 
-    Plain is the published network as written: fp32, every head computed, one image and one sentence a forward. Ours computes no
-    auxiliary head, shares what sees no text among the sentences of an image, takes `--batch-size` images at once, and makes the
-    optimizations; `--each` also times each of them alone.
+    Plain is the published network as written: fp32, every head computed, one image and one sentence at a time. Ours computes no
+    auxiliary head, runs the part that sees no text once per image, takes `--batch-size` images at once, and uses the optimizations;
+    `--each` also times each of them alone.
 
     Example: cmirnet benchmark infer --backbone resnet101 --onnx int8
     """

@@ -18,10 +18,10 @@ def train(
     backbone: Annotated[str | None, typer.Option("--backbone", metavar="NAME", help="swin-b, resnet50, …, or timm/NAME.")] = None,
     size: Annotated[int | None, network_size("--size", "Network size, a multiple of 32; 480.")] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=2, metavar="N", help="Sentences of one step.")] = 2,
-    steps: Annotated[int, typer.Option("--steps", min=2, metavar="N", help="Of the optimiser, in each way; the first is not timed.")] = 4,
+    steps: Annotated[int, typer.Option("--steps", min=2, metavar="N", help="Optimiser steps in each way; the first is not timed.")] = 4,
     device: Device = "auto",
 ) -> None:
-    """Take the first steps of training in the plain way and in others: time, memory, ratio, how far the losses are apart.
+    """Take the first steps of training in the plain way and in others: time, memory, ratio, how much the losses differ.
 
     Plain is the published step, in fp16 on a GPU and in fp32 on a CPU. The others: bf16, on a GPU also compiled (loop.compile),
     activations computed twice (loop.gradient_checkpointing), and a text encoder that is not trained. Each way trains the same random

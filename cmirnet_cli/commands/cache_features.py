@@ -22,12 +22,12 @@ def cache_features(
     weights: Annotated[str | None, typer.Option("--weights", metavar="WEIGHTS", help="Whose text encoder: folder, run or hub id.")] = None,
     preset: Annotated[str | None, typer.Option("--preset", metavar="NAME|FILE", help="Preset whose text encoder is used.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=V", help="As for train, such as text.source=FOLDER.")] = None,
-    dtype: Annotated[Literal["fp32", "fp16"], typer.Option("--dtype", help="fp32: the same bits; fp16: half the room.")] = "fp32",
-    batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Sentences that are read at once.")] = 64,
+    dtype: Annotated[Literal["fp32", "fp16"], typer.Option("--dtype", help="fp32: the same bits; fp16: half the space.")] = "fp32",
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Sentences per batch.")] = 64,
     device: Device = "auto",
     overwrite: Overwrite = False,
 ) -> None:
-    """Store what a text encoder makes of every distinct sentence of a cache, for `eval` and `train --freeze-text`.
+    """Store a text encoder's output for every distinct sentence of a cache, for `eval` and `train --freeze-text`.
 
     Without --weights it is the encoder that `train` starts from, with the same --preset and --set.
 

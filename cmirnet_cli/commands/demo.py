@@ -36,7 +36,7 @@ def demo(
 ) -> None:
     """Draw scenes, prepare, train, evaluate and predict: the whole pipeline in a few minutes, offline.
 
-    Ctrl-C saves, and the same command goes on. A demo that is finished is shown again; --overwrite makes it anew.
+    Ctrl-C saves; the same command continues. A demo that is finished is shown again; --overwrite starts it again.
 
     Example: cmirnet demo
     """
@@ -48,7 +48,7 @@ def demo(
         run_command(words, shlex.join(["cmirnet", "demo", *(["--out", str(out)] if out != Path("demo") else [])]))
         steps += 1
     if not steps:
-        console.notice(f"the demo in {out} is finished; --overwrite makes it anew")
+        console.notice(f"the demo in {out} is finished; --overwrite starts it again")
     _show(out, None if begun else time.monotonic() - started)
 
 
@@ -62,8 +62,8 @@ def begin(out: Path, overwrite: bool) -> bool:
 
     begun = (out / MARKER).is_file()
     if not begun and out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UsageError(f"{out} is there and no demo made it", hint="choose another folder with --out")
-    write_text(out / MARKER, "`cmirnet demo` goes on here; `cmirnet demo --overwrite` replaces what the demo has put here.\n")
+        raise UsageError(f"{out} exists and was not made by the demo", hint="choose another folder with --out")
+    write_text(out / MARKER, "`cmirnet demo` continues here; `cmirnet demo --overwrite` replaces the demo's files.\n")
     for made in (out / name for name in (MADE if overwrite else ())):
         if made.is_dir() and not made.is_symlink():
             shutil.rmtree(made)
@@ -132,9 +132,9 @@ def run_command(command: Sequence[str], again: str) -> None:
             for number, handler in before.items():
                 signal.signal(number, handler)
     if code in STOPPED:
-        raise STOPPED[code](f"stopped during cmirnet {command[0]}", hint=f"go on with: {again}")
+        raise STOPPED[code](f"stopped during cmirnet {command[0]}", hint=f"continue with: {again}")
     if code:
-        raise CmirnetError(f"cmirnet {command[0]} ended with code {code}", hint=f"correct what it says above, and go on with: {again}")
+        raise CmirnetError(f"cmirnet {command[0]} ended with code {code}", hint=f"fix the error above, then continue with: {again}")
 
 
 def _is_trained(run: Path) -> bool:

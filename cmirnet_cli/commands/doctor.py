@@ -16,14 +16,14 @@ MARGIN = 9
 
 
 def doctor(
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder that data sets lie in.")] = Path("data"),
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder of the data sets.")] = Path("data"),
     cache: Annotated[Path, typer.Option("--cache", metavar="DIR", help="Folder of prepared caches, or one of them.")] = Path("cache"),
     runs: Annotated[Path, typer.Option("--runs", metavar="DIR", help="Folder of training runs, or one of them.")] = Path("runs"),
 ) -> int:
     """Look at the installation, the machine, the data, the caches and the runs, and say what to do about each finding.
 
-    Nothing is written, and only file headers are read. Exit code: 0 where nothing is an error; else that of the command which
-    would fail over the first one: 1 the installation, 2 a run's settings, 3 data and caches, 4 weights.
+    Nothing is written, and only file headers are read. Exit code: 0 if there is no error, else that of the command that the first
+    error would stop: 1 the installation, 2 a run's settings, 3 data and caches, 4 weights.
 
     Example: cmirnet doctor
     """

@@ -101,7 +101,7 @@ def evaluate(
             "--empty-below",
             min=1,
             metavar="PIXELS",
-            help="Smaller masks say 'nothing there' in gIoU, cIoU, N-acc, T-acc.",
+            help="Count smaller masks as empty in gIoU, cIoU, N-acc, T-acc.",
             rich_help_panel=_SCORED,
         ),
     ] = None,
@@ -115,11 +115,9 @@ def evaluate(
             "--no-text-features", help="Run the text encoder even where cache-features stored its output.", rich_help_panel=COMPUTED
         ),
     ] = False,
-    batch_size: Annotated[
-        int, typer.Option("--batch-size", min=1, metavar="N", help="Sentences that go through at once.", rich_help_panel=COMPUTED)
-    ] = 8,
+    batch_size: Annotated[int, typer.Option("--batch-size", min=1, metavar="N", help="Sentences per batch.", rich_help_panel=COMPUTED)] = 8,
     workers: Annotated[
-        int, typer.Option("--workers", min=0, metavar="N", help="Processes that load data; 0: no others.", rich_help_panel=COMPUTED)
+        int, typer.Option("--workers", min=0, metavar="N", help="Processes that load data; 0: only the main one.", rich_help_panel=COMPUTED)
     ] = 0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder for scores.json and sentences.jsonl.", rich_help_panel=WRITTEN)

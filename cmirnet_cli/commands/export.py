@@ -28,7 +28,7 @@ Format: TypeAlias = Annotated[
     typer.Option("--format", metavar="NAME", help="onnx, torch, safetensors or official.", rich_help_panel=_GRAPH),
 ]
 Precision: TypeAlias = Annotated[
-    Literal["fp32", "fp16", "int8"], typer.Option("--precision", help="Of the ONNX graph's arithmetic.", rich_help_panel=_GRAPH)
+    Literal["fp32", "fp16", "int8"], typer.Option("--precision", help="Precision of the ONNX graph.", rich_help_panel=_GRAPH)
 ]
 Split: TypeAlias = Annotated[
     bool, typer.Option("--split", help="Two ONNX graphs, text and vision: one sentence serves many images.", rich_help_panel=_GRAPH)
@@ -42,7 +42,7 @@ Images: TypeAlias = Annotated[
 ]
 Expression: TypeAlias = Annotated[
     list[str] | None,
-    typer.Option("--expression", "-e", metavar="TEXT", help="Expression for each of them; can be repeated.", rich_help_panel=_SAMPLES),
+    typer.Option("--expression", "-e", metavar="TEXT", help="Expression for each photograph; can be repeated.", rich_help_panel=_SAMPLES),
 ]
 SampleCache: TypeAlias = Annotated[
     Path | None,
@@ -57,7 +57,7 @@ Calibrate: TypeAlias = Annotated[
         "--calibrate",
         min=1,
         metavar="N",
-        help="At most this many pairs calibrate int8; as many others measure it.",
+        help="Calibrate int8 on at most N pairs; as many others measure it.",
         rich_help_panel=_SAMPLES,
     ),
 ]
@@ -104,7 +104,7 @@ def export(
     out: OutDir = Path("exported"),
     overwrite: Overwrite = False,
 ) -> None:
-    """Write weights in an exchange format, and prove that it computes the same; what does not agree is not written.
+    """Write weights in an exchange format, and check that it computes the same; otherwise nothing is written.
 
     Example: cmirnet export weights/ --format onnx --images photos/ -e "the red cup" --out cmirnet-onnx
     """

@@ -79,7 +79,7 @@ def predict(
     optimizations: Optimizations = "auto",
     batch_size: options.PhotosAtOnce = 1,
 ) -> int:
-    """Write a mask for every image and expression; what cannot be read is reported at the end.
+    """Write a mask for every image and expression; images that cannot be read are reported at the end.
 
     Example: cmirnet predict weights/ photos/ -e "the red cup"
     """
@@ -89,7 +89,7 @@ def predict(
     from cmirnet_cli.reports.predictions.folder import CUTOUTS, MASKS, OVERLAYS, PROBABILITIES
 
     if skip_existing and overwrite:
-        raise UsageError("--skip-existing goes on with an earlier run and --overwrite replaces it", hint="give one of them")
+        raise UsageError("--skip-existing continues an earlier run and --overwrite replaces it", hint="give one of them")
     pictures = {MASKS: True, OVERLAYS: overlay or gallery, CUTOUTS: cutout, PROBABILITIES: soft}
     kinds = [kind for kind, written in pictures.items() if written]
     if max_pixels:
@@ -122,11 +122,11 @@ def _request(
     if sources.count(STANDARD_INPUT) > 1:
         raise UsageError("standard input (-) can be read once only", hint="write the other lists to files")
     if not inputs and not pair_list:
-        raise UsageError("there is nothing to look at", hint="give an INPUT with -e, or --pairs")
+        raise UsageError("there is no image", hint="give an INPUT with -e, or --pairs")
     if inputs and not (expressions or expression_list):
-        raise UsageError("what is to be found?", hint="add -e or --expressions")
+        raise UsageError("there is no expression", hint="add -e or --expressions")
     if (expressions or expression_list) and not inputs:
-        raise UsageError("-e and --expressions need an INPUT", hint="name images, or leave them out beside --pairs")
+        raise UsageError("-e and --expressions need an INPUT", hint="name images, or leave them out with --pairs")
     if STANDARD_INPUT in sources and process.count > 1:
         raise UsageError(f"{process.count} processes cannot share standard input (-)", hint="write the list to a file")
     from cmirnet_cli.engine.prediction.photo_files import find_photos, listed_photo

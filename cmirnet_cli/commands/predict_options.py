@@ -16,13 +16,13 @@ Expression: TypeAlias = Annotated[
     typer.Option("--expression", "-e", metavar="TEXT", help="What to find; can be repeated.", rich_help_panel=_FIND),
 ]
 Expressions: TypeAlias = Annotated[
-    str | None, typer.Option("--expressions", metavar="FILE|-", help="More of them, one a line.", rich_help_panel=_FIND)
+    str | None, typer.Option("--expressions", metavar="FILE|-", help="File with more of them, one per line.", rich_help_panel=_FIND)
 ]
 Pairs: TypeAlias = Annotated[
     str | None,
     typer.Option("--pairs", metavar="FILE|-", help="CSV or JSONL with an image and an expression in each line.", rich_help_panel=_FIND),
 ]
-Recursive: TypeAlias = Annotated[bool, typer.Option("--recursive", "-r", help="Look into folders below.", rich_help_panel=_FIND)]
+Recursive: TypeAlias = Annotated[bool, typer.Option("--recursive", "-r", help="Search the folders inside, too.", rich_help_panel=_FIND)]
 Threshold: TypeAlias = Annotated[
     float,
     typer.Option(
@@ -68,6 +68,6 @@ FailFast: TypeAlias = Annotated[
     bool, typer.Option("--fail-fast", help="Stop at the first image that cannot be read.", rich_help_panel=_GOING)
 ]
 PhotosAtOnce: TypeAlias = Annotated[
-    int, typer.Option("--batch-size", min=1, metavar="N", help="Photos that go through together: meant for GPUs, takes more memory.")
+    int, typer.Option("--batch-size", min=1, metavar="N", help="Photos per batch; meant for GPUs, takes more memory.")
 ]
 SkipExisting: TypeAlias = Annotated[bool, typer.Option("--skip-existing", help="Resume an interrupted run.", rich_help_panel=_GOING)]

@@ -18,7 +18,7 @@ DatasetName: TypeAlias = Annotated[
     str,
     typer.Argument(
         metavar="NAME|PATH",
-        help="refcoco, refcoco+, refcocog, refclef, grefcoco, rrsisd, combined, a name of one's own, a file or folder of annotations, or "
+        help="refcoco, refcoco+, refcocog, refclef, grefcoco, rrsisd, combined, a name of your own, a file or folder of annotations, or "
         "hf://datasets/ORG/NAME.",
         show_default=False,
     ),
@@ -28,17 +28,17 @@ DatasetName: TypeAlias = Annotated[
 def prepare_data(
     dataset: DatasetName,
     split_by: SplitBy = None,
-    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder that data sets lie in.")] = Path("data"),
+    data: Annotated[Path, typer.Option("--data", metavar="DIR", help="Folder of the data sets.")] = Path("data"),
     annotations: Annotated[Path | None, typer.Option("--annotations", metavar="DIR", help="Folder of refs(…).p.")] = None,
     images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="Folder of the photographs.")] = None,
     format: Annotated[
-        str | None, typer.Option("--format", metavar="NAME", help="Annotation format; left out: recognised from the content.")
+        str | None, typer.Option("--format", metavar="NAME", help="Annotation format; by default recognised from the content.")
     ] = None,
     text: Annotated[
         str | None, typer.Option("--text", metavar="FIELD|category", help="Field or attribute that holds the expression.")
     ] = None,
     val_share: Annotated[
-        float, typer.Option("--val-share", metavar="SHARE", help="Part of the images that becomes val where the files name no splits.")
+        float, typer.Option("--val-share", metavar="SHARE", help="Share of the images that becomes val if the files name no splits.")
     ] = 0.1,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder for caches.")] = Path("cache"),
     recipe: Annotated[
@@ -48,20 +48,20 @@ def prepare_data(
     size: Annotated[
         list[int] | None, typer.Option("--size", min=1, metavar="PX", help="Network size; can be repeated; 480 by default.")
     ] = None,
-    store: Annotated[Literal["decoded", "encoded"], typer.Option("--store", help="Pixels ready to use, or the files.")] = "decoded",
-    overlap: Annotated[OverlapRule, typer.Option("--overlap", help="Where two polygons of one object overlap.")] = "paper",
+    store: Annotated[Literal["decoded", "encoded"], typer.Option("--store", help="Store pixels, ready to use, or the files.")] = "decoded",
+    overlap: Annotated[OverlapRule, typer.Option("--overlap", help="How to treat pixels that two polygons of one object share.")] = "paper",
     upright: Annotated[
         bool | None,
         typer.Option(
             "--upright/--no-upright",
-            help="Own outlines were drawn on photographs as seen, or as stored, where EXIF turns them.",
+            help="Your outlines were drawn on photographs as people see them, or as stored.",
             show_default=False,
         ),
     ] = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out images that are missing or broken, and records that cannot be read.")
     ] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Make an error of every mask that looks wrong.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Treat every mask that looks wrong as an error.")] = False,
     workers: Workers = None,
     overwrite: Overwrite = False,
 ) -> None:

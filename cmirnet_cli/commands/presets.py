@@ -24,7 +24,7 @@ COUNTED = "GFLOPs: convolutions and matrix products, a multiply-add being two; w
 def ls(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME|FILE]...", help="Presets to list; left out: all.")] = None,
     cost: Annotated[bool, typer.Option("--cost", help="Show parameters and arithmetic of one image with one sentence.")] = False,
-    time: Annotated[bool, typer.Option("--time", help="Show the cost and measure it on this CPU: seconds to a minute a network.")] = False,
+    time: Annotated[bool, typer.Option("--time", help="Show the cost and time it on this CPU: seconds to a minute per network.")] = False,
 ) -> None:
     """List the presets with what each is, or with what its model costs.
 
@@ -38,11 +38,11 @@ def ls(
     else:
         table = console.table(None, ["preset", "in short"], [(preset.name, preset.short) for preset in presets])
         console.result({"presets": [_header(preset) for preset in presets]}, table)
-        console.notice("one of them whole, with what it is for: cmirnet presets show NAME")
+        console.notice("to see one in full: cmirnet presets show NAME")
 
 
 def show(name: Name) -> None:
-    """Print the whole recipe of a preset: every setting, those too that it leaves as they are.
+    """Print the whole recipe of a preset: every setting, defaults included.
 
     Example: cmirnet presets show refcoco-swin-b
     """
@@ -59,7 +59,7 @@ def cp(
     destination: Annotated[Path, typer.Argument(metavar="DEST", help="File or folder to copy to.")] = Path(),
     overwrite: Overwrite = False,
 ) -> None:
-    """Copy a preset to a file of one's own, for `cmirnet train --preset FILE`.
+    """Copy a preset to a file of your own, for `cmirnet train --preset FILE`.
 
     Example: cmirnet presets cp refcoco-swin-b my.yaml
     """

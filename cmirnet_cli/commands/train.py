@@ -28,7 +28,7 @@ _RECIPE, _START, _RUN, _LOOK = "Recipe", "What the weights start from", "The run
 InitFrom: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--init-from", metavar="WEIGHTS", help="Start anew from these: folder, run, hub id or official .pth.", rich_help_panel=_START
+        "--init-from", metavar="WEIGHTS", help="Start a new run from these: folder, run, hub id or official .pth.", rich_help_panel=_START
     ),
 ]
 BackboneWeights: TypeAlias = Annotated[
@@ -74,7 +74,7 @@ def train(
         bool,
         typer.Option(
             "--freeze-text",
-            help="Leave the text encoder as it is; what cache-features stored then stands in for it.",
+            help="Do not train the text encoder; use its stored output if there is any.",
             rich_help_panel=_RECIPE,
         ),
     ] = False,
@@ -164,7 +164,7 @@ def _open(folder: Path, refused: Mapping[str, object]) -> RunDirectory:
     from cmirnet_cli.engine.training.run_directory import RunDirectory
 
     if given := [name for name, value in refused.items() if value is not None]:
-        raise typer.BadParameter(f"{given[0]} cannot be given with --resume: a run goes on as it was begun")
+        raise typer.BadParameter(f"{given[0]} cannot be given with --resume: a run continues as it was started")
     return RunDirectory.open(folder)
 
 

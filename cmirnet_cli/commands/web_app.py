@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Host: TypeAlias = Annotated[str, typer.Option("--host", metavar="NAME", help="Address to listen on; 0.0.0.0 lets the network in.")]
 Port: TypeAlias = Annotated[int, typer.Option("--port", min=0, max=65535, metavar="N", help="Port to listen on; 0: any free one.")]
-MaxUpload: TypeAlias = Annotated[int, typer.Option("--max-upload", min=1, metavar="MB", help="Largest image file that is taken.")]
+MaxUpload: TypeAlias = Annotated[int, typer.Option("--max-upload", min=1, metavar="MB", help="Largest image file that is accepted.")]
 Opened: TypeAlias = Annotated[bool, typer.Option("--open/--no-open", help="Open the page in a browser.")]
 
 

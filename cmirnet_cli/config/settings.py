@@ -80,7 +80,7 @@ class ModelConfig(_Section):
     fusion_width: int = Field(default=512, ge=16, multiple_of=8, description="channels of fusion, graph and decoder")
     text_width: int = Field(default=768, gt=0, description="channels of the text encoder's output; unless set, as many as it gives")
     graph_neighbours: int = Field(default=9, ge=1, le=20, description="nearest text nodes of each visual node in the graph")
-    graph_padding: bool = Field(default=True, description="whether padded words, too, may be neighbours in the graph (published)")
+    graph_padding: bool = Field(default=True, description="whether padding may count as neighbouring words in the graph (published)")
     drop_path: float = Field(default=0.3, ge=0, lt=1, description="stochastic depth of the last Swin block, rising linearly from 0")
 
     @property
@@ -124,7 +124,7 @@ class DataConfig(_Section):
         default="referent", description="an epoch takes one random sentence of each referent (published), or every sentence once"
     )
     flip: bool = Field(default=False, description="mirror half of the training images and swap left and right in their sentences")
-    workers: int = Field(default=2, ge=0, description="processes that load data; 0: none beside the main one")
+    workers: int = Field(default=2, ge=0, description="processes that load data; 0: only the main one")
 
     @property
     def sizes(self) -> tuple[int, ...]:

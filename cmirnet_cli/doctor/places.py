@@ -77,7 +77,7 @@ def room_for_refcoco() -> float:
 
 
 def cache_findings(root: Path) -> Iterator[Finding]:
-    """One finding for each cache at `root` or right below it, and for each, or its text features, that was begun and not finished."""
+    """One finding for each cache at `root` or right below it, and for each, or its text features, that was started but not finished."""
     if (root / MANIFEST).is_file():
         folders = [root]
     else:
@@ -110,8 +110,8 @@ def _leftover(folder: Path) -> Finding:
     if target is None:
         return Finding("note", str(folder), f"what is left of {what} that made way for newer", "delete that folder")
     command = features_command(target.parent) if of_features else prepare_command(target)
-    advice = f"if nothing is writing there, go on with: {command}, or delete that folder"
-    return Finding("note", str(folder), f"{what}, begun and not finished", advice)
+    advice = f"if nothing is writing there, continue with: {command}, or delete that folder"
+    return Finding("note", str(folder), f"{what}, started but not finished", advice)
 
 
 def run_findings(root: Path) -> Iterator[Finding]:
@@ -134,7 +134,7 @@ def _progress(folder: Path) -> Iterator[Finding]:
     """
     run = RunDirectory.open(folder)
     settings, epochs = run.settings(), run.epochs()
-    begun = f"begun with data of fingerprint {run.data[:12]} and {run.threads} threads"  # read in any case: a resumption needs it
+    begun = f"started with data of fingerprint {run.data[:12]} and {run.threads} threads"  # read in any case: a resumption needs it
     done = f"{len(epochs)} of {settings.schedule.epochs} epochs done"
     best = [report for report in epochs if report.best and report.overall_iou is not None]
     if best:
@@ -148,7 +148,7 @@ def _progress(folder: Path) -> Iterator[Finding]:
         metrics, last = folder / METRICS, "no step was reported"
         if metrics.is_file():
             last = f"its last report is of {datetime.fromtimestamp(metrics.stat().st_mtime):%Y-%m-%d %H:%M}"
-        advice = f"unless it is still running, go on with: cmirnet train --resume {folder}"
+        advice = f"unless it is still running, continue with: cmirnet train --resume {folder}"
         yield Finding("note", str(folder), f"{done}; {begun}; {last}", advice)
 
 

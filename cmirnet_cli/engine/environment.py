@@ -1,6 +1,6 @@
 """What a run ran on: program, libraries, git state, machine; and processes whose memory is measured.
 
-Light: torch is loaded only when asked.
+Light: torch is loaded only when it is needed.
 """
 
 from __future__ import annotations

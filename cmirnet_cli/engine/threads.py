@@ -1,4 +1,4 @@
-"""How many cores this process really has, and how many threads compute. Light: torch is loaded only to be told their number."""
+"""How many cores this process really has, and how many threads compute. Light: torch is loaded only to set that number."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def export(
 
     Args:
         source: the weights.
-        target: the export's folder; an export that is there already is replaced.
+        target: the export's folder; an export that exists already is replaced.
         options: what to write.
         samples: what it is compared and calibrated on.
         advance: is called with how many samples were compared.

@@ -17,7 +17,7 @@ SCHEMA_VERSION = 1
 SPEC_FILE = "export.json"
 TOKENIZER_FILE = "tokenizer.json"
 MODEL, TEXT, VISION = "model.onnx", "text.onnx", "vision.onnx"
-AGAIN = "the export was changed or damaged; copy it anew, or export the weights again"
+AGAIN = "the export was changed or damaged; copy it again, or export the weights again"
 
 Format = Literal["onnx", "torch", "safetensors", "official"]
 ExportPrecision = Literal["fp32", "fp16", "int8"]

@@ -231,9 +231,9 @@ def _compared(
     image, tokens, logits = reference_logits(reference, images, sentences)
     own_image, own_tokens = normalised(images, spec.input), reader.read(sentences)
     if not np.array_equal(own_image, image):
-        raise ExportError("the export prepares images otherwise than its weights", hint="please report it")
+        raise ExportError("the export prepares images differently from its weights", hint="please report it")
     if not (np.array_equal(own_tokens.ids, tokens.ids) and np.array_equal(own_tokens.mask, tokens.mask)):
-        raise ExportError(f"the export's tokenizer.json reads one of {sentences} otherwise than its weights", hint="please report it")
+        raise ExportError(f"the export's tokenizer.json reads one of {sentences} differently from its weights", hint="please report it")
     return compare(run(own_image, own_tokens), logits)
 
 

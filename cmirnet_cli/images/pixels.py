@@ -222,7 +222,7 @@ def _converted(picture: Image.Image, *, upright: bool, own_range: bool) -> Decod
     if picture.mode.startswith(("I", "F")):
         greys = np.asarray(picture)
         if picture.mode == "F" or greys.min() < 0 or greys.max() > _WHITE:
-            raise UnreadableImageError("its greys have 32 bits, and what is white among them is not known; save it with 8 or 16 bits")
+            raise UnreadableImageError("its greys have 32 bits, and no value is known to be white; save it with 8 or 16 bits")
         pixels, scaled_by = eight_bits(greys, own_range=own_range)
         picture = Image.fromarray(pixels)
     with pil_at_work():

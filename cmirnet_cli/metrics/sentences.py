@@ -15,8 +15,8 @@ BINS = 20
 
 CONTROLS: Mapping[str, str] = MappingProxyType(
     {
-        "shuffled-text": "each referent is asked for with another one's sentences of the split: what is left owes nothing to its own words",
-        "no-image": "the image is replaced by an even grey, ImageNet's mean colour: what is left owes nothing to pixels",
+        "shuffled-text": "each referent is scored with the sentences of another one: the score left over does not come from words",
+        "no-image": "each image is replaced by an even grey, ImageNet's mean colour: the score left over does not come from pixels",
     }
 )
 """The controls, in words: what takes the place of the split's own sentences or images."""

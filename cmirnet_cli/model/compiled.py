@@ -45,7 +45,7 @@ def require_compiler(device: torch.device) -> None:
         torch.compile(lambda x: 2 * x + 1, dynamic=False)(torch.zeros(1, device=device))
     except RuntimeError as problem:
         message = f"torch.compile does not work here: {first_line(problem)}"
-        raise UsageError(message, hint="install a C++ compiler, or do not ask for it") from problem
+        raise UsageError(message, hint="install a C++ compiler, or leave it out") from problem
 
 
 def _parts(network: Network) -> Iterator[nn.Module]:

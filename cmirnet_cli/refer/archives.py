@@ -53,7 +53,7 @@ class Archive:
         with _opened(self.file) as archive:
             members = {Path(place): info for info in archive.infolist() if (place := self._place(info)) is not None}
         if not members:
-            raise AnnotationError(f"{self.file} holds no {self.kind}", hint="fetch the archive again, or take it away")
+            raise AnnotationError(f"{self.file} holds no {self.kind}", hint="download the archive again, or remove it")
         return members
 
     def _place(self, info: ZipInfo) -> PurePosixPath | None:
@@ -62,7 +62,7 @@ class Archive:
         if info.is_dir() or not _NAMES[self.kind].fullmatch(path.name) or _FROM_A_MAC in path.parts:
             return None
         if not is_path(info.filename) or not stays_inside(info.filename):
-            raise AnnotationError(f"{self.file} holds a file that would lie elsewhere: {info.filename!r}", hint="fetch the archive again")
+            raise AnnotationError(f"{self.file} holds a file that would go elsewhere: {info.filename!r}", hint="fetch the archive again")
         parts = path.parts
         return PurePosixPath(*parts[parts.index(self.target.name) + 1 :]) if self.target.name in parts[:-1] else path
 
@@ -140,5 +140,5 @@ def _opened(file: Path) -> Iterator[ZipFile]:
             yield archive
     except (BadZipFile, RuntimeError, zlib.error, EOFError) as error:
         raise AnnotationError(
-            f"{file} cannot be unpacked: {error}", hint="fetch the archive again; a download that broke off looks like this"
+            f"{file} cannot be unpacked: {error}", hint="fetch the archive again; an interrupted download looks like this"
         ) from error

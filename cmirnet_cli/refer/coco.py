@@ -139,7 +139,7 @@ def _nothing(instances: Instances, silent: int, boxes: int, options: ReadOptions
         return AnnotationError(f"{file} has no annotations that can be used", hint="check that it is the file you mean")
     beside = [each.name for each in file.parent.glob("*refs(*).*")]
     if beside:
-        hint = f"{listed(beside)} beside it makes this REFER layout: give the data set's name in place of the file"
+        hint = f"{listed(beside)} next to it makes this REFER layout: give the data set's name instead of the file"
         return AnnotationError(f"{file} holds objects and no expressions", hint=hint)
     fields = Counter(name for each in instances.annotations.values() for name in each)
     return no_text(file, fields, options, f"make an expression of each category with --text {CATEGORY}")

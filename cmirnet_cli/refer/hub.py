@@ -24,7 +24,7 @@ def repository_of(source: str) -> str:
 
 
 def fetched(source: str) -> Path:
-    """The local copy of `hf://datasets/org/name`, or of a file or folder in it; what is there already is not fetched again.
+    """The local copy of `hf://datasets/org/name`, or of a file or folder in it; what exists already is not fetched again.
 
     Raises:
         AnnotationError: it is no such address, there is no such data set, or the hub cannot be reached and no copy is there.

@@ -72,7 +72,7 @@ def _referents(file: Path, fault: Callable[[AnnotationError], None], undivided: 
         else:
             yield referent
     if not number:
-        raise AnnotationError(f"{file} is empty", hint="one line a sentence, with image, expression, mask, split")
+        raise AnnotationError(f"{file} is empty", hint="write one line per sentence, with image, expression, mask, split")
 
 
 def files(path: Path) -> list[Path]:
@@ -89,9 +89,9 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
         AnnotationError: as for `read_jsonl`.
     """
     if options.text:
-        raise UsageError("--text says nothing about JSONL", hint="its expressions stand in the field `expression`")
+        raise UsageError("--text does not apply to JSONL", hint="its expressions are in the field `expression`")
     if options.upright is not None:
-        raise UsageError("--upright and --no-upright say nothing about JSONL", hint="its pictures are always taken as people see them")
+        raise UsageError("--upright and --no-upright do not apply to JSONL", hint="its pictures are always taken as people see them")
     there = files(path)
     if len(there) > 1:
         raise UsageError(f"{path} holds {listed([file.name for file in there])}", hint="name one of these files")

@@ -132,7 +132,7 @@ def find_layout(dataset: str, split_by: str, places: Places) -> Layout:
     raise AnnotationError(
         f"{dataset} ({split_by}) is not complete; missing:\n" + "\n".join(missing),
         hint="put the files or the published archives (such as refcoco.zip and train2014.zip) there, or say where they are with "
-        "--annotations DIR and --images DIR; docs/data.md says where people get them",
+        "--annotations DIR and --images DIR; docs/data.md says where to get them",
     )
 
 

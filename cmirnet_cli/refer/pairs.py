@@ -55,7 +55,7 @@ def read_pairs(source: str) -> list[Pair]:
     records = [record for _, record in json_lines(text, file)] if is_jsonl else _csv_rows(text, file)
     pairs = [Pair(folder / path, path, record.expression()) for record in records for path in [_written(record, folder)]]
     if not pairs:
-        raise AnnotationError(f"{source} holds no pair", hint="one line a pair, with image and expression")
+        raise AnnotationError(f"{source} holds no pair", hint="write one line per pair, with image and expression")
     return pairs
 
 
@@ -73,9 +73,9 @@ def read_lines(source: str) -> list[str]:
     """
     lines = [line.strip() for line in _text(source).split("\n") if line.strip()]
     if any("\0" in line for line in lines):
-        raise AnnotationError(f"{source} is no list: it holds NUL characters", hint="write one entry a line, as text")
+        raise AnnotationError(f"{source} is no list: it holds NUL characters", hint="write one entry per line, as text")
     if not lines:
-        raise AnnotationError(f"{source} holds no line", hint="write one entry a line")
+        raise AnnotationError(f"{source} holds no line", hint="write one entry per line")
     return lines
 
 

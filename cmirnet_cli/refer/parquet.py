@@ -92,13 +92,13 @@ def _refer_records(
             differing[referent.split] += 1
         yield referent
     for split, count in differing.items():
-        options.notice(f"{file.name}: {count:,} rows say that they are {split}, which is taken over")
+        options.notice(f"{file.name}: {count:,} rows name their split, {split}, which is used")
 
 
 def _unread_columns(file: Path, names: list[str]) -> AnnotationError:
     missing = " and no ".join(name for name in COLUMNS if name not in names)
     return AnnotationError(
-        f"{file} holds no pictures with outlines, nor REFER's records (it has no column {missing}); its columns are {listed(names, 20)}",
+        f"{file} holds neither pictures with outlines nor REFER's records (no column {missing}); its columns are {listed(names, 20)}",
         hint="call the columns image, mask (or segmentation) and expression; or write JSONL",
     )
 

@@ -59,7 +59,7 @@ def read_dataset(layout: Layout, *, upright: bool | None = None, skip_bad: bool 
     """
     published, faults = layout.dataset in SPLITS, list[AnnotationError]()
     if published and upright is not None:
-        hint = "--upright and --no-upright are for data of one's own"
+        hint = "--upright and --no-upright are for your own data"
         raise UsageError(f"{layout.dataset} was drawn on the photographs as they are stored", hint=hint)
     with collector_paused():
         join = _Join(read_instances(layout.instances), ImageFolders(layout.image_folders), upright, look=not published and upright is None)

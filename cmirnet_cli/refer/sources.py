@@ -159,7 +159,7 @@ def read_source(
     if path is None:
         if format or options.text:
             raise UsageError(
-                f"{name} is in REFER layout, about which --format and --text say nothing", hint="leave them out, or give a file or folder"
+                f"{name} is in REFER layout, to which --format and --text do not apply", hint="leave them out, or give a file or folder"
             )
         layouts = [find_layout(*part) for part in _parts(name, split_by, places)]
         skips = skip_bad and name != COMBINED  # the photograph of a test ref that was left out could be trained on

@@ -58,7 +58,7 @@ def read_plain_pickle(path: Path) -> Plain:
         raise AnnotationError(
             f"{path} is refused: before byte {file.tell()} it asks for {refusal}",
             hint="an annotation file holds lists, dicts, text and numbers only; nothing was run. If you trust its origin, "
-            "save the same data as JSON beside it, as refs(<split_by>).json, and take the .p file away",
+            "save the same data as JSON next to it, as refs(<split_by>).json, and remove the .p file",
         ) from None
     except _DAMAGED as error:
         raise AnnotationError(

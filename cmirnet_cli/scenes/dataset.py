@@ -107,11 +107,11 @@ def write_scenes(
         advance: called after each image.
 
     Raises:
-        DataError: the folder is there already, or it cannot be written.
+        DataError: the folder exists already, or it cannot be written.
     """
     target = root / dataset
     if target.exists():
-        raise DataError(f"{target} is there already", hint="delete it, or choose another folder")
+        raise DataError(f"{target} exists already", hint="delete it, or choose another folder")
     tables = _Tables(Frame(*size) if isinstance(size, tuple) else Frame(size, size), grain)
     with new_folder(target, DataError) as folder:
         _write_images(folder / "images", tables, images, seed, advance)

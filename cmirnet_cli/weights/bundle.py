@@ -45,7 +45,7 @@ class Bundle:
 
 
 def save_bundle(bundle: Bundle, folder: Path, card: str | None = None) -> None:
-    """Write a weights folder whole or not at all; one that is there already makes way, with all its files, when the new one is safe.
+    """Write a weights folder whole or not at all; one that exists already makes way, with all its files, when the new one is safe.
 
     Args:
         bundle: what to write.

@@ -104,7 +104,7 @@ def state_dict(value: object, where: str) -> dict[str, Tensor]:
     strange = [name for name, tensor in value.items() if not isinstance(name, str) or not isinstance(tensor, Tensor)]
     if strange:
         raise WeightsError(
-            f"{where} is not a state dict: under {str(strange[0])[:80]!r} lies {_kind(value[strange[0]])}",
+            f"{where} is not a state dict: under {str(strange[0])[:80]!r} is {_kind(value[strange[0]])}",
             hint="it must hold parameter names and tensors",
         )
     return {name.removeprefix("module."): tensor.detach() for name, tensor in value.items()}

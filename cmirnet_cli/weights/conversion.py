@@ -123,7 +123,7 @@ def _check_widths(config: ModelConfig, text: ConvertedText, tokenizer: PreTraine
     width, rows = text.config["hidden_size"], text.config["vocab_size"]
     if width != config.text_width:
         raise WeightsError(
-            f"the network reads words of {config.text_width} channels, the text encoder beside it gives {width}",
+            f"the network reads words of {config.text_width} channels, its text encoder gives {width}",
             hint="`model` and `bert_model` must come from one training",
         )
     hint = "name the tokenizer that the checkpoint was trained with: --tokenizer DIR or a hub id (tokenizer=… in Python)"

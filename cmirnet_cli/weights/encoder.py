@@ -178,7 +178,7 @@ def _keys(config: Mapping[str, Any]) -> Iterator[str]:
 def _loading(what: str, source: str, hint: str) -> Iterator[None]:
     """Names what is loaded, and from where, in any error that a library raises; before that, files that are something else are refused.
 
-    Libraries do not wait for a hub that does not answer; for a local folder nobody is asked.
+    Libraries do not wait for a hub that does not answer; a local folder needs no hub.
     """
     _refuse_lookalikes(source)
     try:

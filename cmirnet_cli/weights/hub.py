@@ -55,7 +55,7 @@ class Fetched:
 
 
 def download(name: HubName) -> Fetched:
-    """The local copy of weights on the hub; what is there already is not fetched again, and nothing of it is run.
+    """The local copy of weights on the hub; what exists already is not fetched again, and nothing of it is run.
 
     Raises:
         WeightsError: there is no such repository, it holds no weights, or several official checkpoints, or the hub cannot be reached and

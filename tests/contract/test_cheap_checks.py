@@ -66,7 +66,7 @@ MISTAKES = {
     "predict cut photos -e cup": (4, "model.safetensors cannot be read"),
     "predict weights nowhere -e cup": (3, "nowhere"),
     "predict weights taken -e cup": (3, "holds no images"),
-    "predict weights photos": (2, "what is to be found?"),
+    "predict weights photos": (2, "there is no expression"),
     "predict weights photos -e cup --optimizations quick": (2, "there is no optimization 'quick'"),
     "predict weights photos --expressions nowhere.txt": (3, "nowhere.txt"),
     "predict weights photos -e cup --out predicted": (2, "predicted holds predictions already"),

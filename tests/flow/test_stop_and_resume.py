@@ -49,12 +49,12 @@ def test_stopped_training_saves_says_how_to_go_on_and_goes_on(
     folder = tmp_path / "run"
     done = stopped(words(cache, folder), folder, number)
     assert done.returncode == code, done.stderr
-    assert f"hint: go on with: cmirnet train --resume {folder}" in done.stderr
+    assert f"hint: continue with: cmirnet train --resume {folder}" in done.stderr
     assert "Traceback" not in done.stderr
     taken = steps(folder)
     assert run(["train", "--resume", str(folder), "--device", "cpu", "--json"]) == 0
     told = capsys.readouterr()
-    assert f"going on after step {taken} of " in told.err
+    assert f"continuing after step {taken} of " in told.err
     assert json.loads(told.out)["best"]["epoch"] in {1, 2}
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines if line["kind"] == "epoch"] == [1, 2]

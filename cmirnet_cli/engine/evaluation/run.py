@@ -33,7 +33,7 @@ class EvaluationRequest:
         keep_masks: whether each sentence's score holds its mask: at the image's own size, or at network size if `paper` alone is scored.
         text_features: whether features that the cache stores stand in for the text encoder.
         batch_size: sentences that go through at once.
-        workers: processes that load data; 0: no others.
+        workers: processes that load data; 0: only the main one.
         scoring: how intervals are drawn, and which mask counts as empty.
 
     Raises:

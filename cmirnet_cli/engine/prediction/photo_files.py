@@ -104,7 +104,7 @@ def _matching(pattern: Path, exclude: Path | None) -> FoundPhotos:
     if exclude and fixed.resolve() in exclude.parents:
         files = [file for file in files if not file.parent.resolve().is_relative_to(exclude)]
     if not files:
-        raise DataError(f"no file matches {pattern}", hint="** stands for any folders below, * for anything in a name")
+        raise DataError(f"no file matches {pattern}", hint="** matches any folders, * any part of a name")
     return _each_once(files, fixed)
 
 
@@ -157,4 +157,4 @@ def _folders_once(top: Path, exclude: Path | None = None, *, hidden: bool = True
 
 
 def _refuse(problem: OSError) -> None:
-    raise DataError(f"{problem.filename} cannot be read: {problem.strerror}", hint="change its permissions, or move it away") from problem
+    raise DataError(f"{problem.filename} cannot be read: {problem.strerror}", hint="change its permissions, or move it out") from problem

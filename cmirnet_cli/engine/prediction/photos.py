@@ -104,5 +104,5 @@ def _from_tensor(image: Tensor) -> Pixels:
     if image.dtype == torch.uint8:
         return upright.contiguous().numpy()
     if not bool(((upright >= 0) & (upright <= 1)).all()):
-        raise ImageError("a floating tensor must have values from 0 to 1", hint="divide by 255, and leave the normalising to us")
+        raise ImageError("a floating tensor must have values from 0 to 1", hint="divide by 255; do not normalise it")
     return (upright.float() * 255).round().to(torch.uint8).contiguous().numpy()

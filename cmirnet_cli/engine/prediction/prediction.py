@@ -66,7 +66,8 @@ class Prediction:
         """
         if Path(path).suffix.lower() != ".png":
             raise UsageError(
-                f"a mask is saved as PNG, not as {path}", hint="end the name in .png; overlay() and cutout() have a save of PIL's"
+                f"a mask is saved as PNG, not as {path}",
+                hint="end the name in .png; overlay() and cutout() give PIL images",
             )
         write_image(Path(path), mask_picture(self.mask))
 

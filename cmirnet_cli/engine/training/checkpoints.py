@@ -121,7 +121,7 @@ def read_state(checkpoint: Path) -> TrainingState:
     content = read_checkpoint(path)
     version = content.get("schema_version") if isinstance(content, dict) else None
     if not isinstance(content, dict) or version != SCHEMA_VERSION:
-        raise WeightsError(f"{path} has schema version {version!r}, this program reads {SCHEMA_VERSION}", hint="start the run anew")
+        raise WeightsError(f"{path} has schema version {version!r}, this program reads {SCHEMA_VERSION}", hint="start a new run")
     fields = {name: value for name, value in content.items() if name != "schema_version"}
     try:
         return TrainingState(**fields | {"progress": Progress(**fields["progress"])})

@@ -1,4 +1,4 @@
-"""What is wrong with a run and can be seen before torch is loaded, before the network is asked and before a minute is spent.
+"""What is wrong with a run and can be seen before torch is loaded, before anything is downloaded and before a minute is spent.
 
 Light: imports no torch.
 """

@@ -50,7 +50,7 @@ def dry_run(trainer: Trainer) -> DryRun:
     reports = list(islice(trainer.steps(), STEPS))
     if not reports:
         done = f"all {trainer.steps_per_epoch} steps of epoch {trainer.progress.epoch + 1} are taken, only its validation is left"
-        raise CmirnetError(f"no step can be tried: {done}", hint="leave --dry-run out to go on")
+        raise CmirnetError(f"no step can be tried: {done}", hint="leave out --dry-run to continue")
     seconds = reports[-1].seconds
     parameters = list(trainer.bundle.model.parameters())
     return DryRun(

@@ -129,7 +129,7 @@ class Trainer:
             finally:
                 self._loading = None  # ends the processes that load
         if self._stopping:
-            hint = f"go on with: cmirnet train --resume {directory.folder}"
+            hint = f"continue with: cmirnet train --resume {directory.folder}"
             raise self._stop.answer(f"stopped after step {self.steps_taken}; the state is saved", hint)
 
     def steps(self) -> Iterator[StepReport]:

@@ -100,7 +100,7 @@ def require_same_data(begun: str, folder: Path, manifest: Manifest) -> None:
     now = manifest.fingerprint.key
     if begun != now:
         raise DataError(
-            f"the run was begun with data of fingerprint {begun[:12]}, {folder} has {now[:12]}",
+            f"the run was started with data of fingerprint {begun[:12]}, {folder} has {now[:12]}",
             hint="prepare the same data again, or start a new run with --init-from",
         )
 
@@ -114,7 +114,7 @@ def require_same_features(begun: str | None, features: TextFeatures | None, cach
     if begun is not None and (features is None or features.manifest.digest != begun):
         now = "has none of its text encoder" if features is None else f"has {features.manifest.digest[:12]}"
         raise DataError(
-            f"the run was begun with text features of sha256 {begun[:12]}, {cache.folder} {now}",
+            f"the run was started with text features of sha256 {begun[:12]}, {cache.folder} {now}",
             hint="restore the text features the run started with, or start a new run with --init-from",
         )
 
@@ -127,4 +127,4 @@ def require_same_processes(begun: int, now: int) -> None:
     """
     if begun != now:
         hint = f"start {begun} processes in all, e.g. torchrun --nproc-per-node {begun} on one machine; or a new run with --init-from"
-        raise ConfigError(f"the run was begun with {begun} processes and cannot go on with {now}", hint=hint)
+        raise ConfigError(f"the run was started with {begun} processes and cannot continue with {now}", hint=hint)

@@ -79,7 +79,7 @@ def train(
 
     Raises:
         ConfigError: the settings contradict the weights that they start from, the data or the device.
-        DataError: the cache is missing, incomplete, or another than the run was begun with.
+        DataError: the cache is missing, incomplete, or another than the run was started with.
         WeightsError: pretrained weights or a checkpoint cannot be had.
         UsageError: there are neither settings nor a run to go on with, the run directory is taken, or there is no such device.
         DivergedError: the loss is no longer a number.

@@ -129,21 +129,21 @@ class RunDirectory:
 
     @property
     def data(self) -> str:
-        """The fingerprint of the data that the run was begun with."""
+        """The fingerprint of the data that the run was started with."""
         return self._recorded("data", str)
 
     @property
     def text_features(self) -> str | None:
-        """The sha256 of the text features that the run was begun with, if it was."""
+        """The sha256 of the text features that the run was started with, if it was."""
         return self._recorded("text_features", _DIGEST.validate_python)
 
     @property
     def threads(self) -> int:
-        """CPU threads of each process that the run was begun with."""
+        """CPU threads of each process that the run was started with."""
         return self._recorded("threads", int)
 
     def settings(self) -> Settings:
-        """The settings that the run was begun with.
+        """The settings that the run was started with.
 
         Raises:
             ConfigError: config.yaml was changed into something that cannot be.
@@ -236,7 +236,7 @@ def require_new(folder: Path) -> None:
     if folder.is_file():
         raise UsageError(f"the run directory {folder} is a file", hint="choose another --run-dir")
     if folder.exists() and any(folder.iterdir()):
-        hint = f"choose another --run-dir, or go on with: cmirnet train --resume {folder}"
+        hint = f"choose another --run-dir, or continue with: cmirnet train --resume {folder}"
         raise UsageError(f"the run directory {folder} already holds files", hint=hint)
 
 

@@ -161,7 +161,7 @@ def _text_encoder(settings: Settings, cache: Cache) -> tuple[TextEncoder, PreTra
         encoder = scratch_encoder(settings.text, settings.model.text_width, tokenizer)
     else:
         encoder, tokenizer = load_encoder(settings.text.source), load_tokenizer(settings.text.source)
-        hint = "tokenizer and weights must be of one model: put its tokenizer.json, or its vocabulary, beside the weights"
+        hint = "tokenizer and weights must be of one model: put its tokenizer.json, or its vocabulary, next to the weights"
         require_vocabulary(tokenizer, embedding_rows(encoder), hint)
     width, model, most = encoder.config.hidden_size, settings.model, most_tokens(encoder)
     if "text_width" in model.model_fields_set and width != model.text_width:
@@ -210,6 +210,6 @@ def resumed_trainer(
     trainer.resume(read_state(checkpoint))
     threads = torch.get_num_threads()
     if device.type == "cpu" and directory.threads != threads:
-        notice(f"the run was begun with {directory.threads} threads on the CPU and goes on with {threads}: numbers agree up to rounding")
-    notice(f"going on after step {trainer.steps_taken} of {trainer.steps_total}")
+        notice(f"the run started with {directory.threads} threads on the CPU and continues with {threads}: numbers agree within rounding")
+    notice(f"continuing after step {trainer.steps_taken} of {trainer.steps_total}")
     return trainer

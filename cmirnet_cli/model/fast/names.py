@@ -19,7 +19,7 @@ OPTIMIZATIONS = MappingProxyType(
         "linear": "Swin's linear layers as 1×1 convolutions",
         "winograd": "large 3×3 convolutions by Winograd's F(4×4, 3×3): a quarter of the multiplications",
         "channels-last": "maps whose channels lie together in memory",
-        COMPILE: "parts compiled by torch.compile when they are first asked, which takes a minute for every new number of rows",
+        COMPILE: "parts compiled by torch.compile at their first use, which takes a minute for every new number of rows",
     }
 )
 """Every optimization and what it does, in the order in which they are made. Up to rounding none of them changes a mask."""

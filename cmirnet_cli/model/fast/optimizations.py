@@ -29,7 +29,7 @@ FEWEST_CHANNELS = 128
 
 
 class FastNetwork(CMIRNet):
-    """A trained network, to be asked only: the same up to rounding.
+    """A trained network for prediction only: the same up to rounding.
 
     Args:
         network: optimized, in eval mode; its parts are taken over.
@@ -77,7 +77,7 @@ def accelerate(network: CMIRNet, size: int, optimizations: Collection[str], prec
 
     Args:
         network: trained, in eval mode; it is taken over, tensors and all, and is of no other use afterwards.
-        size: of the images, in pixels; others can be asked about as well, but it decides which convolutions are replaced.
+        size: of the images, in pixels; other sizes work too, but this one decides which convolutions are replaced.
         optimizations: names of `OPTIMIZATIONS`; those that are not `applicable` are left out.
         precision: fp32 or bf16.
     """

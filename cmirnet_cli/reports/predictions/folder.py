@@ -46,7 +46,7 @@ def mask_name(photo: Path, expression: str) -> Path:
 
     Args:
         photo: relative path of the photo, which names mirror.
-        expression: as asked.
+        expression: as the user gave it.
     """
     folders = (safe_part(part) for part in photo.parts[:-1])
     return Path(*folders, f"{safe_part(photo.name)}.{slug(expression)}.png")
@@ -96,7 +96,7 @@ def require_unused(folder: Path, coco: Path | None, *, gallery: bool, skip_exist
     """
     earlier = index_files(folder)
     if earlier and not (overwrite or skip_existing):
-        hint = "go on where it ended with --skip-existing, replace it with --overwrite, or choose another folder with --out"
+        hint = "continue it with --skip-existing, replace it with --overwrite, or choose another folder with --out"
         raise UsageError(f"{folder} holds predictions already ({earlier[0].name})", hint=hint)
     if not skip_existing:
         beside = [folder / name for name in (SETTINGS, *([GALLERY] if gallery else []))]
@@ -172,7 +172,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"cannot read the settings of the earlier run in {file}: {error}", hint="start anew with --overwrite") from error
+        raise DataError(f"cannot read the settings of the earlier run in {file}: {error}", hint="start again with --overwrite") from error
 
 
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
@@ -200,7 +200,7 @@ class MaskToWrite:
     """One mask to be written.
 
     Attributes:
-        expression: what was asked.
+        expression: as the user gave it.
         mask: bool (H, W).
         score: 0 to 1.
         rle: the mask as COCO RLE.

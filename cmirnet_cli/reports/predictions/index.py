@@ -1,6 +1,6 @@
 """What has been predicted, line by line: one index of everything, put together from the parts that processes write as they go.
 
-predictions.jsonl                  one line a mask, in the order in which it was asked for; appears whole, when all is done
+predictions.jsonl                  one line per mask, in the order of the inputs; appears whole, when all is done
 predictions-00000-of-00002.jsonl   what the first of two processes has finished so far
 """
 
@@ -140,7 +140,7 @@ def _key(line: bytes, file: Path, number: int) -> Key:
     try:
         return _content(line)
     except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{file}: line {number} is damaged: {error}", hint="start anew with --overwrite") from error
+        raise DataError(f"{file}: line {number} is damaged: {error}", hint="start again with --overwrite") from error
 
 
 def _content(line: bytes) -> Key:

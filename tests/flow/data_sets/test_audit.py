@@ -208,7 +208,7 @@ def test_published_sets_stay_as_they_are_stored(cmirnet, build, tmp_path: Path):
 def test_upright_says_nothing_about_jsonl(prepare, tmp_path: Path):
     refused = prepare(write_lines(tmp_path, {"polygons": [BOX]}), "--upright")
     assert refused.code == 2
-    assert "say nothing about JSONL" in refused.err
+    assert "do not apply to JSONL" in refused.err
 
 
 def test_sentences_without_target_are_not_empty_masks(grefcoco: Path, cmirnet):

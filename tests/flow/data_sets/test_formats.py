@@ -61,7 +61,7 @@ def test_the_format_is_said_and_a_folder_of_none_names_those_that_are_read(cmirn
     ("words", "code", "message"),
     [
         (["refcoco", "--annotations", ".", "--images", "."], 3, "refcoco (unc) is not complete; missing:"),
-        (["refcoco", "--format", "coco"], 2, "is in REFER layout, about which --format and --text say nothing"),
+        (["refcoco", "--format", "coco"], 2, "is in REFER layout, to which --format and --text do not apply"),
         (["hf://refcoco"], 3, "is no data set on the hub"),
     ],
 )

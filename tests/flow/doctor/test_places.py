@@ -107,7 +107,7 @@ def test_text_features_that_were_broken_off_say_how_they_go_on(home, findings):
     (home.cache / "text-features-0123456789ab.partial-0123456789ab").mkdir()
     code, (found,) = findings(home, ".partial-0123456789ab")
     assert (code, found["severity"]) == (0, "note")
-    assert found["message"] == "text features, begun and not finished"
+    assert found["message"] == "text features, started but not finished"
     assert f"cmirnet cache-features {home.cache}" in found["advice"]
 
 

@@ -114,8 +114,8 @@ def test_pairs_lines_and_standard_input_ask_the_same(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["PHOTO"], "what is to be found?"),
-        (["-e", "cup"], "there is nothing to look at"),
+        (["PHOTO"], "there is no expression"),
+        (["-e", "cup"], "there is no image"),
         (["-", "--expressions", "-"], "read once only"),
         (["PHOTO", "-e", " "], "an expression is empty"),
         (["PHOTO", "-e", "cup", "--threshold", "1.5"], "--threshold"),

@@ -60,7 +60,7 @@ def test_a_json_twin_is_read_where_the_refused_pickle_was_taken_away(tmp_path: P
     (tmp_path / "own/refs(x).p").write_bytes(b"cos\nsystem\n.")
     with pytest.raises(AnnotationError) as caught:
         read_plain_pickle(find_layout("own", "x", Places(tmp_path)).refs)
-    assert str(caught.value.hint).endswith("as JSON beside it, as refs(<split_by>).json, and take the .p file away")
+    assert str(caught.value.hint).endswith("as JSON next to it, as refs(<split_by>).json, and remove the .p file")
     (tmp_path / "own/refs(x).p").unlink()
     assert find_layout("own", "x", Places(tmp_path)).refs.name == "refs(x).json"
 

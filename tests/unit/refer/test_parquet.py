@@ -188,5 +188,7 @@ def test_a_record_that_comes_twice_is_a_fault(tmp_path: Path):
 
 
 def test_columns_that_hold_neither_records_nor_pictures_are_listed(tmp_path: Path):
-    with pytest.raises(AnnotationError, match=r"holds no pictures with outlines, nor REFER's records .* its columns are caption, number"):
+    with pytest.raises(
+        AnnotationError, match=r"holds neither pictures with outlines nor REFER's records .* its columns are caption, number"
+    ):
         read(write(tmp_path, {"caption": "x", "number": 3}))

@@ -218,7 +218,7 @@ def test_names_of_data_set_and_split_are_used(tmp_path: Path):
 def test_what_is_there_already_is_not_overwritten_unasked(tmp_path: Path):
     write_scenes(tmp_path, images={"train": 1}, size=64)
     before = digest(tmp_path)
-    with pytest.raises(DataError, match="scenes is there already") as caught:
+    with pytest.raises(DataError, match="scenes exists already") as caught:
         write_scenes(tmp_path, images={"train": 1}, size=64, seed=1)
     assert caught.value.hint == "delete it, or choose another folder"
     assert digest(tmp_path) == before

@@ -124,7 +124,7 @@ def test_width_that_no_heads_of_64_make_up_is_refused(official_text: dict[str, T
 
 
 def test_text_encoder_of_another_width_than_the_networks_is_refused(official_network: dict[str, Tensor], official_text: dict[str, Tensor]):
-    with pytest.raises(WeightsError, match="words of 768 channels, the text encoder beside it gives 128"):
+    with pytest.raises(WeightsError, match="words of 768 channels, its text encoder gives 128"):
         convert_checkpoint({"model": official_network, "bert_model": official_text}, TOKENIZER)
 
 

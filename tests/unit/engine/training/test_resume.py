@@ -159,7 +159,7 @@ def test_run_that_is_stopped_and_resumed_is_the_undisturbed_one(
     with pytest.raises(kind, match=f"stopped after step {after}; the state is saved") as caught:
         begin(run, small_cache, chosen, stop_after(after, number))
     assert caught.value.exit_code == code
-    assert caught.value.hint == f"go on with: cmirnet train --resume {run}"
+    assert caught.value.hint == f"continue with: cmirnet train --resume {run}"
     assert signal.getsignal(number) is before
     assert final_state(run).step == after
     go_on(run, small_cache, chosen)
@@ -286,7 +286,7 @@ def test_other_number_of_threads_is_worth_a_word(stopped_run: Path, small_cache:
     lines: list[str] = []
     resumed_trainer(RunDirectory.open(stopped_run), settings(), small_cache, CPU, lines.append)
     torch.set_num_threads(1)
-    assert "the run was begun with 1 threads on the CPU and goes on with 2: numbers agree up to rounding" in lines
+    assert "the run started with 1 threads on the CPU and continues with 2: numbers agree within rounding" in lines
 
 
 def test_finished_run_that_is_resumed_has_nothing_left_to_do(undisturbed: Path, small_cache: Cache, tmp_path: Path):
@@ -349,7 +349,7 @@ def test_two_processes_that_are_stopped_and_resumed_are_two_that_were_left_alone
 @pytest.mark.slow
 def test_other_number_of_processes_is_refused(start: Callable[..., list[BaseProcess]], small_cache: Cache, tmp_path: Path):
     ended(start(tmp_path / "run", small_cache, settings(), processes=2, stop_after=1))
-    with pytest.raises(ConfigError, match="begun with 2 processes and cannot go on with 1") as caught:
+    with pytest.raises(ConfigError, match="started with 2 processes and cannot continue with 1") as caught:
         resumed_trainer(RunDirectory.open(tmp_path / "run"), settings(), small_cache, CPU)
     assert caught.value.hint.startswith("start 2 processes in all, e.g. torchrun --nproc-per-node 2 on one machine")
 
