@@ -270,7 +270,7 @@ def picture_format(path: Path) -> str:
 
     form = Image.registered_extensions().get(path.suffix.lower())
     if form not in Image.SAVE:
-        raise UsageError(f"cannot write a picture as {path.name}: {path.suffix or 'no suffix'} names no picture format", hint="use .png")
+        raise UsageError(f"cannot write a picture as {path.name}: {path.suffix or 'no suffix'} is not a picture format", hint="use .png")
     return form
 
 

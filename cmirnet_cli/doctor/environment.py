@@ -51,9 +51,9 @@ def device_findings() -> Iterator[Finding]:
         return
     elif Path("/proc/driver/nvidia/version").is_file():
         advice = "compare the driver that `nvidia-smi` shows with the CUDA version that torch was built for, and install the torch for it"
-        yield Finding("warning", "gpu", f"there is an NVIDIA GPU, which torch {torch.__version__} cannot use", advice)
+        yield Finding("warning", "gpu", f"torch {torch.__version__} cannot use the NVIDIA GPU of this machine", advice)
     else:
-        yield Finding("note", "gpu", "none: everything runs on the CPU", f"to train the published recipes find a GPU; {_LIGHTER}")
+        yield Finding("note", "gpu", "none: everything runs on the CPU", f"the published recipes need a GPU to train; {_LIGHTER}")
 
 
 def _threads() -> str:
@@ -63,7 +63,7 @@ def _threads() -> str:
         return f"{chosen} asks for {os.environ[chosen]} threads"
     spared = usable_cores() < (os.cpu_count() or 1)
     machine = f"of {os.cpu_count()} cores this process may use {usable_cores()}: " if spared else ""
-    return f"{machine}networks compute with {threads_for()} threads, {threads_for(workers)} beside {workers} processes that load data"
+    return f"{machine}networks compute with {threads_for()} threads, {threads_for(workers)} while {workers} processes load data"
 
 
 def memory_findings() -> Iterator[Finding]:
@@ -96,7 +96,7 @@ def room_findings(folder: Path, required: float, what: str) -> Iterator[Finding]
 def hub_findings(seconds: float = PATIENCE) -> Iterator[Finding]:
     """Whether the hub can be reached; that it cannot is no error, as everything works with local files."""
     if constants.HF_HUB_OFFLINE:
-        yield Finding("note", "hub", "HF_HUB_OFFLINE is set: nothing is fetched", f"unset it, or {_ELSEWHERE}")
+        yield Finding("note", "hub", "HF_HUB_OFFLINE is set: nothing is downloaded", f"unset it, or {_ELSEWHERE}")
     elif reason := why_offline(seconds):
         yield Finding("note", "hub", reason, f"check the network and proxies, or {_ELSEWHERE}")
     else:
@@ -105,6 +105,8 @@ def hub_findings(seconds: float = PATIENCE) -> Iterator[Finding]:
     if isinstance(try_to_load_from_cache(source, "config.json"), str):
         yield Finding("ok", "text encoder", f"{source} is in the local cache")
     else:
-        advice = f"training fetches it once; without the hub, fetch it elsewhere (hf download {source}) and use --set text.source=FOLDER"
-        message = f"{source}, with which the published recipes start, is not in the local cache"
+        advice = (
+            f"training downloads it once; without the hub, download it elsewhere (hf download {source}) and use --set text.source=FOLDER"
+        )
+        message = f"{source}, which the published recipes start from, is not in the local cache"
         yield Finding("note", "text encoder", message, advice)

@@ -45,5 +45,5 @@ def findings_of(subject: str, check: Callable[P, Iterable[Finding]], *args: P.ar
     except ImportError as problem:
         findings.append(Finding("error", subject, f"cannot be loaded: {problem}", "install it again, in a fresh virtual environment", 1))
     except OSError as problem:
-        findings.append(Finding("warning", subject, f"cannot be looked into: {problem}", "check the path and its permissions"))
+        findings.append(Finding("warning", subject, f"cannot be checked: {problem}", "check the path and its permissions"))
     return findings

@@ -45,7 +45,7 @@ def data_findings(data_root: Path) -> Iterator[Finding]:
         yield Finding("note", f"{dataset} ({by})", f"{archives} not unpacked yet", advice)
     missing = [f"{dataset} ({by})" for dataset, by in known if (dataset, by) not in [*present, *packed]]
     if missing:
-        advice = "for the places that are looked at, and what is missing there: cmirnet prepare-data NAME --split-by BY"
+        advice = "to see which places are searched and what is missing: cmirnet prepare-data NAME --split-by BY"
         yield Finding("note", str(data_root), f"no annotations of {', '.join(missing)}", advice)
 
 
@@ -108,7 +108,7 @@ def _leftover(folder: Path) -> Finding:
     of_features, target = holds_features(folder), finished_name(folder)
     what = "text features" if of_features else "a cache"
     if target is None:
-        return Finding("note", str(folder), f"what is left of {what} that made way for newer", "delete that folder")
+        return Finding("note", str(folder), f"what is left of {what} that newer files replaced", "delete that folder")
     command = features_command(target.parent) if of_features else prepare_command(target)
     advice = f"if nothing is writing there, continue with: {command}, or delete that folder"
     return Finding("note", str(folder), f"{what}, started but not finished", advice)
@@ -147,7 +147,7 @@ def _progress(folder: Path) -> Iterator[Finding]:
     else:
         metrics, last = folder / METRICS, "no step was reported"
         if metrics.is_file():
-            last = f"its last report is of {datetime.fromtimestamp(metrics.stat().st_mtime):%Y-%m-%d %H:%M}"
+            last = f"its last report is from {datetime.fromtimestamp(metrics.stat().st_mtime):%Y-%m-%d %H:%M}"
         advice = f"unless it is still running, continue with: cmirnet train --resume {folder}"
         yield Finding("note", str(folder), f"{done}; {begun}; {last}", advice)
 
@@ -162,4 +162,4 @@ def _weights(folder: Path, state: str | None = None) -> Iterator[Finding]:
     if state and not ((folder / state).is_file() and zipfile.is_zipfile(folder / state)):
         hint = "delete that checkpoint: cmirnet train --resume then starts from the beginning"
         raise WeightsError(f"{folder / state} is missing or cut short", hint=hint)
-    yield Finding("ok", str(folder), "files look whole")
+    yield Finding("ok", str(folder), "files look complete")

@@ -182,7 +182,7 @@ def require_standard(path: Path) -> None:
     try:
         onnx.checker.check_model(str(path), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ExportError(f"{path.name} is no valid ONNX: {error}", hint="this is a bug in cmirnet; please report it") from error
+        raise ExportError(f"{path.name} is not valid ONNX: {error}", hint="this is a bug in cmirnet; please report it") from error
     if foreign := foreign_operators(onnx.load(path)):
         raise ExportError(f"{path.name} uses operators that are not standard: {', '.join(foreign)}", hint="please report it")
 

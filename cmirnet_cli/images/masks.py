@@ -75,7 +75,7 @@ def _polygon(corners: object, height: int, width: int, fewest: int) -> NDArray[n
     farthest = _FARTHEST * max(height, width)
     if not all(abs(corner) <= farthest for corner in corners) or _length(corners) > _LONGEST_OUTLINE:
         raise AnnotationError(
-            f"the polygon {shown(corners)} is no outline in an image of {width}×{height} pixels", hint="correct its coordinates"
+            f"the polygon {shown(corners)} is not an outline in an image of {width}×{height} pixels", hint="correct its coordinates"
         )
     drawn = coco.frPyObjects([[0] * _FEWEST, corners], height, width)  # the first tells pycocotools that four numbers are no box
     return _run_lengths(drawn[1], height, width)

@@ -86,7 +86,7 @@ def _referents(instances: Instances, images: OwnImages, split: str, options: Rea
     if silent:
         options.notice(f"{instances.file}: {silent:,} annotations without a text are left out")
     if boxes:
-        options.notice(f"{instances.file}: {boxes:,} annotations have a text and no outline (a box is no mask) and are left out")
+        options.notice(f"{instances.file}: {boxes:,} annotations have a text and no outline (a box is not a mask) and are left out")
 
 
 def _groups(instances: Instances, options: ReadOptions) -> Iterable[list[Record]]:

@@ -55,7 +55,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[Referent]:
     """The referents of all CVAT files at a path. The XML is read image by image.
 
     Raises:
-        AnnotationError: a file is no whole XML, declares entities, or a shape is malformed; or no shape has a text.
+        AnnotationError: a file is not a complete XML file, declares entities, or a shape is malformed; or no shape has a text.
     """
     numbering, names, made, left = Numbering(), Counter[str](), 0, 0
     for file in files(path):
@@ -115,7 +115,7 @@ def _images(file: Path) -> Iterator[ElementTree.Element]:
                     yield element
                     element.clear()
         except (ElementTree.ParseError, ValueError, LookupError) as error:
-            raise AnnotationError(f"{file} is no whole XML: {error}", hint="it may be cut off; export it again") from error
+            raise AnnotationError(f"{file} is not a complete XML file: {error}", hint="it may be cut off; export it again") from error
 
 
 def _text(label: str, attributes: dict[str, str], options: ReadOptions) -> str:

@@ -35,7 +35,7 @@ def fetched(source: str) -> Path:
 
     address = _ADDRESS.fullmatch(source.rstrip("/"))
     if address is None:
-        raise AnnotationError(f"{source} is no data set on the hub", hint="write hf://datasets/ORGANISATION/NAME, or add a file in it")
+        raise AnnotationError(f"{source} is not a data set on the hub", hint="write hf://datasets/ORGANISATION/NAME, or add a file in it")
     inside = address["inside"]
     patterns = [inside, f"{inside}/*"] if inside else _ANNOTATIONS
     if not has_copy(address["id"], "dataset") and (reason := why_offline()):

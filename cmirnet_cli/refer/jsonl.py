@@ -54,7 +54,7 @@ def read_jsonl(file: Path) -> ReferDataset:
     """
     with suppress(OSError):  # a file that may not be looked at may not be read either, and `read_bytes` says so
         if file.exists() and not file.is_file():
-            raise AnnotationError(f"{file} is no regular file", hint="save the lines in one: they are read more than once")
+            raise AnnotationError(f"{file} is not a regular file", hint="save the lines in one: they are read more than once")
     wrong: list[AnnotationError] = []
     referents = tuple(_referents(file, adding_to(wrong)))
     require_no_faults(file, wrong, "lines")

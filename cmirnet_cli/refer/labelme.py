@@ -152,7 +152,7 @@ def _mask(shape: Record, points: list[tuple[float, float]], height: int, width: 
         with open_image(io.BytesIO(base64.b64decode(shape.value("mask"), validate=True))) as stored:
             picture = read_mask(stored)
     except (binascii.Error, TypeError, ValueError, UnreadableImageError) as error:
-        raise shape.refused(f"field 'mask' is no picture: {error}") from error
+        raise shape.refused(f"field 'mask' is not a picture: {error}") from error
     left, top = (round(number) for number in points[0]) if points else (0, 0)
     whole, drawn = np.zeros((height, width), dtype=bool), picture.pixels
     box = whole[max(top, 0) : top + drawn.shape[0], max(left, 0) : left + drawn.shape[1]]

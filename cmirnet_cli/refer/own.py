@@ -85,7 +85,7 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         if not 0 <= self.val_share < 1:
-            raise UsageError(f"--val-share {self.val_share:g} is no share", hint="give a number from 0 to below 1, such as 0.1")
+            raise UsageError(f"--val-share {self.val_share:g} is not a share", hint="give a number from 0 to below 1, such as 0.1")
 
 
 USUAL_OPTIONS = ReadOptions()

@@ -73,7 +73,7 @@ def read_lines(source: str) -> list[str]:
     """
     lines = [line.strip() for line in _text(source).split("\n") if line.strip()]
     if any("\0" in line for line in lines):
-        raise AnnotationError(f"{source} is no list: it holds NUL characters", hint="write one entry per line, as text")
+        raise AnnotationError(f"{source} is not a list: it holds NUL characters", hint="write one entry per line, as text")
     if not lines:
         raise AnnotationError(f"{source} holds no line", hint="write one entry per line")
     return lines

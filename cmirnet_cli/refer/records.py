@@ -76,7 +76,7 @@ class Record:
     def of(cls, value: object, file: Path, name: str) -> Record:
         """`value` as a record. Raises AnnotationError unless it is a dict."""
         if not isinstance(value, dict):
-            raise AnnotationError(f"{file}: {name} is no dict but {shown(value)}", hint="correct the file, or fetch it again")
+            raise AnnotationError(f"{file}: {name} is not a dict but {shown(value)}", hint="correct the file, or fetch it again")
         return cls(value, file, name)
 
     def refused(self, problem: str) -> AnnotationError:

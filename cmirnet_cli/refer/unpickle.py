@@ -86,7 +86,7 @@ def _require_text(keys: Iterable[object]) -> None:
     """Refuse dict keys that are no text: any other could be made costly to hash."""
     for key in keys:
         if type(key) is not str:
-            raise _NotPlainError(f"a dict key that is no text but of type {type(key).__name__}")
+            raise _NotPlainError(f"a dict key that is not text but of type {type(key).__name__}")
 
 
 class _PlainUnpickler(_PYTHONS_MACHINE):  # type: ignore[misc]

@@ -57,7 +57,7 @@ class UploadedPhoto:
 
     @classmethod
     def of_file(cls, name: str, source: bytes) -> UploadedPhoto:
-        """Decode a file. Raises ImageError if it is no whole image, or enormous once unpacked."""
+        """Decode a file. Raises ImageError if it is not a complete image, or enormous once unpacked."""
         return cls(Path(name).name or "image", decoded(source, name).pixels)
 
     @property

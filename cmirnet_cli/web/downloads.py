@@ -50,5 +50,5 @@ class Downloads:
         @server.get(PLACE + "/{token}")
         def made(token: str) -> Response:
             if (offer := self.offers.get(token)) is None:
-                raise HTTPException(404, "this is no longer offered: ask again on the page")
+                raise HTTPException(404, "this is no longer available: search again on the page")
             return Response(offer.make(), media_type=offer.kind, headers={"Cache-Control": "no-store"})

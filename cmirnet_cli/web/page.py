@@ -92,7 +92,7 @@ class Page:
         self._draw()
         self._upload.on("rejected", self._refuse, js_handler=WHY_REFUSED)
         self._upload.on("uploaded", self._upload.reset, args=[])  # sooner would break it off
-        self._upload.on("failed", lambda: self._say("The file did not arrive. Try once more."), args=[])
+        self._upload.on("failed", lambda: self._say("The upload failed. Try again."), args=[])
         self._text.on("keydown.ctrl.enter", self._find, args=[])
         self._button.on_click(self._find)
         self._slider.on("change", self._redraw, args=[])  # once it is let go
@@ -113,7 +113,7 @@ class Page:
             for name in EXAMPLES:
                 ui.button(name, on_click=lambda name=name: self._try(name)).props("flat dense no-caps").classes("example")
         self._shown = ui.element("div")
-        self._text = ui.textarea("What to find, one expression a line", placeholder="the red cup\nleft person")
+        self._text = ui.textarea("What to find, one expression per line", placeholder="the red cup\nleft person")
         self._text.props("outlined autogrow stack-label spellcheck=false")
         with ui.element("div").classes("line"):
             self._button = ui.button("Find").props("unelevated no-caps").classes("find")
@@ -124,7 +124,7 @@ class Page:
                 percent = ui.label().classes("faint percent")
                 self._slider = ui.slider(min=5, max=95, step=5, value=HALF).props('aria-label="Threshold in percent"')
                 percent.bind_text_from(self._slider, "value", "Threshold {} %".format)
-                ui.label("lower finds more, higher only what is sure").classes("faint")
+                ui.label("lower finds more, higher keeps only what is certain").classes("faint")
             self._together = ui.element("article").classes("answer together")
             self._list = ui.element("div").classes("answers").props("aria-live=polite")
         self._found.set_visibility(False)
@@ -134,7 +134,7 @@ class Page:
 
     def _refuse(self, event: events.GenericEventArguments) -> None:
         too_large = f"The file is larger than {self._site.megabytes} MB: make it smaller, or start with a larger --max-upload."
-        self._say(too_large if event.args == "max-file-size" else "The file is no image. Choose another one.")
+        self._say(too_large if event.args == "max-file-size" else "The file is not an image. Choose another one.")
 
     async def _take(self, event: events.UploadEventArguments) -> None:
         """Show an image that was uploaded, in place of the one before; where it cannot be read, that one stays."""
@@ -251,7 +251,7 @@ class Page:
                 self._link("Mask", lambda: result.mask(self._slider.value), result)
                 self._link("Cutout", lambda: result.cutout(self._slider.value), result)
             if result.cut:
-                ui.label(f"Cut at {self._site.segmenter.tokens} tokens, as the network reads no more.").classes("faint note")
+                ui.label(f"Cut at {self._site.segmenter.tokens} tokens; the network reads no more.").classes("faint note")
             if not result.known:
                 ui.label("The network knows none of these words, so this mask means nothing.").classes("faint note")
         self._answers.append(Answer(result, colour, address, picture, score))

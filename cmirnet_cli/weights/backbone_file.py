@@ -45,7 +45,7 @@ def read_backbone(path: Path, known: Callable[[str], bool]) -> BackboneFile:
         known: whether a name is that of an entry of the backbone.
 
     Raises:
-        WeightsError: the file cannot be read, is no state dict, or holds several backbones.
+        WeightsError: the file cannot be read, is not a state dict, or holds several backbones.
     """
     value, entries = _read(path), list[str]()
     while isinstance(value, Mapping) and (entry := next((name for name in (*WRAPPERS, *AVERAGED) if _wraps(value, name)), None)):

@@ -61,7 +61,7 @@ def read_scores(path: Path) -> ScoresFile:
         return ScoresFile.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise WeightsError(
-            f"{path} is no scores.json: {first_line(error)}", hint="give the file that `cmirnet eval … --out DIR` wrote"
+            f"{path} is not a scores.json: {first_line(error)}", hint="give the file that `cmirnet eval … --out DIR` wrote"
         ) from error
 
 

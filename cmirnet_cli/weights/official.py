@@ -272,7 +272,7 @@ def _configuration(state: Mapping[str, Tensor]) -> BertConfig:
     layers = {match[1] for name in state if (match := re.match(r"encoder\.layer\.(\d+)\.", name))}
     if width % HEAD_WIDTH:
         raise WeightsError(
-            f"the official text encoder is {width} channels wide, which is no multiple of {HEAD_WIDTH}",
+            f"the official text encoder is {width} channels wide, which is not a multiple of {HEAD_WIDTH}",
             hint="only BERT encoders with attention heads of 64 channels can be converted",
         )
     return BertConfig(

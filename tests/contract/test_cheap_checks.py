@@ -51,7 +51,7 @@ MISTAKES = {
     "train --preset smoke --set text.source=./nowhere": (4, "there is no folder ./nowhere with a text encoder"),
     "train --preset smoke --set text.source=taken": (4, "the text encoder 'taken' has no config.json"),
     "train --preset smoke --dry-run --cache nowhere": (3, "there is no prepared cache in nowhere"),
-    "train --resume nowhere": (2, "nowhere is no run directory"),
+    "train --resume nowhere": (2, "nowhere is not a run directory"),
     "eval taken/mistyped": (4, "no weights at taken/mistyped"),
     "eval nowhere": (4, "no weights at nowhere"),
     "eval cut": (4, "model.safetensors cannot be read"),

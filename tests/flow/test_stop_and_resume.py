@@ -94,7 +94,7 @@ def test_resuming_what_is_no_run_ends_with_2(tmp_path: Path, capsys: pytest.Capt
     assert run(["train", "--resume", str(tmp_path)]) == 2
     assert "config.yaml" in capsys.readouterr().err
     assert run(["train", "--resume", str(tmp_path / "nosuch")]) == 2
-    assert "nosuch is no run directory" in capsys.readouterr().err
+    assert "nosuch is not a run directory" in capsys.readouterr().err
 
 
 def test_dry_run_of_a_resumption_changes_nothing(finished: Path):

@@ -30,7 +30,7 @@ class MaskRule:
         min_score: a mask with a lower score is emptied.
 
     Raises:
-        UsageError: the threshold or the lowest score is no probability.
+        UsageError: the threshold or the lowest score is not a probability.
     """
 
     threshold: float = THRESHOLD
@@ -40,7 +40,7 @@ class MaskRule:
     def __post_init__(self) -> None:
         for name, value in (("threshold", self.threshold), ("lowest score", self.min_score)):
             if not 0 <= value <= 1:
-                raise UsageError(f"the {name} {value:g} is no probability", hint="choose a number from 0 to 1")
+                raise UsageError(f"the {name} {value:g} is not a probability", hint="choose a number from 0 to 1")
 
 
 def decide(expression: str, image: Pixels, probability: Probabilities, rule: MaskRule, *, known: bool = True) -> Prediction:

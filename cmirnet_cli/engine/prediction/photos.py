@@ -81,7 +81,7 @@ def as_pixels(image: ImageLike) -> Pixels:
     if _is_tensor(image):
         return _from_tensor(image)
     if not isinstance(image, np.ndarray):
-        raise ImageError(f"{type(image).__name__} is no image", hint="give a path, a PIL image, an array or a tensor")
+        raise ImageError(f"{type(image).__name__} is not an image", hint="give a path, a PIL image, an array or a tensor")
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ImageError(f"expected an RGB array of uint8 (H, W, 3), not {image.dtype} {image.shape}", hint="convert it first")
     return image

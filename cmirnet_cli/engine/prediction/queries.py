@@ -62,7 +62,7 @@ def checked_expression(expression: str) -> str:
     try:
         expression.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise UsageError(f"the expression {expression!r} is no Unicode text", hint="write it in UTF-8") from error
+        raise UsageError(f"the expression {expression!r} is not Unicode text", hint="write it in UTF-8") from error
     return expression
 
 

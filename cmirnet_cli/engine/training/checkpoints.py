@@ -126,7 +126,7 @@ def read_state(checkpoint: Path) -> TrainingState:
     try:
         return TrainingState(**fields | {"progress": Progress(**fields["progress"])})
     except (KeyError, TypeError) as error:
-        raise WeightsError(f"{path} is no training state: {error}", hint="the file was changed or damaged") from error
+        raise WeightsError(f"{path} is not a training state: {error}", hint="the file was changed or damaged") from error
 
 
 def _write_state(state: TrainingState, path: Path) -> None:

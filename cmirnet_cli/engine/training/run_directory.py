@@ -85,7 +85,7 @@ class RunDirectory:
         """
         missing = [name for name in (CONFIG, ENVIRONMENT) if not (folder / name).is_file()]
         if missing:
-            raise UsageError(f"{folder} is no run directory: it has no {missing[0]}", hint="give the folder that `cmirnet train` made")
+            raise UsageError(f"{folder} is not a run directory: it has no {missing[0]}", hint="give the folder that `cmirnet train` made")
         return cls(folder)
 
     @classmethod

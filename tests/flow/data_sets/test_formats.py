@@ -62,7 +62,7 @@ def test_the_format_is_said_and_a_folder_of_none_names_those_that_are_read(cmirn
     [
         (["refcoco", "--annotations", ".", "--images", "."], 3, "refcoco (unc) is not complete; missing:"),
         (["refcoco", "--format", "coco"], 2, "is in REFER layout, to which --format and --text do not apply"),
-        (["hf://refcoco"], 3, "is no data set on the hub"),
+        (["hf://refcoco"], 3, "is not a data set on the hub"),
     ],
 )
 def test_what_cannot_be_read_ends_with_a_reason_and_no_bug(

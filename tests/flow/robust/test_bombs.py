@@ -77,7 +77,7 @@ def test_outlines_that_lead_far_out_of_their_image_are_refused_within_bounds(sta
     ):
         outcome = prepared(start, tmp_path, words, limits(memory=300 * MIB, seconds=20))
         assert outcome.code == 3, outcome.err
-        assert "is no outline in an image of 32×32 pixels" in outcome.err
+        assert "is not an outline in an image of 32×32 pixels" in outcome.err
 
 
 def bomb(path: Path, width: int, height: int, text: int = 0) -> None:
@@ -151,7 +151,7 @@ def test_what_is_no_file_is_not_waited_for(start: Start, limits: Any, data: Data
 
 def test_annotations_in_a_pipe_are_refused(start: Start, limits: Any, data: Data, tmp_path: Path):
     os.mkfifo(data.folder / "own.jsonl")
-    assert "is no regular file" in prepared(start, tmp_path, [data.folder / "own.jsonl"], limits(seconds=10)).err
+    assert "is not a regular file" in prepared(start, tmp_path, [data.folder / "own.jsonl"], limits(seconds=10)).err
 
 
 def test_a_photograph_that_is_a_program_is_not_run(start: Start, limits: Any, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

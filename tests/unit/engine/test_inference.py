@@ -48,7 +48,7 @@ def test_unknown_precision_is_an_error_that_lists_the_known_ones():
 
 @pytest.mark.parametrize("threshold", [50, -0.1, float("nan")])
 def test_threshold_that_is_no_probability_is_refused(threshold: float):
-    with pytest.raises(UsageError, match=f"^the threshold {threshold:g} is no probability$"):
+    with pytest.raises(UsageError, match=f"^the threshold {threshold:g} is not a probability$"):
         MaskRule(threshold)
 
 

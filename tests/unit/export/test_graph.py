@@ -33,5 +33,5 @@ def test_an_operator_of_another_domain_is_refused_by_name(tmp_path: Path):
 
 
 def test_an_operator_that_onnx_does_not_know_is_refused(tmp_path: Path):
-    with pytest.raises(ExportError, match="no valid ONNX"):
+    with pytest.raises(ExportError, match="not valid ONNX"):
         require_standard(saved(tmp_path, "Relux"))

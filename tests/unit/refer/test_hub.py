@@ -51,5 +51,5 @@ def test_a_data_set_on_the_hub_is_fetched_by_the_reader_alone_and_not_to_look_fo
 @pytest.mark.parametrize("source", ["hf://org/name", "hf://datasets/name", "hf://"])
 def test_an_address_of_nothing_is_refused_before_anything_is_asked(source: str):
     assert is_on_hub(source)
-    with pytest.raises(AnnotationError, match="no data set on the hub"):
+    with pytest.raises(AnnotationError, match="not a data set on the hub"):
         fetched(source)

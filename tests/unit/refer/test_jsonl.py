@@ -140,7 +140,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(folder: Path) -> Non
     ("line", "said"),
     [
         ("{", "is not valid JSON"),
-        ("[1]", "is no dict"),
+        ("[1]", "is not a dict"),
         ("[" * 100_000, "is not valid JSON"),
         (without("image"), "field 'image' is missing"),
         (without("expression"), "field 'expression' is missing"),

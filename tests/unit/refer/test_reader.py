@@ -81,7 +81,7 @@ def test_a_category_without_a_name_is_called_by_its_id(layout_of: LayoutOf, ref:
         ({"category_id": [1 << 63]}, "'category_id' is .* 64 bits"),
         ({"sentences": []}, "'sentences' is empty"),
         ({"sentences": {}}, "'sentences' is {}"),
-        ({"sentences": ["text"]}, r"sentences\[0\] is no dict"),
+        ({"sentences": ["text"]}, r"sentences\[0\] is not a dict"),
         ({"sentences": [{"raw": "text"}]}, "'sent_id' is missing"),
         ({"sentences": [{"sent_id": 1}]}, "'sent' is missing"),
         ({"sentences": [{"sent_id": True, "raw": "text"}]}, "'sent_id' is True"),

@@ -100,7 +100,7 @@ def test_scores_of_an_older_program_stand_under_their_names(segmenter: Segmenter
 @pytest.mark.parametrize("text", ["", "{}", '{"splits": {"val": {"paper": {}}}}'])
 def test_file_that_holds_no_scores_is_refused_and_nothing_is_written(segmenter: Segmenter, tmp_path: Path, text: str):
     (tmp_path / "scores.json").write_text(text)
-    with pytest.raises(WeightsError, match=r"is no scores\.json: [^\n]+$"):
+    with pytest.raises(WeightsError, match=r"is not a scores\.json: [^\n]+$"):
         segmenter.save_pretrained(tmp_path / "out", scores=tmp_path / "scores.json")
     assert not (tmp_path / "out").exists()
 

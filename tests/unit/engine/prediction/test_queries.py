@@ -53,7 +53,7 @@ def test_an_empty_expression_is_refused(text: str):
 
 
 def test_bytes_that_are_no_text_are_refused():
-    with pytest.raises(UsageError, match="no Unicode text"):
+    with pytest.raises(UsageError, match="not Unicode text"):
         image_queries(PredictRequest(photos=[photo("a.jpg")], expressions=["caf\udce9"]))
 
 

@@ -229,7 +229,7 @@ def test_other_data_are_refused_with_both_fingerprints(undisturbed: Path, small_
 
 
 def test_folder_that_is_no_run_is_refused(tmp_path: Path):
-    with pytest.raises(UsageError, match=r"is no run directory: it has no config\.yaml"):
+    with pytest.raises(UsageError, match=r"is not a run directory: it has no config\.yaml"):
         RunDirectory.open(tmp_path)
 
 
