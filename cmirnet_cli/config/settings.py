@@ -75,7 +75,7 @@ class ModelConfig(_Section):
 
     backbone: BackboneName = Field(default="swin-b", description="visual backbone; timm/NAME: any feature pyramid of timm's")
     network: Annotated[str, Field(pattern=NAMED_FUNCTION)] | None = Field(
-        default=None, description="package.module:builder of a network of one's own; null: CMIRNet"
+        default=None, description="package.module:builder of your own network; null: CMIRNet"
     )
     fusion_width: int = Field(default=512, ge=16, multiple_of=8, description="channels of fusion, graph and decoder")
     text_width: int = Field(default=768, gt=0, description="channels of the text encoder's output; unless set, as many as it gives")
@@ -95,7 +95,7 @@ class TextConfig(_Section):
     source: str = Field(
         default="google-bert/bert-base-uncased",
         min_length=1,
-        description="hub id or folder of an encoder of transformers, or scratch: a small BERT of one's own",
+        description="hub id or folder of an encoder of transformers, or scratch: a small BERT of your own",
     )
     scratch_layers: int = Field(default=2, ge=1, description="encoder layers of a scratch text encoder")
     scratch_heads: int = Field(default=4, ge=1, description="attention heads of a scratch text encoder")

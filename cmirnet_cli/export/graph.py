@@ -42,7 +42,7 @@ STANDARD = ("", "ai.onnx")
 
 PROGRAM_FILE = "model.pt2"
 
-OTHERWISE = "use --format safetensors, or other operators in a network of your own; leave --dynamic-size out where it was asked for"
+OTHERWISE = "use --format safetensors, or other operators in a network of your own; leave out --dynamic-size if you used it"
 
 LARGEST_BATCH, LARGEST_SIDE = 1024, 128 * STRIDE
 

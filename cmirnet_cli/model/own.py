@@ -37,7 +37,7 @@ def imported(name: str, setting: str) -> Callable[..., Any]:
             raise ConfigError(f"{setting} = {name}: {place} cannot be imported: {error}", hint=INSTALL) from error
     found = getattr(module, function, None)
     if not callable(found):
-        raise ConfigError(f"{setting} = {name}: {place} has no function {function}", hint=f"it lies in {module.__file__}")
+        raise ConfigError(f"{setting} = {name}: {place} has no function {function}", hint=f"the module is {module.__file__}")
     made: Callable[..., Any] = found
     return made
 
