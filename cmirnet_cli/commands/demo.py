@@ -36,7 +36,7 @@ def demo(
 ) -> None:
     """Draw scenes, prepare, train, evaluate and predict: the whole pipeline in a few minutes, offline.
 
-    Ctrl-C saves; the same command continues. A demo that is finished is shown again; --overwrite starts it again.
+    Ctrl-C saves; the same command continues. A finished demo is shown again; --overwrite starts over.
 
     Example: cmirnet demo
     """
@@ -48,7 +48,7 @@ def demo(
         run_command(words, shlex.join(["cmirnet", "demo", *(["--out", str(out)] if out != Path("demo") else [])]))
         steps += 1
     if not steps:
-        console.notice(f"the demo in {out} is finished; --overwrite starts it again")
+        console.notice(f"the demo in {out} is finished; --overwrite starts over")
     _show(out, None if begun else time.monotonic() - started)
 
 

@@ -86,7 +86,7 @@ def open_image(source: Path | IO[bytes]) -> ImageFile.ImageFile:
     PIL always sets a TIFF upright while it decodes it, and in some versions knows its size only then.
 
     Raises:
-        UnreadableImageError: there is not a regular file (a pipe could be waited for without end), or it is not an image.
+        UnreadableImageError: there is no regular file (a pipe could be waited for without end), or it is not an image.
     """
     picture = _identified(source)
     # A scan of 200 bytes can say "no change" of every pixel, and takes as long to decode as a whole photograph.

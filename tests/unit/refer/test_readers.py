@@ -447,7 +447,7 @@ def test_where_no_split_is_named_images_are_dealt_out_the_same_way_every_time(tm
     assert dealt[0] == dealt[1]
     assert sorted(dealt[0].values()) == ["train"] * 15 + ["val"] * 5
     assert read(path, val_share=0.0).splits == ("train",)
-    with pytest.raises(UsageError, match="no share"):
+    with pytest.raises(UsageError, match="not a share"):
         read(path, val_share=1.0)
 
 

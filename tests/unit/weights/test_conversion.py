@@ -143,7 +143,7 @@ def test_tokenizer_of_another_text_encoder_is_refused_with_both_sizes(official_n
         (lambda parts: parts["model"], r"has no model and no bert_model but (\S+, ){7}\S+ and \d+ more$"),
         (list, r"this is not an official checkpoint \(it is a list\)$"),
         (lambda parts: parts | {"model": {}}, "`model` is not a state dict: it is an empty dict$"),
-        (lambda parts: parts | {"bert_model": {"w": 1}}, "`bert_model` is not a state dict: under 'w' lies something of type int$"),
+        (lambda parts: parts | {"bert_model": {"w": 1}}, "`bert_model` is not a state dict: under 'w' is something of type int$"),
     ],
     ids=["surprise", "no text", "bare state dict", "list", "empty", "no tensors"],
 )
@@ -165,8 +165,8 @@ def test_data_parallel_prefix_is_dropped_from_a_state_dict():
         (None, "something of type NoneType"),
         ([torch.ones(1)], "something of type list"),
         ({}, "an empty dict"),
-        ({"w": [1.0]}, "under 'w' lies something of type list"),
-        ({3: torch.ones(1)}, "under '3' lies something of type Tensor"),
+        ({"w": [1.0]}, "under 'w' is something of type list"),
+        ({3: torch.ones(1)}, "under '3' is something of type Tensor"),
     ],
 )
 def test_what_is_no_state_dict_is_refused_with_what_it_is(value: object, said: str):
