@@ -241,7 +241,7 @@ def _lost_process(problem: RuntimeError) -> CmirnetError | None:
         hint = "use --workers 0, or give it more memory (also /dev/shm)"
         return CmirnetError(f"a process that loads data died: {str(problem).strip()}", hint=hint)
     if _LOST_CONNECTION.search(str(problem)):
-        hint = "look for its own error above; a run goes on from its last checkpoint with --resume"
+        hint = "look for its own error above; --resume continues a run from its last checkpoint"
         return CmirnetError(f"another process of this command has ended: {first_line(problem)}", hint=hint)
     return None
 

@@ -102,7 +102,7 @@ class GroupsRequest:
         protocols: under which they are scored.
         split: one, or all.
         text_features: whether features that the cache stores stand in for the text encoder.
-        workers: processes that load data; 0: no others.
+        workers: processes that load data; 0: only the main one.
         seed: of the resampled images; None: the usual one.
         out: folder of `groups.json` and of the files of each run.
         overwrite: whether earlier files may be replaced.

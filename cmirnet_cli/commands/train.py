@@ -96,7 +96,7 @@ def train(
     seeds: Annotated[
         str | None,
         typer.Option(
-            "--seeds", metavar="N,N,…", help="One run for each seed, in --run-dir/seed-N; resumes what lies there.", rich_help_panel=_RUN
+            "--seeds", metavar="N,N,…", help="One run for each seed, in --run-dir/seed-N; unfinished ones resume.", rich_help_panel=_RUN
         ),
     ] = None,
     track: Annotated[

@@ -120,7 +120,7 @@ def test_a_worker_is_killed_twice_and_the_run_ends_as_an_undisturbed_one(cache: 
             worker(victim).kill()
         assert (first.wait(), second.wait()) == (0, 0), (tmp_path / "first.log").read_text()
     said = "".join((tmp_path / f"{name}.log").read_text() for name in ("first", "second"))
-    assert said.count("going on after step") == 2
+    assert said.count("continuing after step") == 2
     assert "may wait forever" not in said
     assert_same_end(folder, undisturbed)
 
@@ -155,7 +155,7 @@ def test_a_job_that_saves_before_its_time_is_up_and_is_queued_again_ends_as_an_u
     assert next(path.name for path in (folder / "checkpoints").iterdir()).endswith(f"-step-{taken:08d}")
     with started(text, tmp_path, "job", **slurm) as job:
         assert job.wait() == 0, (tmp_path / "job.log").read_text()
-    assert f"going on after step {taken} of {STEPS}" in (tmp_path / "job.log").read_text()
+    assert f"continuing after step {taken} of {STEPS}" in (tmp_path / "job.log").read_text()
     assert_same_end(folder, undisturbed)
     with started(text, tmp_path, "done", **slurm) as job:
         assert job.wait() == 0

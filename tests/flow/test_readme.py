@@ -46,7 +46,7 @@ SMALLER = {
 }
 NETWORKS = {"--preset refcoco-swin-b": "--preset smoke --dataset refcoco", "--backbone swin-b": "--preset smoke"}
 RUNS = {"--preset refcoco-swin-b": "runs/refcoco-unc-swin-b", "--backbone swin-b": "runs/refcocog-umd-swin-b"}
-SLOW_PAGES = {"docs/benchmarks.md", "docs/compare.md", "docs/evaluation.md", "docs/export.md", "docs/training.md", "docs/your-data.md"}
+SLOW_PAGES = {f"docs/{page}.md" for page in ("benchmarks", "cluster", "compare", "evaluation", "export", "training", "your-data")}
 """They take seconds to half a minute each, and the README trains, scores and exports too."""
 
 

@@ -68,7 +68,7 @@ def test_auto_goes_on_or_says_that_all_is_done(cache: Path, seeds: Path, tmp_pat
     assert run(same) == 0
     assert "has all its 1 epochs" in capsys.readouterr().err
     assert run([*same, "--epochs", "2"]) == 0
-    assert "going on after step" in capsys.readouterr().err
+    assert "continuing after step" in capsys.readouterr().err
     assert run([*same, "--epochs", "2", "--lr", "0.5"]) == 2
     assert "optimizer.lr was 0.001, now 0.5" in capsys.readouterr().err
 

@@ -141,7 +141,7 @@ def test_our_errors_are_reported_as_they_are(error, code):
             RuntimeError("[pair.cc:545] gloo/transport/tcp/pair.cc: Read error [127.0.0.1]:921: Connection reset by peer."),
             "another process of this command has ended: "
             "[pair.cc:545] gloo/transport/tcp/pair.cc: Read error [127.0.0.1]:921: Connection reset by peer.",
-            "look for its own error above; a run goes on from its last checkpoint with --resume",
+            "look for its own error above; --resume continues a run from its last checkpoint",
         ),
         (typer.BadParameter("not a device"), "Invalid value: not a device", "see cmirnet --help"),
     ],

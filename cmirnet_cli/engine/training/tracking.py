@@ -120,7 +120,7 @@ class Tracked:
                 call(self._trackers[name])
         except Exception as problem:  # of whatever class: a tracker must not end a run of many hours
             del self._trackers[name]
-            self._notice(f"{name} failed, and the run goes on without it: {first_line(problem)}")
+            self._notice(f"{name} failed, and the run continues without it: {first_line(problem)}")
 
 
 def _started(name: str, settings: Settings, run: Path, taken: int, notice: Notice) -> GeneralTracker:
@@ -149,7 +149,7 @@ def _started(name: str, settings: Settings, run: Path, taken: int, notice: Notic
                 known[name] = tracker.tracker.info.run_id if name == "mlflow" else identity
                 write_text(record, json.dumps(known, indent=2) + "\n")
     except Exception as problem:  # of whatever class
-        hint = f"log in to it, work offline ({OFFLINE}), or leave it out of --track; go on with: cmirnet train --resume {run}"
+        hint = f"log in to it, work offline ({OFFLINE}), or leave it out of --track; continue with: cmirnet train --resume {run}"
         raise CmirnetError(f"{name} cannot be started: {first_line(problem)}", hint=hint) from problem
     return tracker
 

@@ -114,7 +114,7 @@ def test_a_tracker_that_fails_is_left_out_and_said_once_and_what_it_prints_is_no
     for number in (1, 2, 3, 4):
         callback.step(step(number))
     assert tracker.heard == [1, 2]
-    assert said == ["as trackers do", "as trackers do", "full failed, and the run goes on without it: the server is gone"]
+    assert said == ["as trackers do", "as trackers do", "full failed, and the run continues without it: the server is gone"]
     assert capsys.readouterr().out == ""
 
 
