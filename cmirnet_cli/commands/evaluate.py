@@ -56,7 +56,7 @@ def evaluate(
         typer.Argument(
             metavar="WEIGHTS…",
             help="Weights folder, run directory, official .pth file, or on the hub org/name or org/name:file.pth; several, or a folder of "
-            "train --seeds, are put side by side.",
+            "train --seeds, are shown side by side.",
         ),
     ],
     cache: CacheDir = None,
