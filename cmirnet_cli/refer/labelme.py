@@ -111,7 +111,7 @@ def _image(top: Record, images: OwnImages, options: ReadOptions) -> ImageRecord:
     try:
         content = base64.b64decode(stored, validate=True)
     except ValueError as error:
-        raise top.refused(f"field 'imageData' is no picture: {error}") from error
+        raise top.refused(f"field 'imageData' is not a picture: {error}") from error
     return images.record(unpacked(content, options.images or top.file.parent / PICTURES), top, *_size(top))
 
 

@@ -335,7 +335,7 @@ def test_labelme_without_its_photograph_is_read_with_the_one_inside(tmp_path: Pa
     (image,) = read(tmp_path).images
     assert (image.path.parent, image.path.read_bytes()) == (tmp_path / "pictures", content)
     write_json(tmp_path / "1.json", top | {"imageData": "no picture"})
-    with pytest.raises(AnnotationError, match="field 'imageData' is no picture"):
+    with pytest.raises(AnnotationError, match="field 'imageData' is not a picture"):
         read(tmp_path)
 
 
