@@ -198,7 +198,7 @@ def test_files_that_cannot_be_taken_are_named_and_the_page_goes_on(page, photo, 
     (tmp_path / "huge.jpg").write_bytes(b"\xff" * 3_000_001)
     (tmp_path / "bomb.png").write_bytes(enormous_png())
     (tmp_path / "letter.txt").write_text("Dear")
-    for name, said in {"broken.jpg": "broken.jpg", "huge.jpg": "3 MB", "bomb.png": "bomb.png", "letter.txt": "no image"}.items():
+    for name, said in {"broken.jpg": "broken.jpg", "huge.jpg": "3 MB", "bomb.png": "bomb.png", "letter.txt": "not an image"}.items():
         page.choose_file(tmp_path / name)
         page.until(f"document.querySelector('.message').innerText.includes({json.dumps(said)})")
     ask(page, "the red cup")
