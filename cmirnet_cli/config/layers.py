@@ -166,11 +166,12 @@ def _settings_of(section: str) -> list[str]:
 
 
 def _nearest(name: str) -> str | None:
-    """The known setting of the same last name, else the one spelt most alike."""
+    """The known setting of the same last name or with its initials (learning_rate: lr), else the one spelt most alike."""
     by_key = {known.rpartition(".")[2]: known for known in _KNOWN}
     key = name.rpartition(".")[2]
-    if key in by_key:
-        return by_key[key]
+    initials = "".join(word[:1] for word in key.split("_"))
+    if key in by_key or initials in by_key:
+        return by_key.get(key) or by_key[initials]
     alike = get_close_matches(name, _KNOWN, n=1)
     return alike[0] if alike else next((by_key[near] for near in get_close_matches(key, by_key, n=1)), None)
 

@@ -66,6 +66,11 @@ def serving(weights: Path, folder: Path, *words: str, **environment: str) -> Ite
             process.kill()
 
 
+def left_behind(folder: Path) -> list[Path]:
+    """What was written there, without the empty folders that wandb makes wherever it is installed, as accelerate imports it."""
+    return [path for path in folder.iterdir() if not path.name.endswith(("wandb-media", "wandb-artifacts"))]
+
+
 @pytest.fixture(scope="module")
 def served(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with serving(weights, tmp_path_factory.mktemp("served"), "--no-open", "--max-upload", "3") as served:
@@ -301,14 +306,14 @@ def test_who_leaves_in_the_middle_of_an_answer_disturbs_nobody(page, photo, serv
 def test_nothing_was_written_and_nothing_went_wrong(page, photo, served):
     take(page, photo)
     ask(page, "the red cup")
-    assert (list(served.home.iterdir()), served.stderr.read_text()) == ([], "")
+    assert (left_behind(served.home), served.stderr.read_text()) == ([], "")
 
 
 def test_terminated_while_somebody_looks_at_it_it_ends_with_the_exit_code_of_all_commands(page, served):
     """The last one: it stops what the tests above use."""
     served.process.send_signal(signal.SIGTERM)
     assert served.process.wait(120) == 143
-    assert (list(served.home.iterdir()), served.stderr.read_text()) == ([], "")
+    assert (left_behind(served.home), served.stderr.read_text()) == ([], "")
 
 
 @pytest.mark.slow
