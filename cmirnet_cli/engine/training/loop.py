@@ -203,7 +203,10 @@ class Trainer:
         return self._stopping
 
     def _validate(self) -> Scores | None:
-        """The scores of val, each process scoring its part of the images; None after a request to stop."""
+        """The scores of val, each process scoring its part of the images; None after a request to stop.
+
+        Images are read in this process: one that is forked beside the threads which feed the training's loading processes can hang.
+        """
         self.stepper.share_statistics()
         tokens, device = self.settings.text.tokens, self.accelerator.device
         evaluator = Evaluator(
@@ -211,7 +214,6 @@ class Trainer:
             self.bundle.tokenizer,
             tokens,
             device,
-            workers=self.settings.data.workers,
             features=self.features,
             compiled=self.settings.loop.compile,
         )

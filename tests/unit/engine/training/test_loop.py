@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -127,6 +128,16 @@ def test_neither_recomputed_activations_nor_processes_that_load_change_a_run(usu
     assert other.losses == usual.losses
     scores, expected = ([(epoch.overall_iou, epoch.mean_iou) for epoch in run.notes.epochs] for run in (other, usual))
     assert scores == expected
+
+
+def test_one_loading_process_lives_through_all_epochs_and_none_is_left(small_cache: Cache, tmp_path: Path):
+    chosen, children = settings(data={"workers": 1}), set()
+    run = trainer(small_cache, chosen)
+    notes = Notes(lambda report: children.add(tuple(child.pid for child in multiprocessing.active_children())))
+    run.run(RunDirectory.create(tmp_path / "run", chosen, "abc"), [notes])
+    assert {report.epoch for report in notes.steps} == {1, 2}
+    assert [len(pids) for pids in children] == [1]
+    assert multiprocessing.active_children() == []
 
 
 def test_same_seed_trains_the_same_model_and_another_seed_another(usual: Finished, small_cache: Cache):
