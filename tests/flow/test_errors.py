@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file, save_file
 
 from cmirnet_cli import errors
 from cmirnet_cli.app import COMMANDS
@@ -97,11 +96,13 @@ def weights_cut_short(place: Place) -> list[str]:
     return place.predict(place.folder / "weights", next((place.folder / "data").rglob("*.jpg")))
 
 
-def weights_that_are_no_numbers(place: Place) -> list[str]:
-    shutil.copytree(place.weights, place.folder / "weights")
-    file = place.folder / "weights/model.safetensors"
-    save_file({name: value * float("nan") if value.is_floating_point() else value for name, value in load_file(file).items()}, file)
-    return ["export", str(place.folder / "weights"), "--format", "safetensors", "--out", str(place.folder / "exported")]
+def an_export_of_another_version(place: Place) -> list[str]:
+    write_scenes(place.folder / "data", images={"train": 1})
+    export = place.folder / "export"
+    export.mkdir()
+    (export / "model.onnx").touch()
+    (export / "export.json").write_text("{}")
+    return place.predict(export, next((place.folder / "data").rglob("*.jpg")))
 
 
 PROVOKED: dict[type[errors.CmirnetError], Callable[[Place], list[str]]] = {
@@ -114,7 +115,7 @@ PROVOKED: dict[type[errors.CmirnetError], Callable[[Place], list[str]]] = {
     errors.ImageError: a_photograph_that_is_none,
     errors.CacheError: a_cache_that_is_not_there,
     errors.WeightsError: weights_cut_short,
-    errors.ExportError: weights_that_are_no_numbers,
+    errors.ExportError: an_export_of_another_version,
     errors.InterruptedRunError: Place.without_end,
     errors.TerminatedRunError: Place.without_end,
 }

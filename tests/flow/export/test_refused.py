@@ -99,7 +99,7 @@ def test_an_export_that_prepares_images_otherwise_is_found(onnx_export: Path, we
     said = json.loads((exported / "export.json").read_text())
     said["input"]["mean"][2] += 0.001
     (exported / "export.json").write_text(json.dumps(said))
-    with pytest.raises(ExportError, match="prepares images otherwise"):
+    with pytest.raises(ExportError, match="prepares images differently"):
         proved(exported, weights, samples)
 
 

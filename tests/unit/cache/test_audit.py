@@ -165,7 +165,7 @@ def test_what_cannot_be_drawn_is_an_error_or_left_out_and_counted(tmp_path: Path
 
 
 def test_the_docs_list_every_kind_in_the_words_of_the_code():
-    page = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "your-data.md").read_text(encoding="utf-8")
     for name, kind in KINDS.items():
         assert f"| {name} | {kind.says} | {kind.remedy} |" in page
 
