@@ -132,9 +132,11 @@ def _request(
     from cmirnet_cli.engine.prediction.photo_files import find_photos, listed_photo
     from cmirnet_cli.engine.prediction.queries import PredictRequest
     from cmirnet_cli.refer.pairs import read_lines, read_pairs
+    from cmirnet_cli.reports.predictions.folder import KINDS
 
+    results = [out, *(out / kind for kind in KINDS)]  # these, too, for photographs may lie in `out` itself
     listed = [listed_photo(Path(line), Path(line)) for line in (read_lines(STANDARD_INPUT) if STANDARD_INPUT in inputs else [])]
-    found = find_photos([each for each in inputs if each != STANDARD_INPUT], recursive=recursive, exclude=out)
+    found = find_photos([each for each in inputs if each != STANDARD_INPUT], recursive=recursive, exclude=results)
     if found.left_out and process.first:
         console.notice(found.notice)
     request = PredictRequest(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from glob import escape, glob, has_magic
 from itertools import islice, takewhile
@@ -51,7 +51,7 @@ def left_out_notice(left_out: Mapping[str, int]) -> str:
     return f"{counted} {files} left out" + (f" ({needs})" if needs else "")
 
 
-def find_photos(inputs: Sequence[str], *, recursive: bool = False, exclude: Path | None = None) -> FoundPhotos:
+def find_photos(inputs: Sequence[str], *, recursive: bool = False, exclude: Iterable[Path] = ()) -> FoundPhotos:
     """The images that files, folders and glob patterns name, in order.
 
     A linked folder is searched as if it stood there, but no folder twice: links that lead back end there.
@@ -59,12 +59,13 @@ def find_photos(inputs: Sequence[str], *, recursive: bool = False, exclude: Path
     Args:
         inputs: files, folders and patterns; results are filed as seen from the folder, or from the part of a pattern without wildcards.
         recursive: whether folders are searched to the bottom.
-        exclude: a folder that is not searched: the one that results go to, where it lies inside an input.
+        exclude: folders that are not searched where they lie inside an input: those that results go to.
 
     Raises:
         DataError: an input names nothing, or a folder below it cannot be read.
     """
-    found = [_photos_of(entry, recursive, exclude.resolve() if exclude else None) for entry in inputs]
+    excluded = frozenset(folder.resolve() for folder in exclude)
+    found = [_photos_of(entry, recursive, excluded) for entry in inputs]
     left_out: Counter[str] = sum((Counter(each.left_out) for each in found), Counter())
     return FoundPhotos([photo for each in found for photo in each.photos], left_out)
 
@@ -74,7 +75,7 @@ def listed_photo(path: Path, written: Path) -> PhotoFile:
     return PhotoFile(path, Path(written.name) if written.is_absolute() or ".." in written.parts else written)
 
 
-def _photos_of(entry: str, recursive: bool, exclude: Path | None) -> FoundPhotos:
+def _photos_of(entry: str, recursive: bool, exclude: Set[Path]) -> FoundPhotos:
     path = Path(entry).expanduser()
     if path.is_dir():
         return _in_folder(path, recursive, exclude)
@@ -85,7 +86,7 @@ def _photos_of(entry: str, recursive: bool, exclude: Path | None) -> FoundPhotos
     raise DataError(f"{entry} does not exist", hint="give image files, folders or a quoted pattern such as 'photos/*.jpg'")
 
 
-def _in_folder(folder: Path, recursive: bool, exclude: Path | None) -> FoundPhotos:
+def _in_folder(folder: Path, recursive: bool, exclude: Set[Path]) -> FoundPhotos:
     searched = _folders_once(folder, exclude)
     pictures = [file for _, files in (searched if recursive else islice(searched, 1)) for file in files if kind_of(file)]
     counts = Counter(map(kind_of, pictures))
@@ -98,11 +99,11 @@ def _in_folder(folder: Path, recursive: bool, exclude: Path | None) -> FoundPhot
     return found
 
 
-def _matching(pattern: Path, exclude: Path | None) -> FoundPhotos:
+def _matching(pattern: Path, exclude: Set[Path]) -> FoundPhotos:
     fixed = Path(*takewhile(lambda part: not has_magic(part), pattern.parts))
     files = [file for file in sorted(set(_glob(pattern.parts))) if file.is_file()]
-    if exclude and fixed.resolve() in exclude.parents:
-        files = [file for file in files if not file.parent.resolve().is_relative_to(exclude)]
+    inside = [folder for folder in exclude if fixed.resolve() in folder.parents]
+    files = [file for file in files if not any(file.parent.resolve().is_relative_to(folder) for folder in inside)]
     if not files:
         raise DataError(f"no file matches {pattern}", hint="** matches any folders, * any part of a name")
     return _each_once(files, fixed)
@@ -130,7 +131,7 @@ def _glob(parts: Sequence[str]) -> Iterator[Path]:
             yield from _glob((escape(str(folder)), *(parts[place + 1 :] or ("*",))))
 
 
-def _folders_once(top: Path, exclude: Path | None = None, *, hidden: bool = True) -> Iterator[tuple[Path, list[Path]]]:
+def _folders_once(top: Path, exclude: Set[Path] = frozenset(), *, hidden: bool = True) -> Iterator[tuple[Path, list[Path]]]:
     """A folder and all below it in order, each with its files. Links to folders are followed once all others are done.
 
     No folder comes twice, and a link to a folder that holds the link itself is not followed.
@@ -138,7 +139,7 @@ def _folders_once(top: Path, exclude: Path | None = None, *, hidden: bool = True
     Raises:
         DataError: a folder cannot be read.
     """
-    seen = {exclude} if exclude else set()
+    seen = set(exclude)
     starts = deque([top])
     while starts:
         start = starts.popleft()

@@ -85,61 +85,57 @@ class Schedule:
     """The learning rate of every step, to be stepped once after every optimiser step, also after one that fp16's scaler skipped.
 
     Args:
-        optimizer: whose learning rate it sets.
-        factor: what the base learning rate is multiplied with after so many steps.
+        optimizer: whose learning rate is set.
+        set_rate: sets it for the step after so many.
         taken: steps that an optimiser, whose state was loaded, has taken already.
     """
 
-    def __init__(self, optimizer: Optimizer, factor: Callable[[int], float], taken: int = 0) -> None:
-        for group in optimizer.param_groups:
-            group.setdefault("initial_lr", group["lr"])
-        self._optimizer, self._factor, self._taken = optimizer, factor, taken - 1
-        self.step()
+    def __init__(self, optimizer: Optimizer, set_rate: Callable[[int], object], taken: int) -> None:
+        self._optimizer, self._set_rate, self._taken = optimizer, set_rate, taken
+        set_rate(taken)
 
     def step(self) -> None:
         """Go on by one step."""
         self._taken += 1
-        for group in self._optimizer.param_groups:
-            group["lr"] = group["initial_lr"] * self._factor(self._taken)
+        self._set_rate(self._taken)
 
     @property
     def lr(self) -> float:
-        """The learning rate of the next step."""
-        return float(self._optimizer.param_groups[0]["lr"])
+        """The learning rate of the next step: with layer decay that of the layers which learn fastest."""
+        return max(float(group["lr"]) for group in self._optimizer.param_groups)
 
 
-def make_schedule(optimizer: Optimizer, config: ScheduleConfig, steps_per_epoch: int, taken: int = 0) -> Schedule | TimmSchedule:
-    """The published schedule, or the one of timm's that the settings name; takes what `Schedule` takes, and the curve's unit.
+def make_schedule(optimizer: Optimizer, config: ScheduleConfig, steps_per_epoch: int, taken: int = 0) -> Schedule:
+    """The published schedule, or the one of timm's that the settings name: a pure function of the step, so it follows a run that grows.
+
+    Args:
+        optimizer: whose learning rate it sets.
+        config: the curve.
+        steps_per_epoch: the curve's unit.
+        taken: steps that an optimiser, whose state was loaded, has taken already.
 
     Raises:
         ConfigError: timm's schedule does not take these options.
     """
-    if config.name != "published":
-        return TimmSchedule(optimizer, config, steps_per_epoch, taken)
-    return Schedule(optimizer, learning_rate_factor(config, steps_per_epoch), taken)
+    if config.name == "published":
+        return Schedule(optimizer, _published_rates(optimizer, learning_rate_factor(config, steps_per_epoch)), taken)
+    updates = {"step_on_epochs": False, "updates_per_epoch": steps_per_epoch}
+    try:
+        schedule, _ = create_scheduler_v2(optimizer, config.name, num_epochs=config.epochs, **updates, **config.options)
+    except (TypeError, ValueError, AssertionError) as problem:
+        raise ConfigError(f"the schedule {config.name} cannot be made: {first_line(problem)}", hint="see schedule.options") from problem
+    return Schedule(optimizer, schedule.step_update, taken)
 
 
-class TimmSchedule:
-    """One of timm's schedules, step by step; a pure function of the step. Takes what `make_schedule` takes."""
+def _published_rates(optimizer: Optimizer, factor: Callable[[int], float]) -> Callable[[int], None]:
+    for group in optimizer.param_groups:
+        group.setdefault("initial_lr", group["lr"])
 
-    def __init__(self, optimizer: Optimizer, config: ScheduleConfig, steps_per_epoch: int, taken: int) -> None:
-        updates = {"step_on_epochs": False, "updates_per_epoch": steps_per_epoch}
-        try:
-            self._schedule, _ = create_scheduler_v2(optimizer, config.name, num_epochs=config.epochs, **updates, **config.options)
-        except (TypeError, ValueError, AssertionError) as problem:
-            raise ConfigError(f"the schedule {config.name} cannot be made: {first_line(problem)}", hint="see schedule.options") from problem
-        self._optimizer, self._taken = optimizer, taken
-        self._schedule.step_update(taken)
+    def set_rate(step: int) -> None:
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"] * factor(step)
 
-    def step(self) -> None:
-        """Go on by one step."""
-        self._taken += 1
-        self._schedule.step_update(self._taken)
-
-    @property
-    def lr(self) -> float:
-        """The learning rate of the next step."""
-        return float(self._optimizer.param_groups[0]["lr"])
+    return set_rate
 
 
 class Stepper:
@@ -186,8 +182,8 @@ class Stepper:
     def gradients(self, pieces: Sequence[Batch]) -> Tensor:
         """Compute the gradients of a batch from this process's pieces of it; its share of the batch's loss, a scalar."""
         targets = [piece.target.to(self._accelerator.device, non_blocking=True).long() for piece in pieces]
-        weight = self._accelerator.reduce(torch.stack([self._loss.weight(target) for target in targets]).sum(), reduction="sum")
-        rows = self._accelerator.reduce(torch.stack([self._loss.rows(target) for target in targets]).sum(), reduction="sum")
+        divisors = torch.stack([torch.stack([self._loss.weight(target), self._loss.rows(target)]) for target in targets]).sum(dim=0)
+        weight, rows = self._accelerator.reduce(divisors, reduction="sum")
         losses = []
         for piece, target in zip(pieces, targets, strict=True):
             with nullcontext() if target is targets[-1] else self._accelerator.no_sync(self._model):
@@ -224,7 +220,7 @@ class Stepper:
         }
 
     def restore(self, state: TrainingState) -> None:
-        """Go on from a checkpoint. The schedule is a pure function of the step, so it follows a run that grows."""
+        """Go on from a checkpoint."""
         self.taken = state.step
         self._optimizer.load_state_dict(state.optimizer)
         self._schedule = make_schedule(self._optimizer.optimizer, self._settings.schedule, self._steps_per_epoch, taken=state.step)
