@@ -106,7 +106,8 @@ def test_the_python_of_the_readme_saves_the_mask_that_predict_finds(cmirnet: Cal
     assert cmirnet("predict", onnx_export, photo, "-e", "the red cup", "-o", out, "--device", "cpu").code == 0
     expected = np.asarray(Image.open(out / "masks" / "photo.jpg.the-red-cup.png"))
     saved = np.asarray(Image.open(tmp_path / "exported" / "mask.png"))
-    assert (size, imported) == (str(Image.open(photo).size[::-1]), "False")
+    with Image.open(photo) as opened:
+        assert (size, imported) == (str(opened.size[::-1]), "False")
     assert saved.shape == expected.shape
     assert (saved == expected).mean() > 0.999
 

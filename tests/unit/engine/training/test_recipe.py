@@ -106,6 +106,7 @@ def test_the_learning_rate_falls_from_block_to_block_of_the_backbone():
     assert len(set(in_order)) == len(in_order)
     assert in_order[-1] == pytest.approx(0.5e-2)
     assert {rates[parameter] for parameter in [*model.network.decoder.parameters(), *model.text.parameters()]} == {1e-2}
+    assert schedule.lr == 1e-2
     schedule.step()
     assert optimizer.param_groups[0]["lr"] == pytest.approx(optimizer.param_groups[0]["initial_lr"] * (1 - 0.05 / N))
 
