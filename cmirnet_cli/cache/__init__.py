@@ -13,7 +13,7 @@ Writing:
     check_images     images that cannot be cached, before anything is written
     fingerprint      which cache it will be                                 → Fingerprint
     estimate         how large it will be
-    writer           the files of a cache, begun or gone on with            → Manifest
+    writer           the files of a cache, started or continued             → Manifest
     staging          the folder beside it in which it grows
     threads          work that threads share
 

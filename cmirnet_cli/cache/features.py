@@ -183,7 +183,7 @@ class TextFeatures:
             spec: what they are.
             words: float32 (b, T, D), a few sentences at a time, in the order of `cache.distinct_sentences()`.
             overwrite: replace features of the same origin; else those that stand there, or that another process finishes first, stay.
-            notice: called with a sentence when something is worth knowing (waiting).
+            notice: called with each line for the user (waiting).
 
         Raises:
             CacheError: other features of the same origin stand there, a number does not fit the dtype, or a file cannot be written.

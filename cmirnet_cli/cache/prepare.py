@@ -87,7 +87,7 @@ def prepare(
     Args:
         request: which data set, and how.
         progress: opened for each stage with its name and the number of steps; what it gives is called as they are done.
-        notice: is called with what is worth knowing.
+        notice: called with each line for the user.
         warn: is called with every image that is left out, and with the first records.
 
     Raises:

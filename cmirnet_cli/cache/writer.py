@@ -1,6 +1,6 @@
 """From a data set and the user's choices to the files of a cache, one by one in the folder beside it (`staging`).
 
-What a killed run began there is gone on with.
+What a killed run began there is continued.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def write_cache(
         skipped: the image files that were left out of `dataset`, with their referents; see `without`.
         overwrite: replace whatever cache `folder` holds, once the new one is complete.
         advance: called with the number of steps done since the last call; see `steps`.
-        notice: called with a sentence when something is worth knowing (waiting, going on).
+        notice: called with each line for the user (waiting, going on).
         check: called with the drawn masks before anything is written; raises where they are not to be cached. What cannot be drawn is
             left out if it does not.
 

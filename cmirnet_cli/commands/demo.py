@@ -53,7 +53,7 @@ def demo(
 
 
 def begin(out: Path, overwrite: bool) -> bool:
-    """Whether an earlier demo in the folder is gone on with; `overwrite` takes away what that one made, and never anything else.
+    """Whether an earlier demo in the folder is continued; `overwrite` takes away what that one made, and never anything else.
 
     Raises:
         UsageError: the folder holds something that is not a demo's.

@@ -169,7 +169,7 @@ def _open(folder: Path, refused: Mapping[str, object]) -> RunDirectory:
 
 
 def _found(run_dir: Path | None) -> RunDirectory | None:
-    """The run that `--resume auto` goes on with, if one was begun in the run directory."""
+    """The run that `--resume auto` continues, if one was begun in the run directory."""
     from cmirnet_cli.engine.training.run_directory import RunDirectory
 
     if run_dir is None:

@@ -42,7 +42,7 @@ def train_seeds(settings: Settings, seeds: Sequence[int], folder: Path | None, d
             if result.is_main:
                 draw_curves(result)
     except StoppedError as stopped:
-        stopped.hint = f"go on with the same command and --run-dir {home}"
+        stopped.hint = f"continue with the same command and --run-dir {home}"
         raise
     if results[0].is_main:
         _show(seeds, results)

@@ -172,7 +172,7 @@ def evaluate(
         device: auto, cpu, cuda, cuda:N or mps.
         inference: number format and optimizations.
         progress: opened for each split with a name and the number of sentences; what it gives is called as they are done.
-        notice: is called with what is worth knowing, such as features that stand in for the text encoder.
+        notice: called with each line for the user, such as features that stand in for the text encoder.
         process: this process's part of the images; all processes have all scores.
 
     Raises:

@@ -30,10 +30,10 @@ def check_run(settings: Settings, run_dir: Path | None = None, resume: RunDirect
     Args:
         settings: the whole recipe, the data set included.
         run_dir: where a new run is to be kept; None: a folder that does not exist yet.
-        resume: the run that is gone on with.
+        resume: the run to resume.
 
     Raises:
-        ConfigError: the settings contradict the weights, the number of processes or the run that is gone on with.
+        ConfigError: the settings contradict the weights, the number of processes or the run to resume.
         DataError: there is no such cache, or it lacks a split or a size.
         WeightsError: what the run starts from is nowhere.
         UsageError: the run directory is taken, or a tracker is not installed.

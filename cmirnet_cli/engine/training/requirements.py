@@ -71,7 +71,7 @@ def require_same_model(source: str, theirs: ModelConfig, ours: ModelConfig) -> N
 
 
 def require_same_settings(begun: Settings, now: Settings) -> None:
-    """Refuse to go on with other settings than a run was begun with; it may grow, and what no number depends on may change.
+    """Refuse to continue with other settings than a run was begun with; it may grow, and what no number depends on may change.
 
     Raises:
         ConfigError: names every setting that differs, with both values.
@@ -92,7 +92,7 @@ def require_same_settings(begun: Settings, now: Settings) -> None:
 
 
 def require_same_data(begun: str, folder: Path, manifest: Manifest) -> None:
-    """Refuse to go on with other data.
+    """Refuse to continue with other data.
 
     Raises:
         DataError: the fingerprints differ.
@@ -106,7 +106,7 @@ def require_same_data(begun: str, folder: Path, manifest: Manifest) -> None:
 
 
 def require_same_features(begun: str | None, features: TextFeatures | None, cache: Cache) -> None:
-    """Refuse to go on with other text features than those of the sha256 `begun`, where a run was begun with any.
+    """Refuse to continue with other text features than those of the sha256 `begun`, where a run was begun with any.
 
     Raises:
         DataError: they are gone, or are others now.
@@ -120,7 +120,7 @@ def require_same_features(begun: str | None, features: TextFeatures | None, cach
 
 
 def require_same_processes(begun: int, now: int) -> None:
-    """Refuse to go on with another number of processes: each has random numbers and batches of its own.
+    """Refuse to continue with another number of processes: each has random numbers and batches of its own.
 
     Raises:
         ConfigError: the numbers differ.

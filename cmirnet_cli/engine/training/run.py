@@ -1,4 +1,4 @@
-"""`cmirnet.train`: a training run from its settings to its weights, begun or gone on with."""
+"""`cmirnet.train`: a training run from its settings to its weights, started or resumed."""
 
 from __future__ import annotations
 
@@ -71,17 +71,17 @@ def train(
     Args:
         settings: the whole recipe, the data set included.
         run_dir: where the run is kept; by default a new folder below `runs/`.
-        resume: a run that is gone on with, in its own directory and with its own settings; `settings` may only ask for more epochs.
+        resume: a run to resume, in its own directory and with its own settings; `settings` may only ask for more epochs.
             `auto`: the run in `run_dir` if one was begun there, else a new one; what schedulers that start a command again need.
         device: auto, cpu, cuda, cuda:N or mps; with several GPU processes each takes its own.
         watch: opened around the epochs with the trainer; gives more callbacks.
-        notice: is called with what is worth knowing.
+        notice: called with each line for the user.
 
     Raises:
         ConfigError: the settings contradict the weights that they start from, the data or the device.
         DataError: the cache is missing, incomplete, or another than the run was started with.
-        WeightsError: pretrained weights or a checkpoint cannot be had.
-        UsageError: there are neither settings nor a run to go on with, the run directory is taken, or there is no such device.
+        WeightsError: pretrained weights or a checkpoint cannot be loaded.
+        UsageError: there are neither settings nor a run to resume, the run directory is taken, or there is no such device.
         DivergedError: the loss is no longer a number.
         StoppedError: Ctrl-C or SIGTERM was received; the state is saved.
     """
@@ -128,8 +128,8 @@ def train_each(
 ) -> Iterator[TrainingResult]:
     """Train the recipe once with each seed, one run after the other: what `cmirnet train --seeds` does.
 
-    Each run is a whole run directory, `seed-N` in `folder` (by default a new one below `runs/`). What lies there already is gone on
-    with, and a run that is finished is not trained again. The other arguments and the errors are those of `train`.
+    Each run is a whole run directory, `seed-N` in `folder` (by default a new one below `runs/`). A run that lies there
+    already is resumed; one that is finished is not trained again. The other arguments and the errors are those of `train`.
     """
     home = folder or new_home(settings)
     for seed in seeds:

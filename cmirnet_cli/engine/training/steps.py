@@ -95,7 +95,7 @@ class Schedule:
         set_rate(taken)
 
     def step(self) -> None:
-        """Go on by one step."""
+        """Advance by one step."""
         self._taken += 1
         self._set_rate(self._taken)
 
@@ -220,7 +220,7 @@ class Stepper:
         }
 
     def restore(self, state: TrainingState) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         self.taken = state.step
         self._optimizer.load_state_dict(state.optimizer)
         self._schedule = make_schedule(self._optimizer.optimizer, self._settings.schedule, self._steps_per_epoch, taken=state.step)
