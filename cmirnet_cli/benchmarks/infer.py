@@ -25,8 +25,8 @@ from cmirnet_cli.engine.prediction.photos import read_photo
 from cmirnet_cli.export.runtime import ExportedModel
 from cmirnet_cli.export.scoring import ExportedReferring
 from cmirnet_cli.images.pixels import Pixels, resized
-from cmirnet_cli.model.fast.names import AUTO, COMPILE, INSIDE_THE_BACKBONE, OPTIMIZATIONS
-from cmirnet_cli.model.fast.optimizations import Precision
+from cmirnet_cli.model.fast.names import AUTO, COMPILE, INSIDE_THE_BACKBONE
+from cmirnet_cli.model.fast.optimizations import Precision, possible_on
 from cmirnet_cli.model.features import ImageFeatures
 from cmirnet_cli.scenes import drawn_pairs
 from cmirnet_cli.weights.bundle import Bundle
@@ -117,8 +117,10 @@ def ways_of(request: InferenceRequest) -> list[Way]:
     ways = [Way.of(PLAIN, AS_PUBLISHED, every_head=True), Way.of(ONE_HEAD, AS_PUBLISHED)]
     if request.each:
         foreign = request.weights is None and family(request.backbone) == "timm"
-        left_out = (COMPILE, *(INSIDE_THE_BACKBONE if foreign else ()))
-        ways += [Way.of(name, Inference(optimizations=(name,))) for name in OPTIMIZATIONS if name not in left_out]
+        left_out = (COMPILE, *([INSIDE_THE_BACKBONE] if foreign else []))
+        ways += [
+            Way.of(name, Inference(optimizations=(name,))) for name in possible_on(pick_device(request.device)) if name not in left_out
+        ]
     formats: list[Precision] = ["fp32", "bf16"] if has_bf16(pick_device(request.device)) else ["fp32"]
     ways += [Way.of(precision, Inference(precision)) for precision in formats]
     if request.compiled:

@@ -10,8 +10,9 @@ import torch
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.compiled import require_compiler
-from cmirnet_cli.model.fast.names import AUTO, COMPILE, OPTIMIZATIONS, require_optimizations
+from cmirnet_cli.model.fast.names import AUTO, COMPILE, OPTIMIZATIONS, PACKED, require_optimizations
 from cmirnet_cli.model.fast.optimizations import Precision, accelerate, applicable, measured_to_help
+from cmirnet_cli.model.fast.packed import pack_all
 from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle
 
@@ -25,7 +26,7 @@ class Inference:
         optimizations: names of `OPTIMIZATIONS`; `auto` stands for those that were measured to help on the device.
 
     Raises:
-        UsageError: there is no such precision or optimization.
+        UsageError: there is no such precision or optimization, or two of them exclude each other.
     """
 
     precision: Precision = "fp32"
@@ -35,11 +36,13 @@ class Inference:
         if self.precision not in get_args(Precision):
             raise UsageError(f"there is no precision {self.precision!r}", hint=f"choose {' or '.join(get_args(Precision))}")
         require_optimizations(self.optimizations)
+        if COMPILE in self.optimizations and PACKED in self.optimizations:
+            raise UsageError(f"the optimization {PACKED!r} cannot be compiled", hint=f"leave out {PACKED} or {COMPILE}")
 
     def on(self, device: torch.device) -> tuple[str, ...]:
         """The optimizations that are made there."""
         named = {*self.optimizations, *(measured_to_help(device) if AUTO in self.optimizations else ())}
-        return tuple(name for name in OPTIMIZATIONS if name in named)
+        return tuple(name for name in OPTIMIZATIONS if name in named and not (name == PACKED and COMPILE in named))
 
     def described_on(self, device: torch.device) -> dict[str, str]:
         """The same, with what each of them does."""
@@ -61,11 +64,13 @@ class Inference:
         if impossible or (self.precision != "fp32" and not isinstance(model.network, CMIRNet)):
             what = f"the optimization {impossible[0]!r}" if impossible else f"the precision {self.precision}"
             kind = bundle.config.model.network or bundle.config.model.backbone
-            hint = f"for this network there are: {', '.join(possible) or 'none, in fp32'}"
+            hint = f"for this network on {device} there are: {', '.join(possible) or 'none, in fp32'}"
             raise UsageError(f"{what} does not apply to a network with {kind}", hint=hint)
         if COMPILE in optimizations:
             require_compiler(device)
         if isinstance(model.network, CMIRNet) and (optimizations or self.precision != "fp32"):
+            if PACKED in optimizations:
+                pack_all(model.text)
             network = accelerate(model.network, bundle.config.image_size, optimizations, self.precision)
             model = ReferringModel(network, model.text).eval()
         return replace(bundle, model=model)

@@ -48,7 +48,7 @@ def test_a_backbone_goes_all_the_way(backbone: str, scenes: Path, photo: Path, t
     assert ("text is fused beside" in outcome.err) is (backbone in BESIDE)
     scored = cmirnet("eval", run, "--cache", scenes, "--split", "val", "--json")
     assert scored.code == 0, scored.err
-    assert not {"windows", "linear"} & set(scored.data["settings"]["optimizations"])
+    assert "windows" not in set(scored.data["settings"]["optimizations"])
     assert cmirnet("predict", run, photo, "-e", "the red cup", "--out", tmp_path / "masks").code == 0
     assert len(list((tmp_path / "masks").rglob("*.png"))) == 1
     if backbone != QUICK:  # half a minute or more

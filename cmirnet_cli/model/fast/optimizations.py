@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from cmirnet_cli.model.cmirnet import STRIDE, CMIRNet
 from cmirnet_cli.model.compiled import compile_parts
 from cmirnet_cli.model.decoder import DoubleConv
-from cmirnet_cli.model.fast.convolutions import LinearAsConv, by_taps, fold_batch_norms
-from cmirnet_cli.model.fast.names import COMPILE, INSIDE_THE_BACKBONE, OPTIMIZATIONS
+from cmirnet_cli.model.fast.convolutions import by_taps, fold_batch_norms
+from cmirnet_cli.model.fast.names import COMPILE, INSIDE_THE_BACKBONE, OPTIMIZATIONS, PACKED
+from cmirnet_cli.model.fast.packed import can_pack, pack_all
 from cmirnet_cli.model.fast.windows import GatheringBlock
-from cmirnet_cli.model.fast.winograd import JoiningDoubleConv, WinogradConv, Workspace, replaceable
+from cmirnet_cli.model.fast.winograd import JoiningDoubleConv, WinogradConv, replaceable
 from cmirnet_cli.model.features import ImageFeatures, Logits
 from cmirnet_cli.model.timm_backbone import TimmStage, Trunk
 from cmirnet_cli.model.vision import WindowBlock
@@ -62,14 +63,20 @@ class FastNetwork(CMIRNet):
 
 def measured_to_help(device: torch.device) -> tuple[str, ...]:
     """The optimizations that `auto` stands for: on a CPU all but compiling, elsewhere none, as nobody has timed them there."""
-    return tuple(name for name in OPTIMIZATIONS if name != COMPILE) if device.type == "cpu" else ()
+    return tuple(name for name in possible_on(device) if name != COMPILE) if device.type == "cpu" else ()
+
+
+def possible_on(device: torch.device) -> tuple[str, ...]:
+    """The optimizations that a device can compute with: packed weights are oneDNN's."""
+    return tuple(name for name in OPTIMIZATIONS if name != PACKED or can_pack(device))
 
 
 def applicable(network: nn.Module) -> tuple[str, ...]:
-    """The optimizations that can be made of a network: all of a published one, most of one with a backbone of timm's, else none."""
+    """The optimizations that a network can have on its device: a published one all, one with a backbone of timm's most, others none."""
     if not isinstance(network, CMIRNet):
         return ()
-    return tuple(name for name in OPTIMIZATIONS if not (_has_foreign_backbone(network) and name in INSIDE_THE_BACKBONE))
+    possible = possible_on(next(network.parameters()).device)
+    return tuple(name for name in possible if not (_has_foreign_backbone(network) and name == INSIDE_THE_BACKBONE))
 
 
 def accelerate(network: CMIRNet, size: int, optimizations: Collection[str], precision: Precision = "fp32") -> FastNetwork:
@@ -89,13 +96,13 @@ def accelerate(network: CMIRNet, size: int, optimizations: Collection[str], prec
         network.heads = nn.ModuleList([by_taps(cast("nn.Conv2d", head)) for head in network.heads])
     if "windows" in made:
         _replace(network, lambda module: type(module) is WindowBlock, GatheringBlock)
-    if "linear" in made:
-        _replace(network.stages, lambda module: type(module) is nn.Linear, LinearAsConv)
     if "winograd" in made:
         _by_winograd(network, size, torch.bfloat16 if precision == "bf16" else torch.float32)
-    if precision == "bf16":
-        for part in _own_parts(network):
+    for part in _own_parts(network):
+        if precision == "bf16":
             _halve(part)
+        if PACKED in made:
+            pack_all(part)
     fast = FastNetwork(network.eval(), made, precision)
     if COMPILE in made:
         compile_parts(fast)
@@ -103,9 +110,8 @@ def accelerate(network: CMIRNet, size: int, optimizations: Collection[str], prec
 
 
 def _by_winograd(network: CMIRNet, size: int, products: torch.dtype) -> None:
-    workspace = Workspace()
     for level in _large_levels(network, size):
-        _replace(level, _worthwhile, lambda convolution: WinogradConv(convolution, workspace, products))
+        _replace(level, _worthwhile, lambda convolution: WinogradConv(convolution, products))
         _replace(level, _starts_with_winograd, JoiningDoubleConv)
 
 

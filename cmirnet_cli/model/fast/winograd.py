@@ -1,10 +1,7 @@
-"""A 3×3 convolution with a quarter of the multiplications: Winograd's F(4×4, 3×3), in memory that is used again and again."""
+"""A 3×3 convolution with a quarter of the multiplications: Winograd's F(4×4, 3×3)."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TypeGuard
 
 import torch
@@ -13,90 +10,82 @@ from torch.nn import functional as F
 
 from cmirnet_cli.model.decoder import DoubleConv
 
-
-class Workspace:
-    """Room for intermediate values. Threads may share it: each finds its own room, and as much is kept as was used at one time."""
-
-    def __init__(self) -> None:
-        self._free: deque[Tensor] = deque()
-
-    @contextmanager
-    def like(self, example: Tensor, count: int) -> Iterator[Tensor]:
-        """So many numbers, of any value, of the example's dtype and on its device; nobody else uses them meanwhile."""
-        try:
-            room = self._free.pop()
-        except IndexError:
-            room = torch.empty(0)
-        if room.numel() < count or room.device != example.device or room.dtype != example.dtype:
-            with torch.inference_mode(False):  # a tensor made inside could not be written to outside
-                room = torch.empty(count, dtype=example.dtype, device=example.device)
-        try:
-            yield room[:count]
-        finally:
-            self._free.append(room)
-
-
 OUTPUT, KERNEL, TILE = 4, 3, 6
-TOGETHER = 128
-"""Tiles that are computed together: enough for full speed in the products, few enough for a processor's cache."""
+TOGETHER = 120
+"""Tiles that are computed together: enough for full speed in the products, few enough for a processor's cache, rows of usual maps."""
 
 _POINTS = (0.0, 0.75, -0.75, 1.5, -1.5)
 """Where the polynomials behind the algorithm are evaluated, besides infinity: half the rounding error of the usual 0, ±1, ±2."""
 
 
-class WinogradConv(nn.Module):
-    """Takes the place of a convolution that is `replaceable`.
-
-    In fp32 it differs from the plain sum by about 1e-5 of the output's standard deviation. The kernel is transformed at every call: kept,
-    it would take four times the room.
+class TileProducts(nn.Module):
+    """Multiplies each of the 36 numbers of a tile by a kernel of its own.
 
     Args:
-        convolution: whose place it takes.
-        workspace: where transformed kernels are put.
-        products: number format of the products and of what is transformed, fp32 or bf16; kernels are transformed in fp32.
+        kernel: (36, C, K).
     """
 
     kernel: Tensor
-    transform: Tensor
+
+    def __init__(self, kernel: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("kernel", kernel)
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """(t, 36, C) to (t, 36, K)."""
+        return (tiles.transpose(0, 1) @ self.kernel).transpose(0, 1)
+
+
+class WinogradConv(nn.Module):
+    """Takes the place of a convolution that is `replaceable`.
+
+    In fp32 it differs from the plain sum by about 1e-5 of the output's standard deviation. Its transformed kernel takes four times the
+    room of the plain one.
+
+    Args:
+        convolution: whose place it takes.
+        products: number format of the products and of what is transformed, fp32 or bf16; the kernel is transformed in fp32.
+    """
+
     data: Tensor
     result: Tensor
 
-    def __init__(self, convolution: nn.Conv2d, workspace: Workspace, products: torch.dtype = torch.float32) -> None:
+    def __init__(self, convolution: nn.Conv2d, products: torch.dtype = torch.float32) -> None:
         super().__init__()
         weight = convolution.weight.detach().float()
         transform, data, result = (torch.kron(matrix, matrix).to(weight) for matrix in _transforms())
-        self.register_buffer("transform", transform)  # (36, 9)
         self.register_buffer("data", data.to(products))  # (36, 36)
         self.register_buffer("result", result.to(products))  # (16, 36)
-        self.register_buffer("kernel", weight.permute(2, 3, 1, 0).flatten(0, 1).contiguous())  # (9, C, K)
-        self.workspace, self.products, self.bias = workspace, products, convolution.bias
+        self.multiply = TileProducts(torch.einsum("ps,kcs->pck", transform, weight.flatten(2)).to(products))
+        self.outputs, self.inputs = weight.shape[:2]
+        self.bias = None if convolution.bias is None else convolution.bias.detach()
 
     def forward(self, *maps: Tensor) -> Tensor:
         """(B, C, H, W), or several maps whose channels are C together, to (B, K, H, W), whose channels lie together in memory."""
-        _, channels, outputs = self.kernel.shape
-        with torch.autocast(self.kernel.device.type, enabled=False), self.workspace.like(self.kernel, TILE**2 * channels * outputs) as room:
-            kernel = torch.mm(self.transform, self.kernel.flatten(1), out=room.view(TILE**2, -1)).view(-1, channels, outputs)
-            return self._convolve([each.permute(0, 2, 3, 1) for each in maps], kernel.to(self.products))
+        with torch.autocast(self.data.device.type, enabled=False):
+            return self._convolve([each.permute(0, 2, 3, 1) for each in maps])
 
-    def _convolve(self, maps: list[Tensor], kernel: Tensor) -> Tensor:
-        """Maps (B, H, W, each its part of C) and the transformed kernel (36, C, K) to (B, K, H, W)."""
+    def _convolve(self, maps: list[Tensor]) -> Tensor:
+        """Maps (B, H, W, each its part of C) to (B, K, H, W)."""
         batch, height, width, _ = maps[0].shape
         down, across = -(-height // OUTPUT), -(-width // OUTPUT)
-        out = maps[0].new_empty(batch, down, OUTPUT, across, OUTPUT, kernel.shape[2])
+        out = maps[0].new_empty(batch, down, OUTPUT, across, OUTPUT, self.outputs)
         rows = max(1, TOGETHER // across)
+        room = self.data.new_empty(2, max(TOGETHER, across), TILE**2, self.inputs)  # tiles (t, 36, C), as they are and transformed
+        room[1, rows * across :] = 0  # multiplied with the others, but never read
         for *images, place in zip(*maps, out, strict=True):
             for first in range(0, down, rows):
                 part = place[first : first + rows]
-                tiles = torch.cat([_tiles(image, first, len(part), across) for image in images], dim=-1)
-                results = self._results(tiles.flatten(0, 1).flatten(1, 2).to(self.products), kernel)
+                tiles, transformed = room[:, : len(part) * across]
+                cut = tiles.view(len(part), across, TILE, TILE, -1)
+                for image, channels in zip(images, cut.split([image.shape[-1] for image in images], dim=-1), strict=True):
+                    channels.copy_(_tiles(image, first, len(part), across))
+                torch.bmm(self.data.expand(len(tiles), -1, -1), tiles, out=transformed)
+                results = self.result @ self.multiply(room[1])[: len(tiles)]
+                if self.bias is not None:
+                    results += self.bias
                 part.copy_(results.view(len(part), across, OUTPUT, OUTPUT, -1).transpose(1, 2))
         return out.flatten(3, 4).flatten(1, 2)[:, :height, :width].permute(0, 3, 1, 2)
-
-    def _results(self, tiles: Tensor, kernel: Tensor) -> Tensor:
-        """Tiles (t, 36, C) to results (t, 16, K)."""
-        products = (self.data @ tiles).transpose(0, 1) @ kernel  # (36, t, K)
-        result = self.result @ products.transpose(0, 1)
-        return result if self.bias is None else result.add_(self.bias)
 
 
 class JoiningDoubleConv(nn.Module):

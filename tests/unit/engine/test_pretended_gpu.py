@@ -33,7 +33,7 @@ from cmirnet_cli.engine.text_features import TextReader
 from cmirnet_cli.engine.training.loop import Trainer
 from cmirnet_cli.engine.training.start import starting_bundle
 from cmirnet_cli.metrics.scores import PROTOCOLS
-from cmirnet_cli.model.fast.names import COMPILE, OPTIMIZATIONS
+from cmirnet_cli.model.fast.names import COMPILE, OPTIMIZATIONS, PACKED
 
 GPU = torch.device("cuda:0")
 
@@ -147,7 +147,7 @@ CONVOLUTIONS = {"convolution", "convolution_backward", "conv1d", "conv2d"}
 PRODUCTS = {*CONVOLUTIONS, "mm", "addmm", "bmm", "baddbmm", "linear", "matmul", "scaled_dot_product_attention"}
 """What must not run on the CPU; tokens are laid out there, and constants."""
 
-OPTIMIZED = tuple(name for name in OPTIMIZATIONS if name != COMPILE)
+OPTIMIZED = tuple(name for name in OPTIMIZATIONS if name not in (COMPILE, PACKED))
 
 
 def slow(*values: object) -> Any:

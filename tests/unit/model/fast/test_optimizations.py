@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.cmirnet import CMIRNet
-from cmirnet_cli.model.fast.convolutions import LinearAsConv, by_taps
-from cmirnet_cli.model.fast.names import COMPILE, OPTIMIZATIONS
+from cmirnet_cli.model.fast import windows
+from cmirnet_cli.model.fast.convolutions import by_taps
+from cmirnet_cli.model.fast.names import COMPILE, OPTIMIZATIONS, PACKED
 from cmirnet_cli.model.fast.optimizations import accelerate, measured_to_help
+from cmirnet_cli.model.fast.packed import FEWEST_OUTPUTS
 from cmirnet_cli.model.fast.windows import GatheringBlock
 from cmirnet_cli.model.fast.winograd import WinogradConv
 from cmirnet_cli.model.vision import WindowBlock
@@ -92,7 +94,7 @@ def test_optimized_parts_stand_where_they_should(network: CMIRNet, size: int):
     fast = accelerate(deepcopy(network), size, FORMS)
     assert WindowBlock not in map(type, fast.modules())
     assert nn.BatchNorm2d not in map(type, fast.decoder.modules())
-    assert nn.Linear not in map(type, fast.stages.modules())
+    assert all(module.out_features < FEWEST_OUTPUTS for module in fast.modules() if isinstance(module, nn.Linear))
     strides = [32, *(32 >> step for step in range(len(fast.heads) - 1))]
     optimized = [WinogradConv in map(type, level.modules()) for level in fast.decoder.levels]
     assert optimized == [size // stride >= 60 for stride in strides]
@@ -114,22 +116,16 @@ def test_head_by_taps_is_the_convolution():
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("together", [1, 3 * 2 * 4**4, windows.SCORES_TOGETHER], ids=["one window", "three", "all"])
 @pytest.mark.parametrize("shifted", [False, True])
-@pytest.mark.parametrize("size", [(7, 5), (4, 4), (8, 12), (3, 3)])
-def test_gathered_windows_attend_like_cut_ones(shifted: bool, size: tuple[int, int]):
+def test_gathered_windows_attend_like_cut_ones(shifted: bool, together: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(windows, "SCORES_TOGETHER", together)
     torch.manual_seed(0)
     block = WindowBlock(32, heads=2, window=4, shifted=shifted, drop_path=0.0).eval()
-    x = torch.randn(2, *size, 32)
-    torch.testing.assert_close(GatheringBlock(block)(x), block(x), atol=1e-5, rtol=1e-5)
-
-
-@torch.inference_mode()
-@pytest.mark.parametrize("shape", [(2, 5, 7, 12), (3, 12)])
-@pytest.mark.parametrize("bias", [False, True])
-def test_linear_layer_as_a_convolution_is_the_linear_layer(shape: tuple[int, ...], bias: bool):
-    torch.manual_seed(0)
-    linear, x = nn.Linear(12, 8, bias=bias), torch.randn(shape)
-    torch.testing.assert_close(LinearAsConv(linear)(x), linear(x), atol=1e-6, rtol=1e-5)
+    gathering = GatheringBlock(block)
+    for size in ((7, 5), (4, 4), (8, 12), (3, 3), (7, 5)):  # one size after another, as images of several sizes would come
+        x = torch.randn(2, *size, 32)
+        torch.testing.assert_close(gathering(x), block(x), atol=1e-5, rtol=1e-5)
 
 
 def test_optimizations_are_made_where_they_were_measured():
@@ -139,7 +135,7 @@ def test_optimizations_are_made_where_they_were_measured():
 
 @torch.inference_mode()
 def test_a_network_is_compiled_after_its_parts_were_replaced(network: CMIRNet, asked: tuple[Tensor, ...]):
-    fast = accelerate(deepcopy(network), SIZE, (*FORMS, COMPILE))
+    fast = accelerate(deepcopy(network), SIZE, (*(name for name in FORMS if name != PACKED), COMPILE))
     replaced = [module for module in fast.modules() if isinstance(module, GatheringBlock)]
     assert bool(replaced) == any(isinstance(module, WindowBlock) for module in network.modules())
     with torch.compiler.set_stance("fail_on_recompile"):
