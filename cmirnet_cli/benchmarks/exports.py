@@ -1,4 +1,4 @@
-"""Exports that take part in `cmirnet benchmark infer`: a user's own, and one of random weights that is made for the occasion."""
+"""Exports that take part in `cmirnet benchmark infer`: a user's own, and those that are made for the occasion."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cmirnet_cli.benchmarks.infer import InferenceRequest, ways_of
+from cmirnet_cli.benchmarks.peers import Export
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.export.folder import ExportSource, require_libraries, write_export
 from cmirnet_cli.export.preprocessing import ExportSample, Samples
@@ -17,8 +18,8 @@ CALIBRATING = 8
 """Drawn scenes from which int8 takes the ranges of activations: random weights have no ranges worth more."""
 
 
-def named_exports(request: InferenceRequest, folders: Sequence[Path]) -> list[tuple[str, Path]]:
-    """Name and folder of the user's exports; the names are the paths as given.
+def named_exports(request: InferenceRequest, folders: Sequence[Path]) -> list[Export]:
+    """The user's exports, for ONNX Runtime; their names are the paths as given.
 
     Raises:
         UsageError: the table could not tell one from another way or from each other, or it was made from other weights.
@@ -36,26 +37,24 @@ def named_exports(request: InferenceRequest, folders: Sequence[Path]) -> list[tu
         if request.weights is None or read_spec(folder).origin.sha256 != fingerprint(request.weights):
             weights = request.weights or "random weights"
             raise UsageError(f"{folder} was not exported from {weights}", hint="give its own weights as WEIGHTS")
-    return [(str(folder), folder) for folder in folders]
+    return [Export(str(folder), folder) for folder in folders]
 
 
-def export_random(request: InferenceRequest, precision: ExportPrecision, folder: Path) -> tuple[str, Path]:
-    """Export the random weights as one ONNX graph, calibrated for int8 on drawn scenes; its name and its folder, below `folder`.
+def export_for_the_run(request: InferenceRequest, precision: ExportPrecision, folder: Path) -> Path:
+    """Export the weights as one ONNX graph, calibrated for int8 on drawn scenes; its folder, below `folder`.
 
     The graph is not held to any agreement: masks of random weights lie on the border between both classes, and the benchmark says how many
     pixels are the same.
 
     Raises:
-        UsageError: the weights are not random.
         ExportError: it cannot be written, or needs packages that are not installed.
     """
-    if request.weights:
-        raise UsageError("--onnx is for random weights", hint="export yours with `cmirnet export`, and name the export with --exported")
     options, target = ExportOptions("onnx", precision), folder / precision
     require_libraries(options.format)
     target.mkdir()
     scenes = drawn_pairs(CALIBRATING, request.load().config.image_size)
     expressions = request.expressions
     samples = tuple(ExportSample(pixels, expressions[number % len(expressions)]) for number, (pixels, _) in enumerate(scenes))
-    write_export(ExportSource("random weights", "", request.load), target, options, Samples("drawn scenes", (), samples))
-    return f"ONNX {precision}", target
+    source = ExportSource(request.weights or "random weights", "", request.load)
+    write_export(source, target, options, Samples("drawn scenes", (), samples))
+    return target

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from cmirnet_cli.batches.batch import Tokens, normalise, tokenise
+from cmirnet_cli.benchmarks.peers import Export
 from cmirnet_cli.benchmarks.stand_ins import random_bundle
 from cmirnet_cli.benchmarks.timing import Progress, Timing, gflops_of, matrix_product_gflops, side_by_side, unwatched
 from cmirnet_cli.config.published import family
@@ -22,7 +23,6 @@ from cmirnet_cli.engine.evaluation.loop import ReferringModelLike
 from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
 from cmirnet_cli.engine.prediction.photo_files import find_photos
 from cmirnet_cli.engine.prediction.photos import read_photo
-from cmirnet_cli.export.runtime import ExportedModel
 from cmirnet_cli.export.scoring import ExportedReferring
 from cmirnet_cli.images.pixels import Pixels, resized
 from cmirnet_cli.model.fast.names import AUTO, COMPILE, INSIDE_THE_BACKBONE
@@ -53,7 +53,7 @@ class InferenceRequest:
         device: as `pick_device` takes it.
         each: whether every optimization is made alone, too.
         compiled: whether the network is compiled, too, in bf16 if there is bf16.
-        exports: folders of exports that are compared, by the names that the table has for them.
+        exports: those that are compared, too.
     """
 
     weights: str | None
@@ -66,7 +66,7 @@ class InferenceRequest:
     device: str
     each: bool
     compiled: bool
-    exports: tuple[tuple[str, Path], ...] = ()
+    exports: tuple[Export, ...] = ()
 
     def load(self) -> Bundle:
         """The model, the same each time."""
@@ -107,9 +107,9 @@ class Way:
         return cls(name, lambda bundle, device: inference.prepare(bundle, device).model, every_head)
 
     @classmethod
-    def exported(cls, name: str, folder: Path) -> Way:
-        """An export, through ONNX Runtime on the CPU; the weights are not used."""
-        return cls(name, lambda bundle, device: ExportedReferring(ExportedModel.open(folder, "cpu")))
+    def exported(cls, export: Export) -> Way:
+        """An export on the CPU; the weights are not used."""
+        return cls(export.name, lambda bundle, device: ExportedReferring(export.open()))
 
 
 def ways_of(request: InferenceRequest) -> list[Way]:
@@ -125,7 +125,7 @@ def ways_of(request: InferenceRequest) -> list[Way]:
     ways += [Way.of(precision, Inference(precision)) for precision in formats]
     if request.compiled:
         ways.append(Way.of(f"{formats[-1]}, compiled", Inference(formats[-1], (AUTO, COMPILE))))
-    return [*ways, *(Way.exported(name, folder) for name, folder in request.exports)]
+    return [*ways, *map(Way.exported, request.exports)]
 
 
 @dataclass(frozen=True)

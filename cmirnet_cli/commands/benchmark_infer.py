@@ -15,6 +15,8 @@ from cmirnet_cli.options import Device, network_size
 
 if TYPE_CHECKING:
     from cmirnet_cli.benchmarks.infer import InferenceComparison, InferenceRequest
+    from cmirnet_cli.benchmarks.peers import Peer
+    from cmirnet_cli.export.spec import ExportPrecision
 
 LONG = 100
 """Milliseconds from which on fractions of one are not shown."""
@@ -38,6 +40,10 @@ def infer(
     onnx: Annotated[
         Literal["fp32", "fp16", "int8"] | None, typer.Option("--onnx", help="Also the random weights, exported to ONNX in this precision.")
     ] = None,
+    peer: Annotated[
+        str | None,
+        typer.Option("--peer", metavar="NAME,…", help="Also these weights in onnxruntime, openvino or both, on the CPU."),
+    ] = None,
     rounds: Annotated[int, typer.Option("--rounds", min=1, metavar="N", help="How often each way is timed.")] = 5,
     device: Device = "auto",
 ) -> int:
@@ -45,25 +51,37 @@ def infer(
 
     Plain is the published network as written: fp32, every head computed, one image and one sentence at a time. Ours computes no
     auxiliary head, runs the part that sees no text once per image, takes `--batch-size` images at once, and uses the optimizations;
-    `--each` also times each of them alone.
+    `--each` also times each of them alone. `--peer` times other programs in the same run.
 
     Example: cmirnet benchmark infer --backbone resnet101 --onnx int8
     """
     if weights and (backbone or size):
         raise UsageError("--backbone and --size are for random weights", hint="leave them out, or leave WEIGHTS out")
+    if weights and onnx:
+        raise UsageError("--onnx is for random weights", hint="export yours with `cmirnet export`, and name the export with --exported")
     _check(None if exported else weights, backbone, images)  # the names of exports are looked at first
 
-    from cmirnet_cli.benchmarks.exports import export_random, named_exports
+    from cmirnet_cli.benchmarks.peers import peers_named, runs_of
+
+    peers = peers_named(peer)
+
+    from cmirnet_cli.benchmarks.exports import export_for_the_run, named_exports
     from cmirnet_cli.benchmarks.infer import InferenceRequest, compare_inference, disagreement
+    from cmirnet_cli.engine.devices import has_bf16, pick_device
+    from cmirnet_cli.engine.environment import in_fresh_process
 
     expressions = tuple(expression or ("the large red circle",))
     request = InferenceRequest(weights, backbone or "swin-b", size, images, expressions, count, batch_size, device, each, compiled)
     exports = named_exports(request, exported or ())
     with TemporaryDirectory(prefix="cmirnet-benchmark-") as folder:
+        files: dict[ExportPrecision, tuple[Peer, ...]] = {"fp32": peers} if peers else {}
         if onnx:
-            with console.progress("export", 1) as advance:
-                exports.append(export_random(request, onnx, Path(folder)))
-                advance()
+            files[onnx] = tuple(dict.fromkeys(("onnxruntime", *peers)))
+        with console.progress("export", len(files)) as advance:
+            for precision, running in files.items():
+                written = in_fresh_process(export_for_the_run, request, precision, Path(folder))  # its memory is given back
+                exports += runs_of(written, precision, running, bf16=has_bf16(pick_device("cpu")))
+                advance(1)
         comparison = compare_inference(replace(request, exports=tuple(exports)), rounds, console.progress)
     warning = disagreement(comparison.agreements)
     _show(request, comparison, agrees=warning is None)

@@ -34,9 +34,9 @@ def test_the_same_masks_are_predicted_in_every_way(cmirnet: Callable[..., Outcom
 def test_random_weights_predict_as_a_graph_too(cmirnet: Callable[..., Outcome]):
     words = "--backbone resnet-nano --size 64 --onnx fp32 --count 1 --rounds 1 --device cpu --json"
     found = cmirnet("benchmark", "infer", *words.split()).data["ways"]
-    assert list(found) == ["plain", "one head", *FORMATS, "ONNX fp32"]
-    assert found["ONNX fp32"]["agreement"]["pixels"] >= 0.999
-    assert found["ONNX fp32"]["agreement"]["error"] < 1e-3
+    assert list(found) == ["plain", "one head", *FORMATS, "ONNX Runtime fp32"]
+    assert found["ONNX Runtime fp32"]["agreement"]["pixels"] >= 0.999
+    assert found["ONNX Runtime fp32"]["agreement"]["error"] < 1e-3
 
 
 def test_weights_of_ones_own_are_exported_before_they_are_compared(cmirnet: Callable[..., Outcome], weights: Path):
