@@ -75,7 +75,7 @@ class GatheringBlock(WindowBlock):
             query, key, value = parts[:, first : first + together].flatten(1, 2)  # (g·h, M², C/h)
             added = bias.expand(len(query) // self.heads, -1, -1, -1) if mask is None else bias + mask[first : first + together, None]
             scores = torch.baddbmm(added.flatten(0, 1), query, key.transpose(1, 2), alpha=query.shape[-1] ** -0.5)
-            found = torch.softmax(scores, dim=-1) @ value
+            found = torch.softmax(scores.float(), dim=-1).to(value.dtype) @ value
             read[first : first + together] = found.unflatten(0, (-1, self.heads)).transpose(1, 2)
         return read.flatten(2)
 

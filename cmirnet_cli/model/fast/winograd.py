@@ -58,7 +58,7 @@ class WinogradConv(nn.Module):
         self.register_buffer("result", result.to(products))  # (16, 36)
         self.multiply = TileProducts(torch.einsum("ps,kcs->pck", transform, weight.flatten(2)).to(products))
         self.outputs, self.inputs = weight.shape[:2]
-        self.bias = None if convolution.bias is None else convolution.bias.detach()
+        self.bias = None if convolution.bias is None else convolution.bias.detach().to(products)
 
     def forward(self, *maps: Tensor) -> Tensor:
         """(B, C, H, W), or several maps whose channels are C together, to (B, K, H, W), whose channels lie together in memory."""
