@@ -8,6 +8,7 @@ The processes import this module, so that what is heavy is imported where it is 
 from __future__ import annotations
 
 import resource
+import shutil
 import subprocess
 import sys
 import time
@@ -27,13 +28,14 @@ from cmirnet_cli.cache.schema import CacheOptions
 from cmirnet_cli.config import Settings, resolve
 from cmirnet_cli.console import console
 from cmirnet_cli.engine.environment import MIB, in_fresh_process, machine, machine_in_words, peak_memory_mib
-from cmirnet_cli.options import Workers, network_size
+from cmirnet_cli.options import network_size
 from cmirnet_cli.refer.layout import Places
 from cmirnet_cli.refer.registry import published_counts
 from cmirnet_cli.refer.sources import read_source
 from cmirnet_cli.scenes import Amount, write_scenes
 
 DATASET, SPLIT_BY, SPLIT = "scenes", "scale", "train"
+WORKERS = [0]
 PICTURE = 128
 """Pixels that a drawn picture is wide and high."""
 
@@ -64,10 +66,13 @@ class Reading:
 
 @dataclass(frozen=True)
 class Preparing:
-    """`cmirnet prepare-data`, end to end."""
+    """`cmirnet prepare-data`, end to end, with so many workers; the bytes and files that it wrote."""
 
+    workers: int
     seconds: float
     memory_mib: float
+    bytes: int
+    files: int
 
 
 @dataclass(frozen=True)
@@ -92,10 +97,12 @@ class Pass:
 
 
 def main(
-    fraction: Annotated[float, typer.Option("--fraction", min=0.001, max=1, metavar="X", help="How much of RefCOCO's size.")] = 1.0,
+    fraction: Annotated[
+        float, typer.Option("--fraction", min=0.001, metavar="X", help="RefCOCO's size times that; 50: a million images.")
+    ] = 1.0,
     size: Annotated[int, network_size("--size", "Network size of the cache, a multiple of 32.")] = 96,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Keep it all here; else it is removed.")] = None,
-    workers: Workers = 0,
+    workers: Annotated[list[int], typer.Option("--workers", min=0, metavar="N", help="Of prepare-data; can be repeated.")] = WORKERS,
 ) -> None:
     """Draw a data set of RefCOCO's size, in small pictures, and measure reading, preparing, opening and loading it."""
     with nullcontext(out) if out else TemporaryDirectory(prefix="cmirnet-measure-") as place:
@@ -106,14 +113,17 @@ def main(
         console.notice(f"drawing scenes into {folder}")
         write_scenes(folder, dataset=DATASET, split_by=SPLIT_BY, images=amounts, size=PICTURE)
         reading = in_fresh_process(read, folder, size)
-        preparing = prepare(folder, size, workers or 0)
         cache = folder / "cache" / f"{DATASET}-{SPLIT_BY}"
+        preparing = []
+        for count in workers:
+            shutil.rmtree(cache, ignore_errors=True)
+            preparing.append(prepare(folder, size, count, cache))
         passes = []
         for shuffled in (False, True):
             for count in (0, 2):
                 settings = resolve(flags={"data.image_size": size, "data.resize": size, "data.workers": count})
                 passes.append(in_fresh_process(load, cache, settings, shuffled))
-        _show(reading, preparing, sum(path.stat().st_size for path in cache.iterdir()), passes)
+        _show(reading, preparing, passes)
 
 
 def part_of(counts: Sequence[int], fraction: float) -> Amount:
@@ -132,13 +142,14 @@ def read(folder: Path, size: int) -> Reading:
     return Reading(len(dataset.images), len(dataset.referents), sentences, seconds, cache_bytes, memory)
 
 
-def prepare(folder: Path, size: int, workers: int) -> Preparing:
+def prepare(folder: Path, size: int, workers: int, cache: Path) -> Preparing:
     """Run the command in a process of its own, which says at its end what memory it held."""
     words = f"prepare-data {DATASET} --split-by {SPLIT_BY} --size {size} --workers {workers} --quiet".split()
     started = time.perf_counter()
     command = [sys.executable, "-c", _RUN, *words, "--data", str(folder), "--out", str(folder / "cache")]
     ended = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return Preparing(time.perf_counter() - started, float(ended.stdout.split()[-1]))
+    seconds, written = time.perf_counter() - started, [path.stat().st_size for path in cache.iterdir()]
+    return Preparing(workers, seconds, float(ended.stdout.split()[-1]), sum(written), len(written))
 
 
 def load(folder: Path, settings: Settings, shuffled: bool) -> Pass:
@@ -170,10 +181,14 @@ def load(folder: Path, settings: Settings, shuffled: bool) -> Pass:
     return Pass(shuffled, workers, first - started, rate, peak_memory_mib(), children if workers else 0.0)
 
 
-def _show(reading: Reading, preparing: Preparing, cache_bytes: int, passes: Sequence[Pass]) -> None:
+def _show(reading: Reading, preparing: Sequence[Preparing], passes: Sequence[Pass]) -> None:
+    written = preparing[-1]
     steps = [
         ("read and index the annotations", f"{reading.seconds:.1f} s", f"{reading.memory_mib:,.0f} MiB"),
-        ("prepare-data, end to end", f"{preparing.seconds:.1f} s", f"{preparing.memory_mib:,.0f} MiB"),
+        *(
+            (f"prepare-data, end to end, workers: {each.workers}", f"{each.seconds:.1f} s", f"{each.memory_mib:,.0f} MiB")
+            for each in preparing
+        ),
     ]
     rows = [
         (
@@ -190,15 +205,14 @@ def _show(reading: Reading, preparing: Preparing, cache_bytes: int, passes: Sequ
     console.result(
         {
             "reading": asdict(reading),
-            "preparing": asdict(preparing),
-            "cache_bytes": cache_bytes,
+            "preparing": [asdict(each) for each in preparing],
             "loading": [asdict(each) for each in passes],
             "machine": machine(),
         },
         f"{reading.images:,} images, {reading.refs:,} referents, {reading.sentences:,} sentences",
         console.table("preparing", ["step", "time", "peak memory"], steps),
-        f"cache: {cache_bytes / MIB:,.1f} MiB; estimated before: {reading.estimate / MIB:,.1f} MiB "
-        f"({reading.estimate / cache_bytes - 1:+.1%})",
+        f"cache: {written.files:,} files, {written.bytes / MIB:,.1f} MiB; estimated before: {reading.estimate / MIB:,.1f} MiB "
+        f"({reading.estimate / written.bytes - 1:+.1%})",
         console.table(f"loading {SPLIT}", columns, rows),
         machine_in_words(),
     )
