@@ -40,12 +40,15 @@ def test_growth_measures_every_load_and_draws_it(printed, tmp_path):
 
 @pytest.mark.slow
 def test_scale_measures_every_step_of_a_data_set_of_refcocos_proportions(printed, tmp_path):
-    scale.main(fraction=0.001, size=96, out=tmp_path)
+    scale.main(fraction=0.001, size=96, out=tmp_path, workers=[0, 1])
     found = printed()
     assert (found["reading"]["images"], found["reading"]["refs"], found["reading"]["sentences"]) == (21, 50, 143)
     assert [(each["shuffled"], each["workers"]) for each in found["loading"]] == [(False, 0), (False, 2), (True, 0), (True, 2)]
     assert [each["worker_memory_mib"] > 1 for each in found["loading"]] == [False, True, False, True]
-    assert found["cache_bytes"] == sum(path.stat().st_size for path in (tmp_path / "cache" / "scenes-scale").iterdir())
+    written = [path.stat().st_size for path in (tmp_path / "cache" / "scenes-scale").iterdir()]
+    assert [(each["workers"], each["bytes"], each["files"]) for each in found["preparing"]] == [
+        (workers, sum(written), len(written)) for workers in (0, 1)
+    ]
 
 
 def test_text_says_what_share_the_encoder_has(printed):
