@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from threading import Thread
@@ -49,27 +50,40 @@ def has_copy(repository: str, kind: str = "model") -> bool:
     return any(Path(constants.HF_HUB_CACHE, folder, "snapshots").glob("*"))
 
 
-def require_fetchable(repository: str, what: str, option: str) -> None:
-    """Refuse a repository that was never fetched while the hub does not answer.
+@dataclass(frozen=True)
+class Remote:
+    """What may have to be fetched.
 
-    Args:
+    Attributes:
         repository: as `organisation/name`.
         what: what it is, such as "the text encoder org/name".
-        option: what a local folder is given with, such as `--set text.source=FOLDER`.
+        option: what a local copy is given with, such as `--set text.source=FOLDER`.
+    """
+
+    repository: str
+    what: str
+    option: str
+
+
+def require_fetchable(*wanted: Remote) -> None:
+    """Refuse repositories that were never fetched while the hub does not answer, all of them at once.
 
     Raises:
-        WeightsError: neither this machine nor the hub can give it.
+        WeightsError: neither this machine nor the hub can give them.
     """
-    if not has_copy(repository) and (reason := why_offline()):
-        raise WeightsError(f"{what} cannot be fetched: {reason}, and this machine has no copy", hint=way_in(repository, option))
+    missing = [each for each in wanted if not has_copy(each.repository)]
+    if missing and (reason := why_offline()):
+        what = " and ".join(each.what for each in missing)
+        ways = {each.repository: each.option for each in missing}
+        raise WeightsError(f"{what} cannot be fetched: {reason}, and this machine has no copy", hint=way_in(ways))
 
 
-def way_in(repository: str, option: str) -> str:
-    """The hint for those without a network."""
-    fetched = f"hf download {repository} --local-dir FOLDER"
+def way_in(options: Mapping[str, str]) -> str:
+    """The hint for those without a network: each repository with the option that names a copy."""
+    ways = [f"run `hf download {repository} --local-dir FOLDER` and use {option}" for repository, option in options.items()]
     return (
-        f"connect to the network, or run `{fetched}` where there is one and use {option}; "
-        "with HF_HUB_OFFLINE=1 the hub is not contacted, and only files that were downloaded before are used"
+        f"connect to the network; or, where there is one, {'; '.join(ways)}. "
+        "With HF_HUB_OFFLINE=1 the hub is not contacted, and only files that were downloaded before are used"
     )
 
 

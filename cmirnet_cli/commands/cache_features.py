@@ -40,13 +40,13 @@ def cache_features(
     from cmirnet_cli.cache.folder import find_cache
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.config import resolve
-    from cmirnet_cli.weights.check import check_start, check_weights
+    from cmirnet_cli.weights.check import check_text, check_weights
 
     data, settings = Cache.open(find_cache(cache)), resolve(preset, os.environ, {}, set_ or [])
     if weights:
         check_weights(weights)
     else:
-        check_start(settings)
+        check_text(settings)
 
     from cmirnet_cli.engine.devices import pick_device
     from cmirnet_cli.engine.text_features import TextReader

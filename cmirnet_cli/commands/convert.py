@@ -32,7 +32,7 @@ def convert(official: Official, out: Out, tokenizer: Tokenizer = None, overwrite
 
     require_replaceable(out, overwrite=overwrite)
     ours = UsageError(f"{official} is a weights folder already", hint="use it as it is; convert takes official checkpoints")
-    if check_weights(official):
+    if check_weights(official, tokenizer):
         raise ours
 
     from cmirnet_cli.weights.bundle import save_bundle

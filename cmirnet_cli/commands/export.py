@@ -120,7 +120,7 @@ def export(
     options = ExportOptions(format, precision, split, dynamic_size)
     sample_options = SampleOptions(images or [], expression or [], cache, cache_split, precision == "int8", calibrate)
     require_replaceable(out, overwrite=overwrite)
-    check_weights(weights)
+    check_weights(weights, tokenizer)
     _check_samples(sample_options)
 
     from cmirnet_cli.export.folder import ExportSource

@@ -92,12 +92,15 @@ class TorchModel:
             WeightsError: nothing is there, or it is damaged.
             UsageError: there is no such optimization.
         """
+        from cmirnet_cli.config.published import IMAGE_SIZE
         from cmirnet_cli.model.fast.names import optimizations_named
-        from cmirnet_cli.weights.check import check_weights
+        from cmirnet_cli.weights.check import check_weights, hub_name
 
+        weights = self.options.weights
         optimizations_named(self.options.optimizations)
-        config = check_weights(self.options.weights)
-        return KnownModel(config.dataset, config.image_size) if config else KnownModel()
+        if config := check_weights(weights, self.options.tokenizer):
+            return KnownModel(config.dataset, config.image_size)
+        return KnownModel(image_size=None if hub_name(weights) else IMAGE_SIZE)
 
     def identity(self) -> dict[str, object]:
         """What masks depend on: the digest of the weights and the number format."""

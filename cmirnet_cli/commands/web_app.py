@@ -46,7 +46,7 @@ def open_page(
     from cmirnet_cli.weights.check import check_weights
 
     chosen = optimizations_named(optimizations)
-    check_weights(weights)
+    check_weights(weights, tokenizer)
 
     from cmirnet_cli.engine.inference import Inference
     from cmirnet_cli.web.page import Site

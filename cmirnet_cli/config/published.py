@@ -53,6 +53,18 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
 )
 """Backbone → which of the two published networks is built on it."""
 
+IMAGENET: Mapping[str, str] = MappingProxyType(
+    {
+        "resnet50": "resnet50.tv_in1k",
+        "resnet101": "resnet101.tv_in1k",
+        "swin-t": "swin_tiny_patch4_window7_224.ms_in22k",
+        "swin-s": "swin_small_patch4_window7_224.ms_in22k",
+        "swin-b": "swin_base_patch4_window12_384.ms_in22k",
+        "swin-l": "swin_large_patch4_window12_384.ms_in22k",
+    }
+)
+"""Backbone → timm's name of the ImageNet weights that it starts from."""
+
 
 def family(backbone: str) -> Family:
     """The family that a backbone belongs to; whether timm has the model of a name `timm/NAME`, `model/timm_backbone.py` asks timm.

@@ -1,4 +1,4 @@
-"""From settings to a network: the only place that knows widths, depths and timm's names of the published backbones."""
+"""From settings to a network: the only place that knows the widths and depths of the published backbones."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ from cmirnet_cli.model.vision import resnet_stages, swin_stages
 
 @dataclass(frozen=True)
 class SwinVariant:
-    """A Swin backbone: width of the first stage, blocks and heads per stage, window side, timm's name of its ImageNet weights."""
+    """A Swin backbone: width of the first stage, blocks and heads per stage, window side."""
 
     width: int
     depths: tuple[int, ...]
     heads: tuple[int, ...]
     window: int
-    imagenet: str | None = None
 
     @property
     def channels(self) -> list[int]:
@@ -39,14 +38,13 @@ class SwinVariant:
 
 @dataclass(frozen=True)
 class ResNetVariant:
-    """A ResNet backbone: blocks and planes per residual stage, stem form and width, timm's name of its ImageNet weights."""
+    """A ResNet backbone: blocks and planes per residual stage, stem form and width."""
 
     block: type[BasicBlock | Bottleneck]
     depths: tuple[int, ...]
     planes: tuple[int, ...] = (64, 128, 256, 512)
     stem_type: str = ""
     stem_width: int = 32
-    imagenet: str | None = None
 
     @property
     def channels(self) -> list[int]:
@@ -57,15 +55,15 @@ class ResNetVariant:
 
 SWIN = {
     "swin-nano": SwinVariant(32, (2, 2, 2, 2), (1, 2, 4, 8), 6),
-    "swin-t": SwinVariant(96, (2, 2, 6, 2), (3, 6, 12, 24), 7, "swin_tiny_patch4_window7_224.ms_in22k"),
-    "swin-s": SwinVariant(96, (2, 2, 18, 2), (3, 6, 12, 24), 7, "swin_small_patch4_window7_224.ms_in22k"),
-    "swin-b": SwinVariant(128, (2, 2, 18, 2), (4, 8, 16, 32), 12, "swin_base_patch4_window12_384.ms_in22k"),
-    "swin-l": SwinVariant(192, (2, 2, 18, 2), (6, 12, 24, 48), 12, "swin_large_patch4_window12_384.ms_in22k"),
+    "swin-t": SwinVariant(96, (2, 2, 6, 2), (3, 6, 12, 24), 7),
+    "swin-s": SwinVariant(96, (2, 2, 18, 2), (3, 6, 12, 24), 7),
+    "swin-b": SwinVariant(128, (2, 2, 18, 2), (4, 8, 16, 32), 12),
+    "swin-l": SwinVariant(192, (2, 2, 18, 2), (6, 12, 24, 48), 12),
 }
 RESNET = {
     "resnet-nano": ResNetVariant(BasicBlock, (1, 1, 1, 1), (64, 128, 256, 256), stem_type="deep", stem_width=16),
-    "resnet50": ResNetVariant(Bottleneck, (3, 4, 6, 3), imagenet="resnet50.tv_in1k"),
-    "resnet101": ResNetVariant(Bottleneck, (3, 4, 23, 3), imagenet="resnet101.tv_in1k"),
+    "resnet50": ResNetVariant(Bottleneck, (3, 4, 6, 3)),
+    "resnet101": ResNetVariant(Bottleneck, (3, 4, 23, 3)),
 }
 
 

@@ -39,7 +39,7 @@ def fetched(source: str) -> Path:
     inside = address["inside"]
     patterns = [inside, f"{inside}/*"] if inside else _ANNOTATIONS
     if not has_copy(address["id"], "dataset") and (reason := why_offline()):
-        hint = way_in(f"{address['id']} --repo-type dataset", "that folder in its place")
+        hint = way_in({f"{address['id']} --repo-type dataset": "that folder in its place"})
         raise AnnotationError(f"{source} cannot be fetched: {reason}, and this machine has no copy", hint=hint)
     try:
         with if_it_answers():

@@ -6,15 +6,18 @@ import re
 from pathlib import Path
 
 from cmirnet_cli import hub
-from cmirnet_cli.config import SCRATCH, Settings
+from cmirnet_cli.config import SCRATCH, Settings, TextConfig
+from cmirnet_cli.config.published import IMAGENET, TIMM
 from cmirnet_cli.errors import WeightsError
-from cmirnet_cli.weights.checkpoint_files import OFFICIAL, PICKLED, chosen_checkpoint
+from cmirnet_cli.weights.checkpoint_files import OFFICIAL, PICKLED, VOCABULARIES, chosen_checkpoint, tokenizer_beside
+from cmirnet_cli.weights.converted import converted_before
 from cmirnet_cli.weights.folder import MODEL_FILE, BundleConfig, find_weights, read_config, require_plausible
 from cmirnet_cli.weights.hub import HubName
 from cmirnet_cli.weights.lookalikes import refuse_lookalikes, refuse_lookalikes_in
 
 PARTS = (".safetensors", ".onnx", ".pt2", ".json")
 """Suffixes of files that mean nothing without the others of their folder."""
+BACKBONE_OPTION = "--backbone-weights FILE (FOLDER/model.safetensors)"
 
 
 def hub_name(source: str) -> HubName | None:
@@ -29,18 +32,32 @@ def hub_name(source: str) -> HubName | None:
     return None if here and name.file is None else name
 
 
-def check_weights(source: str) -> BundleConfig | None:
+def check_weights(source: str, tokenizer: str | None = None) -> BundleConfig | None:
     """What a weights folder or a run says of itself; None for an official checkpoint, and for a repository on the hub, which stays there.
 
+    Args:
+        source: as for `weights_folder`.
+        tokenizer: folder or hub id that was named for an official checkpoint.
+
     Raises:
-        WeightsError: nothing is there, it is damaged or something else, or it would have to be fetched from a hub that does not answer.
+        WeightsError: nothing is there, it is damaged or something else, or it would have to be fetched from a hub that does not answer;
+            or this is true of an official checkpoint's tokenizer.
     """
     path = Path(source).expanduser()
     if name := hub_name(source):
-        hub.require_fetchable(name.repository, f"there is no folder {source}, and the repository {name}", "FOLDER in its place")
+        hub.require_fetchable(name.remote)
+        if tokenizer:
+            check_tokenizer(tokenizer)
         return None
     if path.is_file() or path.suffix in PICKLED or checkpoints_in(path):
-        require_checkpoint(path)
+        checkpoint = require_checkpoint(path)
+        beside = tokenizer_beside(checkpoint, checkpoint.parent)
+        reads = tokenizer or (str(beside) if beside else TextConfig().source)
+        try:
+            check_tokenizer(reads)
+        except WeightsError:
+            if converted_before(checkpoint, reads) is None:
+                raise
         return None
     folder = find_weights(path)
     require_plausible(folder)
@@ -71,36 +88,89 @@ def require_checkpoint(path: Path) -> Path:
 
 
 def check_start(settings: Settings) -> BundleConfig | None:
-    """Refuse a text encoder that a run would start with and that is nowhere; as `check_weights`, where whole weights bring it.
+    """Refuse a run that would start with a text encoder or a backbone that is nowhere; whole weights are checked as by `check_weights`.
+
+    Only timm knows where the weights of its other models are, and timm loads torch. So those are not checked here.
 
     Raises:
         WeightsError: there is none, or it would have to be fetched from a hub that does not answer.
     """
     if settings.loop.init_from:
-        return check_weights(settings.loop.init_from)
-    if settings.text.source != SCRATCH:
-        check_encoder(settings.text.source)
+        return check_weights(settings.loop.init_from, named_tokenizer(settings.text))
+    wanted = _encoder(settings.text.source)
+    if settings.loop.backbone_weights == "imagenet" and settings.model.family != "timm":
+        wanted.append(imagenet_weights(settings.model.backbone))
+    hub.require_fetchable(*wanted)
     return None
 
 
-def check_encoder(source: str) -> None:
-    """Refuse a pretrained text encoder that is nowhere.
+def check_text(settings: Settings) -> None:
+    """As `check_start`, of the text encoder alone."""
+    if settings.loop.init_from:
+        check_weights(settings.loop.init_from, named_tokenizer(settings.text))
+    else:
+        hub.require_fetchable(*_encoder(settings.text.source))
+
+
+def named_tokenizer(text: TextConfig) -> str | None:
+    """The tokenizer that `text.source` names for an official checkpoint; None if nobody changed that setting."""
+    return None if text.source in (SCRATCH, TextConfig().source) else text.source
+
+
+def imagenet_weights(backbone: str) -> hub.Remote:
+    """The ImageNet weights of a backbone of ours.
+
+    Raises:
+        WeightsError: there are none.
+    """
+    if (name := IMAGENET.get(backbone)) is None:
+        raise WeightsError(f"there are no ImageNet weights for {backbone}", hint="train from scratch with --backbone-weights none")
+    return hub.Remote(f"{TIMM}{name}", f"the ImageNet weights {name}", BACKBONE_OPTION)
+
+
+def _encoder(source: str) -> list[hub.Remote]:
+    """What of a pretrained text encoder may have to be fetched: nothing where it is a folder, or made from scratch.
+
+    Raises:
+        WeightsError: there is no such folder, or it holds no config.json.
+    """
+    folder, option = Path(source).expanduser(), "--set text.source=FOLDER"
+    if source == SCRATCH:
+        return []
+    if not folder.is_dir():
+        return [_on_the_hub(source, "text encoder", option)]
+    if not (folder / "config.json").is_file():
+        raise WeightsError(f"the text encoder {source!r} has no config.json", hint=f"name the folder that holds it: {option}")
+    refuse_lookalikes_in(folder)
+    return []
+
+
+def check_tokenizer(source: str) -> None:
+    """Refuse a tokenizer for an official checkpoint that is nowhere.
 
     Args:
         source: a folder, or a name on the hub.
 
     Raises:
-        WeightsError: there is no such folder, it holds no config.json, or the hub does not answer and has never given it.
+        WeightsError: there is no such folder, it holds no vocabulary, or the hub does not answer and has never given it.
     """
-    folder, option = Path(source).expanduser(), "--set text.source=FOLDER"
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise WeightsError(f"the text encoder {source!r} has no config.json", hint=f"name the folder that holds it: {option}")
-        refuse_lookalikes_in(folder)
-    elif folder.exists() or not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", source):
+    option = "--tokenizer FOLDER"
+    if not Path(source).is_dir():
+        hub.require_fetchable(_on_the_hub(source, "tokenizer", option))
+    elif not any(Path(source, name).is_file() for name in VOCABULARIES):
+        raise WeightsError(f"the folder {source} holds no {' and no '.join(VOCABULARIES)}", hint=f"name the folder that does: {option}")
+
+
+def _on_the_hub(source: str, part: str, option: str) -> hub.Remote:
+    """What a name on the hub stands for; `weights/bert` is a path where there is a folder `weights`, as in `hub_name`.
+
+    Raises:
+        WeightsError: it is a path, and nothing is there.
+    """
+    top, *inside = source.split("/")
+    if not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", source) or Path(source).exists() or (inside and Path(top).is_dir()):
         raise WeightsError(
-            f"there is no folder {source} with a text encoder",
-            hint="check the path in text.source, or name one on the hub, such as google-bert/bert-base-uncased",
+            f"there is no folder {source} with a {part}",
+            hint=f"check the path ({option}), or name one on the hub, such as {TextConfig().source}",
         )
-    else:
-        hub.require_fetchable(source, f"the text encoder {source}", option)
+    return hub.Remote(source, f"the {part} {source}", option)

@@ -12,8 +12,8 @@ from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.config import ModelConfig, Settings, TextConfig
 from cmirnet_cli.errors import WeightsError, listed
-from cmirnet_cli.hub import require_fetchable
 from cmirnet_cli.weights.bundle import Bundle, filled_model
+from cmirnet_cli.weights.check import check_tokenizer
 from cmirnet_cli.weights.checkpoint import read_checkpoint, state_dict
 from cmirnet_cli.weights.encoder import load_tokenizer, require_vocabulary
 from cmirnet_cli.weights.folder import BundleConfig
@@ -62,10 +62,7 @@ def read_official(path: Path, tokenizer: str | None = None) -> Conversion:
     hint = "an official checkpoint holds no tokenizer: name a folder that does with --tokenizer DIR (tokenizer=… in Python)"
     try:
         _parts(checkpoint)  # before the network is asked for a tokenizer
-        if Path(source).is_absolute() and not Path(source).is_dir():
-            raise WeightsError(f"there is no folder {source} with a tokenizer", hint=hint)
-        if not Path(source).is_dir():
-            require_fetchable(source, f"the tokenizer {source}", "--tokenizer FOLDER")
+        check_tokenizer(source)
         return convert_checkpoint(checkpoint, _tokenizer(source, hint))
     except WeightsError as error:
         raise WeightsError(f"{path}: {error.message}", error.hint) from error

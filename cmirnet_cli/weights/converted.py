@@ -32,13 +32,11 @@ def converted(checkpoint: Path, tokenizer: str, notice: Callable[[str], None]) -
     Raises:
         WeightsError: `read_official` refuses the file, or the folder cannot be written.
     """
-    home = Path(os.environ.get(HOME) or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "cmirnet").expanduser()
-    content = f"{_FORM} {sha256_of(checkpoint)} {_identity(tokenizer)}"
-    key = hashlib.sha256(content.encode()).hexdigest()[:16]
-    if before := next((folder for folder in sorted((home / "weights").glob(f"*-{key}")) if _is_whole(folder)), None):
+    key = _key(checkpoint, tokenizer)
+    if before := _found(key):
         notice(f"{checkpoint.name} was converted before and is kept in {before}")
         return before
-    target = home / "weights" / f"{checkpoint.stem[:80]}-{key}"
+    target = _home() / f"{checkpoint.stem[:80]}-{key}"
     by_hand = f"set {HOME} to a folder on another disk, or convert it to one yourself: cmirnet convert {checkpoint} OUT"
     try:
         require_writable(target)
@@ -54,6 +52,25 @@ def converted(checkpoint: Path, tokenizer: str, notice: Callable[[str], None]) -
             with suppress(OSError):
                 lock.rmdir()
     return target
+
+
+def converted_before(checkpoint: Path, tokenizer: str) -> Path | None:
+    """The weights folder that `converted` would find; None if it would have to make one."""
+    return _found(_key(checkpoint, tokenizer)) if _home().is_dir() else None
+
+
+def _home() -> Path:
+    cache = os.environ.get(HOME) or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "cmirnet"
+    return Path(cache).expanduser() / "weights"
+
+
+def _key(checkpoint: Path, tokenizer: str) -> str:
+    content = f"{_FORM} {sha256_of(checkpoint)} {_identity(tokenizer)}"
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+def _found(key: str) -> Path | None:
+    return next((folder for folder in sorted(_home().glob(f"*-{key}")) if _is_whole(folder)), None)
 
 
 def _convert(checkpoint: Path, tokenizer: str, target: Path, by_hand: str) -> None:

@@ -12,7 +12,7 @@ from huggingface_hub import HfApi, constants, snapshot_download
 from huggingface_hub.file_download import repo_folder_name
 
 from cmirnet_cli.errors import WeightsError, first_line
-from cmirnet_cli.hub import REFUSALS, if_it_answers, require_fetchable
+from cmirnet_cli.hub import REFUSALS, Remote, if_it_answers, require_fetchable
 from cmirnet_cli.weights.checkpoint_files import TOKENIZER_FILES, chosen_checkpoint
 from cmirnet_cli.weights.folder import CONFIG_FILE, MODEL_FILE, PLACES
 
@@ -42,6 +42,11 @@ class HubName:
         found = _NAME.fullmatch(text)
         return cls(**found.groupdict()) if found else None
 
+    @property
+    def remote(self) -> Remote:
+        """What is fetched."""
+        return Remote(self.repository, f"there is no folder {self}, and the repository {self}", "FOLDER in its place")
+
     def __str__(self) -> str:
         return self.repository + (f"@{self.revision}" if self.revision else "")
 
@@ -61,7 +66,7 @@ def download(name: HubName) -> Fetched:
         WeightsError: there is no such repository, it holds no weights, or several official checkpoints, or the hub cannot be reached and
             there is no local copy.
     """
-    require_fetchable(name.repository, f"there is no folder {name}, and the repository {name}", "FOLDER in its place")
+    require_fetchable(name.remote)
     try:
         with if_it_answers():
             sizes, copy = _files(name)

@@ -13,12 +13,12 @@ import timm
 from torch import Tensor
 
 from cmirnet_cli.config import ModelConfig
-from cmirnet_cli.config.published import IMAGE_SIZE
+from cmirnet_cli.config.published import IMAGE_SIZE, IMAGENET
 from cmirnet_cli.errors import WeightsError, first_line
 from cmirnet_cli.hub import if_it_answers, require_fetchable
-from cmirnet_cli.model.build import RESNET, SWIN
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.weights.backbone_file import read_backbone
+from cmirnet_cli.weights.check import imagenet_weights
 from cmirnet_cli.weights.folder import UNREADABLE
 from cmirnet_cli.weights.timm_weights import BackboneReport, from_file, holds_part_of, load_timm, pretrained
 
@@ -100,11 +100,8 @@ def load_backbone(network: CMIRNet, state: Mapping[str, Tensor], config: ModelCo
 
 
 def _pretrained(config: ModelConfig) -> Mapping[str, Tensor]:
-    name = (SWIN | RESNET)[config.backbone].imagenet
-    if name is None:
-        raise WeightsError(f"there are no ImageNet weights for {config.backbone}", hint="train from scratch with --backbone-weights none")
-    if source := timm.get_pretrained_cfg(name):
-        require_fetchable(str(source.hf_hub_id), f"the ImageNet weights {name}", "--backbone-weights FILE (FOLDER/model.safetensors)")
+    require_fetchable(imagenet_weights(config.backbone))
+    name = IMAGENET[config.backbone]
     try:
         with if_it_answers():
             state: Mapping[str, Tensor] = timm.create_model(name, pretrained=True, num_classes=0).state_dict()

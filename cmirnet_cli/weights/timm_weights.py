@@ -13,9 +13,10 @@ import timm
 from torch import Tensor, nn
 
 from cmirnet_cli.errors import WeightsError, first_line, listed
-from cmirnet_cli.hub import if_it_answers, require_fetchable
+from cmirnet_cli.hub import Remote, if_it_answers, require_fetchable
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.model.timm_backbone import pretrained_cfg, require_timm_model
+from cmirnet_cli.weights.check import BACKBONE_OPTION
 from cmirnet_cli.weights.folder import UNREADABLE
 
 _OURS = re.compile(r"^\d+\.(parts|features)\.(model\.)?")
@@ -47,7 +48,7 @@ def pretrained(backbone: str, image_size: int) -> Mapping[str, Tensor]:
     if not pretrained_cfg(name).has_weights:
         raise WeightsError(f"timm has no weights for {backbone}", hint="train from scratch with --backbone-weights none")
     if source := pretrained_cfg(name).hf_hub_id:
-        require_fetchable(str(source), f"timm's weights of {name}", "--backbone-weights FILE (FOLDER/model.safetensors)")
+        require_fetchable(Remote(str(source), f"timm's weights of {name}", BACKBONE_OPTION))
     try:
         with if_it_answers():
             return _whole_model(name, image_size, pretrained=True).state_dict()

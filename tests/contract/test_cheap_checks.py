@@ -48,6 +48,7 @@ MISTAKES = {
     "train --preset smoke --init-from nowhere.pth": (4, "there is no checkpoint nowhere.pth"),
     "train --preset smoke --init-from weights": (2, "the weights at weights are of another model: model.backbone is swin-nano there"),
     "train --preset smoke --backbone-weights nowhere.pth": (4, "there is no such file"),
+    "train --preset smoke --backbone-weights imagenet": (4, "there are no ImageNet weights for resnet-nano"),
     "train --preset smoke --set text.source=./nowhere": (4, "there is no folder ./nowhere with a text encoder"),
     "train --preset smoke --set text.source=taken": (4, "the text encoder 'taken' has no config.json"),
     "train --preset smoke --dry-run --cache nowhere": (3, "there is no prepared cache in nowhere"),
@@ -58,12 +59,14 @@ MISTAKES = {
     "eval weights --split testA": (3, "has no split 'testA'"),
     "eval weights --dataset others": (3, "there is no prepared cache of others in cache"),
     "eval large": (3, "holds 96 px; 480 px are required as well"),
+    "eval official/refcoco.pth": (3, "holds 96 px; 480 px are required as well"),
     "eval weights --save-masks": (2, "--save-masks has no folder to keep masks in"),
     "eval weights --compare nowhere": (4, "no weights at nowhere"),
     "eval weights --optimizations quick": (2, "there is no optimization 'quick'"),
     "eval weights --report taken": (2, "--report taken is a folder"),
     "predict nowhere photos -e cup": (4, "no weights at nowhere"),
     "predict cut photos -e cup": (4, "model.safetensors cannot be read"),
+    "predict official/refcoco.pth photos -e cup --tokenizer ./nowhere": (4, "there is no folder ./nowhere with a tokenizer"),
     "predict weights nowhere -e cup": (3, "nowhere"),
     "predict weights taken -e cup": (3, "holds no images"),
     "predict weights photos": (2, "there is no expression"),
@@ -71,11 +74,13 @@ MISTAKES = {
     "predict weights photos --expressions nowhere.txt": (3, "nowhere.txt"),
     "predict weights photos -e cup --out predicted": (2, "predicted holds predictions already"),
     "export nowhere": (4, "no weights at nowhere"),
+    "export official/refcoco.pth --tokenizer taken": (4, "the folder taken holds no tokenizer.json and no vocab.txt"),
     "export weights --out taken": (2, "taken exists already and holds other things than an export"),
     "export weights --images nowhere -e cup": (3, "nowhere"),
     "export weights --cache nowhere": (3, "there is no prepared cache in nowhere"),
     "export weights --cache cache --cache-split testA": (3, "has no split 'testA'"),
     "convert nowhere.pth out": (4, "there is no checkpoint nowhere.pth"),
+    "convert official/refcoco.pth out --tokenizer taken/nowhere": (4, "there is no folder taken/nowhere with a tokenizer"),
     "convert mine.jsonl taken": (2, "taken exists already and holds other things than weights"),
     "cache-features nowhere": (3, "there is no prepared cache in nowhere"),
     "cache-features cache --weights nowhere": (4, "no weights at nowhere"),
@@ -126,6 +131,9 @@ def told(tmp_path_factory):
     write_weights(folder / "large", "swin-b", 480)
     write_weights(folder / "cut", "swin-nano", 96)
     (folder / "cut/model.safetensors").write_bytes(b"\x90")
+    (folder / "official").mkdir()
+    (folder / "official/vocab.txt").touch()
+    (folder / "official/refcoco.pth").write_bytes(b"PK\x03\x04, which is how those of PyTorch begin")
     lines = json.dumps({line: shlex.split(line) for line in MISTAKES})
     ended = subprocess.run([sys.executable, "-c", WITHOUT_TORCH, lines], cwd=folder, check=True, capture_output=True, text=True)
     return json.loads(ended.stdout)

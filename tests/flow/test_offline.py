@@ -12,12 +12,21 @@ from PIL import Image
 
 LINES = {
     "train --backbone swin-b --batch-size 2": (
-        "the text encoder google-bert/bert-base-uncased cannot be fetched",
-        "--set text.source=FOLDER",
+        "the text encoder google-bert/bert-base-uncased and the ImageNet weights swin_base_patch4_window12_384.ms_in22k cannot be fetched",
+        "--set text.source=FOLDER; run `hf download timm/swin_base_patch4_window12_384.ms_in22k --local-dir FOLDER`",
+    ),
+    "train --backbone swin-b --batch-size 2 --set text.source=scratch": (
+        "the ImageNet weights swin_base_patch4_window12_384.ms_in22k cannot be fetched",
+        "--backbone-weights FILE",
     ),
     "train --backbone swin-b --batch-size 2 --init-from org/name": ("the repository org/name cannot be fetched", "FOLDER in its place"),
     "eval org/name": ("there is no folder org/name, and the repository org/name cannot be fetched", "FOLDER in its place"),
     "predict org/name photo.png -e cup": ("the repository org/name cannot be fetched", "FOLDER in its place"),
+    "predict official.pth photo.png -e cup": (
+        "the tokenizer google-bert/bert-base-uncased cannot be fetched",
+        "--tokenizer FOLDER",
+    ),
+    "convert official.pth out --tokenizer org/name": ("the tokenizer org/name cannot be fetched", "--tokenizer FOLDER"),
     "export org/name": ("the repository org/name cannot be fetched", "FOLDER in its place"),
     "cache-features cache": ("the text encoder google-bert/bert-base-uncased cannot be fetched", "--set text.source=FOLDER"),
     "cache-features cache --weights org/name": ("the repository org/name cannot be fetched", "FOLDER in its place"),
@@ -38,6 +47,7 @@ def place(tmp_path_factory):
     """A folder with a photograph and a cache as large as the published recipe needs."""
     folder = tmp_path_factory.mktemp("offline")
     Image.new("RGB", (40, 30), "red").save(folder / "photo.png")
+    (folder / "official.pth").write_bytes(b"PK\x03\x04, which is how those of PyTorch begin")
     line = {"image": "photo.png", "expression": "the red cup", "polygons": [[2, 2, 20, 2, 20, 20]]}
     lines = [json.dumps(line | {"split": split}) for split in ("train", "train", "val")]
     (folder / "mine.jsonl").write_text("\n".join(lines))

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from cmirnet_cli.batches.batch import word_tokenizer
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import cache_name
-from cmirnet_cli.config import SCRATCH, ModelConfig, Settings, TextConfig
+from cmirnet_cli.config import SCRATCH, ModelConfig, Settings
 from cmirnet_cli.engine.devices import seed_everything
 from cmirnet_cli.engine.text_features import features_for_training
 from cmirnet_cli.engine.training.checkpoints import read_state
@@ -34,6 +34,7 @@ from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.model.text import SentencePlace, TextEncoder, most_tokens, usual_place
 from cmirnet_cli.model.timm_backbone import require_timm_model
 from cmirnet_cli.weights.bundle import Bundle, load_bundle
+from cmirnet_cli.weights.check import named_tokenizer
 from cmirnet_cli.weights.encoder import embedding_rows, load_encoder, load_tokenizer, require_vocabulary, scratch_encoder
 from cmirnet_cli.weights.folder import BundleConfig
 from cmirnet_cli.weights.imagenet import load_start
@@ -146,8 +147,7 @@ def _weights(settings: Settings, notice: Callable[[str], None]) -> Bundle:
         ConfigError: their text encoder reads fewer tokens than the settings say.
     """
     source, tokens = str(settings.loop.init_from), settings.text.tokens
-    chosen = settings.text.source not in (SCRATCH, TextConfig().source)
-    weights = load_weights(source, settings.text.source if chosen else None, notice)
+    weights = load_weights(source, named_tokenizer(settings.text), notice)
     most = most_tokens(weights.model.text.encoder)
     if most is not None and tokens > most:
         wrong = f"text.tokens is {tokens}, the text encoder of the weights at {source} reads at most {most}"

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from cmirnet_cli.config import ModelConfig
+from cmirnet_cli.config.published import IMAGENET
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.model.build import RESNET, SWIN, build_network
 from cmirnet_cli.model.cmirnet import CMIRNet
@@ -24,7 +25,7 @@ from cmirnet_cli.weights.imagenet import load_backbone, load_start
 def classifier(backbone: str) -> nn.Module:
     """timm's model for a backbone, with random weights; what starts at zero or one is moved off it."""
     torch.manual_seed(0)
-    model = timm.create_model((SWIN | RESNET)[backbone].imagenet, pretrained=False, num_classes=0).eval()
+    model = timm.create_model(IMAGENET[backbone], pretrained=False, num_classes=0).eval()
     for parameter in model.parameters():
         if parameter.ndim == 1:
             nn.init.uniform_(parameter, 0.2, 0.4)

@@ -13,11 +13,11 @@ import torch
 from transformers import BertConfig, BertModel
 
 from cmirnet_cli.batches.batch import word_tokenizer
-from cmirnet_cli.config import ModelConfig
+from cmirnet_cli.config import ModelConfig, Settings, TextConfig
 from cmirnet_cli.errors import WeightsError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.weights.bundle import Bundle, load_bundle, save_bundle
-from cmirnet_cli.weights.check import check_encoder
+from cmirnet_cli.weights.check import check_text
 from cmirnet_cli.weights.checkpoint import read_checkpoint
 from cmirnet_cli.weights.conversion import read_official
 from cmirnet_cli.weights.encoder import load_encoder, load_tokenizer
@@ -122,7 +122,8 @@ def test_every_file_of_a_text_encoder_is_looked_at(tmp_path: Path, name: str, co
     if name == "pytorch_model.bin":
         (tmp_path / "model.safetensors").unlink()
     (tmp_path / name).write_bytes(content)
-    for load in (load_encoder, load_tokenizer, check_encoder):
+    settings = Settings(text=TextConfig(source=str(tmp_path)))
+    for load in (load_encoder, load_tokenizer, lambda place: check_text(settings)):
         assert f"{tmp_path / name} is a " in refusal(lambda load=load: load(str(tmp_path)))
 
 
