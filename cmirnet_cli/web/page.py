@@ -286,7 +286,7 @@ def _picture(address: str, description: str) -> ui.element:
 
 
 def _said(result: ExpressionResult, threshold: int) -> str:
-    return "nothing found" if result.is_empty(threshold) else f"score {result.score(threshold):.2f}"
+    return "nothing found" if result.is_empty(threshold) else f"score {100 * result.score(threshold):.0f} %"
 
 
 def _swatch(colour: Colour) -> None:

@@ -88,7 +88,7 @@ class Predictions(list[Prediction]):
 
 def _figure(prediction: Prediction) -> str:
     picture = base64.b64encode(prediction._repr_png_()).decode("ascii")
-    said = f"score {prediction.score:.2f}" if prediction.mask.any() else "nothing found"
+    said = f"score {100 * prediction.score:.0f} %" if prediction.mask.any() else "nothing found"
     name = escape(prediction.expression)
     return (
         '<figure style="margin: 0; max-width: 320px">'

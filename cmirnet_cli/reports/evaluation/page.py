@@ -225,7 +225,7 @@ def _views(evaluation: Evaluation, examples: Mapping[str, Examples], listed: Map
         for protocol, under in measured.protocols.items():
             yield _View(
                 when=f"{token('split', split)} {token('protocol', protocol)}",
-                title=f"IoU of the {total:,} sentences of {split}, {protocol}",
+                title=f"IoU of the {total:,} sentences of {split}, {protocol}, in percent",
                 label=f"IoU of {total:,} sentences",
                 bins=_bins(scored.sentences, protocol),
                 hint=f"Choose a bar to see its sentences. {shown}",
@@ -238,7 +238,7 @@ def _bins(sentences: Sequence[SentenceScore], protocol: str) -> list[_Bin]:
     return [
         _Bin(
             token=bin_token(protocol, place),
-            label=f"IoU {place / BINS:.2f} – {(place + 1) / BINS:.2f}",
+            label=f"IoU {100 * place / BINS:.0f} to {100 * (place + 1) / BINS:.0f} %",
             count=count,
             share=count / max(*counts, 1),
             good=place >= FIRST_GOOD_BIN,

@@ -78,9 +78,8 @@ class Tab:
 
     def choose_file(self, path: Path) -> None:
         """What a user does in the file dialog of the page's only file input."""
-        root = self.do("DOM.getDocument")["root"]["nodeId"]
-        node = self.do("DOM.querySelector", nodeId=root, selector="input[type=file]")["nodeId"]
-        self.do("DOM.setFileInputFiles", nodeId=node, files=[str(path)])
+        found = self.do("Runtime.evaluate", expression="document.querySelector('input[type=file]')")["result"]
+        self.do("DOM.setFileInputFiles", objectId=found["objectId"], files=[str(path)])
 
     def type(self, text: str) -> None:
         """Put text where the focus is."""

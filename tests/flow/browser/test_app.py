@@ -130,8 +130,8 @@ def test_masks_and_cutouts_are_those_of_the_python_api(page, photo, weights):
         assert found.mask.any()
         assert fetched(mask).tolist() == (found.mask * 255).tolist()
         assert fetched(cutout)[..., 3].tolist() == (found.mask * 255).tolist()
-    scores = page.js("[...document.querySelectorAll('.answers .answer')].map((each) => each.innerText.match(/score ([\\d.]+)/)[1])")
-    assert scores == [f"{found.score:.2f}" for found in predictions]
+    scores = page.js("[...document.querySelectorAll('.answers .answer')].map((each) => each.innerText.match(/score (\\d+ %)/)[1])")
+    assert scores == [f"{100 * found.score:.0f} %" for found in predictions]
     assert page.js("document.querySelector('.answer a').download") == "on its side.jpg.the-red-cup.mask.png"
     sizes = page.js("[...document.images].map((each) => [each.naturalWidth, each.naturalHeight])")
     assert sizes == [[427, 640]] * 4, "the photo, all masks on one picture, and each alone; small ones are enlarged"
@@ -162,7 +162,7 @@ def test_the_slider_draws_anew_without_the_network(page, photo, weights):
         assert fetched(mask).tolist() == (found.mask * 255).tolist()
     said = page.js("[...document.querySelectorAll('.answers .answer')].map((each) => each.innerText)")
     for found, text in zip(predictions, said, strict=True):
-        assert (f"score {found.score:.2f}" if found.mask.any() else "nothing found") in text
+        assert (f"score {100 * found.score:.0f} %" if found.mask.any() else "nothing found") in text
 
 
 def test_each_expression_has_a_colour_on_the_common_picture(page, photo):

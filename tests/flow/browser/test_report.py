@@ -30,7 +30,7 @@ FACTS = {0: ReferentStats(500, "cup", 0), 1: ReferentStats(5000, "hot dog", 1), 
 HELP = """
 const find = (token) => visible(`[value='${token}']`)[0];
 const read = () => visible('.card, .line').map((item) => [...item.querySelectorAll('.meter, .number')]
-  .filter((part) => part.getClientRects().length).map((part) => Math.round(part.textContent.replace('IoU', ''))).join());"""
+  .filter((part) => part.getClientRects().length).map((part) => Math.round(part.textContent.replace(/IoU|%/g, ''))).join());"""
 
 
 def split(name, places):
@@ -81,7 +81,7 @@ def test_a_bar_shows_its_sentences_until_it_is_pressed_again(visit, page):
     named('picked').querySelector('button').click(); seen.all = read().length; seen.gone = named('picked').hidden;"""
     visited = visit(page, script)
     assert visited.console == []
-    assert visited.seen == {"bar": ["55", "57"], "chip": "IoU 0.55 – 0.60", "pressed": "true", "other": ["90"], "all": 6, "gone": True}
+    assert visited.seen == {"bar": ["55", "57"], "chip": "IoU 55 to 60 %", "pressed": "true", "other": ["90"], "all": 6, "gone": True}
 
 
 def test_groups_of_different_kinds_are_combined_and_escape_shows_all_again(visit, page):
@@ -103,7 +103,7 @@ def test_another_protocol_shows_its_ious_its_histogram_and_sorts_by_them(visit, 
     assert visited.seen == {
         "ious": ["0", "10", "12", "40", "50", "95"],
         "picked": True,
-        "titles": ["IoU of the 6 sentences of val, original"],
+        "titles": ["IoU of the 6 sentences of val, original, in percent"],
         "test": ["10", "12"],
         "shown": "2 of 2 with pictures",
     }

@@ -56,7 +56,7 @@ def test_a_list_is_a_row_of_pictures_and_text_in_it_stays_text():
     several = Predictions([prediction(), prediction("<script>alert(1)</script>", mask=~MASK & MASK)])
     html = formatters.HTMLFormatter()(several)
     assert html.count("<img") == html.count("data:image/png;base64,") == 2
-    assert "the red cup, score 0.81" in html
+    assert "the red cup, score 81 %" in html
     assert "&lt;script&gt;alert(1)&lt;/script&gt;, nothing found" in html
     assert "<script" not in html
 

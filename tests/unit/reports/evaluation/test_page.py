@@ -101,13 +101,13 @@ def test_it_is_said_what_was_scored_and_how(page):
 def test_the_histogram_counts_every_sentence_under_each_split_and_protocol(page):
     counted = [(bar["title"], "bad" in bar["class"]) for bar in bars_of(page)]
     assert counted[:4] == [
-        ("IoU 0.00 – 0.05: 1 sentence", True),
-        ("IoU 0.50 – 0.55: 1 sentence", False),
-        ("IoU 0.90 – 0.95: 1 sentence", False),
-        ("IoU 0.95 – 1.00: 1 sentence", False),
+        ("IoU 0 to 5 %: 1 sentence", True),
+        ("IoU 50 to 55 %: 1 sentence", False),
+        ("IoU 90 to 95 %: 1 sentence", False),
+        ("IoU 95 to 100 %: 1 sentence", False),
     ]
     assert [bar["value"] for bar in bars_of(page)][4:8] == [f"iou-original:{step}" for step in (0, 5, 9, 10)]
-    assert counted[8] == ("IoU 0.00 – 0.05: 2 sentences", True)
+    assert counted[8] == ("IoU 0 to 5 %: 2 sentences", True)
 
 
 def test_a_bar_names_the_cards_and_lines_that_it_counts(page):

@@ -21,7 +21,7 @@ def test_a_page_shows_each_prediction_in_order_with_expression_file_and_score(re
     assert page.text("section") == ["1 of 2 <masks>"]
     assert page.text("sentence") == ["the red cup", "left person"]
     assert page.text("bdi") == ["photos/a.jpg", "b.png"]
-    assert [text.strip() for text in page.text("meter") if text.strip()] == ["score 93", "score 20"]
+    assert [text.strip() for text in page.text("meter") if text.strip()] == ["score 93 %", "score 20 %"]
     assert page.text("output") == ["2 of 2"]
 
 
