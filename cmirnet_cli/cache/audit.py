@@ -33,14 +33,16 @@ _LONGEST_SENTENCE = 60
 
 @dataclass(frozen=True)
 class Kind:
-    """A way in which a mask may be odd.
+    """A way in which a mask may be odd; docs/your-data.md lists them in the same words.
 
     Attributes:
+        name: what tables call it.
         says: what the masks do, after "3 of 10 masks".
         remedy: what to do about it.
         refused: whether a split in which all masks are of this kind is an error.
     """
 
+    name: str
     says: str
     remedy: str
     refused: bool = True
@@ -49,34 +51,56 @@ class Kind:
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
         "normalised": Kind(
+            "coordinates from 0 to 1",
             "are empty or a corner of the picture: no coordinate is above 1",
-            "polygons must be in pixels: multiply x by the width of the picture and y by its height",
+            "give polygons in pixels: multiply x by the width of the picture and y by its height",
         ),
-        "outside": Kind("lie outside their picture", "check the order of x and y, and the size of the picture they were drawn on"),
+        "outside": Kind(
+            "outside the picture",
+            "lie outside their picture",
+            "check the order of x and y, and the size of the picture they were drawn on",
+        ),
         "partly outside": Kind(
-            "lie outside their picture by more than a quarter",
+            "partly outside the picture",
+            "lie more than a quarter outside their picture",
             "check the order of x and y, and the size of the picture they were drawn on",
             refused=False,
         ),
-        "no area": Kind("have no area: a point, a line or one pixel", "draw the outline around the object"),
-        "overlap": Kind("are empty because all their parts overlap", "keep what parts share with --overlap union, or draw it once"),
-        "empty": Kind("are empty", "draw the object; where an expression refers to nothing, say so with an empty list of polygons"),
-        "whole": Kind("cover the whole picture and have no background pixel", "draw what is not the object black"),
-        "background": Kind("have no background pixel, for their background is not 0", "make the background black, which is 0"),
+        "no area": Kind("without area", "are only a point, a line or one pixel", "draw the outline around the object"),
+        "overlap": Kind(
+            "overlapping parts",
+            "are empty because all their parts overlap",
+            "use --overlap union to keep what parts share, or draw it once",
+        ),
+        "empty": Kind("empty", "are empty", "draw the object; if the expression refers to nothing, give an empty list of polygons"),
+        "whole": Kind("whole picture", "cover the whole picture", "make everything but the object black"),
+        "background": Kind(
+            "background is not black",
+            "cover the whole picture, because their background is not 0",
+            "make the background black, which is 0",
+        ),
         "noise": Kind(
+            "background is nearly black",
             "have a background that is nearly black, which counts as the object",
             "make it black; a mask that was a JPEG once has such a background",
         ),
         "inverted": Kind(
-            "go all around the border and leave out something inside",
-            "draw the object white on black, not black on white; if the object does surround something, give its mask as RLE",
+            "black object on white",
+            "cover the whole border and leave out something inside",
+            "draw the object white on black; if it really surrounds something, give its mask as RLE",
         ),
-        "alpha": Kind("have their object in the alpha channel", "it is taken from there; look at some with `cache show`", refused=False),
+        "alpha": Kind(
+            "object in the alpha channel",
+            "have their object in the alpha channel",
+            "nothing, if that is right: the object is read from there; look at some with `cache show`",
+            refused=False,
+        ),
         "turned": Kind(
-            "lie on photographs that EXIF turns, and are taken as drawn on the stored ones",
-            "say whether they were drawn on the photographs as people see them, --upright, or as they are stored, --no-upright",
+            "on photographs that EXIF turns",
+            "are on photographs that EXIF turns, and are read as drawn on the stored ones",
+            "use --upright if they were drawn on the photographs as people see them, --no-upright if on the stored ones",
         ),
-        "left out": Kind("cannot be drawn and are left out", "correct these outlines in the annotations", refused=False),
+        "left out": Kind("left out", "cannot be drawn and are left out", "correct these outlines in the annotations", refused=False),
     }
 )
 """What is counted, in the order of the report; a mask has at most one of those before `alpha`."""

@@ -1,15 +1,16 @@
-"""Which images cannot be cached, found before anything is written."""
+"""Which images cannot be cached, and which are changed to fit into 8 bits, found before anything is written."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from cmirnet_cli.cache.threads import in_order
 from cmirnet_cli.errors import DataError, ImageError
-from cmirnet_cli.images.pixels import UnreadableImageError, as_rgb, open_image, orientation, pil_at_work, upright_size
+from cmirnet_cli.images.depth import Range
+from cmirnet_cli.images.pixels import UnreadableImageError, decoded, open_image, orientation, pil_at_work, upright_size
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset
 from cmirnet_cli.refer.registry import SPLITS
 
@@ -23,7 +24,20 @@ class BadImage:
     turned: bool = False
 
 
-def check_images(dataset: ReferDataset, workers: int = 0, advance: Callable[[int], None] = lambda images: None) -> list[BadImage]:
+@dataclass(frozen=True)
+class CheckedImages:
+    """What was found out about the images of a data set.
+
+    Attributes:
+        bad: those that cannot be cached.
+        scaled: of each image of 16 bits that uses fewer, the range by which it is scaled; see `images.depth`.
+    """
+
+    bad: tuple[BadImage, ...]
+    scaled: Mapping[Path, Range]
+
+
+def check_images(dataset: ReferDataset, workers: int = 0, advance: Callable[[int], None] = lambda images: None) -> CheckedImages:
     """Read every image file once: missing, truncated, undecodable, or of another size than its annotations say.
 
     Args:
@@ -32,12 +46,14 @@ def check_images(dataset: ReferDataset, workers: int = 0, advance: Callable[[int
         advance: called with the number of images done since the last call; `len(dataset.images)` in all.
     """
     _names.cache_clear()
-    bad = []
-    for defect in in_order(_defect, dataset.images, workers):
-        if defect is not None:
-            bad.append(defect if dataset.name not in SPLITS else replace(defect, turned=False))  # whose way up is known
+    bad, scaled = list[BadImage](), dict[Path, Range]()
+    for image, found in zip(dataset.images, in_order(_checked, dataset.images, workers), strict=True):
+        if isinstance(found, BadImage):
+            bad.append(found if dataset.name not in SPLITS else replace(found, turned=False))  # whose way up is known
+        elif found:
+            scaled[image.path] = found
         advance(1)
-    return bad
+    return CheckedImages(tuple(bad), scaled)
 
 
 def require_good_images(bad: Sequence[BadImage], *, skip: bool) -> frozenset[Path]:
@@ -80,7 +96,8 @@ def _names(folder: Path) -> dict[str, str]:
         return {}
 
 
-def _defect(image: ImageRecord) -> BadImage | None:
+def _checked(image: ImageRecord) -> BadImage | Range | None:
+    """What is wrong with an image; else the range by which it is scaled, if it is."""
     try:
         if not image.path.is_file():
             return BadImage(image.path, _missing(image.path))
@@ -93,7 +110,6 @@ def _defect(image: ImageRecord) -> BadImage | None:
                 return BadImage(image.path, reason, turned=other == drawn_on and not image.upright)
             with pil_at_work():
                 picture.draft("RGB", (1, 1))  # a JPEG is read to its end either way, and at an eighth of the size three times as fast
-            as_rgb(picture, upright=image.upright)
+            return decoded(picture, image.path, upright=image.upright).scaled_by
     except (OSError, UnreadableImageError) as error:
         return BadImage(image.path, f"cannot be decoded: {error}")
-    return None

@@ -13,8 +13,14 @@ from cmirnet_cli.images.pixels import decoder, unreadable_file
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent
 
 
-def fingerprint_of(dataset: ReferDataset, options: CacheOptions, skip: frozenset[Path] = frozenset()) -> Fingerprint:
-    """All that shapes the cache of `dataset`, from which `skip` was already taken out. Every image is read, none is decoded.
+def fingerprint_of(dataset: ReferDataset, options: CacheOptions, skip: frozenset[Path] = frozenset(), scaled: int = 0) -> Fingerprint:
+    """All that shapes the cache of `dataset`. Every image is read, none is decoded.
+
+    Args:
+        dataset: what is to be cached.
+        options: how.
+        skip: image files that were already taken out of it.
+        scaled: how many of its images have 16 bits and are scaled by their own range.
 
     Raises:
         ImageError: an image file cannot be read.
@@ -29,7 +35,7 @@ def fingerprint_of(dataset: ReferDataset, options: CacheOptions, skip: frozenset
         referents=_digest_all(map(_digest_of_referent, dataset.referents)),
         images=_digest_all(map(_digest_of_image, dataset.images)),
         skipped=tuple(sorted(path.name for path in skip)),
-        decoder=decoder(),
+        decoder=decoder() + (f", {scaled} of 16 bits scaled by their own range" if scaled else ""),
     )
 
 

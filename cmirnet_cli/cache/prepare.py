@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,8 @@ from cmirnet_cli.cache.check_images import BadImage, check_images, require_good_
 from cmirnet_cli.cache.estimate import estimate
 from cmirnet_cli.cache.schema import CacheOptions, Manifest, cache_name
 from cmirnet_cli.cache.writer import steps, write_cache
+from cmirnet_cli.errors import counted
+from cmirnet_cli.images.depth import Range
 from cmirnet_cli.refer.archives import unpack
 from cmirnet_cli.refer.layout import Places
 from cmirnet_cli.refer.own import USUAL_OPTIONS, ReadOptions
@@ -66,6 +68,7 @@ class PreparedCache:
         folder: where it is.
         manifest: what it holds.
         skipped: images that were left out, each with the reason.
+        scaled: of each image of 16 bits that uses fewer, the lowest and the highest value, which became black and white.
         left_out: of each record of the annotations that was left out, why.
     """
 
@@ -73,6 +76,7 @@ class PreparedCache:
     manifest: Manifest
     skipped: tuple[BadImage, ...]
     left_out: tuple[str, ...] = ()
+    scaled: Mapping[Path, Range] = field(default_factory=dict)
 
 
 def prepare(
@@ -110,10 +114,12 @@ def prepare(
         warn(f"left out: {more:,} more records that cannot be read")
 
     with progress("check images", len(referents.images)) as advance:
-        bad = check_images(referents, request.workers, advance)
-    skipped = require_good_images(bad, skip=request.skip_bad)
+        checked = check_images(referents, request.workers, advance)
+    skipped = require_good_images(checked.bad, skip=request.skip_bad)
     kept = without(referents, skipped)
-    for image in bad:
+    if checked.scaled:
+        notice(_described(checked.scaled))
+    for image in checked.bad:
         warn(f"left out: {image.path}: {image.reason}")
 
     def check(masks: DrawnMasks) -> None:
@@ -130,10 +136,17 @@ def prepare(
             request.options,
             workers=request.workers,
             skipped=skipped,
+            scaled=len(checked.scaled),
             overwrite=request.overwrite,
             advance=advance,
             notice=notice,
             check=check,
         )
     require_sound(manifest.audit or (), strict=request.strict)  # it may have been there already, made without --strict
-    return PreparedCache(folder, manifest, tuple(bad), referents.left_out)
+    return PreparedCache(folder, manifest, checked.bad, referents.left_out, checked.scaled)
+
+
+def _described(scaled: Mapping[Path, Range]) -> str:
+    """Images that were scaled by their own range, in words."""
+    path, (low, high) = next(iter(scaled.items()))
+    return f"{counted(len(scaled), 'image')} of 16 bits scaled by their own range, as they use fewer: {path} from {low} to {high}"

@@ -43,6 +43,7 @@ def write_cache(
     *,
     workers: int = 0,
     skipped: frozenset[Path] = frozenset(),
+    scaled: int = 0,
     overwrite: bool = False,
     advance: Callable[[int], None] = lambda done: None,
     notice: Callable[[str], None] = lambda message: None,
@@ -58,6 +59,7 @@ def write_cache(
         options: store, sizes, overlap rule.
         workers: threads that read and resize images; 0 does it in this one.
         skipped: the image files that were left out of `dataset`, with their referents; see `without`.
+        scaled: how many images of 16 bits are scaled by their own range; see `check_images`.
         overwrite: replace whatever cache `folder` holds, once the new one is complete.
         advance: called with the number of steps done since the last call; see `steps`.
         notice: called with each line for the user (waiting, going on).
@@ -69,7 +71,7 @@ def write_cache(
         ImageError: an image cannot be read.
         AnnotationError: a mask cannot be drawn.
     """
-    fingerprint = fingerprint_of(dataset, options, skipped)
+    fingerprint = fingerprint_of(dataset, options, skipped, scaled)
     if not overwrite and (manifest := _finished(folder, fingerprint)):
         advance(steps(dataset))
         return manifest

@@ -30,6 +30,7 @@ def info(cache: Folder) -> None:
 
     Example: cmirnet cache info cache/refcocog-umd
     """
+    from cmirnet_cli.cache.audit import KINDS
     from cmirnet_cli.cache.counts import described_counts
     from cmirnet_cli.cache.features import all_features
     from cmirnet_cli.cache.folder import find_cache
@@ -57,7 +58,7 @@ def info(cache: Folder) -> None:
         facts = each.facts
         shape = f"{facts.origin.tokens} tokens × {facts.width}, {facts.dtype}, {each.size / MIB:,.1f} MiB"
         lines.append(f"{'features':<11}  {each.name}: {shape}, {facts.source}")
-    odd = [OddMasks(each.split, each.kind, each.count, each.masks, each.examples) for each in manifest.audit or ()]
+    odd = [OddMasks(each.split, KINDS[each.kind].name, each.count, each.masks, each.examples) for each in manifest.audit or ()]
     tables = [count_table(count_rows(manifest), title=_title(manifest)), *([odd_masks_table(odd)] if odd else [])]
     console.result(described, *tables, *lines)
 

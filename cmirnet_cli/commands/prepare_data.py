@@ -91,6 +91,7 @@ def prepare_data(
         "splits": described_counts(manifest),
         "skipped": [str(image.path) for image in cache.skipped],
         "left_out": cache.left_out,
+        "scaled": [{"image": path, "low": low, "high": high} for path, (low, high) in cache.scaled.items()],
         "audit": None if manifest.audit is None else [asdict(each) for each in manifest.audit],
     }
     console.result(described, count_table(count_rows(manifest)), f"cache: {cache.folder}")

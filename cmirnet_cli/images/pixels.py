@@ -197,15 +197,25 @@ def decode(source: bytes, path: str, *, upright: bool, own_range: bool = True) -
         ImageError: the bytes are not a whole image, or would be enormous once unpacked; `path` is named.
     """
     try:
-        picture = open_image(io.BytesIO(source))
-        if own_range and picture.format in _DEEP and (lower := lower_bytes(_identified(io.BytesIO(source)))):
-            return _scaled_colours(_turned(picture, upright=upright), _turned(lower, upright=upright))
-        return _converted(picture, upright=upright, own_range=own_range)
+        return decoded(open_image(io.BytesIO(source)), io.BytesIO(source), upright=upright, own_range=own_range)
     except TooManyPixelsError as error:
         hint = "make it smaller, or raise the limit with predict --max-pixels, in Python with PIL.Image.MAX_IMAGE_PIXELS"
         raise ImageError(f"cannot decode {path}: {error}", hint=hint) from error
     except UnreadableImageError as error:
         raise ImageError(f"cannot decode {path}: {error}", hint="replace the file, or leave it out") from error
+
+
+def decoded(picture: ImageFile.ImageFile, source: Path | IO[bytes], *, upright: bool, own_range: bool = True) -> Decoded:
+    """As `decode`: `picture` as `open_image` opened it from `source`, and used up.
+
+    Raises:
+        UnreadableImageError: it cannot be decoded, or what is white in it is not known.
+    """
+    if own_range and picture.format in _DEEP:
+        with _identified(source) as again:
+            if lower := lower_bytes(again):
+                return _scaled_colours(_turned(picture, upright=upright), _turned(lower, upright=upright))
+    return _converted(picture, upright=upright, own_range=own_range)
 
 
 def as_rgb(picture: Image.Image, *, upright: bool) -> Image.Image:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +17,20 @@ from cmirnet_cli.cache.writer import write_cache
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
 
 IMAGES, TRAIN_IMAGES = 5, 3
+
+
+@pytest.fixture(scope="session")
+def deep_png() -> Callable[[np.ndarray], bytes]:
+    """Makes a PNG of 16 bits by hand, as PIL writes only some: greys (H, W), greys with alpha, colours, colours with alpha (H, W, C)."""
+
+    def made(values: np.ndarray) -> bytes:
+        colour = {1: 0, 2: 4, 3: 2, 4: 6}[1 if values.ndim == 2 else values.shape[2]]
+        rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+        header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, colour, 0, 0, 0)
+        chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+        return b"\x89PNG\r\n\x1a\n" + b"".join(struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in chunks)
+
+    return made
 
 
 @pytest.fixture(scope="session")

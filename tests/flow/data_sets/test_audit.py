@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from cmirnet_cli.cache.reader import Cache
+from tests.fixtures.exif import STORED
 
 HEIGHT, WIDTH = 40, 60
 BOX = [10, 5, 40, 5, 40, 25, 10, 25]
@@ -19,16 +20,6 @@ NORMALISED = [number / (WIDTH, HEIGHT)[place % 2] for place, number in enumerate
 SEEN = np.zeros((HEIGHT, WIDTH), bool)
 SEEN[5:25, 10:40] = True
 """The pixels of BOX, as people see them."""
-STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    2: np.fliplr,
-    3: lambda seen: np.rot90(seen, 2),
-    4: np.flipud,
-    5: lambda seen: seen.swapaxes(0, 1),
-    6: lambda seen: np.rot90(seen, 1),
-    7: lambda seen: np.rot90(seen, 2).swapaxes(0, 1),
-    8: lambda seen: np.rot90(seen, -1),
-}
-"""EXIF orientation → how a camera stores what is seen."""
 
 
 @pytest.fixture
@@ -50,9 +41,9 @@ def write_lines(folder: Path, *outlines: dict[str, Any]) -> Path:
 @pytest.mark.parametrize(
     ("case", "words", "code", "said"),
     [
-        ("09-normalised-polygons", ["norm.jsonl"], 3, "polygons must be in pixels"),
+        ("09-normalised-polygons", ["norm.jsonl"], 3, "give polygons in pixels"),
         ("10-alpha-mask", ["alpha.jsonl"], 0, "have their object in the alpha channel"),
-        ("11-mask-background-is-1", ["m010101.jsonl"], 3, "have no background pixel, for their background is not 0"),
+        ("11-mask-background-is-1", ["m010101.jsonl"], 3, "cover the whole picture, because their background is not 0"),
         (
             "07-exif-upright-size-refer",
             ["own", "--split-by", "own", "--annotations", ".", "--images", "images"],
@@ -99,7 +90,7 @@ def test_a_few_odd_masks_are_a_warning_that_the_cache_keeps(cmirnet, prepare, tm
     assert prepare(lines, "--json").data["audit"] == audit
     assert cmirnet("cache", "info", tmp_path / "cache", "--json").data["audit"] == audit
     table = cmirnet("cache", "info", tmp_path / "cache").out
-    assert "normalised" in table
+    assert "coordinates from 0 to 1" in table
     assert '1.png "thing 2" (line 3)' in table
     strict = prepare(lines, "--strict")
     assert strict.code == 3
@@ -133,7 +124,7 @@ def test_normalised_outlines_are_found_in_every_format(prepare, tmp_path: Path):
         (tmp_path / name).write_text(text)
         ended = prepare(tmp_path / name)
         assert ended.code == 3
-        assert "polygons must be in pixels" in ended.err
+        assert "give polygons in pixels" in ended.err
         assert record in ended.err
 
 
@@ -166,7 +157,7 @@ def test_a_turn_that_leaves_the_size_is_a_question(prepare, tmp_path: Path, orie
     words = refer_layout(tmp_path, orientation, size=(WIDTH, HEIGHT), segmentation=BOX)
     asked = prepare(*words)
     assert asked.code == 3
-    assert "train: 1 of 1 masks lie on photographs that EXIF turns" in asked.err
+    assert "train: 1 of 1 masks are on photographs that EXIF turns" in asked.err
     assert "--no-upright" in asked.err
     assert prepare(*words, "--upright").code == 0
     assert fits(Cache.open(tmp_path / "cache" / "mine-me"))

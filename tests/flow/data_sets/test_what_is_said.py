@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import get_args
+
+import numpy as np
+from PIL import Image
 
 from cmirnet_cli.commands.prepare_data import DatasetName
 from cmirnet_cli.refer.registry import SPLITS
@@ -31,6 +35,20 @@ def test_counts_of_ones_own_data_are_compared_with_nothing(cmirnet, build):
     outcome = cmirnet("prepare-data", "cups", "--split-by", "me", "--data", build.data, "--out", build.data.parent / "cache", "--size", 64)
     assert "warning" not in outcome.err
     assert "published" not in outcome.out
+
+
+def test_images_of_16_bits_that_use_fewer_are_said_with_their_range(cmirnet, tmp_path):
+    for number in (1, 2):
+        Image.fromarray(np.arange(0, 4096, 4, dtype=np.uint16).reshape(32, 32)).save(tmp_path / f"{number}.png")
+    line = {"expression": "it", "polygons": [[2, 2, 20, 2, 20, 20]]}
+    lines = [json.dumps(line | {"image": f"{number}.png", "split": split}) for number, split in ((1, "train"), (2, "val"))]
+    (tmp_path / "mine.jsonl").write_text("\n".join(lines))
+    words = ["prepare-data", tmp_path / "mine.jsonl", "--out", tmp_path / "cache", "--size", 32]
+    said = f"2 images of 16 bits scaled by their own range, as they use fewer: {tmp_path / '1.png'} from 0 to 4092"
+    assert said in cmirnet(*words).err
+    assert [each["high"] for each in cmirnet(*words, "--json").data["scaled"]] == [4092, 4092]
+    decoder = cmirnet("cache", "info", tmp_path / "cache", "--json").data["decoder"]
+    assert decoder.endswith("2 of 16 bits scaled by their own range")
 
 
 def test_a_wrong_division_is_refused_with_the_legal_ones(cmirnet, build):

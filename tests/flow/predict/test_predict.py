@@ -52,8 +52,9 @@ def test_a_tree_is_predicted_whole_and_the_broken_file_is_named(cmirnet: Call, w
         "kitchen/5.gif",
     ]
     for line in written:
-        mask = np.asarray(Image.open(tmp_path / "out" / line["mask"]))
-        assert mask.shape == tuple(line["size"]) == np.asarray(Image.open(photos / line["image"])).shape[:2]
+        with Image.open(tmp_path / "out" / line["mask"]) as picture, Image.open(photos / line["image"]) as photo:
+            mask = np.asarray(picture)
+            assert mask.shape == tuple(line["size"]) == photo.size[::-1]
         assert set(np.unique(mask)) <= {0, 255}
         assert np.array_equal(coco.decode(line["rle"]) * 255, mask)
         assert line["area"] == np.count_nonzero(mask)

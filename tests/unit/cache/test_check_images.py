@@ -6,19 +6,35 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from cmirnet_cli.cache.check_images import BadImage, check_images, without
+from cmirnet_cli.cache.check_images import BadImage, CheckedImages, check_images, without
+from cmirnet_cli.cache.fingerprint import fingerprint_of
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import CacheOptions
 from cmirnet_cli.cache.writer import steps, write_cache
 from cmirnet_cli.errors import DataError
-from cmirnet_cli.refer.referent import ReferDataset
+from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
 
 Draw = Callable[..., ReferDataset]
 
 SMALL = CacheOptions(sizes=(8,))
+
+
+def test_images_of_16_bits_are_scaled_and_make_another_cache(tmp_path: Path, deep_png: Callable[[np.ndarray], bytes]):
+    """A microscope's 12 bits, as a grey picture, and as colours that PIL would cut to their upper bytes."""
+    values = np.arange(0, 4096, 8, dtype=np.uint16).reshape(16, 32)
+    Image.fromarray(values).save(tmp_path / "grey.png")
+    (tmp_path / "colours.png").write_bytes(deep_png(np.repeat(values[..., None], 3, axis=2)))
+    Image.fromarray((values >> 4).astype(np.uint8)).save(tmp_path / "eight.png")
+    images = [ImageRecord(name, tmp_path / f"{name}.png", 16, 32) for name in ("grey", "colours", "eight")]
+    referents = [Referent(n, "val", image, "", (), (Sentence(n, "x"),)) for n, image in enumerate(images)]
+    dataset = ReferDataset("own", "x", tuple(referents), ())
+    found = check_images(dataset)
+    assert found == CheckedImages((), {tmp_path / "grey.png": (0, 4088), tmp_path / "colours.png": (0, 4088)})
+    assert fingerprint_of(dataset, SMALL).differences(fingerprint_of(dataset, SMALL, scaled=len(found.scaled)))
 
 
 def test_bad_images_are_found_with_their_reasons_before_anything_is_written(draw: Draw, tmp_path: Path):
@@ -29,20 +45,20 @@ def test_bad_images_are_found_with_their_reasons_before_anything_is_written(draw
     images[2].path.write_bytes(whole[: len(whole) // 2])
     images[3].path.write_text("no image")
     Image.new("RGB", (5, 4)).save(images[4].path)
-    bad = check_images(dataset, workers=2)
+    bad = check_images(dataset, workers=2).bad
     assert [one.path for one in bad] == [image.path for image in images[1:5]]
     assert bad[0] == BadImage(images[1].path, "missing")
     assert "truncated" in bad[1].reason
     assert "no image format" in bad[2].reason
     assert bad[3].reason == "is 5×4, but its annotations were drawn on 44×31"
-    assert bad == check_images(dataset)
+    assert bad == check_images(dataset).bad
 
 
 def test_an_image_whose_name_differs_in_case_only_is_named(draw: Draw):
     dataset = draw(images=2, suffix=".jpg")
     path = dataset.images[0].path
     path.rename(path.with_suffix(".JPG"))
-    assert check_images(dataset) == [BadImage(path, f"missing; {path.stem}.JPG, which is there, differs in case only")]
+    assert check_images(dataset).bad == (BadImage(path, f"missing; {path.stem}.JPG, which is there, differs in case only"),)
 
 
 @pytest.mark.parametrize("upright", [True, False])
@@ -55,7 +71,7 @@ def test_a_size_that_an_exif_turn_explains_is_said_so(draw: Draw, upright: bool)
     exif[0x0112] = 6
     turned.save(referent.image.path, exif=exif)
     image = replace(referent.image, upright=upright)
-    (bad,) = check_images(replace(dataset, referents=(replace(referent, image=image),)))
+    (bad,) = check_images(replace(dataset, referents=(replace(referent, image=image),))).bad
     assert bad.reason == f"is {height}×{width}, but its annotations were drawn on {width}×{height}; its EXIF orientation, 6, turns it"
 
 
@@ -71,7 +87,7 @@ def test_skipped_images_take_their_referents_with_them(draw: Draw, tmp_path: Pat
     dataset = draw()
     dataset.images[3].path.unlink()
     dataset.images[5].path.write_bytes(b"")
-    bad = frozenset(one.path for one in check_images(dataset))
+    bad = frozenset(one.path for one in check_images(dataset).bad)
     kept, done = without(dataset, bad), []
     manifest = write_cache(kept, tmp_path / "cache", SMALL, skipped=bad, advance=done.append)
     assert manifest.fingerprint.skipped == ("00003.png", "00005.png")

@@ -46,4 +46,4 @@ def test_the_estimate_is_within_three_per_cent_on_photographs(photographs: dict[
 
 
 def test_no_real_photograph_is_called_bad(photographs: dict[str, ReferDataset]):
-    assert [check_images(dataset, workers=2) for dataset in photographs.values()] == [[], []]
+    assert [check_images(dataset, workers=2).bad for dataset in photographs.values()] == [(), ()]

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from cmirnet_cli.cache.check_images import BadImage, check_images
+from cmirnet_cli.cache.check_images import BadImage, CheckedImages, check_images
 from cmirnet_cli.cache.fingerprint import fingerprint_of
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import CacheOptions
 from cmirnet_cli.cache.writer import write_cache
 from cmirnet_cli.refer.jsonl import read_jsonl
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent, Sentence
+from tests.fixtures.exif import STORED
 
 HEIGHT, WIDTH = 48, 32
 BOX = (4, 6, 14, 26)
-LYING: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    1: lambda seen: seen,
-    2: np.fliplr,
-    3: lambda seen: np.rot90(seen, 2),
-    4: np.flipud,
-    5: lambda seen: seen.swapaxes(0, 1),
-    6: lambda seen: np.rot90(seen, 1),
-    7: lambda seen: np.rot90(seen, 2).swapaxes(0, 1),
-    8: lambda seen: np.rot90(seen, -1),
-}
-"""EXIF orientation → how a camera stores what is seen, from the standard's table of rows and columns."""
 
 
 def save(path: Path, orientation: int) -> np.ndarray:
@@ -40,7 +29,7 @@ def save(path: Path, orientation: int) -> np.ndarray:
     seen[top:bottom, left:right] = (0, 255, 0)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    Image.fromarray(np.ascontiguousarray(LYING[orientation](seen))).save(path, quality=95, subsampling=0, exif=exif)
+    Image.fromarray(np.ascontiguousarray(STORED[orientation](seen))).save(path, quality=95, subsampling=0, exif=exif)
     return np.asarray(Image.open(path))
 
 
@@ -53,19 +42,19 @@ def own(folder: Path) -> ReferDataset:
 
 
 def cached(dataset: ReferDataset, folder: Path, store: str) -> Cache:
-    assert check_images(dataset) == []
+    assert check_images(dataset) == CheckedImages((), {})
     write_cache(dataset, folder, CacheOptions(store=store, sizes=(32,)))
     return Cache.open(folder)
 
 
 @pytest.mark.parametrize("store", ["decoded", "encoded"])
-@pytest.mark.parametrize("orientation", LYING)
+@pytest.mark.parametrize("orientation", STORED)
 def test_ones_own_photograph_is_upright_under_its_mask(tmp_path: Path, store: str, orientation: int):
     stored = save(tmp_path / "photo.jpg", orientation)
     cache = cached(own(tmp_path), tmp_path / "cache", store)
     sample = cache.sample(0, 0, 32)
     back = {6: 8, 8: 6}.get(orientation, orientation)
-    seen = Image.fromarray(np.ascontiguousarray(LYING[back](stored)))
+    seen = Image.fromarray(np.ascontiguousarray(STORED[back](stored)))
     assert seen.size == (WIDTH, HEIGHT)
     np.testing.assert_array_equal(sample.image, np.asarray(seen.resize((32, 32), Image.Resampling.BILINEAR)))
     green = sample.image[..., 1] > 127
@@ -103,6 +92,6 @@ def test_an_upright_size_that_only_the_stored_picture_has_is_bad(tmp_path: Path)
     save(tmp_path / "photo.jpg", 6)
     image = ImageRecord("photo.jpg", tmp_path / "photo.jpg", WIDTH, HEIGHT, upright=True)
     dataset = ReferDataset("own", "jsonl", (Referent(0, "val", image, "", (), (Sentence(0, "x"),)),), ())
-    assert check_images(dataset) == [
-        BadImage(image.path, "is 32×48, but its annotations were drawn on 48×32; its EXIF orientation, 6, turns it", turned=False)
-    ]
+    assert check_images(dataset).bad == (
+        BadImage(image.path, "is 32×48, but its annotations were drawn on 48×32; its EXIF orientation, 6, turns it", turned=False),
+    )
