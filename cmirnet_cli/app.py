@@ -114,9 +114,22 @@ def run(argv: Sequence[str] | None = None) -> int:
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except Exception as problem:
+        if isinstance(problem, BrokenPipeError) and _nobody_reads():
+            return 1
         error = as_user_error(problem)
         console.error(error, cause=problem)
         return error.exit_code
+
+
+def _nobody_reads() -> bool:
+    """Whether the reader of standard output, such as `head`, has gone: an empty line shows it. What is left to write goes nowhere then."""
+    try:
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _current_name(word: str) -> str:
@@ -124,7 +137,7 @@ def _current_name(word: str) -> str:
     option, equals, value = word.partition("=")
     if option not in RENAMED:
         return word
-    console.notice(f"{option} is called {RENAMED[option]} now; the old name goes in version 0.3")
+    console.notice(f"{option} is called {RENAMED[option]} now; the old name will be removed in version 0.3")
     return RENAMED[option] + equals + value
 
 

@@ -74,7 +74,7 @@ class Console:
         """Print what the command is for: `data` as one JSON object with `--json`, otherwise the renderables.
 
         Text in `renderables` is printed as it stands, whatever brackets it holds (names in it may be a stranger's: what would steer a
-        terminal, or is no Unicode, is escaped); tables lose their frame in a pipe.
+        terminal, or is not Unicode, is escaped); tables lose their frame in a pipe.
         In JSON paths become text, NaN and infinity null.
         """
         if self._mute:

@@ -29,7 +29,7 @@ def named_exports(request: InferenceRequest, folders: Sequence[Path]) -> list[Ex
     for folder in folders:
         if str(folder) in ways:
             hint = f"give its whole path: {folder.absolute()}"
-            raise UsageError(f"--exported {folder} has the name of a way that is compared too", hint=hint)
+            raise UsageError(f"--exported {folder} has the same name as another way in this comparison", hint=hint)
         if folder.resolve() in places:
             raise UsageError(f"--exported {folder} was given already", hint="name each export once")
         places.add(folder.resolve())

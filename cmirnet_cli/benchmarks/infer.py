@@ -206,7 +206,7 @@ def disagreement(agreements: Mapping[str, Agreement]) -> str | None:
     share = agreements[EXACT].pixels
     if share >= SAME_MASKS:
         return None
-    warning = f"{EXACT} agrees with the plain way on {share:.3%} of the pixels only, {SAME_MASKS:.2%} are required"
+    warning = f"{EXACT} agrees with the plain way on only {share:.3%} of the pixels, and {SAME_MASKS:.2%} are required"
     return f"{warning}: measure the optimizations one by one with --each, and report it with the machine"
 
 

@@ -64,7 +64,7 @@ def require_good_images(bad: Sequence[BadImage], *, skip: bool) -> frozenset[Pat
     """
     if bad and not skip:
         listed = "\n".join(f"  {image.path}: {image.reason}" for image in bad)
-        turn = "turn these files as people see them, or take them so with --upright"
+        turn = "turn these files upright, or use --upright"
         hint = f"{turn if any(image.turned for image in bad) else 'replace or correct these files'}, or leave them out with --skip-bad"
         raise ImageError(f"{len(bad)} {'image' if len(bad) == 1 else 'images'} cannot be used:\n{listed}", hint=hint)
     return frozenset(image.path for image in bad)
@@ -84,7 +84,7 @@ def without(dataset: ReferDataset, skip: frozenset[Path]) -> ReferDataset:
 
 def _missing(path: Path) -> str:
     twin = _names(path.parent).get(path.name.casefold())
-    return f"missing; {twin}, which is there, differs in case only" if twin else "missing"
+    return f"missing; there is {twin}, whose name differs only in case" if twin else "missing"
 
 
 @lru_cache(maxsize=8)

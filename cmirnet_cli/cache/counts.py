@@ -45,7 +45,7 @@ class ComparedCounts:
         if self.published is None:
             return []
         published = asdict(self.published)
-        remarks = {name: " (a number that is not confirmed)" for name in self.published.unconfirmed}
+        remarks = {name: " (unconfirmed)" for name in self.published.unconfirmed}
         return [
             f"{ours:,} {name} instead of {published[name]:,}{remarks.get(name, '')}"
             for name, ours in asdict(self.counts).items()

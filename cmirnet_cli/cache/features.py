@@ -221,7 +221,7 @@ class TextFeatures:
         """float32 (B, T, D): the encoder's last hidden state for each sentence, padding included.
 
         Raises:
-            CacheError: a text is no sentence of the cache, or the file is damaged.
+            CacheError: a text is not a sentence of the cache, or the file is damaged.
         """
         manifest = self.manifest
         if unknown := [text for text in texts if text not in self._rows]:

@@ -1,7 +1,7 @@
 """What a cache folder holds and what makes two caches the same; the manifest says both.
 
 <dataset>-<split_by>/
-  manifest.json       `Manifest`, written last: a folder without one is no cache
+  manifest.json       `Manifest`, written last: a folder without one is not a cache
   annotations.h5      referents, sentences, masks, the table of images
   images-00000.h5 …   at most `SHARD_IMAGES` images each
   text-features-…/    a text encoder's output for the sentences, if it was stored: see `features`

@@ -51,7 +51,7 @@ def _show(comparison: TrainingComparison, steps: int) -> None:
         {**facts, "machine": machine(), "ways": ways},
         console.table(f"training {backbone} at {size} px", columns, [_row(name, way) for name, way in ways.items()]),
         f"{steps} steps of {batch} sentences on {comparison.device}, the first not timed; "
-        "losses within: of the plain way's, at the worst step",
+        "losses within: the largest difference from the plain way at any step",
         machine_in_words(),
     )
 

@@ -79,7 +79,7 @@ def groups_named(words: Sequence[str]) -> list[NamedGroup]:
 
 
 def seed_runs(folder: Path) -> list[Path]:
-    """The runs that `train --seeds` wrote to a folder, or what `eval --out` wrote of them, by seed; none where it is no such folder.
+    """The runs that `train --seeds` wrote to a folder, or what `eval --out` wrote of them, by seed; none if it is not such a folder.
 
     Raises:
         WeightsError: a run has no weights yet.
@@ -124,7 +124,7 @@ Find = Callable[[KnownModel], "tuple[Cache, tuple[str, ...]]"]
 
 
 def evaluate_groups(groups: Sequence[NamedGroup], options: ModelOptions, asked: GroupsRequest, find: Find) -> None:
-    """Score every run that is no result yet, and print the groups side by side; differences are to the first."""
+    """Score every run that has no results yet, and print the groups side by side; differences are to the first."""
     from cmirnet_cli.files import require_free, write_text
     from cmirnet_cli.reports.evaluation.results import SCHEMA_VERSION, holds_results, read_results, require_place
 

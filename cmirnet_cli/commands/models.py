@@ -216,4 +216,6 @@ def warn_if_slow(precision: str, device: torch.device) -> None:
     from cmirnet_cli.engine.devices import has_bf16
 
     if precision == "bf16" and not has_bf16(device):
-        console.warn(f"{device} has no instructions for bf16 here and emulates it, a CPU many times slower than fp32: leave bf16 out")
+        console.warn(
+            f"{device} has no instructions for bf16 and emulates them; on a CPU, this is many times slower than fp32, so leave bf16 out"
+        )

@@ -40,7 +40,7 @@ OwnRange: TypeAlias = Annotated[
     bool,
     typer.Option(
         "--range/--no-range",
-        help="Scale images of 16 bits that use fewer by their own range, or take them as they are.",
+        help="Scale 16-bit images that use fewer bits by their own range, or leave them as they are.",
         rich_help_panel=_FIND,
     ),
 ]

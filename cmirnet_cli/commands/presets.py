@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="A preset, as `cmirnet presets ls` names it.", show_default=False)]
 
 COST_COLUMNS = ["px", "network, M parameters", "text encoder", "network, GFLOPs", "text encoder"]
-COUNTED = "GFLOPs: convolutions and matrix products, a multiply-add being two; without the heads that only training computes"
+COUNTED = "GFLOPs count convolutions and matrix products, a multiply-add as two; heads that only training computes are left out"
 
 
 def ls(

@@ -24,7 +24,7 @@ def seeds_named(text: str, other: int | None = None) -> list[int]:
         raise typer.BadParameter("--seed cannot be given with --seeds, which names them all")
     words = [word.strip() for word in text.split(",")]
     if not all(re.fullmatch(r"\d+", word) for word in words):
-        raise typer.BadParameter(f"--seeds {text}: expected whole numbers with commas between them, such as 0,1,2")
+        raise typer.BadParameter(f"--seeds {text}: expected whole numbers separated by commas, such as 0,1,2")
     seeds = [int(word) for word in words]
     if len(set(seeds)) < len(seeds):
         raise typer.BadParameter(f"--seeds {text}: a seed is named twice, and both runs would be the same")

@@ -71,7 +71,7 @@ def named_recipe(name: str) -> Settings:
     """The settings of a preset, of a preset's file, or of a backbone with the recipe published for its family.
 
     Raises:
-        ConfigError: it is none of these; the hint names the nearest one.
+        ConfigError: it is not one of these; the hint names the nearest one.
     """
     if name in preset_names() or name.endswith(SUFFIXES):
         return resolve(name)
@@ -119,7 +119,7 @@ def _leaves(data: Mapping[object, Any], origin: str) -> Iterator[_Given]:
 
 
 def _environment_layer(environ: Mapping[str, str]) -> _Layer:
-    """Variables named after a section count; others with the prefix (folders, tokens) are none of the settings' business."""
+    """Variables named after a section count; others with the prefix (folders, tokens) are not settings."""
     names = {name: name.removeprefix(PREFIX).lower() for name in sorted(environ) if name.startswith(PREFIX)}
     named = {name: key for name, key in names.items() if "__" in key or key.split("_")[0] in _SECTIONS}
     return _from_text((key.replace("__", "."), environ[name], name) for name, key in named.items())

@@ -78,7 +78,9 @@ class ModelConfig(_Section):
         default=None, description="package.module:builder of your own network; null: CMIRNet"
     )
     fusion_width: int = Field(default=512, ge=16, multiple_of=8, description="channels of fusion, graph and decoder")
-    text_width: int = Field(default=768, gt=0, description="channels of the text encoder's output; unless set, as many as it gives")
+    text_width: int = Field(
+        default=768, gt=0, description="channels of the text encoder's output; by default, as many as the encoder gives"
+    )
     graph_neighbours: int = Field(default=9, ge=1, le=20, description="nearest text nodes of each visual node in the graph")
     graph_padding: bool = Field(default=True, description="whether padding may count as neighbouring words in the graph (published)")
     drop_path: float = Field(default=0.3, ge=0, lt=1, description="stochastic depth of the last Swin block, rising linearly from 0")
@@ -174,14 +176,16 @@ class OptimizerConfig(_Section):
     layer_decay: float | None = Field(
         default=None, gt=0, le=1, description="factor of the learning rate from each block of the backbone to the one before; null: none"
     )
-    options: dict[str, Any] = Field(default={}, description="what else it takes, such as {momentum: 0.95} or {betas: [0.9, 0.99]}")
+    options: dict[str, Any] = Field(
+        default={}, description="further options of the optimiser, such as {momentum: 0.95} or {betas: [0.9, 0.99]}"
+    )
 
 
 class ScheduleConfig(_Section):
     """The learning rate over time. Published: a straight line down for `warm_epochs`, then a polynomial down to 0."""
 
     name: Literal["published", "cosine", "tanh", "step", "multistep", "poly", "wsd", "rsqrt", "constant"] = Field(
-        default="published", description="published, or one of timm's"
+        default="published", description="published, or a schedule of timm's"
     )
     epochs: int = Field(default=30, ge=1, description="epochs of the whole run")
     warm_epochs: int = _published("schedule.warm_epochs", "published: epochs of the straight line", ge=0)
@@ -189,7 +193,7 @@ class ScheduleConfig(_Section):
     decay_start: float = _published("schedule.decay_start", "published: factor that the polynomial starts from", ge=0, le=1)
     power: float = Field(default=0.9, gt=0, description="published: exponent of the polynomial")
     options: dict[str, Any] = Field(
-        default={}, description="what one of timm's takes, such as {warmup_epochs: 2, warmup_lr: 1.0e-6, min_lr: 1.0e-6}"
+        default={}, description="options of a timm schedule, such as {warmup_epochs: 2, warmup_lr: 1.0e-6, min_lr: 1.0e-6}"
     )
 
     @model_validator(mode="after")
@@ -220,9 +224,9 @@ class TrainConfig(_Section):
     seed: int = Field(default=0, ge=0, description="seed of everything random")
     checkpoint_every: int = Field(default=1000, ge=1, description="steps between checkpoints; one more is written after every epoch")
     track: Annotated[tuple[Tracker, ...], Strict(False), BeforeValidator(_names)] = Field(
-        default=(), description="trackers that hear of every step and epoch: a list, or names with commas between them"
+        default=(), description="trackers that get every step and epoch: a list, or names separated by commas"
     )
-    tensorboard: bool = Field(default=False, description="old way to say track: [tensorboard]; goes in version 0.3")
+    tensorboard: bool = Field(default=False, description="old form of track: [tensorboard]; will be removed in version 0.3")
     validate_every: int = Field(default=1, ge=1, description="epochs between validations")
     select: Literal["overall_iou", "mean_iou"] = _published("loop.select", "validation score that decides which weights are best")
     backbone_weights: str = Field(
@@ -305,7 +309,7 @@ class Settings(_Section):
 
 
 def _set_fields(section: Any) -> Any:
-    """A section as a dict of the fields that were set; validation refuses anything that is no section."""
+    """A section as a dict of the fields that were set; validation refuses anything that is not a section."""
     if isinstance(section, BaseModel):
         return {name: getattr(section, name) for name in section.model_fields_set}
     return dict(section) if isinstance(section, Mapping) else section

@@ -94,7 +94,7 @@ def room_findings(folder: Path, required: float, what: str) -> Iterator[Finding]
 
 
 def hub_findings(seconds: float = PATIENCE) -> Iterator[Finding]:
-    """Whether the hub can be reached; that it cannot is no error, as everything works with local files."""
+    """Whether the hub can be reached; it is not an error if it cannot, because everything works with local files."""
     if constants.HF_HUB_OFFLINE:
         yield Finding("note", "hub", "HF_HUB_OFFLINE is set: nothing is downloaded", f"unset it, or {_ELSEWHERE}")
     elif reason := why_offline(seconds):

@@ -50,7 +50,7 @@ def data_findings(data_root: Path) -> Iterator[Finding]:
 
 
 def _packed(dataset: str, split_by: str, places: Places, *, needs_annotations: bool) -> str:
-    """The archives that will be unpacked for a data set, if any; photographs alone are none of a data set's."""
+    """The archives that will be unpacked for a data set, if any; photographs alone do not count."""
     archives = find_archives(dataset, split_by, places)
     if needs_annotations and not any(archive.kind == "annotations" for archive in archives):
         return ""
@@ -108,7 +108,7 @@ def _leftover(folder: Path) -> Finding:
     of_features, target = holds_features(folder), finished_name(folder)
     what = "text features" if of_features else "a cache"
     if target is None:
-        return Finding("note", str(folder), f"what is left of {what} that newer files replaced", "delete that folder")
+        return Finding("note", str(folder), f"left over from {what} that newer files replaced", "delete that folder")
     command = features_command(target.parent) if of_features else prepare_command(target)
     advice = f"if nothing is writing there, continue with: {command}, or delete that folder"
     return Finding("note", str(folder), f"{what}, started but not finished", advice)

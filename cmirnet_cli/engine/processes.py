@@ -76,9 +76,8 @@ def restart_warning() -> str | None:
     restarts, shared = os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0"), os.environ.get("TORCHELASTIC_USE_AGENT_STORE")
     if restarts == "0" or shared != "True" or os.environ.get("WORLD_SIZE", "1") == "1":
         return None
-    return (
-        f"--max-restarts {restarts}: processes that torchrun starts again may wait forever; set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 for it"
-    )
+    fix = "set TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in its environment"
+    return f"--max-restarts {restarts}: processes that torchrun starts again may wait forever; {fix}"
 
 
 ALONE = Process()

@@ -99,7 +99,7 @@ def write_export(source: ExportSource, folder: Path, options: ExportOptions, sam
     """Write all that running an export takes into an existing folder; it is not yet compared with its weights.
 
     Raises:
-        ExportError: it cannot be written, or its tokenizer is no file.
+        ExportError: it cannot be written, or its tokenizer is not a file.
     """
     bundle = source.load()
     bundle.tokenizer.save_pretrained(folder)

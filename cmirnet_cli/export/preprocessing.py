@@ -59,7 +59,7 @@ class SentenceReader:
         path = folder / TOKENIZER_FILE
         try:
             tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-        except Exception as error:  # the library raises this class itself for a file that is no tokenizer
+        except Exception as error:  # the library raises this class itself for a file that is not a tokenizer
             raise ExportError(f"{path} cannot be read: {error}", hint=AGAIN) from error
         return cls(tokenizer, prepared)
 

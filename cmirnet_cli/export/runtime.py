@@ -72,7 +72,7 @@ class ExportedModel:
         spec = read_spec(folder)
         if spec.format != "onnx":
             hint = "give the weights themselves, or export them with --format onnx"
-            raise ExportError(f"{folder} holds the format {spec.format}; only ONNX is run from an export", hint=hint)
+            raise ExportError(f"{folder} holds the format {spec.format}; only exports to ONNX can be run", hint=hint)
         require_whole(folder, spec)
         provider, options = pick_provider(device)
         sessions = {name: open_session(folder / name, provider, options) for name in spec.files}

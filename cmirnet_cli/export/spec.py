@@ -177,7 +177,7 @@ def require_replaceable(folder: Path, *, overwrite: bool) -> None:
         UsageError: something stands there that may not be replaced, or the place has no name of its own.
     """
     if folder.name in ("", ".."):
-        raise UsageError(f"an export is a folder of its own, which {folder} cannot become", hint="name a new folder with --out")
+        raise UsageError(f"an export needs a folder of its own, and {folder} cannot be one", hint="name a new folder with --out")
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
     if not holds_export(folder) or any(inner.is_dir() for inner in folder.iterdir()):

@@ -105,7 +105,7 @@ class Parity:
 
     @property
     def logits_error(self) -> float:
-        """Of the worst batch; no number if there is one among the logits that is none."""
+        """Of the worst batch; NaN if one of the logits is not a number."""
         return float(np.max([each.logits_error for each in self.batches]))
 
     @property
@@ -268,7 +268,7 @@ def _official_runner(folder: Path, reference: Bundle) -> Runner:
     if encoder_fingerprint(back.model.text.encoder) != encoder_fingerprint(reference.model.text.encoder):
         differ.append("the text encoder")
     if differ:
-        hint = "only BERT as published can be written: heads of 64 channels, GELU, layer norms with 1e-12; if it is that, please report it"
+        hint = "only BERT as published can be written: heads of 64 channels, GELU, layer norms with 1e-12; if yours is, please report it"
         raise ExportError(f"the official checkpoint does not give back the same numbers: {listed(differ)}", hint=hint)
     return _model_runner(back.model)
 

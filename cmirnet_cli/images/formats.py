@@ -83,7 +83,7 @@ def why_unknown(head: bytes) -> str:
         return "it is a Git LFS pointer, not the picture: run git lfs pull"
     if head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         return "it is a web page, not a picture: download it again"
-    return "it is in no image format that is read here" if head else "it is empty"
+    return "it is not in an image format that can be read here" if head else "it is empty"
 
 
 def _kind_of_brand(head: bytes) -> str | None:

@@ -77,7 +77,7 @@ def _polygon(corners: object, height: int, width: int, fewest: int) -> NDArray[n
         raise AnnotationError(
             f"the polygon {shown(corners)} is not an outline in an image of {width}×{height} pixels", hint="correct its coordinates"
         )
-    drawn = coco.frPyObjects([[0] * _FEWEST, corners], height, width)  # the first tells pycocotools that four numbers are no box
+    drawn = coco.frPyObjects([[0] * _FEWEST, corners], height, width)  # the first tells pycocotools that four numbers are not a box
     return _run_lengths(drawn[1], height, width)
 
 

@@ -4,7 +4,7 @@ Any format that PIL reads by itself, and HEIC where pillow-heif is installed; of
 own conversion decides the colours, but for numbers of more than 8 bits:
 
 16 bits                 scaled to 8, as `images.depth` says
-32 bits, floating point  refused, unless the numbers fit into 16 bits: what is white is not known
+32 bits, floating point  refused, unless the numbers fit into 16 bits: nothing says which value is white
 
 A TIFF is set upright by PIL itself, in REFER's data sets as well, as it was for whoever published numbers on them.
 """
@@ -38,7 +38,7 @@ _RAISED_BY_PIL = (
     *(OSError, SyntaxError, ValueError, EOFError, LookupError, ArithmeticError, RuntimeError, TypeError, AttributeError, AssertionError),
     *(struct.error, zlib.error, Image.DecompressionBombError),
 )
-"""What PIL's many decoders raise for files that are no image, or only part of one, or enormous once unpacked."""
+"""What PIL's many decoders raise for files that are not an image, or only part of one, or enormous once unpacked."""
 
 _START_OF_SCAN, _MOST_SCANS = b"\xff\xda", 100
 
@@ -57,7 +57,7 @@ _HEAD = 64
 
 
 class UnreadableImageError(ValueError):
-    """A file is no image, or only part of one, or enormous once unpacked; the text says which."""
+    """A file is not an image, or only part of one, or enormous once unpacked; the text says which."""
 
 
 class TooManyPixelsError(UnreadableImageError):
@@ -232,7 +232,7 @@ def _converted(picture: Image.Image, *, upright: bool, own_range: bool) -> Decod
     if picture.mode.startswith(("I", "F")):
         greys = np.asarray(picture)
         if picture.mode == "F" or greys.min() < 0 or greys.max() > _WHITE:
-            raise UnreadableImageError("its greys have 32 bits, and no value is known to be white; save it with 8 or 16 bits")
+            raise UnreadableImageError("it has grey values of 32 bits, and nothing says which value is white; save it with 8 or 16 bits")
         pixels, scaled_by = eight_bits(greys, own_range=own_range)
         picture = Image.fromarray(pixels)
     with pil_at_work():

@@ -31,7 +31,7 @@ class ReferringModel(nn.Module):
         return self.decode(self.encode_image(image), words, keep, auxiliary=True)
 
     def group_matcher(self, coarse: bool = False) -> Callable[[str], tuple[float, ...]]:
-        """A parameter's name → where it lies in the backbone: the stage, or with its block. What is no part of it lies behind its end.
+        """A parameter's name → where it lies in the backbone: the stage, or with its block. What is not part of it lies behind its end.
 
         timm asks for this where the learning rate is to fall from layer to layer.
         """

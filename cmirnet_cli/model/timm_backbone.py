@@ -81,7 +81,9 @@ def timm_backbone(backbone: str, image_size: int, drop_path: float) -> Backbone:
     widths, kept = tuple(channels[level] for level in levels), tuple(strides[level] for level in levels)
     wordless = sum(stride < FIRST_WITH_TEXT for stride in kept)
     if len(levels) - wordless < 2:
-        raise ConfigError(f"{backbone} gives maps at the strides {', '.join(map(str, strides))}", hint="two at 8, 16 or 32 are needed")
+        raise ConfigError(
+            f"{backbone} gives maps at the strides {', '.join(map(str, strides))}", hint="at least two at stride 8, 16 or 32 are required"
+        )
     if not isinstance(features, FeatureListNet | EfficientNetFeatures | MobileNetV3Features):
         return Backbone((Trunk(statistics, features, tuple(levels), side),), widths, kept, wordless, form="swin", beside=True)
     ends = [_info(features).module_name()[level].replace(".", "_") for level in levels]

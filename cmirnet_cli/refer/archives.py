@@ -48,7 +48,7 @@ class Archive:
         """What is taken.
 
         Raises:
-            AnnotationError: it is no whole zip file, holds nothing of its kind, or a file would lie outside `target`.
+            AnnotationError: it is not a whole zip file, holds nothing of its kind, or a file would lie outside `target`.
         """
         with _opened(self.file) as archive:
             members = {Path(place): info for info in archive.infolist() if (place := self._place(info)) is not None}
@@ -96,7 +96,7 @@ def unpack(archive: Archive, members: Members, advance: Callable[[int], object])
     """Write those of an archive's `members` that are not there yet; photographs appear all together or not at all.
 
     Raises:
-        AnnotationError: it is no whole zip file, has a password, or was made to fill a disk; nothing of what it holds is run.
+        AnnotationError: it is not a whole zip file, has a password, or was made to fill a disk; nothing of what it holds is run.
         CmirnetError: the files cannot be written.
     """
     if _bytes(members) > _MOST_INFLATED * archive.file.stat().st_size:

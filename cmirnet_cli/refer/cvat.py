@@ -98,7 +98,7 @@ def _nothing(path: Path, names: Counter[str], options: ReadOptions) -> Annotatio
     """The error that says why no shape of these files, which are whole XML, can be used."""
     tags = (element.tag for file in files(path) for _, element in ElementTree.iterparse(file, events=("start",)))
     if "track" in tags:
-        problem = f"{path} is CVAT for video, whose tracks of outlines lie on no image files"
+        problem = f"{path} is in the format CVAT for video, which has no image files"
         return AnnotationError(problem, hint="export the task again as CVAT for images 1.1")
     return no_text(path, names, options, "take the labels with --text label")
 

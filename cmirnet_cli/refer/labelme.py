@@ -140,7 +140,7 @@ def _outline(shape: Record, height: int, width: int) -> tuple[Segmentation, Mask
         angles = [2 * math.pi * step / _CIRCLE_CORNERS for step in range(_CIRCLE_CORNERS)]
         points = [(x + radius * math.cos(angle), y + radius * math.sin(angle)) for angle in angles]
     elif kind not in ("polygon", "rectangle", "circle", *_TURNED):
-        raise shape.refused(f"its shape_type {kind!r} is none that is read: polygon, rectangle, {', '.join(_TURNED)}, circle, mask")
+        raise shape.refused(f"its shape_type {kind!r} is not one of polygon, rectangle, {', '.join(_TURNED)}, circle, mask")
     if len(points) < 3:
         raise shape.refused(f"a {kind} of {len(points)} points has no area")
     return [flat(points)], None

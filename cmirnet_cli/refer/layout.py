@@ -121,18 +121,20 @@ def find_layout(dataset: str, split_by: str, places: Places) -> Layout:
     image_folders = tuple(folder for folder in image_candidates if folder.is_dir())
     if refs and instances and image_folders:
         return Layout(dataset, split_by, refs, instances, image_folders)
-    missing = []
+    missing, others = [], list[Path]()
     if not refs:
-        others = [str(path) for home in homes for path in refs_in(home)]
-        missing.append(_lacking(" or ".join(refs_names(split_by)), homes, f"; there is {', '.join(others)}" if others else ""))
+        others = [path for home in homes for path in refs_in(home)]
+        missing.append(_lacking(" or ".join(refs_names(split_by)), homes, f"; there is {', '.join(map(str, others))}" if others else ""))
     if not instances:
         missing.append(_lacking(INSTANCES, homes))
     if not image_folders:
         missing.append(_lacking("the folder of photographs", image_candidates))
+    divisions = dict.fromkeys(found["split_by"] for path in others if (found := REFS.fullmatch(path.name)))
+    instead = "".join(f"use --split-by {name}, or " for name in divisions)
     raise AnnotationError(
         f"{dataset} ({split_by}) is not complete; missing:\n" + "\n".join(missing),
-        hint="put the files or the published archives (such as refcoco.zip and train2014.zip) there, or say where they are with "
-        "--annotations DIR and --images DIR; docs/data.md says where to get them",
+        hint=f"{instead}put the files or the published archives (such as refcoco.zip and train2014.zip) there, or say where they are "
+        "with --annotations DIR and --images DIR; docs/data.md says where to get them",
     )
 
 

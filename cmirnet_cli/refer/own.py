@@ -72,7 +72,7 @@ class ReadOptions:
         nothing: takes the error that no record can be used, after the last one; where there are faults, these say why.
 
     Raises:
-        UsageError: the share is none.
+        UsageError: it is not a share.
     """
 
     text: str | None = None
@@ -85,7 +85,7 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         if not 0 <= self.val_share < 1:
-            raise UsageError(f"--val-share {self.val_share:g} is not a share", hint="give a number from 0 to below 1, such as 0.1")
+            raise UsageError(f"--val-share {self.val_share:g} is not a share", hint="give a number from 0 to less than 1, such as 0.1")
 
 
 USUAL_OPTIONS = ReadOptions()
@@ -100,7 +100,7 @@ def json_of(file: Path) -> Any:
     """The JSON value in a file; the last one is kept, for recognising a file and reading it are two looks at the same value.
 
     Raises:
-        AnnotationError: it cannot be read, or is no JSON.
+        AnnotationError: it cannot be read, or is not JSON.
     """
     try:
         state = file.stat()
@@ -110,7 +110,7 @@ def json_of(file: Path) -> Any:
 
 
 def json_or_none(file: Path) -> Any:
-    """As `json_of`; None for anything that is no readable JSON file, whatever its name ends in."""
+    """As `json_of`; None for anything that is not a readable JSON file, whatever its name ends in."""
     try:
         with file.open("rb") as opened:
             start = opened.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
@@ -141,13 +141,13 @@ class OwnImages:
             width, height: the size that the annotations give, in pixels; 0 where they give none.
 
         Raises:
-            AnnotationError: the name is no path.
+            AnnotationError: the name is not a path.
         """
         if name not in self.records:
             if not is_path(name):
-                raise record.refused(f"{name!r} is no path of an image")
+                raise record.refused(f"{name!r} is not the path of an image")
             if width < 0 or height < 0 or width * height > LARGEST_IMAGE:
-                raise record.refused(f"an image of {width}×{height} pixels is none that can be read")
+                raise record.refused(f"an image of {width}×{height} pixels cannot be read")
             path = self._place(name)
             sizes = _sizes(path)
             as_seen = sizes is None or (width, height) in ((0, 0), sizes[1]) or (width, height) != sizes[0]

@@ -34,7 +34,7 @@ class Pair:
     Attributes:
         path: where the image is.
         written: the path as the list has it.
-        expression: with at least one character that is no space.
+        expression: with at least one character other than a space.
     """
 
     path: Path
@@ -55,7 +55,7 @@ def read_pairs(source: str) -> list[Pair]:
     records = [record for _, record in json_lines(text, file)] if is_jsonl else _csv_rows(text, file)
     pairs = [Pair(folder / path, path, record.expression()) for record in records for path in [_written(record, folder)]]
     if not pairs:
-        raise AnnotationError(f"{source} holds no pair", hint="write one line per pair, with image and expression")
+        raise AnnotationError(f"{source} holds no pairs", hint="write one line per pair, with image and expression")
     return pairs
 
 
@@ -75,7 +75,7 @@ def read_lines(source: str) -> list[str]:
     if any("\0" in line for line in lines):
         raise AnnotationError(f"{source} is not a list: it holds NUL characters", hint="write one entry per line, as text")
     if not lines:
-        raise AnnotationError(f"{source} holds no line", hint="write one entry per line")
+        raise AnnotationError(f"{source} holds no lines", hint="write one entry per line")
     return lines
 
 

@@ -92,7 +92,7 @@ def _refer_records(
             differing[referent.split] += 1
         yield referent
     for split, count in differing.items():
-        options.notice(f"{file.name}: {count:,} rows name their split, {split}, which is used")
+        options.notice(f"{file.name}: {count:,} rows say that their split is {split}; this is used, not the name of the file")
 
 
 def _unread_columns(file: Path, names: list[str]) -> AnnotationError:

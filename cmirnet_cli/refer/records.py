@@ -146,7 +146,7 @@ class Record:
         return value
 
     def expression(self) -> str:
-        """The field `expression`, which must hold a character that is no space."""
+        """The field `expression`, which must hold a character other than a space."""
         value = self.text("expression")
         if not value.strip():
             raise self.refused("the expression is empty")
@@ -189,7 +189,7 @@ def read_instances(file: Path, value: object = None) -> Instances:
     It may hold many annotations that no referent uses; they are not looked into.
 
     Raises:
-        AnnotationError: it is no JSON, lacks one of its lists, or gives one id to two different records.
+        AnnotationError: it is not JSON, lacks one of its lists, or gives one id to two different records.
     """
     top = Record.of(parse_json(read_bytes(file), str(file)) if value is None else value, file, "the top level")
     return Instances(

@@ -64,7 +64,7 @@ def choose_split_by(dataset: str, split_by: str | None) -> str:
             known = ", ".join(f"{name} ({', '.join(divisions)})" for name, divisions in SPLITS.items())
             raise UsageError(
                 f"no data set is called {dataset!r}; there are {known}",
-                hint="for a data set of your own in REFER layout give --split-by X, where its file is called refs(X).p",
+                hint="for a data set of your own in REFER layout, give --split-by X if its file is called refs(X).p",
             )
         _require_name(split_by, "a division into splits")
         return split_by
@@ -77,7 +77,7 @@ def choose_split_by(dataset: str, split_by: str | None) -> str:
 def _require_name(name: str, what: str) -> None:
     """A name is part of its cache folder's name, so it must be one that a folder can have."""
     if not name.strip() or PurePath(name).name != name:
-        hint = "its files go to --annotations DIR and --images DIR; a file of your own lines ends in .jsonl"
+        hint = "name the folders of its files with --annotations DIR and --images DIR; a file of annotations must exist"
         raise UsageError(f"{name!r} cannot be the name of {what}", hint=hint)
 
 

@@ -173,7 +173,7 @@ def read_source(
     if path == Path(name) and (given := [option for option, value in useless.items() if value is not None]):
         raise UsageError(
             f"{' and '.join(given)} cannot be used with {name}",
-            hint="these files name their images, seen from their own folder, and their splits",
+            hint="these files name their splits, and their images relative to their own folder",
         )
     if reader is None:
         return read_jsonl(path)  # whose error says what is wrong with it
@@ -216,7 +216,7 @@ def _path_of(name: str, split_by: str | None, places: Places) -> Path | None:
 
 
 def _holds_own(folder: Path, places: Places) -> bool:
-    """Whether a folder is meant as a path: it is written as one, holds what a reader knows, or is no place of REFER layout."""
+    """Whether a folder is meant as a path: it is written as one, holds what a reader knows, or is not a place of REFER layout."""
     written = len(folder.parts) > 1
     return written or bool(reader_of(folder) or unread_format(folder)) or not (places.annotations or refs_in(folder))
 

@@ -39,7 +39,7 @@ _PYTHONS_MACHINE: Any = pickle._Unpickler
 _NAMES = {ord(entry.code): entry.name for entry in pickletools.opcodes}
 _KEPT = {code for code, name in _NAMES.items() if name in (*_PLAIN.split(), *_END_IN_A_REFUSAL.split())}
 _DAMAGED = (pickle.UnpicklingError, struct.error, EOFError, LookupError, ValueError, TypeError, AttributeError, OverflowError)
-"""What the machine raises on bytes that are no pickle."""
+"""What the machine raises on bytes that are not a pickle."""
 
 
 def read_plain_pickle(path: Path) -> Plain:
@@ -49,7 +49,7 @@ def read_plain_pickle(path: Path) -> Plain:
     UTF-8, or as Latin-1 where it is not UTF-8. What follows the pickle's end is ignored, as `pickle.load` does.
 
     Raises:
-        AnnotationError: the file is cut off, is no pickle, or asks for anything but plain data (the refused name is given).
+        AnnotationError: the file is cut off, is not a pickle, or asks for anything but plain data (the refused name is given).
     """
     file = BytesIO(read_bytes(path))
     try:
@@ -83,7 +83,7 @@ def _shown(names: Iterable[object]) -> str:
 
 
 def _require_text(keys: Iterable[object]) -> None:
-    """Refuse dict keys that are no text: any other could be made costly to hash."""
+    """Refuse dict keys that are not text: any other could be made costly to hash."""
     for key in keys:
         if type(key) is not str:
             raise _NotPlainError(f"a dict key that is not text but of type {type(key).__name__}")

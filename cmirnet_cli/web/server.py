@@ -46,7 +46,7 @@ class Door:
         try:
             return cls(socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET), host)
         except OSError as error:
-            hint = "--host is an address of this machine; --port 0 takes any free port"
+            hint = "--host must be an address of this machine; --port 0 takes any free port"
             raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror}", hint=hint) from error
 
     @property

@@ -82,7 +82,7 @@ def require_checkpoint(path: Path) -> Path:
     if not path.is_file():
         raise WeightsError(f"there is no checkpoint {path}", hint="name an official .pth file")
     if path.suffix in PARTS:
-        raise WeightsError(f"{path} is one file of a folder, which is needed whole", hint=f"give the folder: {path.parent}")
+        raise WeightsError(f"{path} is one file of a folder, and the whole folder is needed", hint=f"give the folder: {path.parent}")
     refuse_lookalikes([path], text=True)
     return path
 

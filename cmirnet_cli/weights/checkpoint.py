@@ -57,7 +57,7 @@ _DAMAGED = (
     OverflowError,
     MemoryError,
 )
-"""What Python and PyTorch raise on bytes that are no checkpoint."""
+"""What Python and PyTorch raise on bytes that are not a checkpoint."""
 
 
 class Arguments(dict[str, object]):
@@ -73,7 +73,7 @@ def read_checkpoint(path: Path) -> object:
     Reads the zip form and, from before PyTorch 1.6, the legacy form. An `argparse.Namespace` becomes `Arguments`.
 
     Raises:
-        WeightsError: the file is missing, is no checkpoint (a Git LFS pointer, a web page and the like are named), is cut off or
+        WeightsError: the file is missing, is not a checkpoint (a Git LFS pointer, a web page and the like are named), is cut off or
             damaged, asks for anything that is not plain data (the name is given), or announces more than it holds.
     """
     refuse_lookalikes([path], text=True)  # the oldest pickles are text
@@ -97,7 +97,7 @@ def state_dict(value: object, where: str) -> dict[str, Tensor]:
     """A part of a checkpoint as a state dict; a leading `module.` of the names is dropped.
 
     Raises:
-        WeightsError: it is none.
+        WeightsError: it is not one.
     """
     if not isinstance(value, Mapping) or not value:
         raise WeightsError(f"{where} is not a state dict: it is {_kind(value)}", hint="it must hold parameter names and tensors")

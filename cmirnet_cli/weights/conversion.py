@@ -31,7 +31,7 @@ class Report:
     Attributes:
         accounts: what became of every entry of the state dicts `model` and `bert_model`.
         ignored: parts that only a resumed training needs, by name.
-        facts: `epoch` and `args` as plain data; what is no number, text or list of these stands as the name of its type.
+        facts: `epoch` and `args` as plain data; anything but numbers, texts and lists of these becomes the name of its type.
     """
 
     accounts: Mapping[str, Account]
@@ -103,13 +103,13 @@ def convert_checkpoint(checkpoint: object, tokenizer: PreTrainedTokenizerBase) -
 
 def _parts(checkpoint: object) -> dict[str, object]:
     """The entries of an official checkpoint by name."""
-    hint = "an authors' checkpoint holds `model` and `bert_model`, and besides them only what its training needed"
+    hint = "an official checkpoint holds `model` and `bert_model`, and otherwise only what its training needed"
     if not isinstance(checkpoint, Mapping):
         raise WeightsError(f"this is not an official checkpoint (it is a {type(checkpoint).__name__})", hint=hint)
     names = [str(name) for name in checkpoint]
     missing = [name for name in (NETWORK, TEXT) if name not in checkpoint]
     if missing:
-        raise WeightsError(f"this is not an official checkpoint: it has no {' and no '.join(missing)} but {listed(names)}", hint=hint)
+        raise WeightsError(f"this is not an official checkpoint: it has no {' and no '.join(missing)}, but {listed(names)}", hint=hint)
     unknown = [name for name in names if name not in (NETWORK, TEXT, *TRAINING, *FACTS)]
     if unknown:
         raise WeightsError(f"the official checkpoint has unknown entries: {listed(unknown)}", hint=hint)

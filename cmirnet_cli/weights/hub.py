@@ -38,7 +38,7 @@ class HubName:
 
     @classmethod
     def parse(cls, text: str) -> HubName | None:
-        """The name that a text is; None if it is none."""
+        """The name that a text is; None if it is not one."""
         found = _NAME.fullmatch(text)
         return cls(**found.groupdict()) if found else None
 

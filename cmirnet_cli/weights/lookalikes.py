@@ -39,7 +39,7 @@ _DOWNLOAD = "download the file itself again, and compare its size with the sourc
 
 
 def refuse_lookalikes(paths: Iterable[Path], *, text: bool = False) -> None:
-    """Refuse the first of these files that is something else than it should be. What is no file is left to whoever reads it.
+    """Refuse the first of these files that is something other than it should be. What is not a file is left to whoever reads it.
 
     Args:
         paths: of files with numbers (weights), or of text (configurations, vocabularies).

@@ -200,7 +200,7 @@ def _account(state: Mapping[str, Tensor], used: set[str]) -> Account:
     """Sort the entries: used, known duplicate, known to be dead.
 
     Raises:
-        WeightsError: an entry is none of the three, or a duplicate differs from its twin.
+        WeightsError: an entry is not one of the three, or a duplicate differs from its twin.
     """
     dead = [name for name in state if DEAD_SWIN.fullmatch(name)]
     rest = state.keys() - used - set(dead)
@@ -221,7 +221,7 @@ def _twin(name: str) -> str:
 
 
 def refuse_entries(what: str, names: Iterable[str], part: str = NETWORK) -> None:
-    """Raise a `WeightsError` that lists entries which a part of an official checkpoint should not have, or lacks; none is no error."""
+    """Raise a `WeightsError` that lists entries which a part of an official checkpoint should not have, or lacks; nothing without any."""
     if entries := sorted(names):
         raise WeightsError(
             f"the official `{part}` state dict {what}: {listed(entries)}",

@@ -42,7 +42,7 @@ def require_published(config: BundleConfig) -> None:
     """Refuse what the authors' scripts cannot run.
 
     Raises:
-        ExportError: a setting of the model differs from the published ones, or its text encoder is no BERT.
+        ExportError: a setting of the model differs from the published ones, or its text encoder is not BERT.
     """
     published = Settings(model=ModelConfig(backbone=config.model.backbone))
     expected = {"tokens": published.text.tokens, "image_size": published.data.image_size}

@@ -177,7 +177,7 @@ def test_folder_of_other_things_is_never_replaced(cmirnet: Callable[..., Any], t
     ("checkpoint", "named"),
     [
         ({"model": {}, "bert_model": {}, "surprise": 1}, "surprise"),
-        ({"state_dict": {}}, "no model and no bert_model but state_dict"),
+        ({"state_dict": {}}, "no model and no bert_model, but state_dict"),
         ([1], "a list"),
         ({"model": {"w": torch.ones(1)}, "bert_model": {}}, "not a state dict of a published CMIRNet"),
     ],

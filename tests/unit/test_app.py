@@ -222,6 +222,13 @@ def test_a_reader_that_leaves_early_causes_no_traceback(words):
     assert (ended.stdout, ended.stderr) == ("", "")
 
 
+def test_a_reader_that_leaves_while_lines_are_printed_is_not_an_error():
+    ended = process("import os; reading, writing = os.pipe(); os.close(reading); os.dup2(writing, 1)", "print('x' * 100_000)")
+    assert (ended.returncode, ended.stderr) == (1, "")
+    ended = process("import os", "raise BrokenPipeError(32, 'Broken pipe')")
+    assert ended.stderr.startswith("error: [Errno 32] Broken pipe")
+
+
 def test_presets_are_listed_shown_and_copied(tmp_path, capsys):
     assert run(["presets", "ls", "--json"]) == 0
     names = [preset["name"] for preset in json.loads(spoken(capsys)[0])["presets"]]

@@ -54,7 +54,7 @@ def decoded(source: bytes, name: str, *, own_range: bool = True) -> Photo:
         own_range: whether a picture of 16 bits that uses fewer is scaled by its own range.
 
     Raises:
-        ImageError: the bytes are no whole image, or enormous once unpacked.
+        ImageError: the bytes are not a whole image, or enormous once unpacked.
     """
     image = decode(source, name, upright=True, own_range=own_range)
     return Photo(np.asarray(image.picture), image.scaled_by)

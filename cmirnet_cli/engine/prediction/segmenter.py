@@ -102,7 +102,7 @@ class Segmenter:
 
         Raises:
             UsageError: something stands there that may not be replaced.
-            WeightsError: `scores` is no such file.
+            WeightsError: `scores` is not such a file.
         """
         target = Path(folder)
         require_replaceable(target, overwrite=overwrite)
@@ -129,7 +129,7 @@ class Segmenter:
             api: the hub's client, for another address or token than those configured.
 
         Raises:
-            WeightsError: the hub cannot be reached or refuses, or `scores` is no such file.
+            WeightsError: the hub cannot be reached or refuses, or `scores` is not such a file.
         """
         with TemporaryDirectory() as made:
             folder = Path(made) / "weights"

@@ -91,7 +91,7 @@ def train(
             raise UsageError("there is nothing to train", hint="give settings, or a run to resume")
         settings = directory.settings()
     if settings.loop.tensorboard:
-        notice("loop.tensorboard is written loop.track=tensorboard now; the old name goes in version 0.3")
+        notice("loop.tensorboard is called loop.track=tensorboard now; the old name will be removed in version 0.3")
     if warning := restart_warning():
         notice(warning)
     if resume == AUTO and directory is not None and directory.is_finished(settings.schedule.epochs):
@@ -189,7 +189,7 @@ def _require_one_state(trainer: Trainer, directory: RunDirectory | None) -> None
     first = said_by_main(trainer.steps_taken)
     if trainer.steps_taken != first:
         folder = directory.folder if directory else "the run directory"
-        wrong = f"process {trainer.share.process} would go on after step {trainer.steps_taken} and the first after step {first}"
+        wrong = f"process {trainer.share.process} would continue after step {trainer.steps_taken} and the first after step {first}"
         raise ConfigError(f"{wrong}: they see different checkpoints", hint=f"keep {folder} on a disk that all machines share")
 
 

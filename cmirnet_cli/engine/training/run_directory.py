@@ -221,7 +221,7 @@ class RunDirectory:
 
 
 def after_divergence(settings: Settings, run: Path | str = "RUN") -> str:
-    """What helps once the loss of a run is no number: going on with it would end on the same batch again."""
+    """What helps once the loss of a run is not a number: going on with it would end on the same batch again."""
     wider = "" if settings.loop.precision == "fp32" else " or --precision fp32"
     command = f"cmirnet train --init-from {run}/weights/last --lr {settings.optimizer.lr / 10:g}"
     return f"start a new run from the last good weights with a lower learning rate{wider}: {command}"

@@ -53,7 +53,7 @@ def require_trackers(names: Sequence[str]) -> None:
 
 
 def _installed(name: str) -> bool:
-    """Whether there is such a package; a folder of its name, such as wandb makes in the working directory, is none."""
+    """Whether there is such a package; a folder of its name, such as wandb makes in the working directory, does not count."""
     spec = importlib.util.find_spec(name)
     return spec is not None and spec.origin is not None
 
@@ -156,7 +156,7 @@ def _started(name: str, settings: Settings, run: Path, taken: int, notice: Notic
 
 @contextmanager
 def _told(notice: Notice) -> Iterator[None]:
-    """What a tracker prints is no result: each line becomes a notice."""
+    """What a tracker prints is not a result: each line becomes a notice."""
     said = io.StringIO()
     try:
         with redirect_stdout(said):
@@ -173,7 +173,7 @@ def _numbers(group: str, report: StepReport | EpochReport) -> dict[str, float]:
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """Nested names joined by dots; what is no number, truth value or text as text."""
+    """Nested names joined by dots; everything but numbers, truth values and text as text."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):

@@ -120,7 +120,7 @@ def meaning(blocks: Sequence[GroupBlock]) -> list[str]:
     if any(len(line.scores.runs) > 1 for line in lines):
         said.append("± over seeds: the standard deviation over the runs (n - 1); above it stands their mean")
     if len(lines) > 1:
-        said.append(f"difference: to {lines[0].name}, paired by image; its interval knows nothing of the luck of seeds")
+        said.append(f"difference: to {lines[0].name}, paired by image; its interval does not cover the luck of seeds")
     return said
 
 

@@ -17,7 +17,7 @@ from cmirnet_cli.reports.evaluation.comparison import Comparison, change_lines
 from cmirnet_cli.reports.evaluation.score_lines import LABEL, Role, ScoreTable, brief_values, number
 from cmirnet_cli.reports.tables import bare_table
 
-BRIEFLY = "in percent; ±: half of the 95 % interval; paper: at the network's size, original: at the image's own; --verbose says more"
+_SIZES: Mapping[str, str] = MappingProxyType({"paper": "at the network's size", "original": "at the image's own size"})
 
 STYLES: Mapping[Role, str] = MappingProxyType({"own": "", "other": "dim", "difference": "green"})
 
@@ -47,7 +47,7 @@ def printed(
         yield f"±: half of the {score_lines.INTERVAL}'s width ({score_lines.drawn_in_words(scoring)})"
     else:
         yield printed_briefly(reports, title=title)
-        yield BRIEFLY
+        yield _legend(reports)
     if generalised := score_lines.generalised_table(reports):
         yield printed_scores(generalised, title=f"{title}, {score_lines.WITHOUT_TARGET}")
         yield score_lines.empty_in_words(scoring)
@@ -73,6 +73,15 @@ def printed_briefly(reports: Sequence[SplitReport], *, title: str) -> Table:
                 cells = [_with_margin(value, interval) for _, value, interval in brief_values(measured)]
                 table.add_row(Text(label), *cells, f"{measured.scores.sentences:,}", style="dim" if label in controls else None)
     return table
+
+
+def _legend(reports: Sequence[SplitReport]) -> str:
+    """What the brief lines mean, of what they show: intervals are left out where there are too few images."""
+    protocols = [under for each in reports for under in each.protocols.items()]
+    measured = [one for _, under in protocols for one in (under.measured, *(control.measured for control in under.controls.values()))]
+    shown = any(interval and not math.isnan(interval.margin) for each in measured for _, _, interval in brief_values(each))
+    sizes = [f"{name}: {_SIZES[name]}" for name in dict(protocols)]
+    return "; ".join(["in percent", *(["±: half of the 95 % interval"] if shown else []), *sizes, "--verbose says more"])
 
 
 def _with_margin(value: float, interval: Interval | None) -> str:

@@ -154,7 +154,7 @@ def _remove(folder: Path) -> None:
 
 
 def _continued(folder: Path, settings: Mapping[str, object]) -> list[str]:
-    """What an earlier run with the same settings wrote beside its masks, as seen from the folder; nothing where there was none."""
+    """What an earlier run with the same settings wrote beside its masks, as seen from the folder; nothing if there was none."""
     file = folder / SETTINGS
     if not file.exists() and not index_files(folder):
         return []

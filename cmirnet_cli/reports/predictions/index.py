@@ -149,7 +149,7 @@ def _content(line: bytes) -> Key:
 
 
 def _encoded(line: Mapping[str, Any]) -> bytes:
-    """A line as UTF-8; names of files that are no Unicode text keep their odd bytes as JSON escapes."""
+    """A line as UTF-8; names of files that are not Unicode text keep their odd bytes as JSON escapes."""
     text = json.dumps(line, ensure_ascii=False)
     try:
         return text.encode("utf-8") + b"\n"

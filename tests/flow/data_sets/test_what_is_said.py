@@ -20,10 +20,10 @@ def test_counts_that_differ_from_the_published_ones_are_said_with_both_numbers(c
     numbers = "{} refs instead of {}, {} images instead of {}, {} sentences instead of {}"
     differ = f"warning: the counts of {{}} differ from the published ones: {numbers}"
     assert warnings == [
-        differ.format("train", 1, "42,226", 1, "21,899", 2, "80,512 (a number that is not confirmed)"),
+        differ.format("train", 1, "42,226", 1, "21,899", 2, "80,512 (unconfirmed)"),
         differ.format("val", 2, "2,573", 2, "1,300", 4, "4,896"),
         differ.format("test", 0, "5,023", 0, "2,600", 0, "9,602"),
-        differ.format("total", 3, "49,822", 3, "25,799", 6, "95,010 (a number that is not confirmed)"),
+        differ.format("total", 3, "49,822", 3, "25,799", 6, "95,010 (unconfirmed)"),
     ]
     as_json = cmirnet("prepare-data", "refcocog", "--data", build.data, "--out", build.data.parent / "cache", "--size", 64, "--json").data
     published = {"refs": 2573, "images": 1300, "sentences": 4896, "unconfirmed": []}

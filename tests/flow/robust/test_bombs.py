@@ -174,5 +174,5 @@ def test_a_photograph_that_is_a_program_is_not_run(start: Start, limits: Any, da
     (tmp_path / "trace").unlink()
     outcome = prepared(start, tmp_path, data.own(data.line | {"image": "program.jpg"}), limits(seconds=10), forget)
     assert outcome.code == 3, outcome.err
-    assert "no image format" in outcome.err
+    assert "not in an image format" in outcome.err
     assert not (tmp_path / "trace").exists()

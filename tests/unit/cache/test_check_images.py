@@ -49,7 +49,7 @@ def test_bad_images_are_found_with_their_reasons_before_anything_is_written(draw
     assert [one.path for one in bad] == [image.path for image in images[1:5]]
     assert bad[0] == BadImage(images[1].path, "missing")
     assert "truncated" in bad[1].reason
-    assert "no image format" in bad[2].reason
+    assert "not in an image format" in bad[2].reason
     assert bad[3].reason == "is 5×4, but its annotations were drawn on 44×31"
     assert bad == check_images(dataset).bad
 
@@ -58,7 +58,7 @@ def test_an_image_whose_name_differs_in_case_only_is_named(draw: Draw):
     dataset = draw(images=2, suffix=".jpg")
     path = dataset.images[0].path
     path.rename(path.with_suffix(".JPG"))
-    assert check_images(dataset).bad == (BadImage(path, f"missing; {path.stem}.JPG, which is there, differs in case only"),)
+    assert check_images(dataset).bad == (BadImage(path, f"missing; there is {path.stem}.JPG, whose name differs only in case"),)
 
 
 @pytest.mark.parametrize("upright", [True, False])

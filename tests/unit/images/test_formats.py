@@ -68,7 +68,7 @@ def test_heic_without_the_extra_says_what_reads_it(tmp_path: Path, monkeypatch: 
         (b"\0\5\x16\7\0\2\0\0Mac OS X", "side file of macOS"),
         (b"version https://git-lfs.github.com/spec/v1\noid", "git lfs pull"),
         (b"\n<!DOCTYPE html><html>", "it is a web page"),
-        (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42", "no image format"),
+        (b"\0\0\0\x18ftypmp42\0\0\0\0isommp42", "not in an image format"),
         (b"", "it is empty"),
     ],
 )

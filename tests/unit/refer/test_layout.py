@@ -100,8 +100,9 @@ def test_only_what_is_missing_is_named(tmp_path: Path) -> None:
 
 def test_other_split_by_names_that_are_there_are_mentioned(tmp_path: Path) -> None:
     touch(tmp_path, "refcocog/refs(google).p", "refcocog/instances.json", "images/a.jpg")
-    with pytest.raises(AnnotationError, match=r"there is .*refs\(google\)\.p"):
+    with pytest.raises(AnnotationError, match=r"there is .*refs\(google\)\.p") as caught:
         find_layout("refcocog", "umd", Places(tmp_path))
+    assert str(caught.value.hint).startswith("use --split-by google, or put the files")
 
 
 @pytest.mark.parametrize(

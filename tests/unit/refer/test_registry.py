@@ -43,7 +43,7 @@ def test_ones_own_data_set_takes_any_split_by() -> None:
 def test_a_name_that_is_no_name_of_a_folder_is_refused(dataset: str) -> None:
     with pytest.raises(UsageError, match=re.escape(f"{dataset!r} cannot be the name of a data set")) as caught:
         choose_split_by(dataset, "x")
-    assert caught.value.hint == "its files go to --annotations DIR and --images DIR; a file of your own lines ends in .jsonl"
+    assert caught.value.hint == "name the folders of its files with --annotations DIR and --images DIR; a file of annotations must exist"
 
 
 def test_a_split_by_that_leads_elsewhere_is_refused() -> None:

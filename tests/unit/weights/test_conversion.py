@@ -139,8 +139,8 @@ def test_tokenizer_of_another_text_encoder_is_refused_with_both_sizes(official_n
     ("change", "message"),
     [
         (lambda parts: parts | {"ema": {}}, "has unknown entries: ema$"),
-        (lambda parts: {"model": parts["model"]}, "has no bert_model but model$"),
-        (lambda parts: parts["model"], r"has no model and no bert_model but (\S+, ){7}\S+ and \d+ more$"),
+        (lambda parts: {"model": parts["model"]}, "has no bert_model, but model$"),
+        (lambda parts: parts["model"], r"has no model and no bert_model, but (\S+, ){7}\S+ and \d+ more$"),
         (list, r"this is not an official checkpoint \(it is a list\)$"),
         (lambda parts: parts | {"model": {}}, "`model` is not a state dict: it is an empty dict$"),
         (lambda parts: parts | {"bert_model": {"w": 1}}, "`bert_model` is not a state dict: under 'w' is something of type int$"),

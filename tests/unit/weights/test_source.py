@@ -31,7 +31,7 @@ def refusal(read: Callable[[str], object], source: str | Path) -> str:
 def test_file_of_a_folder_is_refused_and_its_folder_is_hinted_at(tmp_path: Path, name: str, read: Callable[[str], object]):
     (tmp_path / name).write_bytes(b"\x08\x07\x12\x07pytorch")
     said = refusal(read, tmp_path / name)
-    assert said == f"{tmp_path / name} is one file of a folder, which is needed whole give the folder: {tmp_path}"
+    assert said == f"{tmp_path / name} is one file of a folder, and the whole folder is needed give the folder: {tmp_path}"
 
 
 @pytest.mark.parametrize(

@@ -153,5 +153,5 @@ def test_a_tracked_run_computes_what_an_untracked_one_does_and_the_old_setting_s
     assert (plain[0] / "weights/last/model.safetensors").read_bytes() == (tracked_run[0] / "weights/last/model.safetensors").read_bytes()
     assert [loss for _, loss in scalars(tracked_run[0], "train/loss")] == pytest.approx(plain[1], rel=1e-6)
     assert len(read(tracked_run[0]).Tags()["images"]) > 1
-    assert "loop.tensorboard is written loop.track=tensorboard now" in (tracked_run[0] / "said").read_text()
+    assert "loop.tensorboard is called loop.track=tensorboard now" in (tracked_run[0] / "said").read_text()
     assert not (plain[0] / "tensorboard").exists()
