@@ -178,10 +178,11 @@ class ProgressLines:
 
     def _count(self) -> str:
         rate = self._done / max(self._last - self._started, 1e-9)
+        speed = f"{rate:.1f}/s" if rate >= 1 or not rate else f"{1 / rate:.0f} s each"
         if self._total is None:
-            return f"{self._done:,} done, {rate:.1f}/s"
+            return f"{self._done:,} done, {speed}"
         left = (self._total - self._done) / max(rate, 1e-9)
-        return f"{self._done:,} of {self._total:,} ({self._done / max(self._total, 1):.0%}), {rate:.1f}/s, {_clock_time(left)} left"
+        return f"{self._done:,} of {self._total:,} ({self._done / max(self._total, 1):.0%}), {speed}, {_clock_time(left)} left"
 
 
 @contextmanager

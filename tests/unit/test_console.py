@@ -211,6 +211,19 @@ def test_progress_without_a_total_counts():
     assert lines == ["reading: 1,500 done, 150.0/s"]
 
 
+def test_slow_progress_in_a_pipe_says_how_long_each_takes():
+    clock, lines = Clock(), []
+    progress = ProgressLines("export and compare", 2, lines.append, clock)
+    for _ in range(2):
+        clock.now += 25
+        progress(1)
+    progress.close()
+    assert lines == [
+        "export and compare: 1 of 2 (50%), 25 s each, 0:00:25 left",
+        "export and compare: 2 of 2 (100%), 25 s each, 0:00:00 left",
+    ]
+
+
 def test_the_traceback_is_that_of_the_cause(console, capsys):
     console.configure(traceback=True)
     try:
