@@ -153,9 +153,9 @@ class Parity:
         elif allowed.logits is not None and self.logits_error > allowed.logits:
             outside.append(f"logits differ by {self.logits_error:.2g} of their deviation, and {allowed.logits:g} is allowed")
         if self.equal_pixels < allowed.pixels:
-            outside.append(f"{self.equal_pixels:.3%} of the masks' pixels are equal, and {allowed.pixels:.1%} must be")
+            outside.append(f"{self.equal_pixels:.3%} of the masks' pixels are equal, and {allowed.pixels:.1%} is required")
         if allowed.iou is not None and self.mean_iou < allowed.iou:
-            outside.append(f"its masks have a mean IoU of {self.mean_iou:.3f} with those of the weights, and {allowed.iou:g} must be")
+            outside.append(f"its masks have a mean IoU of {self.mean_iou:.1%} with those of the weights, and {allowed.iou:.0%} is required")
         return outside
 
 

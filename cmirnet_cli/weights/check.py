@@ -18,6 +18,7 @@ from cmirnet_cli.weights.lookalikes import refuse_lookalikes, refuse_lookalikes_
 PARTS = (".safetensors", ".onnx", ".pt2", ".json")
 """Suffixes of files that mean nothing without the others of their folder."""
 BACKBONE_OPTION = "--backbone-weights FILE (FOLDER/model.safetensors)"
+BACKBONE_STARTS = "--backbone-weights takes imagenet, none, or a file from timm, torchvision or the Swin authors"
 
 
 def hub_name(source: str) -> HubName | None:

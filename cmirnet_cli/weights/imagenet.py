@@ -18,7 +18,7 @@ from cmirnet_cli.errors import WeightsError, first_line
 from cmirnet_cli.hub import if_it_answers, require_fetchable
 from cmirnet_cli.model.cmirnet import CMIRNet
 from cmirnet_cli.weights.backbone_file import read_backbone
-from cmirnet_cli.weights.check import imagenet_weights
+from cmirnet_cli.weights.check import BACKBONE_STARTS, imagenet_weights
 from cmirnet_cli.weights.folder import UNREADABLE
 from cmirnet_cli.weights.timm_weights import BackboneReport, from_file, holds_part_of, load_timm, pretrained
 
@@ -65,7 +65,7 @@ def load_start(network: CMIRNet, config: ModelConfig, start: str, image_size: in
     if not path.is_file():
         raise WeightsError(
             f"unknown starting point {start!r} for the backbone: {'it is a folder' if path.is_dir() else 'there is no such file'}",
-            hint="--backbone-weights is imagenet, none, or a file: of timm, of torchvision, or of the Swin authors",
+            hint=BACKBONE_STARTS,
         )
     if config.family == "timm":
         held = read_backbone(path, holds_part_of(network))

@@ -71,7 +71,7 @@ def test_an_export_called_like_another_way_is_refused_before_anything_is_loaded(
     refused = cmirnet("benchmark", "infer", "no-weights", "--exported", name, *words, "--device", "cpu", "--json")
     assert refused.code == 2
     error = refused.data["error"]
-    assert error["message"] == f"--exported {name} has the name of a way that is compared too"
+    assert error["message"] == f"--exported {name} has the same name as another way in this comparison"
     assert error["hint"] == f"give its whole path: {Path.cwd() / name}"
 
 
@@ -97,7 +97,7 @@ def test_one_export_given_twice_is_refused_however_it_is_written(cmirnet: Callab
 def test_an_exact_way_that_is_none_is_noticed():
     agreed = {EXACT: Agreement(1.0, 1.0, 0.0)}
     assert disagreement(agreed) is None
-    assert "99.000% of the pixels only" in str(disagreement({EXACT: replace(agreed[EXACT], pixels=0.99)}))
+    assert "only 99.000% of the pixels" in str(disagreement({EXACT: replace(agreed[EXACT], pixels=0.99)}))
 
 
 def test_a_backbone_that_is_not_known_is_refused_by_name(cmirnet: Callable[..., Outcome]):

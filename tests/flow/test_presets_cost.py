@@ -28,7 +28,7 @@ def test_costs_are_printed_as_a_table_that_says_what_was_counted(cmirnet: Cmirne
     outcome = cmirnet("presets", "ls", "smoke", "refcoco-swin-b", "--cost")
     lines = outcome.out.splitlines()
     assert [line.split()[0] for line in lines[:3]] == ["preset", "smoke", "refcoco-swin-b"]
-    assert "a multiply-add being two" in lines[3]
+    assert "a multiply-add as two" in lines[3]
     assert lines[2].split()[1:] == ["480", "191.5", "108.9", "541.6", "3.4"]
 
 

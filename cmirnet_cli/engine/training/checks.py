@@ -21,7 +21,7 @@ from cmirnet_cli.engine.training.requirements import (
 from cmirnet_cli.engine.training.run_directory import RunDirectory, require_new
 from cmirnet_cli.engine.training.tracking import require_trackers
 from cmirnet_cli.errors import WeightsError
-from cmirnet_cli.weights.check import check_start
+from cmirnet_cli.weights.check import BACKBONE_STARTS, check_start
 
 
 def check_run(settings: Settings, run_dir: Path | None = None, resume: RunDirectory | None = None) -> None:
@@ -61,7 +61,7 @@ def _check_start(settings: Settings) -> None:
         problem = "it is a folder" if file.is_dir() else "there is no such file"
         raise WeightsError(
             f"unknown starting point {loop.backbone_weights!r} for the backbone: {problem}",
-            hint="--backbone-weights is imagenet, none, or the file of a ResNet of torchvision's or of a Swin of its authors'",
+            hint=BACKBONE_STARTS,
         )
     if (known := check_start(settings)) and loop.init_from:
         require_same_model(loop.init_from, known.model, settings.model)

@@ -81,7 +81,7 @@ def test_an_outline_outside_the_image_or_without_area_is_named(judged: Judged, d
     ):
         outcome = judged(tmp_path / str(words[0]).replace("/", "-"), *words)
         assert outcome.code == 3
-        assert re.search("1 of 1 masks (lie outside their picture|have no area)", outcome.err)
+        assert re.search("1 of 1 masks (lie outside their picture|are only a point, a line or one pixel)", outcome.err)
 
 
 TEXTS = {

@@ -196,8 +196,8 @@ def test_greys_whose_white_is_unknown_are_refused(judged: Judged, tmp_path: Path
     (tmp_path / name).write_bytes(WITHOUT_A_WHITE[name])
     outcome = judged(tmp_path / "cache", *described(tmp_path, name, 24, 36))
     assert outcome.code == 3
-    assert f"{name}: cannot be decoded: its greys have 32 bits" in outcome.err
-    with pytest.raises(ImageError, match=f"{name}: its greys have 32 bits"):
+    assert f"{name}: cannot be decoded: it has grey values of 32 bits" in outcome.err
+    with pytest.raises(ImageError, match=f"{name}: it has grey values of 32 bits"):
         read_photo(tmp_path / name)
 
 

@@ -52,7 +52,7 @@ def test_the_tolerances_of_fp32_are_those_that_are_promised():
         (Compared(1, 10, 100, 2e-3, 1.0, (5,), (5,)), TOLERANCES["fp32"], "logits differ by 0.002"),
         (Compared(1, 10, 100, 0.0, 0.99, (5,), (5,)), TOLERANCES["fp32"], "99.000%"),
         (Compared(1, 10, 100, float("nan"), 1.0, (5,), (5,)), TOLERANCES["int8"], "not all numbers"),
-        (Compared(1, 10, 100, 0.0, 1.0, (1,), (10,)), TOLERANCES["int8"], "mean IoU of 0.100"),
+        (Compared(1, 10, 100, 0.0, 1.0, (1,), (10,)), TOLERANCES["int8"], "mean IoU of 10.0%"),
     ],
 )
 def test_what_is_outside_a_tolerance_is_refused_with_its_number(compared: Compared, tolerance: Tolerance, said: str):
