@@ -6,6 +6,8 @@ may take longer than the product. So nothing is packed here whose layout was see
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from timm.layers import Mlp
 from torch import Tensor, nn
@@ -29,7 +31,7 @@ def packs(dtype: torch.dtype) -> bool:
 
 
 class PackedLinear(nn.Module):
-    """Takes the place of a linear layer on a processor, and of the exact GELU behind it.
+    """Takes the place of a linear layer on a processor, and of the exact GELU behind it. Its state dict is the layer's, bit for bit.
 
     Args:
         weight: (K, C); it is copied.
@@ -49,6 +51,11 @@ class PackedLinear(nn.Module):
         """(..., C) to (..., K), in the weight's number format."""
         product: Tensor = torch.ops.mkldnn._linear_pointwise(x.to(self.weight.dtype), self.weight, self.bias, self.then, [], "none")
         return product
+
+    def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
+        destination[f"{prefix}weight"] = self.weight.to_dense()
+        if self.bias is not None:
+            destination[f"{prefix}bias"] = self.bias
 
 
 class PackedPointwise(nn.Module):

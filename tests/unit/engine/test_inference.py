@@ -20,6 +20,7 @@ from cmirnet_cli.errors import UsageError
 from cmirnet_cli.model.fast.names import OPTIMIZATIONS, optimizations_named
 from cmirnet_cli.model.fast.optimizations import FastNetwork
 from cmirnet_cli.weights.bundle import Bundle, save_bundle
+from cmirnet_cli.weights.encoder import encoder_fingerprint
 
 CPU = torch.device("cpu")
 SAID = ("the red cup", "left person on the sofa")
@@ -63,6 +64,7 @@ def test_text_encoder_reads_the_same_words_with_packed_weights():
     plain = deepcopy(bundle.model.text)
     packed = Inference(optimizations=("packed",)).prepare(bundle, CPU).model.text
     assert nn.Linear not in map(type, packed.modules())
+    assert encoder_fingerprint(packed.encoder) == encoder_fingerprint(plain.encoder)
     tokens = tokenise(bundle.tokenizer, SAID, 20)
     with torch.inference_mode():
         torch.testing.assert_close(packed(tokens.ids, tokens.keep), plain(tokens.ids, tokens.keep), atol=1e-5, rtol=1e-5)

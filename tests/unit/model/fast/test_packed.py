@@ -23,6 +23,9 @@ def test_packed_linear_layer_is_the_linear_layer(shape: tuple[int, ...], bias: b
     fast = packed(linear)
     assert isinstance(fast, PackedLinear)
     torch.testing.assert_close(fast(x), linear(x), atol=1e-6, rtol=1e-5)
+    kept, plain = fast.state_dict(), linear.state_dict()
+    assert kept.keys() == plain.keys()
+    assert all(torch.equal(kept[name], plain[name]) for name in plain)
 
 
 @torch.inference_mode()
