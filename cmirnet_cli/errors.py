@@ -7,7 +7,8 @@
     ├── DataError                   3  data are missing, broken or contradictory
     │   ├── AnnotationError         3  an annotation file (pickle, JSON, JSONL)
     │   ├── ImageError              3  one image
-    │   └── CacheError              3  a prepared cache
+    │   ├── CacheError              3  a prepared cache
+    │   └── StorageError            3  a bucket or an address that is missing, forbidden or too slow
     ├── WeightsError                4  a weights folder or checkpoint
     ├── ExportError                 5  an exported model that does not agree with its weights
     └── StoppedError                   a long run was stopped; it saved first
@@ -103,6 +104,13 @@ class CacheError(DataError):
     """A prepared cache is missing, damaged or made for something else.
 
     What to do: prepare it with the command that the hint gives; `cmirnet cache verify` reads every byte.
+    """
+
+
+class StorageError(DataError):
+    """A bucket, a repository or an address is missing, forbidden, or does not answer.
+
+    What to do: check the address, the credentials of its driver and the network; `--skip-existing` resumes the run.
     """
 
 

@@ -143,6 +143,14 @@ def coco_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
     return {"size": list(mask.shape), "counts": encode_mask(mask.astype(np.uint8)).decode("ascii")}
 
 
+def bounding_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+    """Left, top, width and height of what a bool (H, W) mask holds, in pixels; None if that is nothing."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)
+
+
 def decode_mask(counts: bytes, height: int, width: int) -> NDArray[np.uint8]:
     """uint8 (H, W) mask from COCO's compressed RLE counts."""
     return np.ascontiguousarray(coco.decode({"size": [height, width], "counts": counts}))

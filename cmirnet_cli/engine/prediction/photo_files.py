@@ -87,7 +87,7 @@ def _photos_of(entry: str, recursive: bool, exclude: Set[Path]) -> FoundPhotos:
 
 
 def _in_folder(folder: Path, recursive: bool, exclude: Set[Path]) -> FoundPhotos:
-    searched = _folders_once(folder, exclude)
+    searched = folders_once(folder, exclude)
     pictures = [file for _, files in (searched if recursive else islice(searched, 1)) for file in files if kind_of(file)]
     counts = Counter(map(kind_of, pictures))
     left_out = {kind: counts[kind] for kind in KINDS if counts[kind] and not is_read(kind)}
@@ -127,11 +127,11 @@ def _glob(parts: Sequence[str]) -> Iterator[Path]:
         return
     place = parts.index("**")
     for base in glob(str(Path(*parts[:place]))):
-        for folder, _ in _folders_once(Path(base), hidden=False):
+        for folder, _ in folders_once(Path(base), hidden=False):
             yield from _glob((escape(str(folder)), *(parts[place + 1 :] or ("*",))))
 
 
-def _folders_once(top: Path, exclude: Set[Path] = frozenset(), *, hidden: bool = True) -> Iterator[tuple[Path, list[Path]]]:
+def folders_once(top: Path, exclude: Set[Path] = frozenset(), *, hidden: bool = True) -> Iterator[tuple[Path, list[Path]]]:
     """A folder and all below it in order, each with its files. Links to folders are followed once all others are done.
 
     No folder comes twice, and a link to a folder that holds the link itself is not followed.

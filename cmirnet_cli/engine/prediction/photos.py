@@ -39,10 +39,19 @@ def read_photo(path: Path, *, own_range: bool = True) -> Photo:
     Raises:
         ImageError: the file is missing, broken, or enormous once unpacked.
     """
+    return decoded(photo_bytes(path), str(path), own_range=own_range)
+
+
+def photo_bytes(path: Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        ImageError: the file is missing or cannot be read.
+    """
     with suppress(OSError):  # of a file that is missing or out of reach: reading it puts that into words
         if not stat.S_ISREG(path.stat().st_mode):  # a folder, or something such as a pipe, whose end nobody may ever see
             raise ImageError(f"{path} is not a regular file", hint="give an image file")
-    return decoded(source_bytes(path), str(path), own_range=own_range)
+    return source_bytes(path)
 
 
 def decoded(source: bytes, name: str, *, own_range: bool = True) -> Photo:

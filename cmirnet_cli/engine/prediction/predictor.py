@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from cmirnet_cli.engine.prediction.masks import MaskRule, Probabilities, decide
 from cmirnet_cli.engine.prediction.photos import Photo, read_photo
@@ -21,6 +21,17 @@ from cmirnet_cli.errors import ImageError
 from cmirnet_cli.images.pixels import Pixels
 
 Features = TypeVar("Features")
+
+
+class HasExpressions(Protocol):
+    """An image, wherever it is, and the expressions about it."""
+
+    @property
+    def expressions(self) -> Sequence[str]:
+        """What to find."""
+
+
+Query = TypeVar("Query", bound=HasExpressions)
 
 
 class Predictor(Protocol[Features]):
@@ -65,7 +76,7 @@ class ImageExpressions:
 
 
 @dataclass(frozen=True)
-class PhotoResult:
+class PhotoResult(Generic[Query]):
     """What came of a query: predictions, to be taken once and before the next result, or the reason why there are none.
 
     Attributes:
@@ -75,7 +86,7 @@ class PhotoResult:
         problem: why the image cannot be read.
     """
 
-    query: ImageQuery
+    query: Query
     image: Photo | None
     predictions: Iterator[Prediction]
     problem: ImageError | None = None
@@ -88,8 +99,8 @@ def predict_photos(
     advance: Callable[[int], object],
     *,
     own_range: bool = True,
-) -> Iterator[PhotoResult]:
-    """The result of query after query; an image that cannot be read becomes a result with its problem, and the rest goes on.
+) -> Iterator[PhotoResult[ImageQuery]]:
+    """The results of queries about image files, as `predict_queries` has them.
 
     Args:
         predictor: computes.
@@ -98,14 +109,25 @@ def predict_photos(
         advance: is called with how many more images are done.
         own_range: whether an image of 16 bits that uses fewer is scaled by its own range.
     """
+    return predict_queries(predictor, queries, mask_rule, lambda query: read_photo(query.photo.path, own_range=own_range), advance)
 
-    def read(query: ImageQuery) -> tuple[ImageQuery, Photo | None, ImageError | None]:
+
+def predict_queries(
+    predictor: Predictor[Features],
+    queries: Iterable[Query],
+    mask_rule: MaskRule,
+    read: Callable[[Query], Photo],
+    advance: Callable[[int], object],
+) -> Iterator[PhotoResult[Query]]:
+    """The result of query after query; an image that `read` refuses becomes a result with its problem, and the rest goes on."""
+
+    def attempt(query: Query) -> tuple[Query, Photo | None, ImageError | None]:
         try:
-            return query, read_photo(query.photo.path, own_range=own_range), None
+            return query, read(query), None
         except ImageError as problem:
             return query, None, problem
 
-    for group in grouped(map(read, queries), predictor.photos_at_once):
+    for group in grouped(map(attempt, queries), predictor.photos_at_once):
         images = [ImageExpressions(image.pixels, query.expressions) for query, image, _ in group if image is not None]
         predictions = predict_batches(predictor, images, mask_rule)
         for query, image, problem in group:

@@ -9,17 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 from cmirnet_cli.images.drawing import DIMMED, HALO, TINT, inner_outline, outer_outline, outline_width
+from cmirnet_cli.images.masks import bounding_box
 from cmirnet_cli.images.palette import ORANGE, WHITE, Colour
 from cmirnet_cli.images.pixels import Mask, Pixels
-
-
-def bounding_box(mask: Mask) -> tuple[int, int, int, int] | None:
-    """Left, top, width and height of what a bool (H, W) mask holds, in pixels; None if that is nothing."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
-        return None
-    return int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1), int(rows[-1] - rows[0] + 1)
-
 
 PICTURE = 420
 """Longer side of a card's picture in pixels, where the image's own is not shorter."""

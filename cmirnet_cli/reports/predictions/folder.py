@@ -24,8 +24,8 @@ from PIL import Image
 from cmirnet_cli.errors import DataError, UsageError
 from cmirnet_cli.files import require_free, sweep, write_image, write_text
 from cmirnet_cli.images.drawing import cutout, mask_picture, overlay
+from cmirnet_cli.images.masks import bounding_box
 from cmirnet_cli.images.pixels import Mask, Pixels
-from cmirnet_cli.reports.pictures.overlay import bounding_box
 from cmirnet_cli.reports.predictions.index import Index, append, index_files, readable_keys
 
 GALLERY = "gallery.html"

@@ -1,0 +1,6 @@
+"""Bulk prediction: photographs in any storage, taken in chunks that are finished whole or not at all, by one worker or by many.
+
+    chunks(request)  →  Chunk  →  finish_chunk(predictor, chunk, writer, settings)  →  ChunkReport
+
+A chunk is small and can be pickled. Whoever works on one reads its photographs, predicts, and hands rows to the writer.
+"""

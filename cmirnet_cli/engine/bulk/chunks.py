@@ -1,0 +1,205 @@
+"""From inputs to chunks, one after the other: what is listed is forgotten as soon as its chunk is made.
+
+Names are as seen from each input's folder. Several inputs of different folders get the folder's own name before that, so that no two
+images share a name. A file of a list keeps its whole path, for nobody knows yet what else the list holds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, count
+from pathlib import Path, PurePosixPath
+
+from cmirnet_cli.engine.bulk.chunk import BulkPhoto, Chunk, Container
+from cmirnet_cli.engine.bulk.parquet import row_chunks
+from cmirnet_cli.engine.prediction.photo_files import LINKED_AGAIN, find_photos, folders_once, left_out_notice
+from cmirnet_cli.errors import DataError, UsageError
+from cmirnet_cli.images.formats import MACOS, is_read, kind_of, suffixes
+from cmirnet_cli.storage.listing import StoredFile, listing
+from cmirnet_cli.storage.uris import is_uri, path_of, shown
+
+CHUNK = 1000
+"""Photographs of a chunk, by default."""
+TAR, PARQUET = (".tar", ".tar.gz", ".tgz"), (".parquet",)
+
+
+@dataclass(frozen=True)
+class BulkRequest:
+    """What to predict on in bulk, and what to look for.
+
+    Attributes:
+        inputs: files, folders, patterns and archives, as paths or URIs.
+        expressions: about every image.
+        listed: more image files, gone through once; as paths or URIs.
+        pairs: single images with expressions of their own.
+        recursive: whether folders are searched to the bottom.
+        exclude: folders, as paths or URIs, that are not searched where they lie inside an input: those that results go to.
+        text: the column or member that holds an image's own expressions; empty where there are none.
+        chunk_size: photographs of a chunk.
+    """
+
+    inputs: Sequence[str] = ()
+    expressions: tuple[str, ...] = ()
+    listed: Iterable[str] = ()
+    pairs: Iterable[BulkPhoto] = ()
+    recursive: bool = False
+    exclude: Sequence[str] = ()
+    text: str = ""
+    chunk_size: int = CHUNK
+
+
+def is_container(path: str) -> bool:
+    """Whether a path or URI names an archive or a parquet file, by its suffix."""
+    return shown(path).lower().endswith((*TAR, *PARQUET))
+
+
+def chunks(request: BulkRequest, left_out: Counter[str] | None = None) -> Iterator[Chunk]:
+    """The chunks of a request in order, made as they are taken; the same request gives the same ones as long as its inputs stay.
+
+    Args:
+        request: what to predict on.
+        left_out: counts, by kind, files that were left out because they cannot be read here, and side files.
+
+    Raises:
+        DataError: an input names nothing, or is a damaged parquet file.
+        StorageError: storage is missing, forbidden or does not answer.
+        UsageError: a driver is not installed, or --text is for archives and the request has photographs.
+    """
+    numbers, waiting = count(), []
+    for found in _found(request, Counter() if left_out is None else left_out):
+        if isinstance(found, BulkPhoto):
+            waiting.append(found)
+            if len(waiting) < request.chunk_size:
+                continue
+        if waiting:
+            yield Chunk(next(numbers), photos=tuple(waiting))
+            waiting = []
+        if isinstance(found, Container):
+            yield Chunk(next(numbers), container=found)
+    if waiting:
+        yield Chunk(next(numbers), photos=tuple(waiting))
+
+
+def listed_photo_name(written: str) -> str:
+    """The name for an image that a list names: all of its path, as `bucket/photos/cup.jpg`."""
+    path = path_of(written) if is_uri(written) else PurePosixPath(Path(written).as_posix()).as_posix()
+    if ".." in PurePosixPath(path).parts:
+        path = Path(path).resolve().as_posix()
+    return path.strip("/")
+
+
+def _found(request: BulkRequest, left_out: Counter[str]) -> Iterator[BulkPhoto | Container]:
+    """All that is asked about, as it is listed. Whether every input names something is seen before the first is taken."""
+    inputs = [_input(each, request, left_out) for each in dict.fromkeys(request.inputs)]
+    labels = _labels([each.root for each in inputs])
+    for each in inputs:
+        label = labels[each.root]
+        for file in each.files:
+            yield from _asked(request, file, f"{label}/{file.name}" if label else file.name)
+    for written in request.listed:
+        yield from _asked(request, StoredFile(written, written), listed_photo_name(written))
+    yield from request.pairs
+
+
+def _asked(request: BulkRequest, file: StoredFile, name: str) -> Iterator[BulkPhoto | Container]:
+    if not is_container(file.uri):
+        if not request.expressions:
+            hint = "add -e TEXT; --text is for archives and parquet files"
+            raise UsageError(f"there is no expression for {shown(file.uri)}", hint=hint)
+        yield BulkPhoto(file.uri, name, request.expressions)
+        return
+    whole = Container(file.uri, name, request.expressions, request.text, file.size)
+    if shown(file.uri).lower().endswith(TAR):
+        yield whole
+        return
+    for rows in row_chunks(file.uri, request.chunk_size, request.text):
+        yield replace(whole, rows=rows)
+
+
+@dataclass(frozen=True)
+class _Input:
+    """The files of an input, and the folder that their names are seen from."""
+
+    root: str
+    files: Iterator[StoredFile]
+
+
+def _input(written: str, request: BulkRequest, left_out: Counter[str]) -> _Input:
+    """The pictures and archives that an input names.
+
+    Raises:
+        DataError: there are none, or a folder cannot be read.
+        StorageError: as for `listing`.
+    """
+    if is_uri(written):
+        found = listing(written, recursive=request.recursive)
+        root, files = found.root, found.files if found.single else _useful(_outside(found.files, request.exclude), left_out)
+    else:
+        path = Path(written).expanduser()
+        root = str(path.resolve() if path.is_dir() else path.parent.resolve())
+        if path.is_dir():
+            files = _useful(_in_folder(path, request, left_out), left_out)
+        else:
+            photos = find_photos([written], exclude=map(Path, _local(request.exclude))).photos
+            files = iter([StoredFile(str(photo.path), photo.name.as_posix(), _size(photo.path)) for photo in photos])
+    first = next(files, None)
+    if first is None:
+        instead = f"; {left_out_notice(left_out)}" if left_out else ""
+        kinds = ", ".join([*suffixes(), *TAR, *PARQUET])
+        hint = "name a folder that holds some; --recursive also searches the folders inside"
+        raise DataError(f"{shown(written)} holds no images ({kinds}){instead}", hint=hint)
+    return _Input(root, chain([first], files))
+
+
+def _useful(files: Iterable[StoredFile], left_out: Counter[str]) -> Iterator[StoredFile]:
+    """The pictures that can be read here, and archives; other kinds of pictures are counted."""
+    for file in files:
+        kind = kind_of(Path(file.name))
+        if kind != MACOS and (is_container(file.uri) or (kind is not None and is_read(kind))):
+            yield file
+        elif kind is not None:
+            left_out[kind] += 1
+
+
+def _in_folder(folder: Path, request: BulkRequest, left_out: Counter[str]) -> Iterator[StoredFile]:
+    """The files of a local folder; a link to a file that is found itself is left out."""
+    top = folder.resolve()
+    for _, files in folders_once(folder, frozenset(Path(each).resolve() for each in _local(request.exclude))):
+        for file in files:
+            real = file.resolve()
+            if file.is_symlink() and (top in real.parents if request.recursive else real.parent == top):
+                left_out[LINKED_AGAIN] += 1
+            else:
+                yield StoredFile(str(file), file.relative_to(folder).as_posix(), _size(file) if is_container(file.name) else None)
+        if not request.recursive:
+            return
+
+
+def _outside(files: Iterable[StoredFile], exclude: Sequence[str]) -> Iterator[StoredFile]:
+    folders = tuple(f"{each.rstrip('/')}/" for each in exclude if is_uri(each))
+    return (file for file in files if not file.uri.startswith(folders)) if folders else iter(files)
+
+
+def _local(paths: Sequence[str]) -> list[str]:
+    return [path for path in paths if not is_uri(path)]
+
+
+def _size(file: Path) -> int | None:
+    return file.stat().st_size if file.is_file() else None
+
+
+def _labels(roots: Sequence[str]) -> Mapping[str, str]:
+    """What goes before the names of each folder's images: nothing for one folder, else its name, with digits where two share it."""
+    distinct = list(dict.fromkeys(roots))
+    if len(distinct) < 2:
+        return dict.fromkeys(distinct, "")
+    names = {root: path_of(root).rpartition("/")[2] or "root" for root in distinct}
+    counts = Counter(name.casefold() for name in names.values())
+    return {root: name if counts[name.casefold()] == 1 else f"{name}-{_digits(root)}" for root, name in names.items()}
+
+
+def _digits(root: str) -> str:
+    return hashlib.sha256(shown(root).encode("utf-8", "surrogatepass")).hexdigest()[:10]

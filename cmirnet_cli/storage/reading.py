@@ -1,0 +1,220 @@
+"""Reading from storage: a few tries with growing waits, a limit of time, and errors that say what to do and hold nothing secret.
+
+Errors of drivers are put into words by what they are, never by their own text: that may hold an address with its signature.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any, TypeVar
+
+from cmirnet_cli.errors import StorageError
+from cmirnet_cli.storage.uris import file_system, scheme_of, shown
+
+Result = TypeVar("Result")
+
+TRIES, FIRST_WAIT = 4, 0.5
+"""How often something is tried, and the seconds before the second try; each wait is twice the one before."""
+PATIENCE = 60.0
+"""Seconds that one try may take."""
+
+_CREDENTIALS = {
+    "s3": "AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; AWS_ENDPOINT_URL for another provider than AWS",
+    "gs": "gcloud auth application-default login, or GOOGLE_APPLICATION_CREDENTIALS",
+    "hf": "hf auth login, or HF_TOKEN",
+}
+"""Scheme → where its driver finds credentials."""
+_MISSING_STATUS, _REFUSED_STATUS, _EMPTY_STATUS = (404, 410), (401, 403), 416
+_PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
+_PASSING_ERRNO = (errno.EIO, errno.EBUSY, errno.ETIMEDOUT, getattr(errno, "EREMOTEIO", errno.EIO))
+_PASSING_NAMES = ("Timeout", "Connection", "Connector", "Disconnected", "Payload", "IncompleteRead", "HTTPClientError", "TransportError")
+"""Parts of names of classes of errors that may pass: those of aiohttp, botocore and httpx have no common base."""
+
+
+class NotThereError(StorageError):
+    """There is no such file, bucket or repository."""
+
+
+class RefusedError(StorageError):
+    """The storage does not let us in, or not do this."""
+
+
+def read_whole(uri: str, most: int) -> bytes:
+    """The bytes of a file, in one request; the first `most` + 1 of a larger one, so whoever gets more than `most` knows.
+
+    Raises:
+        StorageError: as for `attempt`.
+    """
+    system, path = file_system(uri)
+
+    def read() -> bytes:
+        try:
+            return bytes(call(system, "cat_file", path, start=0, end=most + 1))
+        except Exception as error:
+            if _status_of(error) == _EMPTY_STATUS or _code_of(error) == "InvalidRange":  # an empty file has no first byte
+                return b""
+            raise
+
+    return attempt(f"cannot read {shown(uri)}", uri, read)
+
+
+def call(system: Any, method: str, *arguments: object, **options: object) -> Any:
+    """Call a method of a file system and wait no longer than PATIENCE, where the file system is one that can be waited for."""
+    if not getattr(system, "async_impl", False):
+        return getattr(system, method)(*arguments, **options)
+    from fsspec.asyn import sync
+
+    return sync(system.loop, getattr(system, f"_{method}"), *arguments, timeout=PATIENCE, **options)
+
+
+def attempt(what: str, uri: str, action: Callable[[], Result], tries: int | None = None) -> Result:
+    """What an action on storage gives; one that may pass is tried again.
+
+    Args:
+        what: the beginning of the error's text, such as "cannot read s3://bucket/cup.jpg".
+        uri: for the hint.
+        action: what to do.
+        tries: how often, TRIES by default.
+
+    Raises:
+        NotThereError: there is no such thing.
+        RefusedError: credentials are missing, wrong or not enough.
+        StorageError: it failed in another way, or as often as was tried.
+    """
+    tries = tries or TRIES
+    for number in range(1, tries + 1):
+        try:
+            return action()
+        except StorageError:
+            raise
+        except Exception as error:
+            failure = _failure(error)
+            if not failure.passing or number == tries:
+                raise failure.error(what, uri, number) from None  # the driver's error may hold what must not be shown
+            time.sleep(FIRST_WAIT * 2 ** (number - 1) * random.uniform(0.75, 1.25))
+    raise AssertionError("at least one try")
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """What kind of failure an error is, and the reason in words."""
+
+    kind: type[StorageError]
+    reason: str
+    passing: bool = False
+
+    def error(self, what: str, uri: str, tries: int) -> StorageError:
+        """The error to raise after so many tries."""
+        known = _CREDENTIALS.get(scheme_of(uri), "")
+        hint = {
+            NotThereError: "check the address",
+            RefusedError: f"check the credentials ({known}) and what they allow" if known else "check the credentials and what they allow",
+        }.get(self.kind, "check the network and the service, and go on with --skip-existing")
+        often = f" ({tries} tries)" if tries > 1 else ""
+        return self.kind(f"{what}: {self.reason}{often}", hint=hint)
+
+
+def _failure(error: BaseException) -> _Failure:
+    status, code, name = _status_of(error), _code_of(error), type(error).__name__
+    said = f"{status} {code}".strip() if status else code
+    if isinstance(error, PermissionError) or status in _REFUSED_STATUS:
+        return _Failure(RefusedError, f"access is forbidden{f' ({said})' if said else ''}")
+    if "Credential" in name or any(kind.__module__.startswith("google.auth") for kind in type(error).__mro__):
+        return _Failure(RefusedError, f"no usable credentials ({name})")
+    if isinstance(error, FileNotFoundError) or status in _MISSING_STATUS:
+        return _Failure(NotThereError, "there is no such bucket" if code == "NoSuchBucket" else "there is no such file or folder")
+    if status:
+        return _Failure(StorageError, f"the server answered {said}", status in _PASSING_STATUS)
+    classes = [kind.__name__ for kind in type(error).__mro__]
+    passing = isinstance(error, OSError) and error.errno in _PASSING_ERRNO
+    if passing or any(part in each for each in classes for part in _PASSING_NAMES):
+        late = any("Timeout" in each for each in classes)
+        return _Failure(StorageError, "no answer in time" if late else f"the connection failed ({name})", passing=True)
+    return _Failure(StorageError, (isinstance(error, OSError) and error.errno and error.strerror) or name)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _status_of(error: BaseException) -> int | None:
+    """The HTTP status that an error of aiohttp, gcsfs, httpx or botocore carries, itself or as its cause."""
+    for cause in _causes(error):
+        response = getattr(cause, "response", None)
+        told = response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
+        for value in (getattr(cause, "status", None), getattr(cause, "code", None), getattr(response, "status_code", None), told):
+            if isinstance(value, int) and 100 <= value < 600:
+                return value
+    return None
+
+
+def _code_of(error: BaseException) -> str:
+    """What S3 calls an error, such as NoSuchBucket."""
+    for cause in _causes(error):
+        response = getattr(cause, "response", None)
+        if isinstance(response, dict) and isinstance(code := response.get("Error", {}).get("Code"), str):
+            return "" if code.isdigit() else code
+    return ""
+
+
+def opened(uri: str) -> IO[bytes]:
+    """A file in storage to read piece by piece, or to seek in; each piece is tried again as `attempt` does.
+
+    Raises:
+        StorageError: as for `attempt`; so does `read`.
+    """
+    system, path = file_system(uri)
+    what = f"cannot read {shown(uri)}"
+    file = attempt(what, uri, lambda: system.open(path, "rb"))
+    return _Retried(file, what, uri)  # type: ignore[return-value]  # all that tarfile and pyarrow ask of a file
+
+
+class _Retried:
+    """A file of fsspec whose reads are tried again from where they began."""
+
+    def __init__(self, file: Any, what: str, uri: str) -> None:
+        self._file, self._what, self._uri = file, what, uri
+
+    def read(self, count: int = -1) -> bytes:
+        place = self._file.tell()
+
+        def read() -> bytes:
+            if self._file.tell() != place:
+                self._file.seek(place)
+            return bytes(self._file.read(count))
+
+        return attempt(self._what, self._uri, read)
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        return int(self._file.seek(place, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._file.closed)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> _Retried:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
