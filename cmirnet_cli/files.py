@@ -281,9 +281,14 @@ def write_image(path: Path, image: Image.Image, *, wait: bool = True) -> None:
         UsageError: as for `picture_format`.
         CmirnetError: as for `write_bytes`.
     """
+    write_bytes(path, image_bytes(image, picture_format(path)), wait=wait)
+
+
+def image_bytes(image: Image.Image, form: str = "PNG") -> bytes:
+    """A picture as a file of a format has it, by PIL's name."""
     encoded = io.BytesIO()
-    image.save(encoded, picture_format(path), quality=92)
-    write_bytes(path, encoded.getvalue(), wait=wait)
+    image.save(encoded, form, quality=92)
+    return encoded.getvalue()
 
 
 def sha256_of(path: Path) -> str:

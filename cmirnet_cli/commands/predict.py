@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from cmirnet_cli.commands import predict_options as options
 from cmirnet_cli.commands.models import ModelOptions, named_model
+from cmirnet_cli.commands.predict_bulk import BulkOutput, InputLists, bulk_request, goes_in_bulk, predict_bulk, refuse_in_bulk
 from cmirnet_cli.console import console
 from cmirnet_cli.engine.prediction import THRESHOLD
 from cmirnet_cli.errors import ImageError, UsageError, counted
 from cmirnet_cli.options import Device, Optimizations, Overwrite, Precision, Tokenizer, Weights
+from cmirnet_cli.storage.uris import is_uri
 
 if TYPE_CHECKING:
     from cmirnet_cli.engine.prediction.masks import MaskRule
@@ -58,18 +60,21 @@ def predict(
     expression: options.Expression = None,
     expressions: options.Expressions = None,
     pairs: options.Pairs = None,
+    text: options.Text = None,
     recursive: options.Recursive = False,
     threshold: options.Threshold = THRESHOLD,
     largest_component: options.LargestComponent = False,
     min_score: options.MinScore = 0.0,
     own_range: options.OwnRange = True,
     max_pixels: options.MaxPixels = None,
-    out: options.Out = Path("predictions"),
+    out: options.Out = "predictions",
+    form: options.Format = "png",
     coco: options.Coco = None,
     overlay: options.Overlay = False,
     cutout: options.Cutout = False,
     soft: options.Soft = False,
     gallery: options.GalleryPage = False,
+    chunk: options.ChunkSize = None,
     fail_fast: options.FailFast = False,
     skip_existing: options.SkipExisting = False,
     overwrite: Overwrite = False,
@@ -83,39 +88,52 @@ def predict(
 
     Example: cmirnet predict weights/ photos/ -e "the red cup"
     """
+    from cmirnet_cli.engine.bulk.finish import BulkSettings
     from cmirnet_cli.engine.prediction.masks import MaskRule
     from cmirnet_cli.engine.processes import joined
     from cmirnet_cli.images.pixels import limit_pixels
     from cmirnet_cli.reports.predictions.folder import CUTOUTS, MASKS, OVERLAYS, PROBABILITIES
+    from cmirnet_cli.storage.place import Place
 
     if skip_existing and overwrite:
         raise UsageError("--skip-existing continues an earlier run and --overwrite replaces it", hint="give one of them")
-    pictures = {MASKS: True, OVERLAYS: overlay or gallery, CUTOUTS: cutout, PROBABILITIES: soft}
-    kinds = [kind for kind, written in pictures.items() if written]
     if max_pixels:
         limit_pixels(max_pixels)
-    output = OutputOptions(out, kinds, coco, gallery, fail_fast, skip_existing, overwrite)
     model = ModelOptions(weights, device, precision, optimizations, batch_size, tokenizer)
     mask_rule = MaskRule(threshold, largest_component, min_score)
     with joined() as process:
-        request, left_out = _request(inputs or [], expression or [], expressions, pairs, recursive, output.folder, process)
+        lists = _lists(inputs or [], expression or [], expressions, pairs, process, stream=form == "parquet" or is_uri(out), text=text)
+        if form == "parquet" or is_uri(out) or lists.in_bulk:
+            given = {"--overlay": overlay, "--cutout": cutout, "--soft": soft, "--gallery": gallery, "--coco": coco}
+            refuse_in_bulk([name for name, value in given.items() if value], lists)
+            place = Place.named(out)
+            settings = BulkSettings(mask_rule, own_range, fail_fast, skip_existing)
+            bulk = bulk_request(lists, place, recursive=recursive, text=text, chunk_size=chunk)
+            return predict_bulk(bulk, model, settings, BulkOutput(place, form, overwrite), process, _tell_of_expressions)
+        if chunk or text:
+            hint = "it is for inputs or results in storage, archives, parquet files and --format parquet"
+            raise UsageError(f"{'--chunk' if chunk else '--text'} means nothing here", hint=hint)
+        pictures = {MASKS: True, OVERLAYS: overlay or gallery, CUTOUTS: cutout, PROBABILITIES: soft}
+        kinds = [kind for kind, written in pictures.items() if written]
+        output = OutputOptions(Path(out), kinds, coco, gallery, fail_fast, skip_existing, overwrite)
+        request, left_out = _request(lists, recursive, output.folder, process)
         return _predict(request, model, mask_rule, output, process, own_range=own_range, left_out=left_out)
 
 
-def _request(
+def _lists(
     inputs: Sequence[str],
     expressions: Sequence[str],
     expression_list: str | None,
     pair_list: str | None,
-    recursive: bool,
-    out: Path,
     process: Process,
-) -> tuple[PredictRequest, Mapping[str, int]]:
-    """The request, with all lists read and all images found but those in `out`; how many files were left out by kind.
+    *,
+    stream: bool,
+    text: str | None,
+) -> InputLists:
+    """What the command line names, with all lists read; nothing is searched yet. With `stream`, standard input is read as it is taken.
 
     Raises:
         AnnotationError: a list cannot be read.
-        DataError: an input names nothing, or a folder cannot be read.
         UsageError: there are no images or no expressions, or standard input would be read twice.
     """
     sources = [*inputs, expression_list, pair_list]
@@ -123,28 +141,41 @@ def _request(
         raise UsageError("standard input (-) can be read once only", hint="write the other lists to files")
     if not inputs and not pair_list:
         raise UsageError("there is no image", hint="give an INPUT with -e, or --pairs")
-    if inputs and not (expressions or expression_list):
+    if inputs and not (expressions or expression_list or text):
         raise UsageError("there is no expression", hint="add -e or --expressions")
     if (expressions or expression_list) and not inputs:
         raise UsageError("-e and --expressions need an INPUT", hint="name images, or leave them out with --pairs")
     if STANDARD_INPUT in sources and process.count > 1:
         raise UsageError(f"{process.count} processes cannot share standard input (-)", hint="write the list to a file")
+    from cmirnet_cli.refer.pairs import read_lines, read_pairs, streamed_lines
+
+    places = [each for each in inputs if each != STANDARD_INPUT]
+    stream = stream or any(map(goes_in_bulk, places))
+    return InputLists(
+        places,
+        ([] if STANDARD_INPUT not in inputs else streamed_lines() if stream else read_lines(STANDARD_INPUT)),
+        [*expressions, *(read_lines(expression_list) if expression_list else [])],
+        read_pairs(pair_list) if pair_list else [],
+    )
+
+
+def _request(lists: InputLists, recursive: bool, out: Path, process: Process) -> tuple[PredictRequest, Mapping[str, int]]:
+    """The request, with all images found but those in `out`; how many files were left out by kind.
+
+    Raises:
+        DataError: an input names nothing, or a folder cannot be read.
+    """
     from cmirnet_cli.engine.prediction.photo_files import find_photos, listed_photo
     from cmirnet_cli.engine.prediction.queries import PredictRequest
-    from cmirnet_cli.refer.pairs import read_lines, read_pairs
     from cmirnet_cli.reports.predictions.folder import KINDS
 
     results = [out, *(out / kind for kind in KINDS)]  # these, too, for photographs may lie in `out` itself
-    listed = [listed_photo(Path(line), Path(line)) for line in (read_lines(STANDARD_INPUT) if STANDARD_INPUT in inputs else [])]
-    found = find_photos([each for each in inputs if each != STANDARD_INPUT], recursive=recursive, exclude=results)
+    listed = [listed_photo(Path(line), Path(line)) for line in lists.listed]
+    found = find_photos(lists.inputs, recursive=recursive, exclude=results)
     if found.left_out and process.first:
         console.notice(found.notice)
-    request = PredictRequest(
-        photos=[*found.photos, *listed],
-        expressions=[*expressions, *(read_lines(expression_list) if expression_list else [])],
-        pairs=[(listed_photo(each.path, each.written), each.expression) for each in (read_pairs(pair_list) if pair_list else [])],
-    )
-    return request, found.left_out
+    pairs = [(listed_photo(each.path, each.written), each.expression) for each in lists.pairs]
+    return PredictRequest([*found.photos, *listed], lists.expressions, pairs), found.left_out
 
 
 def _predict(

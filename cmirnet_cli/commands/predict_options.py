@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import typer
 
 _FIND, _MASKS, _WRITTEN, _GOING = "What to find", "Masks", "What to write", "When something goes wrong"
-_INPUT = "Image files, folders or quoted patterns; - for a list of files on standard input."
+_INPUT = "Image files, folders, quoted patterns, .tar shards, .parquet files; paths or URIs; - for a list on standard input."
 
 Inputs: TypeAlias = Annotated[list[str] | None, typer.Argument(metavar="[INPUT…]", help=_INPUT, show_default=False)]
 Expression: TypeAlias = Annotated[
@@ -54,7 +54,30 @@ MaxPixels: TypeAlias = Annotated[
         rich_help_panel=_FIND,
     ),
 ]
-Out: TypeAlias = Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Folder to write to.", rich_help_panel=_WRITTEN)]
+Text: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--text",
+        metavar="FIELD",
+        help="The column of .parquet files, or the member of .tar shards, that holds each image's own expressions.",
+        rich_help_panel=_FIND,
+    ),
+]
+Out: TypeAlias = Annotated[str, typer.Option("--out", "-o", metavar="DIR|URI", help="Folder to write to.", rich_help_panel=_WRITTEN)]
+Format: TypeAlias = Annotated[
+    Literal["png", "parquet"],
+    typer.Option("--format", help="Masks as PNG files, or as rows of parquet files.", rich_help_panel=_WRITTEN),
+]
+ChunkSize: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--chunk",
+        min=1,
+        metavar="N",
+        help="Images that are finished as one piece in bulk, 1,000 by default; archives are pieces of their own.",
+        rich_help_panel=_WRITTEN,
+    ),
+]
 Coco: TypeAlias = Annotated[
     Path | None, typer.Option("--coco", metavar="FILE", help="Also write all masks as one COCO file.", rich_help_panel=_WRITTEN)
 ]

@@ -5,8 +5,8 @@ photos/cup.jpg,"the cup, the ""red"" one"
 
 {"image": "photos/cup.jpg", "expression": "the red cup"}
 
-Paths of images are as seen from the file's own folder, those of standard input as seen from the current one. Other columns and fields
-are left alone.
+Paths of images are as seen from the file's own folder, those of standard input as seen from the current one; URIs are taken as they are.
+Other columns and fields are left alone.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 from cmirnet_cli.errors import AnnotationError
 from cmirnet_cli.refer.records import Record, decode_text, json_lines, read_bytes
+from cmirnet_cli.storage.uris import is_uri
 
 STANDARD_INPUT = "-"
 """The name under which standard input is read."""
@@ -35,11 +36,13 @@ class Pair:
         path: where the image is.
         written: the path as the list has it.
         expression: with at least one character other than a space.
+        uri: where the image is in storage; empty for one on this machine, which the two paths are of.
     """
 
     path: Path
     written: Path
     expression: str
+    uri: str = ""
 
 
 def read_pairs(source: str) -> list[Pair]:
@@ -53,10 +56,17 @@ def read_pairs(source: str) -> list[Pair]:
     folder = Path() if source == STANDARD_INPUT else file.parent
     is_jsonl = text.lstrip().startswith("{")
     records = [record for _, record in json_lines(text, file)] if is_jsonl else _csv_rows(text, file)
-    pairs = [Pair(folder / path, path, record.expression()) for record in records for path in [_written(record, folder)]]
+    pairs = [_pair(record, folder) for record in records]
     if not pairs:
         raise AnnotationError(f"{source} holds no pairs", hint="write one line per pair, with image and expression")
     return pairs
+
+
+def _pair(record: Record, folder: Path) -> Pair:
+    if is_uri(uri := record.text("image")):
+        return Pair(Path(), Path(), record.expression(), uri)
+    written = _written(record, folder)
+    return Pair(folder / written, written, record.expression())
 
 
 def _written(record: Record, folder: Path) -> Path:
@@ -77,6 +87,20 @@ def read_lines(source: str) -> list[str]:
     if not lines:
         raise AnnotationError(f"{source} holds no lines", hint="write one entry per line")
     return lines
+
+
+def streamed_lines() -> Iterator[str]:
+    """The lines of standard input as `read_lines` has them, one by one as they come; none where it is empty.
+
+    Raises:
+        AnnotationError: a line is no text; while lines are taken.
+    """
+    for number, raw in enumerate(sys.stdin.buffer, start=1):
+        line = decode_text(raw, f"line {number} of standard input").strip()
+        if "\0" in line:
+            raise AnnotationError(f"line {number} of standard input holds NUL characters", hint="write one entry per line, as text")
+        if line:
+            yield line
 
 
 def _text(source: str) -> str:

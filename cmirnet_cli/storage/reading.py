@@ -62,13 +62,13 @@ def read_whole(uri: str, most: int) -> bytes:
     return attempt(f"cannot read {shown(uri)}", uri, read)
 
 
-def call(system: Any, method: str, *arguments: object, **options: object) -> Any:
-    """Call a method of a file system and wait no longer than PATIENCE, where the file system is one that can be waited for."""
+def call(system: Any, method: str, *arguments: object, patience: float = 0.0, **options: object) -> Any:
+    """Call a method of a file system and wait for PATIENCE and `patience` seconds at most, where it is one that can be waited for."""
     if not getattr(system, "async_impl", False):
         return getattr(system, method)(*arguments, **options)
     from fsspec.asyn import sync
 
-    return sync(system.loop, getattr(system, f"_{method}"), *arguments, timeout=PATIENCE, **options)
+    return sync(system.loop, getattr(system, f"_{method}"), *arguments, timeout=PATIENCE + patience, **options)
 
 
 def attempt(what: str, uri: str, action: Callable[[], Result], tries: int | None = None) -> Result:

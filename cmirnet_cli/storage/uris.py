@@ -10,6 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 from cmirnet_cli.errors import UsageError
 
 _URI = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://")
+TAR, PARQUET = (".tar", ".tar.gz", ".tgz"), (".parquet",)
+"""Suffixes of files that hold many images."""
 _WEB = frozenset({"http", "https"})
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "http": "http", "https": "http"}
 """Scheme → the extra that brings its driver."""
@@ -45,6 +47,11 @@ def shown(uri: str) -> str:
 def path_of(uri: str) -> str:
     """The path of a URI below its scheme, as `bucket/photos/cup.jpg` or `example.org/cup.jpg`, fit to be seen."""
     return shown(uri).split("://", 1)[-1].strip("/")
+
+
+def is_container(path: str) -> bool:
+    """Whether a path or URI names an archive or a parquet file, by its suffix."""
+    return shown(path).lower().endswith((*TAR, *PARQUET))
 
 
 def joined(folder: str, name: str) -> str:

@@ -19,11 +19,10 @@ from cmirnet_cli.engine.prediction.photo_files import LINKED_AGAIN, find_photos,
 from cmirnet_cli.errors import DataError, UsageError
 from cmirnet_cli.images.formats import MACOS, is_read, kind_of, suffixes
 from cmirnet_cli.storage.listing import StoredFile, listing
-from cmirnet_cli.storage.uris import is_uri, path_of, shown
+from cmirnet_cli.storage.uris import PARQUET, TAR, is_container, is_uri, path_of, shown
 
 CHUNK = 1000
 """Photographs of a chunk, by default."""
-TAR, PARQUET = (".tar", ".tar.gz", ".tgz"), (".parquet",)
 
 
 @dataclass(frozen=True)
@@ -49,11 +48,6 @@ class BulkRequest:
     exclude: Sequence[str] = ()
     text: str = ""
     chunk_size: int = CHUNK
-
-
-def is_container(path: str) -> bool:
-    """Whether a path or URI names an archive or a parquet file, by its suffix."""
-    return shown(path).lower().endswith((*TAR, *PARQUET))
 
 
 def chunks(request: BulkRequest, left_out: Counter[str] | None = None) -> Iterator[Chunk]:

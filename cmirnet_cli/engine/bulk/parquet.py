@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from cmirnet_cli.engine.bulk.chunk import BulkPhoto, Container, Rows
 from cmirnet_cli.engine.bulk.expressions import with_own
-from cmirnet_cli.engine.bulk.read import LARGEST_FILE, StoredPhoto, in_background, read_ahead, stored, too_large
+from cmirnet_cli.engine.bulk.read import LARGEST_FILE, StoredPhoto, stored, too_large
 from cmirnet_cli.errors import DataError, ImageError, UsageError
+from cmirnet_cli.storage.ahead import in_background, read_ahead
 from cmirnet_cli.storage.reading import opened
 from cmirnet_cli.storage.uris import is_uri, joined, shown
 

@@ -18,9 +18,10 @@ from typing import IO
 
 from cmirnet_cli.engine.bulk.chunk import Container
 from cmirnet_cli.engine.bulk.expressions import with_own
-from cmirnet_cli.engine.bulk.read import LARGEST_FILE, StoredPhoto, in_background, too_large
+from cmirnet_cli.engine.bulk.read import LARGEST_FILE, StoredPhoto, too_large
 from cmirnet_cli.errors import DataError, ImageError
 from cmirnet_cli.images.formats import MACOS, kind_of
+from cmirnet_cli.storage.ahead import in_background
 from cmirnet_cli.storage.reading import opened
 from cmirnet_cli.storage.uris import is_uri, shown
 

@@ -26,7 +26,9 @@ from cmirnet_cli.files import require_free, sweep, write_image, write_text
 from cmirnet_cli.images.drawing import cutout, mask_picture, overlay
 from cmirnet_cli.images.masks import bounding_box
 from cmirnet_cli.images.pixels import Mask, Pixels
+from cmirnet_cli.reports.predictions.chunk_files import FORMAT, remove_chunks
 from cmirnet_cli.reports.predictions.index import Index, append, index_files, readable_keys
+from cmirnet_cli.storage.place import Place
 
 GALLERY = "gallery.html"
 
@@ -135,7 +137,9 @@ def begin_folder(
         beside.append(coco)
     require_free(beside, overwrite=overwrite)
     if earlier and overwrite:
-        _remove(folder)
+        remove_predictions(folder)
+    if overwrite:
+        remove_chunks(Place(str(folder)))
     described = {**settings, **({COCO: os.path.relpath(coco, folder)} if coco else {})}
     write_text(folder / SETTINGS, json.dumps(described, indent=2) + "\n")
 
@@ -146,7 +150,7 @@ def sweep_all(folder: Path) -> None:
         sweep(Path(directory))
 
 
-def _remove(folder: Path) -> None:
+def remove_predictions(folder: Path) -> None:
     """Take away what an earlier run wrote; its index last, so that a removal that was broken off can be repeated."""
     names = [mask_name(Path(image), expression) for image, expression in readable_keys(folder)]
     for file in [*(folder / kind / name for kind in KINDS for name in names), folder / GALLERY, *index_files(folder)]:
@@ -160,6 +164,8 @@ def _continued(folder: Path, settings: Mapping[str, object]) -> list[str]:
         return []
     earlier = _read(file)
     changed = [f"{name} was {earlier.get(name)}, now {value}" for name, value in settings.items() if earlier.get(name) != value]
+    if FORMAT in earlier:
+        changed.append("it was written in chunks")
     if changed:
         raise UsageError(
             f"{folder} already holds predictions made with other settings: {', '.join(changed)}",

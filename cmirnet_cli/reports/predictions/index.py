@@ -97,7 +97,7 @@ def append(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     Raises:
         CmirnetError: they cannot be written.
     """
-    data = b"".join(map(_encoded, lines))
+    data = b"".join(map(encoded_line, lines))
     with writing(file), file.open("ab") as part:
         part.write(data)
 
@@ -148,7 +148,7 @@ def _content(line: bytes) -> Key:
     return content["image"], content["expression"]
 
 
-def _encoded(line: Mapping[str, Any]) -> bytes:
+def encoded_line(line: Mapping[str, Any]) -> bytes:
     """A line as UTF-8; names of files that are not Unicode text keep their odd bytes as JSON escapes."""
     text = json.dumps(line, ensure_ascii=False)
     try:

@@ -1,0 +1,269 @@
+"""`cmirnet predict` in bulk: inputs or results that are in storage, archives or parquet files, taken chunk by chunk."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from cmirnet_cli.commands.models import ModelOptions, named_model
+from cmirnet_cli.console import console
+from cmirnet_cli.errors import DataError, ImageError, UsageError, counted
+from cmirnet_cli.storage.uris import is_container, is_uri, shown
+
+if TYPE_CHECKING:
+    from cmirnet_cli.engine.bulk.chunk import Chunk
+    from cmirnet_cli.engine.bulk.chunks import BulkRequest
+    from cmirnet_cli.engine.bulk.finish import BulkSettings, ChunkReport, ChunkWriter, Problem
+    from cmirnet_cli.engine.prediction.predictor import Predictor
+    from cmirnet_cli.engine.processes import Process
+    from cmirnet_cli.images.depth import Range
+    from cmirnet_cli.refer.pairs import Pair
+    from cmirnet_cli.storage.place import Place
+
+MOST_NAMED = 20
+"""Broken images that the result names."""
+
+
+@dataclass(frozen=True)
+class InputLists:
+    """What the command line names, with its lists read.
+
+    Attributes:
+        inputs: files, folders, patterns, archives and URIs.
+        listed: image files that standard input lists; gone through once.
+        expressions: about all of these.
+        pairs: images with an expression each.
+    """
+
+    inputs: Sequence[str]
+    listed: Iterable[str]
+    expressions: Sequence[str]
+    pairs: Sequence[Pair]
+
+    @property
+    def in_bulk(self) -> bool:
+        """Whether any of it makes this bulk prediction."""
+        listed = self.listed if isinstance(self.listed, list) else ()
+        return any(map(goes_in_bulk, [*self.inputs, *listed])) or any(pair.uri for pair in self.pairs)
+
+
+def goes_in_bulk(path: str) -> bool:
+    """Whether a path or URI names storage, or an archive or parquet file on this machine."""
+    return is_uri(path) or is_container(path)
+
+
+def refuse_in_bulk(given: Sequence[str], lists: InputLists) -> None:
+    """Refuse what bulk prediction does not do, by the names of the options.
+
+    Raises:
+        UsageError: there is anything of that kind.
+    """
+    if given:
+        hint = "--format png and parquet write masks only; name folders on this machine for the rest"
+        raise UsageError(f"{', '.join(given)} cannot be written for storage, archives, parquet files or --format parquet", hint=hint)
+    if lists.pairs and lists.inputs:
+        hint = "give --pairs alone, or the INPUTs with -e"
+        raise UsageError("--pairs and INPUT cannot be put together for storage, archives, parquet files or --format parquet", hint=hint)
+
+
+def bulk_request(lists: InputLists, place: Place, *, recursive: bool, text: str | None, chunk_size: int | None) -> BulkRequest:
+    """The request for bulk prediction; every image of a list of pairs is named once, with all its expressions.
+
+    Raises:
+        UsageError: an expression is empty or no Unicode text.
+    """
+    from cmirnet_cli.engine.bulk.chunk import BulkPhoto
+    from cmirnet_cli.engine.bulk.chunks import CHUNK, BulkRequest, listed_photo_name
+    from cmirnet_cli.engine.prediction.queries import checked_expression
+
+    found: dict[str, dict[str, None]] = {}
+    names: dict[str, str] = {}
+    for pair in lists.pairs:
+        where = pair.uri or str(pair.path)
+        names[where] = listed_photo_name(pair.uri or str(pair.written))
+        found.setdefault(where, {})[checked_expression(pair.expression)] = None
+    common = tuple(dict.fromkeys(map(checked_expression, lists.expressions)))
+    pairs = [BulkPhoto(where, names[where], tuple(expressions)) for where, expressions in found.items()]
+    return BulkRequest(lists.inputs, common, lists.listed, pairs, recursive, [place.root], text or "", chunk_size or CHUNK)
+
+
+@dataclass(frozen=True)
+class BulkOutput:
+    """Where results go, and as what.
+
+    Attributes:
+        place: the folder.
+        form: png or parquet.
+        overwrite: whether an earlier run's results are replaced.
+    """
+
+    place: Place
+    form: str
+    overwrite: bool
+
+    def writer(self) -> ChunkWriter:
+        """What writes the results of a chunk."""
+        from cmirnet_cli.reports.predictions.parquet import ParquetChunks
+        from cmirnet_cli.reports.predictions.pictures import PngChunks
+
+        return ParquetChunks(self.place) if self.form == "parquet" else PngChunks(self.place)
+
+
+def predict_bulk(
+    request: BulkRequest, model: ModelOptions, settings: BulkSettings, output: BulkOutput, process: Process, tell: Callable[..., object]
+) -> int:
+    """Predict chunk after chunk; each of several processes takes every n-th chunk, and the first one reports.
+
+    Args:
+        request: what to predict on.
+        model: which weights.
+        settings: how masks are made.
+        output: where they go.
+        process: this one of those that share the work.
+        tell: says which expressions are cut or unknown.
+    """
+    from cmirnet_cli.engine.bulk.chunks import chunks
+    from cmirnet_cli.reports.predictions.chunks import begin_place, require_unused_place
+    from cmirnet_cli.reports.predictions.parquet import require_pyarrow
+
+    if output.form == "parquet":
+        require_pyarrow()
+    opened = named_model(model)
+    opened.check()
+    earlier = {"skip_existing": settings.skip_existing, "overwrite": output.overwrite}
+    if process.first:
+        require_unused_place(output.place, **earlier)
+    left_out: Counter[str] = Counter()
+    all_chunks = chunks(request, left_out)
+    first = next(all_chunks, None)  # what is wrong with inputs is said before anything is written or loaded
+    if first is None:
+        raise DataError("there is no image", hint="standard input lists none")
+    all_chunks = chain([first], all_chunks)
+    if process.first:
+        begin_place(output.place, {**opened.identity(), **_described(request, settings, output)}, **earlier)
+    process.wait()
+    predictor = opened.predictor(process)
+    expressions = list(dict.fromkeys([*request.expressions, *(each for pair in request.pairs for each in pair.expressions)]))
+    unknown = predictor.unknown(expressions)
+    if process.first:
+        tell(expressions, predictor.too_long(expressions), unknown, predictor.tokens)
+
+    total = _Total()
+    with console.progress("predict") as advance:
+        for report in _reports(predictor, total.counting(all_chunks), output.writer(), settings, process, advance):
+            total.add(report)
+    totals = process.gather([total])
+    if process.first:
+        _report(output, totals, settings, left_out=left_out, unknown=unknown)
+    process.wait()  # a launcher ends all processes as soon as one of them ends badly
+    return ImageError.exit_code if process.first and any(each.broken for each in totals) else 0
+
+
+def _reports(
+    predictor: Predictor[Any],
+    all_chunks: Iterable[Chunk],
+    writer: ChunkWriter,
+    settings: BulkSettings,
+    process: Process,
+    advance: Callable[[int], object],
+) -> Iterator[ChunkReport]:
+    """Finish every n-th chunk in this process."""
+    from cmirnet_cli.engine.bulk.finish import finish_chunk
+
+    for chunk in all_chunks:
+        if chunk.number % process.count == process.rank:
+            yield finish_chunk(predictor, chunk, writer, settings, advance)
+
+
+def _described(request: BulkRequest, settings: BulkSettings, output: BulkOutput) -> dict[str, object]:
+    """What rows depend on besides weights and chunks, and how chunks are cut."""
+    rule = settings.mask_rule
+    return {
+        "threshold": rule.threshold,
+        "largest_component": rule.largest_component,
+        "min_score": rule.min_score,
+        "own_range": settings.own_range,
+        "format": output.form,
+        "chunk": request.chunk_size,
+    }
+
+
+@dataclass
+class _Total:
+    """What one process did, and how many chunks there are for all."""
+
+    chunks: int = 0
+    images: int = 0
+    masks: int = 0
+    broken: int = 0
+    skipped: int = 0
+    scaled: int = 0
+    scaled_first: tuple[str, Range] | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+    def counting(self, all_chunks: Iterable[Chunk]) -> Iterator[Chunk]:
+        """The chunks, counted as they are taken."""
+        for chunk in all_chunks:
+            self.chunks += 1
+            yield chunk
+
+    def add(self, report: ChunkReport) -> None:
+        """Count what came of a chunk."""
+        self.images += report.images
+        self.masks += report.masks
+        self.broken += report.broken
+        self.skipped += report.skipped
+        self.scaled += report.scaled
+        self.scaled_first = self.scaled_first or report.scaled_first
+        self.problems += report.problems[: MOST_NAMED - len(self.problems)]
+
+
+def _report(
+    output: BulkOutput, totals: Sequence[_Total], settings: BulkSettings, *, left_out: Mapping[str, int], unknown: Sequence[str]
+) -> None:
+    """Take away chunks that the inputs no longer have, and print the result."""
+    from cmirnet_cli.engine.prediction.photo_files import left_out_notice
+    from cmirnet_cli.reports.predictions.chunk_files import remove_chunks
+
+    if settings.skip_existing and (removed := remove_chunks(output.place, totals[0].chunks)):
+        console.notice(f"{counted(removed, 'chunk')} of an earlier run removed: the inputs have fewer images now")
+    if left_out:
+        console.notice(left_out_notice(left_out))
+    images, masks, broken, skipped, scaled = (
+        sum(getattr(each, name) for each in totals) for name in ("images", "masks", "broken", "skipped", "scaled")
+    )
+    first = min((each.scaled_first for each in totals if each.scaled_first), default=None)
+    if first:
+        path, (low, high) = first
+        console.notice(
+            f"{counted(scaled, 'image')} of 16 bits scaled by their own range, as they use fewer: {path} from {low} to {high}; "
+            "--no-range takes them as they are"
+        )
+    problems = [problem for each in totals for problem in each.problems][:MOST_NAMED]
+    for problem in problems:
+        console.warn(f"{problem.problem}; {problem.hint}", failure=True)
+    parquet = output.form == "parquet"
+    rows = output.place.at("predictions-*.parquet" if parquet else "predictions-*.jsonl")
+    if (more := broken - len(problems)) > 0:
+        console.warn(f"{counted(more, 'more image')} could not be read: see the rows with an error in {shown(rows)}", failure=True)
+    console.result(
+        {
+            "out": output.place.shown,
+            "images": images,
+            "masks": masks,
+            "skipped": skipped,
+            "broken": broken,
+            "chunks": totals[0].chunks,
+            "predictions": shown(rows),
+            "left_out": dict(left_out),
+            "unknown": list(unknown),
+            "scaled": [{"image": path, "low": low, "high": high} for path, (low, high) in ([first] if first else [])],
+            "problems": [{"image": each.image, "problem": each.problem, "hint": each.hint} for each in problems],
+        },
+        f"{counted(masks, 'mask')} of {counted(images - broken, 'image')} in {shown(rows) if parquet else f'{output.place.shown}/masks'}",
+        *([f"{counted(skipped, 'image')} finished before"] if skipped else []),
+        *([f"{counted(broken, 'image')} could not be read"] if broken else []),
+    )

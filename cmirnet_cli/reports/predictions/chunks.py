@@ -1,0 +1,128 @@
+"""What bulk prediction leaves in a folder or a bucket: files of rows, one for each chunk, each whole or not there at all.
+
+settings.json                 what the masks depend on; written first
+predictions-00000123.parquet  with `--format parquet`: the rows of a chunk; its metadata say which chunk that was
+masks/…                       with `--format png`: the masks,
+predictions-00000123.jsonl    then their lines,
+predictions-00000123.json     then the mark of the finished chunk
+
+A chunk is finished when the one file is there that comes last, and tells the chunk's own digest. So resuming looks at one name a chunk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from cmirnet_cli.errors import DataError, UsageError
+from cmirnet_cli.reports.predictions.chunk_files import remove_chunks
+from cmirnet_cli.reports.predictions.folder import SETTINGS, remove_predictions
+from cmirnet_cli.reports.predictions.index import index_files
+from cmirnet_cli.storage.place import Place
+
+
+class ChunkLike(Protocol):
+    """A chunk, as far as it is written down."""
+
+    @property
+    def number(self) -> int:
+        """Its place among all chunks."""
+
+    @property
+    def digest(self) -> str:
+        """What tells it from another chunk of this number."""
+
+
+@dataclass
+class Mark:
+    """Which chunk was finished, and what was in it.
+
+    Attributes:
+        chunk: its digest.
+        images: how many images, broken ones included.
+        masks: how many masks.
+        broken: images that could not be read.
+    """
+
+    chunk: str
+    images: int = 0
+    masks: int = 0
+    broken: int = 0
+    _last: str | None = None
+
+    def count(self, row: Mapping[str, Any]) -> None:
+        """Count a row of the chunk; the rows of an image follow one another."""
+        self.images += row["image"] != self._last
+        self._last = row["image"]
+        self.masks += row["error"] is None
+        self.broken += row["error"] is not None
+
+    def encoded(self) -> bytes:
+        """The mark as JSON."""
+        return json.dumps({"chunk": self.chunk, "images": self.images, "masks": self.masks, "broken": self.broken}).encode("ascii")
+
+    @classmethod
+    def counts(cls, encoded: bytes | None, chunk: ChunkLike) -> dict[str, int] | None:
+        """The counts that a mark of this very chunk tells; None where it is no such mark."""
+        try:
+            told = json.loads(encoded) if encoded else None
+            return {name: int(told[name]) for name in ("images", "masks", "broken")} if told and told["chunk"] == chunk.digest else None
+        except (ValueError, KeyError, TypeError):
+            return None
+
+
+def require_unused_place(place: Place, *, skip_existing: bool, overwrite: bool) -> None:
+    """Refuse a place that holds predictions, unless they are to be continued or replaced.
+
+    Raises:
+        UsageError: it does.
+        StorageError: it cannot be looked at.
+    """
+    if skip_existing or overwrite:
+        return
+    earlier = [file.name for file in index_files(place.folder)] if place.folder else []
+    if earlier or place.read(SETTINGS) is not None:
+        hint = "continue it with --skip-existing, replace it with --overwrite, or choose another folder with --out"
+        raise UsageError(f"{place.shown} holds predictions already ({(earlier or [SETTINGS])[0]})", hint=hint)
+
+
+def begin_place(place: Place, settings: Mapping[str, object], *, skip_existing: bool, overwrite: bool) -> None:
+    """Take a place, new or from an earlier run, and write the settings there.
+
+    Args:
+        place: where chunks will be written.
+        settings: all that masks depend on besides the chunks, and `format`.
+        skip_existing: whether an earlier run is continued.
+        overwrite: whether its results are removed.
+
+    Raises:
+        UsageError: it holds predictions, or some that were made with other settings.
+        DataError: the earlier run's settings cannot be read.
+        CmirnetError: it cannot be written to.
+    """
+    require_unused_place(place, skip_existing=skip_existing, overwrite=overwrite)
+    earlier = place.read(SETTINGS)
+    if skip_existing and earlier is not None:
+        _require_same(place, earlier, settings)
+    if overwrite and earlier is not None:
+        if place.folder and index_files(place.folder):
+            remove_predictions(place.folder)
+        remove_chunks(place)
+    place.write(SETTINGS, (json.dumps(dict(settings), indent=2) + "\n").encode("ascii"))
+
+
+def _require_same(place: Place, written: bytes, settings: Mapping[str, object]) -> None:
+    try:
+        earlier = dict(json.loads(written))
+    except (ValueError, TypeError) as error:
+        hint = "start again with --overwrite"
+        raise DataError(f"cannot read the settings of the earlier run in {place.shown}/{SETTINGS}: {error}", hint=hint) from error
+    names = dict.fromkeys([*settings, *earlier])
+    changed = [f"{name} was {earlier.get(name)}, now {settings.get(name)}" for name in names if earlier.get(name) != settings.get(name)]
+    if changed:
+        raise UsageError(
+            f"{place.shown} already holds predictions made with other settings: {', '.join(changed)}",
+            hint="repeat the earlier settings, or choose another folder with --out",
+        )
