@@ -61,8 +61,8 @@ def listing(uri: str, *, recursive: bool = False) -> Listing:
     if not path.strip("/") and scheme_of(uri) not in ("memory", "file"):
         raise UsageError(f"{uri} names no bucket", hint=f"write {scheme_of(uri)}://BUCKET/FOLDER")
     what = f"cannot read {shown(uri)}"
-    if not (is_web(uri) and uri.endswith("/")):
-        found = attempt(what, uri, lambda: call(system, "info", path))
+    if not uri.endswith("/"):
+        found = attempt(what, uri, lambda: call(system, "info", path), tries=1)  # an address that is wrong is said soon
         if found["type"] != "directory":
             parent, _, name = path.rpartition("/")
             name = shown(name) if not is_web(uri) else shown(uri).rpartition("/")[2]

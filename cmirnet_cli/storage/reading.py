@@ -17,7 +17,7 @@ from cmirnet_cli.storage.uris import file_system, scheme_of, shown
 
 Result = TypeVar("Result")
 
-TRIES, FIRST_WAIT = 4, 0.5
+TRIES, FIRST_WAIT = 3, 0.5
 """How often something is tried, and the seconds before the second try; each wait is twice the one before."""
 PATIENCE = 60.0
 """Seconds that one try may take."""
@@ -119,22 +119,22 @@ class _Failure:
 
 
 def _failure(error: BaseException) -> _Failure:
-    status, code, name = _status_of(error), _code_of(error), type(error).__name__
+    classes = [f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__]
+    code, name = _code_of(error), type(error).__name__
+    if any(part in each for each in classes for part in _PASSING_NAMES):
+        late = any("Timeout" in each for each in classes)
+        return _Failure(StorageError, "no answer in time" if late else f"the connection failed ({name})", passing=True)
+    if any("Credential" in each or each.startswith("google.auth") for each in classes):
+        return _Failure(RefusedError, f"no usable credentials ({name})")
+    status = _status_of(error)
     said = f"{status} {code}".strip() if status else code
     if isinstance(error, PermissionError) or status in _REFUSED_STATUS:
         return _Failure(RefusedError, f"access is forbidden{f' ({said})' if said else ''}")
-    if "Credential" in name or any(kind.__module__.startswith("google.auth") for kind in type(error).__mro__):
-        return _Failure(RefusedError, f"no usable credentials ({name})")
     if isinstance(error, FileNotFoundError) or status in _MISSING_STATUS:
         return _Failure(NotThereError, "there is no such bucket" if code == "NoSuchBucket" else "there is no such file or folder")
-    if status:
-        return _Failure(StorageError, f"the server answered {said}", status in _PASSING_STATUS)
-    classes = [kind.__name__ for kind in type(error).__mro__]
-    passing = isinstance(error, OSError) and error.errno in _PASSING_ERRNO
-    if passing or any(part in each for each in classes for part in _PASSING_NAMES):
-        late = any("Timeout" in each for each in classes)
-        return _Failure(StorageError, "no answer in time" if late else f"the connection failed ({name})", passing=True)
-    return _Failure(StorageError, (isinstance(error, OSError) and error.errno and error.strerror) or name)
+    passing = status in _PASSING_STATUS or (isinstance(error, OSError) and error.errno in _PASSING_ERRNO)
+    system = error.strerror if isinstance(error, OSError) and error.errno else ""
+    return _Failure(StorageError, f"the server answered {said}" if status else system or name, passing)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -144,11 +144,12 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _status_of(error: BaseException) -> int | None:
-    """The HTTP status that an error of aiohttp, gcsfs, httpx or botocore carries, itself or as its cause."""
+    """The HTTP status that an error of aiohttp (`status`), gcsfs (`code`), httpx or botocore carries, itself or as its cause."""
     for cause in _causes(error):
         response = getattr(cause, "response", None)
         told = response.get("ResponseMetadata", {}).get("HTTPStatusCode") if isinstance(response, dict) else None
-        for value in (getattr(cause, "status", None), getattr(cause, "code", None), getattr(response, "status_code", None), told):
+        found = [getattr(response, "status_code", None), told, getattr(cause, "status" if hasattr(cause, "status") else "code", None)]
+        for value in found:
             if isinstance(value, int) and 100 <= value < 600:
                 return value
     return None

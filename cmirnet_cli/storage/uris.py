@@ -12,7 +12,6 @@ from cmirnet_cli.errors import UsageError
 _URI = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]+)://")
 TAR, PARQUET = (".tar", ".tar.gz", ".tgz"), (".parquet",)
 """Suffixes of files that hold many images."""
-_WEB = frozenset({"http", "https"})
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "http": "http", "https": "http"}
 """Scheme → the extra that brings its driver."""
 
@@ -30,7 +29,7 @@ def scheme_of(uri: str) -> str:
 
 def is_web(uri: str) -> bool:
     """Whether a URI is an address on the web: it may have a query, and no wildcards."""
-    return scheme_of(uri) in _WEB
+    return uri[:5].lower() == "http:" or uri[:6].lower() == "https:"
 
 
 def shown(uri: str) -> str:
@@ -51,7 +50,7 @@ def path_of(uri: str) -> str:
 
 def is_container(path: str) -> bool:
     """Whether a path or URI names an archive or a parquet file, by its suffix."""
-    return shown(path).lower().endswith((*TAR, *PARQUET))
+    return (shown(path) if is_web(path) else path).lower().endswith((*TAR, *PARQUET))
 
 
 def joined(folder: str, name: str) -> str:
@@ -96,3 +95,9 @@ def file_system(uri: str) -> tuple[Any, str]:
             f"{shown(uri)} cannot be opened: {type(error).__name__}", hint="check the address and the settings of fsspec"
         ) from None
     return system, path if is_web(uri) else path.rstrip("/")
+
+
+def canonical(uri: str) -> str:
+    """A URI as listings write it, without a slash at its end."""
+    system, path = file_system(uri)
+    return str(system.unstrip_protocol(path)).rstrip("/")

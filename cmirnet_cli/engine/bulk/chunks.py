@@ -16,10 +16,10 @@ from pathlib import Path, PurePosixPath
 from cmirnet_cli.engine.bulk.chunk import BulkPhoto, Chunk, Container
 from cmirnet_cli.engine.bulk.parquet import row_chunks
 from cmirnet_cli.engine.prediction.photo_files import LINKED_AGAIN, find_photos, folders_once, left_out_notice
-from cmirnet_cli.errors import DataError, UsageError
+from cmirnet_cli.errors import DataError, StorageError, UsageError
 from cmirnet_cli.images.formats import MACOS, is_read, kind_of, suffixes
 from cmirnet_cli.storage.listing import StoredFile, listing
-from cmirnet_cli.storage.uris import PARQUET, TAR, is_container, is_uri, path_of, shown
+from cmirnet_cli.storage.uris import PARQUET, TAR, canonical, is_container, is_uri, path_of, shown
 
 CHUNK = 1000
 """Photographs of a chunk, by default."""
@@ -92,13 +92,14 @@ def _found(request: BulkRequest, left_out: Counter[str]) -> Iterator[BulkPhoto |
     for each in inputs:
         label = labels[each.root]
         for file in each.files:
-            yield from _asked(request, file, f"{label}/{file.name}" if label else file.name)
+            yield from _asked(request, file, f"{label}/{file.name}" if label else file.name, searched=each.searched)
     for written in request.listed:
         yield from _asked(request, StoredFile(written, written), listed_photo_name(written))
     yield from request.pairs
 
 
-def _asked(request: BulkRequest, file: StoredFile, name: str) -> Iterator[BulkPhoto | Container]:
+def _asked(request: BulkRequest, file: StoredFile, name: str, *, searched: bool = False) -> Iterator[BulkPhoto | Container]:
+    """A photograph, an archive, or the pieces of a parquet file. One that is damaged and was only found by a search ends nothing."""
     if not is_container(file.uri):
         if not request.expressions:
             hint = "add -e TEXT; --text is for archives and parquet files"
@@ -109,16 +110,24 @@ def _asked(request: BulkRequest, file: StoredFile, name: str) -> Iterator[BulkPh
     if shown(file.uri).lower().endswith(TAR):
         yield whole
         return
-    for rows in row_chunks(file.uri, request.chunk_size, request.text):
-        yield replace(whole, rows=rows)
+    try:
+        for rows in row_chunks(file.uri, request.chunk_size, request.text):
+            yield replace(whole, rows=rows)
+    except StorageError:
+        raise
+    except DataError:
+        if not searched:
+            raise
+        yield replace(whole, rows=(0, 0))  # whoever reads it meets the same error, and makes a row of it
 
 
 @dataclass(frozen=True)
 class _Input:
-    """The files of an input, and the folder that their names are seen from."""
+    """The files of an input, the folder that their names are seen from, and whether they were searched for."""
 
     root: str
     files: Iterator[StoredFile]
+    searched: bool
 
 
 def _input(written: str, request: BulkRequest, left_out: Counter[str]) -> _Input:
@@ -130,11 +139,13 @@ def _input(written: str, request: BulkRequest, left_out: Counter[str]) -> _Input
     """
     if is_uri(written):
         found = listing(written, recursive=request.recursive)
-        root, files = found.root, found.files if found.single else _useful(_outside(found.files, request.exclude), left_out)
+        root, searched = found.root, not found.single
+        files = _useful(_outside(found.files, request.exclude), left_out) if searched else found.files
     else:
         path = Path(written).expanduser()
-        root = str(path.resolve() if path.is_dir() else path.parent.resolve())
-        if path.is_dir():
+        searched = path.is_dir()
+        root = str(path.resolve() if searched else path.parent.resolve())
+        if searched:
             files = _useful(_in_folder(path, request, left_out), left_out)
         else:
             photos = find_photos([written], exclude=map(Path, _local(request.exclude))).photos
@@ -145,7 +156,7 @@ def _input(written: str, request: BulkRequest, left_out: Counter[str]) -> _Input
         kinds = ", ".join([*suffixes(), *TAR, *PARQUET])
         hint = "name a folder that holds some; --recursive also searches the folders inside"
         raise DataError(f"{shown(written)} holds no images ({kinds}){instead}", hint=hint)
-    return _Input(root, chain([first], files))
+    return _Input(root, chain([first], files), searched)
 
 
 def _useful(files: Iterable[StoredFile], left_out: Counter[str]) -> Iterator[StoredFile]:
@@ -173,7 +184,7 @@ def _in_folder(folder: Path, request: BulkRequest, left_out: Counter[str]) -> It
 
 
 def _outside(files: Iterable[StoredFile], exclude: Sequence[str]) -> Iterator[StoredFile]:
-    folders = tuple(f"{each.rstrip('/')}/" for each in exclude if is_uri(each))
+    folders = tuple(f"{canonical(each)}/" for each in exclude if is_uri(each))
     return (file for file in files if not file.uri.startswith(folders)) if folders else iter(files)
 
 

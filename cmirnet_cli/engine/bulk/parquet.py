@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cmirnet_cli.engine.bulk.chunk import BulkPhoto, Container, Rows
 from cmirnet_cli.engine.bulk.expressions import with_own
 from cmirnet_cli.engine.bulk.read import LARGEST_FILE, StoredPhoto, stored, too_large
-from cmirnet_cli.errors import DataError, ImageError, UsageError
+from cmirnet_cli.errors import DataError, ImageError, StorageError, UsageError
 from cmirnet_cli.storage.ahead import in_background, read_ahead
 from cmirnet_cli.storage.reading import opened
 from cmirnet_cli.storage.uris import is_uri, joined, shown
@@ -61,6 +61,16 @@ def parquet_photos(container: Container) -> Iterator[StoredPhoto]:
     return read_ahead(in_background(_rows(container)), _stored)
 
 
+def _rows(container: Container) -> Iterator[_Row]:
+    """The rows; of a file that cannot be read, or not to its end, one more that has this as its problem."""
+    try:
+        yield from _readable_rows(container)
+    except StorageError:
+        raise
+    except DataError as error:
+        yield _Row(container.name, shown(container.uri), (), ImageError(str(error), hint=error.hint))
+
+
 @dataclass(frozen=True)
 class _Row:
     """A row: its picture's bytes, or where that lies."""
@@ -78,7 +88,7 @@ def _stored(row: _Row) -> StoredPhoto:
     return StoredPhoto(row.name, row.shown, row.expressions, row.content)
 
 
-def _rows(container: Container) -> Iterator[_Row]:
+def _readable_rows(container: Container) -> Iterator[_Row]:
     first, end = container.rows or (0, 0)
     with _file(container.uri) as file:
         column = _picture_column(file.schema_arrow, shown(container.uri), container.text).name

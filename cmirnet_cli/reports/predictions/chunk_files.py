@@ -33,8 +33,11 @@ def remove_chunks(place: Place, first: int = 0) -> int:
 def remove_chunk(place: Place, number: int, kind: str) -> None:
     """Remove the rows of a chunk, and its masks where there are any; a removal that was broken off can be repeated."""
     if kind == "jsonl":
+        lines = place.read(part_name(number, kind))
+        if lines is None:
+            return
         place.remove(part_name(number, "json"))
-        for line in _lines(place.read(part_name(number, kind)) or b""):
+        for line in _lines(lines):
             if isinstance(name := line.get("mask"), str) and name.startswith("masks/"):
                 place.remove(name)
     place.remove(part_name(number, kind))

@@ -1,0 +1,175 @@
+"""Chunks of a request: in order, as listings come, under names of which no two are the same."""
+
+from __future__ import annotations
+
+import pickle
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fsspec.spec import AbstractFileSystem
+
+from cmirnet_cli.engine.bulk.chunk import BulkPhoto, Chunk, Container
+from cmirnet_cli.engine.bulk.chunks import BulkRequest, chunks
+from cmirnet_cli.errors import DataError, StorageError, UsageError
+from tests.unit.engine.bulk.conftest import picture, write_tar
+
+CUP = ("cup",)
+
+
+def names(*inputs: str, **options: object) -> list[list[str]]:
+    """The names in each chunk."""
+    made = chunks(BulkRequest(inputs, CUP, **{"chunk_size": 2, **options}))
+    return [[photo.name for photo in each.photos] or [each.container.name] for each in made]
+
+
+class Endless(AbstractFileSystem):
+    """Ten million images in one folder, or in ten thousand, listed as they are taken."""
+
+    protocol = "endless"
+    cachable = False
+    taken = 0
+
+    def info(self, path, **options):
+        return {"name": path, "type": "directory", "size": 0}
+
+    def ls(self, path, detail=True, **options):
+        path = path.removeprefix("endless://")
+        if path == "deep":
+            return [{"name": f"deep/{number:05}", "type": "directory", "size": 0} for number in range(10_000)]
+        return self._entries(path, 10_000_000 if path == "flat" else 1000)
+
+    def _entries(self, path, count):
+        for number in range(count):
+            type(self).taken += 1
+            yield {"name": f"{path}/{number:08}.jpg", "type": "file", "size": 1}
+
+
+@pytest.mark.parametrize(("folder", "first"), [("flat", "00000000.jpg"), ("deep", "00000/00000000.jpg")])
+def test_the_first_chunk_of_ten_million_images_needs_no_more_of_the_listing_than_it_holds(folder: str, first: str):
+    fsspec.register_implementation("endless", Endless, clobber=True)
+    Endless.taken = 0
+    chunk = next(chunks(BulkRequest([f"endless://{folder}"], CUP, recursive=True, chunk_size=100)))
+    assert (len(chunk.photos), chunk.photos[0].name) == (100, first)
+    assert Endless.taken == 100
+
+
+def test_a_bucket_and_a_folder_give_the_same_chunks(memory, tmp_path: Path):
+    for name in ("b.png", "a.jpg", "c/d.png", "c/e/f.png", "note.txt", "._a.jpg", "g.jxl"):
+        memory.pipe_file(f"/bucket/photos/{name}", b"")
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for place in ("memory://bucket/photos", "memory://bucket/photos/", str(tmp_path)):
+        left_out: Counter[str] = Counter()
+        assert names(place) == [["a.jpg", "b.png"]]
+        assert names(place, recursive=True) == [["a.jpg", "b.png"], ["c/d.png", "c/e/f.png"]]
+        list(chunks(BulkRequest([place], CUP), left_out))
+        assert left_out == {"macOS side": 1, "JPEG XL": 1}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("memory://bucket/photos/*.png", ["b.png"]),
+        ("memory://bucket/photos/**/*.png", ["b.png", "c/d.png"]),
+        ("memory://bucket/*/c/[a-d].p?g", ["photos/c/d.png"]),
+    ],
+)
+def test_patterns_match_in_buckets(memory, pattern: str, found: list[str]):
+    for name in ("photos/b.png", "photos/a.jpg", "photos/c/d.png", "other/x.png"):
+        memory.pipe_file(f"/bucket/{name}", b"")
+    assert names(pattern, chunk_size=9) == [found]
+
+
+def test_files_of_several_folders_keep_apart(memory, tmp_path: Path):
+    for name in ("a/photos/1.png", "b/photos/1.png"):
+        memory.pipe_file(f"/bucket/{name}", b"")
+    (tmp_path / "1.png").touch()
+    inputs = ["memory://bucket/a/photos", "memory://bucket/b/photos", "memory://bucket/a/photos", str(tmp_path / "1.png")]
+    [found] = names(*inputs, chunk_size=9)
+    assert len(set(found)) == len(found) == 3
+    assert [name.partition("/")[0].rpartition("-")[0] for name in found[:2]] == ["photos", "photos"]
+    assert found[2] == f"{tmp_path.name}/1.png"
+
+
+def test_lists_keep_whole_paths_and_pairs_their_expressions():
+    listed = ["https://user:SECRET@a.org/x/1.jpg?sig=SECRET", "s3://bucket/y/1.jpg", "/data/1.jpg", "z/1.jpg"]
+    pair = BulkPhoto("s3://bucket/2.jpg", "bucket/2.jpg", ("left person",))
+    [chunk] = chunks(BulkRequest([], CUP, listed, [pair]))
+    assert [photo.name for photo in chunk.photos] == ["a.org/x/1.jpg", "bucket/y/1.jpg", "data/1.jpg", "z/1.jpg", "bucket/2.jpg"]
+    assert chunk.photos[0].uri == listed[0]
+    assert chunk.photos[-1] == pair
+
+
+def test_archives_are_chunks_of_their_own_and_parquet_files_are_cut_at_row_groups(tmp_path: Path):
+    for name in ("a.png", "b.tar", "c.tgz", "e.png", "f.png"):
+        (tmp_path / name).touch()
+    pq.write_table(pa.table({"image": [picture()] * 7}), tmp_path / "d.parquet", row_group_size=1)
+    pq.write_table(pa.table({"url": ["x.png"] * 7}), tmp_path / "g.parquet")
+    found = list(chunks(BulkRequest([str(tmp_path)], CUP, chunk_size=3)))
+    assert [chunk.number for chunk in found] == list(range(10))
+    assert [[photo.name for photo in chunk.photos] or (chunk.container.name, chunk.container.rows) for chunk in found] == [
+        ["a.png"],
+        ("b.tar", None),
+        ("c.tgz", None),
+        ("d.parquet", (0, 3)),
+        ("d.parquet", (3, 6)),
+        ("d.parquet", (6, 7)),
+        ["e.png", "f.png"],
+        ("g.parquet", (0, 3)),
+        ("g.parquet", (3, 6)),
+        ("g.parquet", (6, 7)),
+    ]
+
+
+def test_results_inside_an_input_are_left_alone(memory):
+    memory.pipe_file("/bucket/a.png", b"")
+    memory.pipe_file("/bucket/out/masks/a.png.cup.png", b"")
+    assert names("memory://bucket", recursive=True, exclude=["memory:///bucket/out"]) == [["a.png"]]
+    assert names("memory://bucket", recursive=True, exclude=["memory://bucket/out"]) == [["a.png"]]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "error", "words"),
+    [
+        (["memory://bucket/empty"], DataError, "holds no images"),
+        (["memory://bucket/photos", "memory://nothing"], StorageError, "there is no such file or folder"),
+        (["memory://bucket/photos/*.jpg"], DataError, "holds no images"),
+        (["memory://bucket/broken.parquet"], DataError, "is no parquet file"),
+    ],
+)
+def test_every_input_must_name_something_before_the_first_chunk(memory, inputs: list[str], error: type, words: str):
+    memory.pipe_file("/bucket/photos/a.png", b"")
+    memory.pipe_file("/bucket/empty/note.txt", b"")
+    memory.pipe_file("/bucket/broken.parquet", b"PAR1")
+    with pytest.raises(error, match=words):
+        next(chunks(BulkRequest(inputs, CUP, chunk_size=1)))
+
+
+def test_photographs_need_an_expression_of_the_command_line(memory):
+    memory.pipe_file("/bucket/photos/a.png", b"")
+    with pytest.raises(UsageError, match=r"there is no expression for memory:///?bucket/photos/a.png"):
+        next(chunks(BulkRequest(["memory://bucket/photos"], text="caption")))
+
+
+def test_the_digest_tells_chunks_apart_and_not_signatures(tmp_path: Path):
+    photo, tar = BulkPhoto("https://a.org/1.jpg?sig=1", "1.jpg", CUP), Container("s.tar", "s.tar", CUP, size=9)
+    chunk = Chunk(0, (photo,))
+    others = [Chunk(0, (replace(photo, **change),)) for change in ({"name": "2.jpg"}, {"expressions": ("cups",)}, {"uri": "s3://a/1.jpg"})]
+    others += [Chunk(0, container=tar), Chunk(0, container=replace(tar, size=8)), Chunk(0, container=replace(tar, rows=(0, 9)))]
+    assert len({each.digest for each in [chunk, *others]}) == 7
+    assert Chunk(5, (replace(photo, uri="https://a.org/1.jpg?sig=2"),)).digest == chunk.digest
+    assert pickle.loads(pickle.dumps(chunk)) == chunk
+
+
+def test_a_tar_in_a_bucket_has_its_size_in_the_digest(memory, tmp_path: Path):
+    digests = []
+    for count in (1, 50_000):
+        memory.pipe_file("/bucket/s.tar", write_tar(tmp_path / "s.tar", {"a.png": bytes(count)}).read_bytes())
+        [chunk] = chunks(BulkRequest(["memory://bucket/s.tar"], CUP))
+        digests.append(chunk.digest)
+    assert digests[0] != digests[1]

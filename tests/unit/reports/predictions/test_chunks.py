@@ -1,0 +1,169 @@
+"""Files of rows in a folder or a bucket: each chunk whole or not there, readable by others, and known again by its digest."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+from pycocotools import mask as coco
+
+from cmirnet_cli.errors import DataError, UsageError
+from cmirnet_cli.images.masks import bounding_box, coco_rle
+from cmirnet_cli.reports.predictions.chunk_files import remove_chunks
+from cmirnet_cli.reports.predictions.chunks import begin_place
+from cmirnet_cli.reports.predictions.folder import MaskToWrite, PredictedPhoto, PredictionFolder, begin_folder
+from cmirnet_cli.reports.predictions.parquet import ParquetChunks
+from cmirnet_cli.reports.predictions.pictures import PngChunks
+from cmirnet_cli.storage.place import Place
+
+SETTINGS = {"weights": "0f", "threshold": 0.5, "format": "parquet"}
+MASK = np.zeros((5, 4), np.bool_)
+MASK[1:3, 2:] = True
+WRITERS = {"parquet": ParquetChunks, "jsonl": PngChunks}
+
+
+@dataclass(frozen=True)
+class Named:
+    """A chunk, as far as a writer sees one."""
+
+    number: int
+    digest: str
+
+
+def row(image: str, expression: str | None = "cup", error: str | None = None) -> dict[str, Any]:
+    found = {
+        "score": 0.5,
+        "known": True,
+        "size": [5, 4],
+        "box": list(bounding_box(MASK)),
+        "area": int(MASK.sum()),
+        "rle": coco_rle(MASK),
+        "error": None,
+    }
+    if error:
+        found, expression = {**dict.fromkeys(found), "error": error}, None
+    return {"image": image, "path": f"s3://bucket/{image}", "expression": expression, **found}
+
+
+ROWS = [row("a/b.png"), row("a/b.png", "dog"), row("c.png", error="it is broken")]
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    fsspec.filesystem("memory").store.clear()
+    return Place(str(tmp_path / "out") if request.param == "folder" else "memory://bucket/out")
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_chunk_is_known_again_by_its_digest(place: Place, kind: str):
+    writer = WRITERS[kind](place)
+    assert writer.finished(Named(3, "d")) is None
+    writer.write(Named(3, "d"), iter(ROWS))
+    assert writer.finished(Named(3, "d")) == {"images": 2, "masks": 2, "broken": 1}
+    assert writer.finished(Named(3, "other")) is None
+    assert writer.finished(Named(4, "d")) is None
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_a_chunk_that_breaks_off_is_not_there_and_an_earlier_one_of_its_number_not_finished(place: Place, kind: str):
+    def breaking() -> Iterator[dict[str, Any]]:
+        yield ROWS[0]
+        raise KeyboardInterrupt
+
+    writer = WRITERS[kind](place)
+    with pytest.raises(KeyboardInterrupt):
+        writer.write(Named(0, "d"), breaking())
+    assert [name for name in place.names() if name.startswith(("predictions", "."))] == []
+    writer.write(Named(0, "e"), iter(ROWS))
+    with pytest.raises(KeyboardInterrupt):
+        writer.write(Named(0, "d"), breaking())
+    assert writer.finished(Named(0, "d")) is None
+    writer.write(Named(0, "d"), iter(ROWS[:1]))
+    assert writer.finished(Named(0, "d")) == {"images": 1, "masks": 1, "broken": 0}
+
+
+def test_parquet_holds_the_rows_as_they_are(place: Place):
+    odd = row("odd-\udcff.png")
+    ParquetChunks(place).write(Named(0, "d"), iter([*ROWS, odd]))
+    table = pq.read_table(io.BytesIO(place.read("predictions-00000000.parquet")))
+    assert table.to_pylist() == [*ROWS, {**odd, "image": "odd-\\udcff.png", "path": "s3://bucket/odd-\\udcff.png"}]
+    np.testing.assert_array_equal(coco.decode(table.to_pylist()[0]["rle"]), MASK)
+
+
+def test_a_chunk_without_an_image_is_finished_too(place: Place):
+    for writer in (ParquetChunks(place), PngChunks(place)):
+        writer.write(Named(0, "d"), iter(()))
+        assert writer.finished(Named(0, "d")) == {"images": 0, "masks": 0, "broken": 0}
+
+
+def test_masks_and_lines_are_those_of_a_local_folder(place: Place, tmp_path: Path):
+    photo = PredictedPhoto(Path("a/b.png"), Path("s3://bucket/a/b.png"), np.zeros((5, 4, 3), np.uint8))
+    local = PredictionFolder(tmp_path / "local")
+    local.add(photo, [MaskToWrite("The cup!", MASK, 0.5, coco_rle(MASK))], tmp_path / "local" / "lines.jsonl")
+    PngChunks(place).write(Named(0, "d"), iter([row("a/b.png", "The cup!")]))
+    [line] = map(json.loads, (tmp_path / "local" / "lines.jsonl").read_text().splitlines())
+    [bulk] = map(json.loads, place.read("predictions-00000000.jsonl").splitlines())
+    assert bulk == {**line, "path": "s3://bucket/a/b.png", "error": None}
+    assert place.read(bulk["mask"]) == (tmp_path / "local" / line["mask"]).read_bytes()
+
+
+def test_a_chunk_that_is_written_anew_leaves_no_mask_of_the_old_one(place: Place):
+    writer = PngChunks(place)
+    writer.write(Named(0, "d"), iter(ROWS))
+    writer.write(Named(0, "e"), iter([row("z.png")]))
+    assert place.read("masks/a/b.png.cup.png") is None
+    assert Image.open(io.BytesIO(place.read("masks/z.png.cup.png"))).size == (4, 5)
+
+
+def test_chunks_beyond_the_last_are_removed(place: Place):
+    for writer in (ParquetChunks(place), PngChunks(place)):
+        for number in range(3):
+            writer.write(Named(number, "d"), iter([row(f"{number}.png")]))
+    place.write("predictions-notes.jsonl", b"mine")
+    assert remove_chunks(place, 1) == 4
+    kept = ["predictions-00000000.json", "predictions-00000000.jsonl", "predictions-00000000.parquet", "predictions-notes.jsonl"]
+    assert sorted(place.names()) == kept
+    assert (place.read("masks/0.png.cup.png") is None, place.read("masks/2.png.cup.png") is None) == (False, True)
+
+
+def test_a_place_is_begun_continued_or_replaced_but_never_mixed(place: Place):
+    begin_place(place, SETTINGS, skip_existing=False, overwrite=False)
+    ParquetChunks(place).write(Named(0, "d"), iter(ROWS))
+    with pytest.raises(UsageError, match="holds predictions already") as told:
+        begin_place(place, SETTINGS, skip_existing=False, overwrite=False)
+    assert "--skip-existing" in str(told.value.hint)
+    begin_place(place, SETTINGS, skip_existing=True, overwrite=False)
+    with pytest.raises(UsageError, match=r"other settings: threshold was 0.5, now 0.6, chunk was None, now 9$"):
+        begin_place(place, {**SETTINGS, "threshold": 0.6, "chunk": 9}, skip_existing=True, overwrite=False)
+    assert ParquetChunks(place).finished(Named(0, "d"))
+    begin_place(place, {**SETTINGS, "threshold": 0.6}, skip_existing=False, overwrite=True)
+    assert list(place.names()) == ["settings.json"]
+    assert json.loads(place.read("settings.json"))["threshold"] == 0.6
+    place.write("settings.json", b"{broken")
+    with pytest.raises(DataError, match="cannot read the settings of the earlier run"):
+        begin_place(place, SETTINGS, skip_existing=True, overwrite=False)
+
+
+def test_a_local_folder_of_chunks_is_not_continued_without_chunks_and_the_other_way_round(tmp_path: Path):
+    place = Place(str(tmp_path))
+    begin_place(place, SETTINGS, skip_existing=False, overwrite=False)
+    PngChunks(place).write(Named(0, "d"), iter(ROWS))
+    with pytest.raises(UsageError, match="it was written in chunks"):
+        begin_folder(tmp_path, {"weights": "0f"}, skip_existing=True, overwrite=False)
+    begin_folder(tmp_path, {"weights": "0f"}, skip_existing=False, overwrite=True)
+    assert [file.name for file in tmp_path.rglob("*") if file.is_file()] == ["settings.json"]
+    photo = PredictedPhoto(Path("b.png"), Path("b.png"), np.zeros((5, 4, 3), np.uint8))
+    PredictionFolder(tmp_path).add(photo, [MaskToWrite("cup", MASK, 0.5, coco_rle(MASK))], tmp_path / "predictions-00000-of-00001.jsonl")
+    with pytest.raises(UsageError, match="format was None, now parquet"):
+        begin_place(place, SETTINGS, skip_existing=True, overwrite=False)
+    begin_place(place, SETTINGS, skip_existing=False, overwrite=True)
+    assert [file.name for file in tmp_path.rglob("*") if file.is_file()] == ["settings.json"]
