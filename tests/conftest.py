@@ -90,7 +90,7 @@ class LocalHub:
 
     def answer(self, path: str) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body of a request."""
-        parts = unquote(urlsplit(path).path).strip("/").split("/")
+        parts, deep = unquote(urlsplit(path).path).strip("/").split("/"), "recursive=true" in urlsplit(path).query.lower()
         if parts == [""]:
             return 200, {}, b"a hub"
         listing = parts[:2] == ["api", "models"]
@@ -100,13 +100,22 @@ class LocalHub:
             return 404, {"X-Error-Code": "RepoNotFound"}, b""
         if len(rest) > 1 and rest[1] not in (*self.branches, self.commit(repository)):
             return 404, {"X-Error-Code": "RevisionNotFound"}, b""
-        return self._listed(repository, rest) if listing else self._file(repository, rest)
+        return self._listed(repository, rest, deep) if listing else self._file(repository, rest)
 
-    def _listed(self, repository: str, rest: list[str]) -> tuple[int, dict[str, str], bytes]:
+    def _listed(self, repository: str, rest: list[str], deep: bool) -> tuple[int, dict[str, str], bytes]:
         folder = self.repositories[repository]
         files = {path.relative_to(folder).as_posix(): path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
         if rest[:1] == ["tree"]:
-            said: object = [{"type": "file", "path": name, "size": size, "oid": name} for name, size in files.items()]
+            inside = "".join(f"{part}/" for part in rest[2:])
+            below = {name: size for name, size in files.items() if name.startswith(inside)}
+            folders = {inside + name[len(inside) :].split("/")[0] for name in below if "/" in name[len(inside) :]}
+            here = {name: size for name, size in below.items() if deep or "/" not in name[len(inside) :]}
+            said: object = [
+                *({"type": "file", "path": name, "size": size, "oid": name} for name, size in here.items()),
+                *({"type": "directory", "path": name, "oid": name} for name in ([] if deep else sorted(folders))),
+            ]
+            if not below:
+                return 404, {"X-Error-Code": "EntryNotFound"}, b""
         else:
             siblings = [{"rfilename": name, "size": size} for name, size in files.items()]
             said = {"id": repository, "modelId": repository, "sha": self.commit(repository), "siblings": siblings}
