@@ -8,7 +8,8 @@
     │   ├── AnnotationError         3  an annotation file (pickle, JSON, JSONL)
     │   ├── ImageError              3  one image
     │   ├── CacheError              3  a prepared cache
-    │   └── StorageError            3  a bucket or an address that is missing, forbidden or too slow
+    │   └── StorageError            3  storage on other machines that refuses or does not answer
+    │       └── NotThereError       3  a file, a bucket or an address that does not exist
     ├── WeightsError                4  a weights folder or checkpoint
     ├── ExportError                 5  an exported model that does not agree with its weights
     └── StoppedError                   a long run was stopped; it saved first
@@ -108,9 +109,18 @@ class CacheError(DataError):
 
 
 class StorageError(DataError):
-    """A bucket, a repository or an address is missing, forbidden, or does not answer.
+    """A bucket, a repository or an address refuses or does not answer.
 
-    What to do: check the address, the credentials of its driver and the network; `--skip-existing` resumes the run.
+    What to do: check the credentials of its driver and the network; `--skip-existing` resumes the run.
+    """
+
+    exit_code = 3
+
+
+class NotThereError(StorageError):
+    """A file, a bucket or an address in storage does not exist.
+
+    What to do: check the address.
     """
 
 

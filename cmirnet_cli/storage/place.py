@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from cmirnet_cli.errors import DataError, UsageError
+from cmirnet_cli.errors import DataError, NotThereError, UsageError
 from cmirnet_cli.files import new_file, write_bytes
 from cmirnet_cli.storage.listing import listing
-from cmirnet_cli.storage.reading import NotThereError, attempt, call, read_whole
+from cmirnet_cli.storage.reading import attempt, call, read_whole
 from cmirnet_cli.storage.uris import file_system, is_uri, is_web, joined, scheme_of, shown
 
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "hf", "abfs", "abfss", "az", "oss", "oci", "memory"})

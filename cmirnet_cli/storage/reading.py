@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 
-from cmirnet_cli.errors import StorageError
+from cmirnet_cli.errors import NotThereError, StorageError
 from cmirnet_cli.storage.uris import file_system, scheme_of, shown
 
 Result = TypeVar("Result")
@@ -33,14 +33,6 @@ _PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
 _PASSING_ERRNO = (errno.EIO, errno.EBUSY, errno.ETIMEDOUT, getattr(errno, "EREMOTEIO", errno.EIO))
 _PASSING_NAMES = ("Timeout", "Connection", "Connector", "Disconnected", "Payload", "IncompleteRead", "HTTPClientError", "TransportError")
 """Parts of names of classes of errors that may pass: those of aiohttp, botocore and httpx have no common base."""
-
-
-class NotThereError(StorageError):
-    """There is no such file, bucket or repository."""
-
-
-class RefusedError(StorageError):
-    """The storage does not let us in, or not do this."""
 
 
 def read_whole(uri: str, most: int) -> bytes:
@@ -82,8 +74,7 @@ def attempt(what: str, uri: str, action: Callable[[], Result], tries: int | None
 
     Raises:
         NotThereError: there is no such thing.
-        RefusedError: credentials are missing, wrong or not enough.
-        StorageError: it failed in another way, or as often as was tried.
+        StorageError: access is forbidden, or it failed in another way, or as often as was tried.
     """
     tries = tries or TRIES
     for number in range(1, tries + 1):
@@ -101,21 +92,29 @@ def attempt(what: str, uri: str, action: Callable[[], Result], tries: int | None
 
 @dataclass(frozen=True)
 class _Failure:
-    """What kind of failure an error is, and the reason in words."""
+    """What an error of a driver is.
 
-    kind: type[StorageError]
+    Attributes:
+        reason: in words.
+        passing: whether it may pass.
+        missing: whether there is no such thing.
+        refused: whether credentials are missing, wrong or not enough.
+    """
+
     reason: str
     passing: bool = False
+    missing: bool = False
+    refused: bool = False
 
     def error(self, what: str, uri: str, tries: int) -> StorageError:
         """The error to raise after so many tries."""
-        known = _CREDENTIALS.get(scheme_of(uri), "")
-        hint = {
-            NotThereError: "check the address",
-            RefusedError: f"check the credentials ({known}) and what they allow" if known else "check the credentials and what they allow",
-        }.get(self.kind, "check the network and the service, and go on with --skip-existing")
-        often = f" ({tries} tries)" if tries > 1 else ""
-        return self.kind(f"{what}: {self.reason}{often}", hint=hint)
+        message = f"{what}: {self.reason}{f' ({tries} tries)' if tries > 1 else ''}"
+        if self.missing:
+            return NotThereError(message, hint="check the address")
+        if self.refused:
+            known = _CREDENTIALS.get(scheme_of(uri))
+            return StorageError(message, hint=f"check the credentials{f' ({known})' if known else ''} and what they allow")
+        return StorageError(message, hint="check the network and the service, and go on with --skip-existing")
 
 
 def _failure(error: BaseException) -> _Failure:
@@ -123,18 +122,18 @@ def _failure(error: BaseException) -> _Failure:
     code, name = _code_of(error), type(error).__name__
     if any(part in each for each in classes for part in _PASSING_NAMES):
         late = any("Timeout" in each for each in classes)
-        return _Failure(StorageError, "no answer in time" if late else f"the connection failed ({name})", passing=True)
+        return _Failure("no answer in time" if late else f"the connection failed ({name})", passing=True)
     if any("Credential" in each or each.startswith("google.auth") for each in classes):
-        return _Failure(RefusedError, f"no usable credentials ({name})")
+        return _Failure(f"no usable credentials ({name})", refused=True)
     status = _status_of(error)
     said = f"{status} {code}".strip() if status else code
     if isinstance(error, PermissionError) or status in _REFUSED_STATUS:
-        return _Failure(RefusedError, f"access is forbidden{f' ({said})' if said else ''}")
+        return _Failure(f"access is forbidden{f' ({said})' if said else ''}", refused=True)
     if isinstance(error, FileNotFoundError) or status in _MISSING_STATUS:
-        return _Failure(NotThereError, "there is no such bucket" if code == "NoSuchBucket" else "there is no such file or folder")
+        return _Failure("there is no such bucket" if code == "NoSuchBucket" else "there is no such file or folder", missing=True)
     passing = status in _PASSING_STATUS or (isinstance(error, OSError) and error.errno in _PASSING_ERRNO)
     system = error.strerror if isinstance(error, OSError) and error.errno else ""
-    return _Failure(StorageError, f"the server answered {said}" if status else system or name, passing)
+    return _Failure(f"the server answered {said}" if status else system or name, passing)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

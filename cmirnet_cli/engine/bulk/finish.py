@@ -114,13 +114,13 @@ def finish_chunk(
     if earlier is not None:
         advance(earlier["images"])
         return ChunkReport(chunk.number, earlier["images"], earlier["masks"], earlier["broken"], skipped=earlier["images"])
-    tally = Tally(advance)
+    tally = ChunkTally(advance)
     writer.write(chunk, predict_chunk(predictor, chunk, settings, tally))
     return tally.report(chunk.number)
 
 
 @dataclass
-class Tally:
+class ChunkTally:
     """What was seen of a chunk so far."""
 
     advance: Callable[[int], object] = lambda n: None
@@ -137,7 +137,7 @@ class Tally:
         return ChunkReport(number, self.images, self.masks, self.broken, 0, named, self.scaled, self.scaled_first)
 
 
-def predict_chunk(predictor: Predictor[Any], chunk: Chunk, settings: BulkSettings, tally: Tally) -> Iterator[MaskRow]:
+def predict_chunk(predictor: Predictor[Any], chunk: Chunk, settings: BulkSettings, tally: ChunkTally) -> Iterator[MaskRow]:
     """The rows of image after image, in the chunk's order; no more than a few images are in memory.
 
     Raises:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from cmirnet_cli.engine.bulk.chunk import BulkPhoto, Chunk
 from cmirnet_cli.engine.prediction.photos import photo_bytes
-from cmirnet_cli.errors import ImageError, StorageError
+from cmirnet_cli.errors import ImageError, NotThereError, StorageError
 from cmirnet_cli.storage.ahead import read_ahead
-from cmirnet_cli.storage.reading import NotThereError, read_whole
+from cmirnet_cli.storage.reading import read_whole
 from cmirnet_cli.storage.uris import is_uri, is_web, shown
 
 LARGEST_FILE = 1 << 30

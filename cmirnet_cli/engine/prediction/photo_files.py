@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cmirnet_cli.errors import DataError
 from cmirnet_cli.images.formats import KINDS, is_read, kind_of, needs_of, suffixes
+from cmirnet_cli.storage.uris import is_container
 
 LINKED_AGAIN = "doubly linked"
 """The kind of files that are left out because another link leads to them as well."""
@@ -94,6 +95,8 @@ def _in_folder(folder: Path, recursive: bool, exclude: Set[Path]) -> FoundPhotos
     found = _each_once([file for file in pictures if kind_of(file) not in left_out], folder, left_out)
     if not found.photos:
         hint = "name a folder that holds some; a quoted pattern such as 'photos/**/*.jpg' also finds those in folders below"
+        if archive := next((file for file in folder.iterdir() if is_container(file.name)), None):
+            hint = f"name the archives themselves: '{folder}/*{archive.suffix}'"
         found_instead = f"; {left_out_notice(left_out)}" if left_out else ""
         raise DataError(f"{folder} holds no images ({', '.join(suffixes())}){found_instead}", hint=hint)
     return found

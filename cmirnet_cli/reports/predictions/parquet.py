@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cmirnet_cli.errors import UsageError
+from cmirnet_cli.errors import NotThereError, UsageError
 from cmirnet_cli.reports.predictions.chunk_files import part_name
 from cmirnet_cli.reports.predictions.chunks import ChunkLike, Mark
 from cmirnet_cli.storage.place import Place
-from cmirnet_cli.storage.reading import NotThereError, opened
+from cmirnet_cli.storage.reading import opened
 
 if TYPE_CHECKING:
     from pyarrow import Schema

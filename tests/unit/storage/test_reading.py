@@ -8,9 +8,9 @@ import fsspec
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
-from cmirnet_cli.errors import StorageError
+from cmirnet_cli.errors import NotThereError, StorageError
 from cmirnet_cli.storage import reading
-from cmirnet_cli.storage.reading import NotThereError, RefusedError, opened, read_whole
+from cmirnet_cli.storage.reading import opened, read_whole
 
 
 @pytest.mark.parametrize("passing", [[503], [429, 500], ["break"], ["break", 502]])
@@ -24,8 +24,8 @@ def test_what_passes_is_tried_again(web, passing: list[int | str]):
     ("answers", "kind", "words", "requests"),
     [
         ([404], NotThereError, "there is no such file or folder", 1),
-        ([403], RefusedError, r"access is forbidden \(403\)", 1),
-        ([401], RefusedError, r"access is forbidden \(401\)", 1),
+        ([403], StorageError, r"access is forbidden \(403\)", 1),
+        ([401], StorageError, r"access is forbidden \(401\)", 1),
         ([400], StorageError, "the server answered 400", 1),
         ([503] * 9, StorageError, r"the server answered 503 \(3 tries\)", 3),
         (["break"] * 9, StorageError, r"the connection failed \(\w+\) \(3 tries\)", 3),
