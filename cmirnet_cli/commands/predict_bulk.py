@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cmirnet_cli.commands.models import ModelOptions, named_model
 from cmirnet_cli.console import console
 from cmirnet_cli.errors import DataError, ImageError, UsageError, counted
-from cmirnet_cli.storage.uris import is_container, is_uri, shown
+from cmirnet_cli.storage.uris import is_container, is_uri, local_path, shown
 
 if TYPE_CHECKING:
     from cmirnet_cli.engine.bulk.chunk import Chunk
@@ -87,7 +87,9 @@ def bulk_request(lists: InputLists, place: Place, *, recursive: bool, text: str 
         found.setdefault(where, {})[checked_expression(pair.expression)] = None
     common = tuple(dict.fromkeys(map(checked_expression, lists.expressions)))
     pairs = [BulkPhoto(where, names[where], tuple(expressions)) for where, expressions in found.items()]
-    return BulkRequest(lists.inputs, common, lists.listed, pairs, recursive, [place.root], text or "", chunk_size or CHUNK)
+    return BulkRequest(
+        list(map(local_path, lists.inputs)), common, lists.listed, pairs, recursive, [place.root], text or "", chunk_size or CHUNK
+    )
 
 
 @dataclass(frozen=True)

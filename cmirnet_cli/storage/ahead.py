@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import suppress
+from functools import cache, partial
 from queue import Queue
 from threading import Event, Thread
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -17,38 +19,42 @@ THREADS = 16
 """Files that are read or written at the same time, and the most that lie ready."""
 
 
-def read_ahead(items: Iterable[Item], read: Callable[[Item], Result], threads: int = THREADS) -> Iterator[Result]:
-    """`map(read, items)` with so many threads, each of which is at most as many items ahead. They end with this process."""
-    tasks: Queue[tuple[Item, Future[Result]] | None] = Queue()
-
-    def work() -> None:
-        while (task := tasks.get()) is not None:
-            item, future = task
-            try:
-                future.set_result(read(item))
-            except BaseException as error:
-                future.set_exception(error)
-
-    workers: list[Thread] = []
+def read_ahead(items: Iterable[Item], read: Callable[[Item], Result], ahead: int = THREADS) -> Iterator[Result]:
+    """`map(read, items)` by THREADS threads, which are at most so many items ahead. They are shared by all, and end with this process."""
+    tasks = _workers(os.getpid())
     waiting: deque[Future[Result]] = deque()
     try:
         for item in items:
-            if len(workers) < threads:
-                workers.append(Thread(target=work, daemon=True))
-                workers[-1].start()
             future: Future[Result] = Future()
-            tasks.put((item, future))
+            tasks.put((future, partial(read, item)))
             waiting.append(future)
-            if len(waiting) > threads:
+            if len(waiting) > ahead:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
     finally:
-        while not tasks.empty():
-            with suppress(Exception):
-                tasks.get_nowait()
-        for _ in workers:
-            tasks.put(None)
+        for future in waiting:
+            future.cancel()
+
+
+@cache
+def _workers(process: int) -> Queue[tuple[Future[Any], Callable[[], Any]]]:
+    """What the threads of this process are to do. The same threads serve all, for drivers keep a connection for each."""
+    tasks: Queue[tuple[Future[Any], Callable[[], Any]]] = Queue()
+
+    def work() -> None:
+        while True:
+            future, read = tasks.get()
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(read())
+                except BaseException as error:
+                    future.set_exception(error)
+            del future, read  # or a thread that waits would keep a picture
+
+    for _ in range(THREADS):
+        Thread(target=work, daemon=True).start()
+    return tasks
 
 
 def in_background(items: Iterator[Item], ahead: int = THREADS) -> Iterator[Item]:

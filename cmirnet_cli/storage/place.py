@@ -14,13 +14,12 @@ from pathlib import Path
 from secrets import token_hex
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from cmirnet_cli.errors import DataError, NotThereError, UsageError
 from cmirnet_cli.files import new_file, write_bytes
 from cmirnet_cli.storage.listing import listing
 from cmirnet_cli.storage.reading import attempt, call, read_whole
-from cmirnet_cli.storage.uris import file_system, is_uri, is_web, joined, scheme_of, shown
+from cmirnet_cli.storage.uris import file_system, is_uri, is_web, joined, local_path, scheme_of, shown
 
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "hf", "abfs", "abfss", "az", "oss", "oci", "memory"})
 """Schemes of storage that shows no part of a file, and has no folders to make."""
@@ -45,8 +44,7 @@ class Place:
         Raises:
             UsageError: it is on the web, its driver is missing, or it names no bucket.
         """
-        if scheme_of(written) == "file":
-            return cls(unquote(urlsplit(written).path))
+        written = local_path(written)
         if is_web(written):
             raise UsageError(f"nothing can be written to {shown(written)}", hint="name a folder on this machine or in a bucket")
         if is_uri(written):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from cmirnet_cli.errors import UsageError
 
@@ -53,6 +53,11 @@ def is_container(path: str) -> bool:
     return (shown(path) if is_web(path) else path).lower().endswith((*TAR, *PARQUET))
 
 
+def local_path(uri: str) -> str:
+    """The path on this machine that a `file://` URI names; anything else as it is."""
+    return unquote(urlsplit(uri).path) if scheme_of(uri) == "file" else uri
+
+
 def joined(folder: str, name: str) -> str:
     """The URI or path of something in a folder."""
     return f"{folder.rstrip('/')}/{name}"
@@ -85,15 +90,12 @@ def file_system(uri: str) -> tuple[Any, str]:
     Raises:
         UsageError: as for `driver`, or the driver's own settings are wrong.
     """
-    from fsspec.core import url_to_fs
-
-    driver(scheme_of(uri))
+    kind = driver(scheme_of(uri))
     try:
-        system, path = url_to_fs(uri)
+        system, path = kind(**kind._get_kwargs_from_urls(uri)), str(kind._strip_protocol(uri))
     except (TypeError, ValueError) as error:
-        raise UsageError(
-            f"{shown(uri)} cannot be opened: {type(error).__name__}", hint="check the address and the settings of fsspec"
-        ) from None
+        hint = "check the address and the settings of fsspec"
+        raise UsageError(f"{shown(uri)} cannot be opened: {type(error).__name__}", hint=hint) from None
     return system, path if is_web(uri) else path.rstrip("/")
 
 

@@ -151,7 +151,7 @@ def test_threads_read_ahead_in_order_and_no_further_than_they_are_many():
             all_at_once.wait(10)
         return number * 2
 
-    ahead = read_ahead(iter(range(100)), read, threads=4)
+    ahead = read_ahead(iter(range(100)), read, ahead=4)
     assert next(ahead) == 0
     assert max(begun) <= 5
     assert list(ahead) == [number * 2 for number in range(1, 100)]
@@ -161,7 +161,7 @@ def test_what_happens_ahead_is_raised_in_its_place():
     def read(number: int) -> int:
         return 1 // (3 - number)
 
-    ahead, background = read_ahead(range(9), read, threads=4), in_background(iter(map(read, range(9))))
+    ahead, background = read_ahead(range(9), read, ahead=4), in_background(iter(map(read, range(9))))
     for results in (ahead, background):
         assert [next(results) for _ in range(3)] == [0, 0, 1]
         with pytest.raises(ZeroDivisionError):
