@@ -250,7 +250,10 @@ def _report(
     parquet = output.form == "parquet"
     rows = output.place.at("predictions-*.parquet" if parquet else "predictions-*.jsonl")
     if (more := broken - len(problems)) > 0:
-        console.warn(f"{counted(more, 'more image')} could not be read: see the rows with an error in {shown(rows)}", failure=True)
+        console.warn(
+            f"{counted(more, 'more image' if problems else 'image')} could not be read: see the rows with an error in {shown(rows)}",
+            failure=True,
+        )
     console.result(
         {
             "out": output.place.shown,

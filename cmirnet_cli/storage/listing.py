@@ -59,7 +59,7 @@ def listing(uri: str, *, recursive: bool = False) -> Listing:
     if not is_web(uri) and _MAGIC.search(path):
         return _matching(system, uri, path)
     if not path.strip("/") and scheme_of(uri) not in ("memory", "file"):
-        raise UsageError(f"{uri} names no bucket", hint=f"write {scheme_of(uri)}://BUCKET/FOLDER")
+        raise UsageError(f"{shown(uri)} names no bucket", hint=f"write {scheme_of(uri)}://BUCKET/FOLDER")
     what = f"cannot read {shown(uri)}"
     if not uri.endswith("/"):
         found = attempt(what, uri, lambda: call(system, "info", path), tries=1)  # an address that is wrong is said soon

@@ -174,8 +174,8 @@ def _in_folder(folder: Path, request: BulkRequest, left_out: Counter[str]) -> It
     top = folder.resolve()
     for _, files in folders_once(folder, frozenset(Path(each).resolve() for each in _local(request.exclude))):
         for file in files:
-            real = file.resolve()
-            if file.is_symlink() and (top in real.parents if request.recursive else real.parent == top):
+            real = file.resolve() if file.is_symlink() else None
+            if real and real.exists() and (top in real.parents if request.recursive else real.parent == top):
                 left_out[LINKED_AGAIN] += 1
             else:
                 yield StoredFile(str(file), file.relative_to(folder).as_posix(), _size(file) if is_container(file.name) else None)

@@ -71,6 +71,15 @@ def test_a_bucket_and_a_folder_give_the_same_chunks(memory, tmp_path: Path):
         assert left_out == {"macOS side": 1, "JPEG XL": 1}
 
 
+def test_a_link_to_another_image_of_the_folder_is_left_out_and_one_to_nowhere_stays(tmp_path: Path):
+    (tmp_path / "a.png").touch()
+    (tmp_path / "b.png").symlink_to("a.png")
+    (tmp_path / "c.png").symlink_to("nowhere.png")
+    left_out: Counter[str] = Counter()
+    [chunk] = chunks(BulkRequest([str(tmp_path)], CUP), left_out)
+    assert ([photo.name for photo in chunk.photos], left_out) == (["a.png", "c.png"], {"doubly linked": 1})
+
+
 @pytest.mark.parametrize(
     ("pattern", "found"),
     [
