@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from cmirnet_cli.console import console
-from tools.measure import gpu, growth, scale, text
+from tools.measure import gpu, growth, scale, storage, text
 
 
 @pytest.fixture
@@ -87,3 +87,10 @@ def test_gpu_writes_down_why_a_step_failed_and_tries_it_again(tmp_path):
     assert json.loads(out.read_text())["steps"]["broken"]["result"].strip() == "no GPU"
     gpu.measure(out, [gpu.Step("broken", (sys.executable, "-c", "print('[1]')"), seconds=1)], budget=60)
     assert json.loads(out.read_text())["steps"]["broken"]["result"] == [1]
+
+
+def test_storage_lists_and_predicts_what_it_says():
+    listed, predicted = storage.measure_listing(1500), storage.measure_predicting(3)
+    assert (listed.entries, predicted.images) == (1500, 3)
+    assert 0 < listed.first_mask_seconds <= listed.seconds
+    assert listed.memory_mib[0] <= listed.memory_mib[1]
