@@ -139,16 +139,18 @@ def evaluate(
     Example: cmirnet eval runs/refcoco-unc-swin-b --split testA
     """
     output = EvaluationOutputs(out, report, save_masks, overwrite)
+    controls = tuple(each.value for each in dict.fromkeys(control or ()))
     beside = side_by_side(weights, compare, always=latex or markdown)
     if beside:
-        refuse({"--report": report, "--save-masks": save_masks, "--control": control, "--groups": groups})
+        refuse({"--report": report, "--save-masks": save_masks, "--groups": groups})
         refuse({"--latex": latex and markdown}, "beside --markdown: choose one")
     output.require_places(protocol)
     options = ModelOptions(weights[0], device, precision, optimizations, batch_size, tokenizer)
     if beside:
         find = partial(_data, cache or Path("cache"), dataset, split_by, split)
         paper: PaperFormat | None = "latex" if latex else "markdown" if markdown else None
-        asked = GroupsRequest(PROTOCOLS[protocol], split, not no_text_features, workers, seed, out, overwrite, paper)
+        scoring = _scoring_options(seed, empty_below)
+        asked = GroupsRequest(PROTOCOLS[protocol], split, controls, not no_text_features, workers, scoring, out, overwrite, paper)
         evaluate_groups(beside, options, asked, find)
         return
     opened = named_model(options)
@@ -164,7 +166,6 @@ def evaluate(
     from cmirnet_cli.reports.evaluation.tables import printed
 
     scoring = _scoring_options(seed, empty_below)
-    controls = tuple(each.value for each in dict.fromkeys(control or ()))
     with joined() as process:
         model = opened.evaluated(process, workers)
         request = EvaluationRequest(splits, PROTOCOLS[protocol], controls, output.masks, not no_text_features, batch_size, workers, scoring)
@@ -178,7 +179,7 @@ def evaluate(
     described = evaluate_outputs.described(result)
     comparisons: Sequence[Comparison] = ()
     if theirs:
-        comparisons = compare_results(evaluate_outputs.as_results(result), theirs, scoring.resampling, scoring.metrics)
+        comparisons = compare_results(evaluate_outputs.as_results(result), theirs, scoring)
         described["comparison"] = describe_comparison(comparisons, theirs.origin)
     output.write(result, comparisons, described)
     if report:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.commands.models import OnnxModel, TorchModel
     from cmirnet_cli.engine.processes import Process
-    from cmirnet_cli.metrics.intervals import Resampling
+    from cmirnet_cli.metrics.split_report import ScoringOptions
+    from cmirnet_cli.reports.evaluation.groups import GroupBlock
     from cmirnet_cli.reports.evaluation.results import Results
 
 GROUPS = "groups.json"
@@ -101,9 +102,10 @@ class GroupsRequest:
     Attributes:
         protocols: under which they are scored.
         split: one, or all.
+        controls: what is scored besides.
         text_features: whether features that the cache stores stand in for the text encoder.
         workers: processes that load data; 0: only the main one.
-        seed: of the resampled images; None: the usual one.
+        scoring: how intervals are drawn, and which mask counts as empty.
         out: folder of `groups.json` and of the files of each run.
         overwrite: whether earlier files may be replaced.
         paper: the form of a table for a paper; None: the one for terminals.
@@ -111,9 +113,10 @@ class GroupsRequest:
 
     protocols: tuple[str, ...]
     split: str
+    controls: tuple[str, ...]
     text_features: bool
     workers: int
-    seed: int | None
+    scoring: ScoringOptions
     out: Path | None
     overwrite: bool
     paper: PaperFormat | None
@@ -130,6 +133,9 @@ def evaluate_groups(groups: Sequence[NamedGroup], options: ModelOptions, asked: 
 
     sources = [source for group in groups for source in group.sources]
     results = {source: read_results(Path(source)) for source in sources if holds_results(Path(source))}
+    if results and asked.controls:
+        wrong = f"{next(iter(results))} holds no sentences of a control"
+        raise UsageError(wrong, hint="name the run itself in its place, or leave --control out")
     models = {source: named_model(replace(options, weights=source)) for source in sources if source not in results}
     known = [model.check() for model in models.values()]
     data = [find(replace(each, dataset=known[0].dataset)) for each in known][:1]
@@ -140,7 +146,6 @@ def evaluate_groups(groups: Sequence[NamedGroup], options: ModelOptions, asked: 
             require_place(place, overwrite=asked.overwrite)
 
     from cmirnet_cli.engine.processes import joined
-    from cmirnet_cli.metrics.intervals import Resampling
     from cmirnet_cli.reports.evaluation import groups as reports
 
     with joined() as process:
@@ -150,10 +155,9 @@ def evaluate_groups(groups: Sequence[NamedGroup], options: ModelOptions, asked: 
         return
     scored = [reports.RunGroup(group.name, tuple(results[source] for source in group.sources)) for group in groups]
     first = scored[0].runs[0].origin
-    resampling = Resampling() if asked.seed is None else Resampling(seed=asked.seed)
     splits = first.splits if asked.split == "all" else (asked.split,)
-    blocks = reports.compare_groups(scored, splits, asked.protocols, resampling)
-    described = _described(asked, resampling) | reports.describe_groups(scored, blocks)
+    blocks = reports.compare_groups(scored, splits, asked.protocols, asked.scoring)
+    described = _described(asked, blocks) | reports.describe_groups(scored, blocks)
     if asked.out:
         text = json.dumps({"schema_version": SCHEMA_VERSION, **described}, indent=2, allow_nan=False)
         write_text(asked.out / GROUPS, text + "\n")
@@ -162,7 +166,7 @@ def evaluate_groups(groups: Sequence[NamedGroup], options: ModelOptions, asked: 
         console.result(described, reports.latex_table(blocks) if asked.paper == "latex" else reports.markdown_table(blocks))
     else:
         title = f"{data[0][0].manifest.dataset} ({data[0][0].manifest.split_by})" if data else "runs side by side"
-        console.result(described, *reports.printed_groups_of_runs(blocks, title=title))
+        console.result(described, *reports.printed_groups_of_runs(blocks, asked.scoring, title=title))
 
 
 def _scored(
@@ -172,7 +176,8 @@ def _scored(
     from cmirnet_cli.engine.evaluation.run import EvaluationRequest, evaluate
     from cmirnet_cli.reports.evaluation.results import write_results
 
-    request = EvaluationRequest(splits, asked.protocols, (), False, asked.text_features, model.options.batch_size, asked.workers)
+    how = asked.text_features, model.options.batch_size, asked.workers, asked.scoring
+    request = EvaluationRequest(splits, asked.protocols, asked.controls, False, *how)
     opened = model.evaluated(process, asked.workers)
     if request.text_features:
         opened = opened.with_stored_text(cache, console.notice)
@@ -189,19 +194,23 @@ def _place(group: NamedGroup, source: str, out: Path | None) -> Path | None:
     return out / _safe(group.name) / (_safe(Path(source).name) if len(group.sources) > 1 else "")
 
 
-def _described(asked: GroupsRequest, resampling: Resampling) -> dict[str, Any]:
+def _described(asked: GroupsRequest, blocks: Sequence[GroupBlock]) -> dict[str, Any]:
     from dataclasses import asdict
 
     from cmirnet_cli import __version__
     from cmirnet_cli.metrics.intervals import LEVEL
-    from cmirnet_cli.metrics.scores import METRICS, PROTOCOLS
+    from cmirnet_cli.metrics.scores import PROTOCOLS
+    from cmirnet_cli.metrics.sentences import CONTROLS
     from cmirnet_cli.reports.evaluation.results import INTERVALS
 
+    metrics = {metric.name: metric for block in blocks for metric in block.metrics}
     return {
         "program": __version__,
-        "metrics": {metric.name: {"heading": metric.heading, "level": metric.level} for metric in METRICS},
+        "metrics": {name: {"heading": metric.heading, "level": metric.level} for name, metric in metrics.items()},
         "protocols": {name: PROTOCOLS[name] for name in asked.protocols},
-        "intervals": {"method": INTERVALS, "level": LEVEL, **asdict(resampling)},
+        "controls": {name: CONTROLS[name] for name in asked.controls},
+        "empty_below": asked.scoring.empty_below,
+        "intervals": {"method": INTERVALS, "level": LEVEL, **asdict(asked.scoring.resampling)},
     }
 
 

@@ -138,7 +138,8 @@ def as_results(result: EvaluationResult) -> Results:
 
     sentences = {each.split: each.sentences for each in result.scores}
     no_targets = frozenset(ref_id for each in result.scores for ref_id in each.no_targets)
-    return Results(origin(result.model, result.cache, result.request), sentences, no_targets)
+    controls = {name: {each.split: each.controls[name] for each in result.scores} for name in result.request.controls}
+    return Results(origin(result.model, result.cache, result.request), sentences, no_targets, controls)
 
 
 def _pictures(evaluation: Evaluation, cache: Cache) -> Iterator[SentencePictures]:

@@ -109,12 +109,12 @@ METRICS = (
 """What every split is scored by, in the order of columns and files."""
 
 GENERALISED = (
-    Metric("gIoU", "gIoU", lambda tally: np.where(tally.no_target, tally.empty, tally.iou), lambda tally: tally.each),
-    Metric("cIoU", "cIoU", lambda tally: tally.intersection, lambda tally: tally.union, if_undefined=0.0),
-    Metric("N-acc", "N-acc", lambda tally: tally.no_target & tally.empty, lambda tally: tally.no_target),
-    Metric("T-acc", "T-acc", lambda tally: ~tally.no_target & ~tally.empty, lambda tally: ~tally.no_target),
+    Metric("gIoU", "gIoU", lambda tally: np.where(tally.no_target, tally.cleared.empty, tally.cleared.iou), lambda tally: tally.each),
+    Metric("cIoU", "cIoU", lambda tally: tally.cleared.intersection, lambda tally: tally.cleared.union, if_undefined=0.0),
+    Metric("N-acc", "N-acc", lambda tally: tally.no_target & tally.cleared.empty, lambda tally: tally.no_target),
+    Metric("T-acc", "T-acc", lambda tally: ~tally.no_target & ~tally.cleared.empty, lambda tally: ~tally.no_target),
 )
-"""What a split with sentences that refer to nothing is scored by as well, once small predictions are cleared."""
+"""What a split with sentences that refer to nothing is scored by as well: small predictions are cleared first."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import stdev
 
 import numpy as np
 
@@ -33,8 +32,8 @@ class RunsScores:
         return math.fsum(each[name] for each in self.runs) / len(self.runs)
 
     def deviation(self, name: str) -> float:
-        """The standard deviation of a score over the runs, in percentage points (n - 1); NaN of a single run."""
-        return stdev(each[name] for each in self.runs) if len(self.runs) > 1 else math.nan
+        """The standard deviation of a score over the runs, in percentage points (n - 1); NaN of one run, or where a score is missing."""
+        return float(np.std([each[name] for each in self.runs], ddof=1)) if len(self.runs) > 1 else math.nan
 
 
 def score_runs(runs: Sequence[Tally], resampling: Resampling, metrics: Sequence[Metric] = METRICS) -> RunsScores:

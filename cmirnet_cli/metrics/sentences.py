@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -109,6 +110,7 @@ class Tally:
         intersection: int64 (n,), pixels that prediction and target share.
         union: int64 (n,), pixels that either holds.
         predicted: int64 (n,), pixels of the prediction.
+        empty_below: predictions of fewer pixels are taken away in `cleared`.
 
     Raises:
         ValueError: there are no sentences, or the counts cannot be those of masks.
@@ -119,6 +121,7 @@ class Tally:
     intersection: Ints
     union: Ints
     predicted: Ints
+    empty_below: int = 0
 
     def __post_init__(self) -> None:
         if self.intersection.shape != self.union.shape or self.union.ndim != 1:
@@ -132,13 +135,15 @@ class Tally:
             raise ValueError("an intersection lies outside 0 … union: these are not counts of two masks")
 
     @classmethod
-    def of(cls, sentences: Sequence[SentenceScore], protocol: str, no_targets: Container[int] = ()) -> Tally:
+    def of(cls, sentences: Sequence[SentenceScore], protocol: str, no_targets: Container[int] = (), empty_below: int = 0) -> Tally:
         """The counts of sentences under one protocol; `no_targets` holds the `ref_id` of those that refer to nothing."""
         overlaps = [sentence.overlaps[protocol] for sentence in sentences]
+        counts = np.array([(each.intersection, each.union, each.predicted) for each in overlaps], np.int64).reshape(-1, 3)
         return cls(
             [sentence.image_id for sentence in sentences],
             np.array([sentence.ref_id in no_targets for sentence in sentences]),
-            *np.array([(each.intersection, each.union, each.predicted) for each in overlaps], np.int64).reshape(-1, 3).T,
+            *(counts[:, 0], counts[:, 1], counts[:, 2]),
+            empty_below,
         )
 
     @property
@@ -165,9 +170,10 @@ class Tally:
         """Whether the prediction of each sentence has no pixel."""
         return np.equal(self.predicted, 0)
 
-    def cleared(self, empty_below: int) -> Tally:
-        """The counts with every prediction of fewer pixels taken away: such a sentence has its target alone in its union."""
-        small = self.predicted < empty_below
+    @cached_property
+    def cleared(self) -> Tally:
+        """The counts without the predictions of fewer than `empty_below` pixels: such a sentence has its target alone in its union."""
+        small = self.predicted < self.empty_below
         target = self.union - self.predicted + self.intersection
         return replace(
             self,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cmirnet_cli.metrics.breakdown import groups
 from cmirnet_cli.metrics.intervals import Difference, MeasuredScores, Resampling, differences, score_with_intervals
 from cmirnet_cli.metrics.scores import EMPTY_BELOW, GENERALISED, METRICS, Metric
-from cmirnet_cli.metrics.sentences import SplitScores, Tally
+from cmirnet_cli.metrics.sentences import SentenceScore, SplitScores, Tally
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,14 @@ class ScoringOptions:
     resampling: Resampling = field(default_factory=Resampling)
     empty_below: int = EMPTY_BELOW
     metrics: tuple[Metric, ...] = METRICS
+
+    def tally(self, sentences: Sequence[SentenceScore], protocol: str, no_targets: Container[int] = ()) -> Tally:
+        """The counts of sentences under one protocol; `no_targets` holds the `ref_id` of those that refer to nothing."""
+        return Tally.of(sentences, protocol, no_targets, self.empty_below)
+
+    def metrics_of(self, tally: Tally) -> tuple[Metric, ...]:
+        """`metrics`, then `GENERALISED` where a sentence refers to nothing."""
+        return (*self.metrics, *GENERALISED) if tally.no_target.any() else self.metrics
 
 
 @dataclass(frozen=True)
@@ -81,23 +89,23 @@ def report(scored: SplitScores, scoring: ScoringOptions) -> SplitReport:
     return SplitReport(scored.split, {protocol: _protocol_report(scored, protocol, scoring) for protocol in scored.protocols})
 
 
-def generalise(tally: Tally, scoring: ScoringOptions) -> Generalised:
+def generalise(tally: Tally, resampling: Resampling) -> Generalised:
     """The generalised scores of a tally's sentences."""
-    measured = score_with_intervals(tally.cleared(scoring.empty_below), scoring.resampling, GENERALISED)
-    return Generalised(measured, scoring.empty_below, int((~tally.no_target).sum()), int(tally.no_target.sum()))
+    measured = score_with_intervals(tally, resampling, GENERALISED)
+    return Generalised(measured, tally.empty_below, int((~tally.no_target).sum()), int(tally.no_target.sum()))
 
 
 def _protocol_report(scored: SplitScores, protocol: str, scoring: ScoringOptions) -> ProtocolReport:
     no_targets = scored.no_targets
     how = scoring.resampling, scoring.metrics
-    own = Tally.of(scored.sentences, protocol, no_targets)
-    controls = {name: Tally.of(sentences, protocol, no_targets) for name, sentences in scored.controls.items()}
+    own = scoring.tally(scored.sentences, protocol, no_targets)
+    controls = {name: scoring.tally(sentences, protocol, no_targets) for name, sentences in scored.controls.items()}
     return ProtocolReport(
         measured=score_with_intervals(own, *how),
         controls={name: Control(score_with_intervals(tally, *how), differences(own, tally, *how)) for name, tally in controls.items()},
-        generalised=generalise(own, scoring) if no_targets else None,
+        generalised=generalise(own, scoring.resampling) if own.no_target.any() else None,
         groups={
-            attribute: {name: score_with_intervals(Tally.of(members, protocol, no_targets), *how) for name, members in parts.items()}
+            attribute: {name: score_with_intervals(scoring.tally(members, protocol, no_targets), *how) for name, members in parts.items()}
             for attribute, parts in groups(scored.sentences, scored.stats).items()
         },
     )

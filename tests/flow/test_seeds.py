@@ -87,6 +87,9 @@ def test_what_cannot_be_is_told(cache: Path, options: list[str], said: str, caps
     assert said in capsys.readouterr().err
 
 
+CONTROL = ("--control", "no-image")
+
+
 def evaluated(cache: Path, *arguments: object) -> list[str]:
     return ["eval", *map(str, arguments), "--cache", str(cache), "--protocol", "paper", "--device", "cpu"]
 
@@ -96,8 +99,9 @@ def test_a_folder_of_seeds_is_scored_as_one_group_beside_another_run(
 ):
     assert run(words(cache, tmp_path / "other", "--lr", "0.01")) == 0
     capsys.readouterr()
-    assert run([*evaluated(cache, seeds, "--compare", tmp_path / "other", "--out", tmp_path / "out"), "--json"]) == 0
+    assert run([*evaluated(cache, seeds, "--compare", tmp_path / "other", "--out", tmp_path / "out", *CONTROL), "--json"]) == 0
     first = json.loads(capsys.readouterr().out)
+    assert first["splits"]["val"]["paper"]["swin"]["control"]["no-image"]["sentences"] > 0
     assert {name: len(runs) for name, runs in first["groups"].items()} == {"other": 1, "swin": 2}
     for seed in (0, 1):
         assert run([*evaluated(cache, seeds / f"seed-{seed}"), "--json"]) == 0
@@ -107,8 +111,10 @@ def test_a_folder_of_seeds_is_scored_as_one_group_beside_another_run(
     written = [str(tmp_path / "out" / name) for name in ("other", "swin")]
     assert run([*evaluated(cache, *written), "--json"]) == 0
     again = json.loads(capsys.readouterr().out)
-    assert again["splits"] == first["splits"]
+    assert again["splits"]["val"]["paper"]["swin"]["scores"] == first["splits"]["val"]["paper"]["swin"]["scores"]
     assert json.loads((tmp_path / "out/groups.json").read_text())["splits"] == first["splits"]
+    assert run(evaluated(cache, *written, *CONTROL)) == 2
+    assert "other holds no sentences of a control" in capsys.readouterr().err
 
 
 def test_results_are_not_replaced_unless_that_is_said(cache: Path, seeds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -138,8 +144,7 @@ def test_runs_that_differ_in_their_seed_alone_are_one_group(cache: Path, seeds: 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--report", "page.html"], "--report cannot be given with several runs"),
-        (["--control", "no-image"], "--control cannot be given with several runs"),
+        (["--groups"], "--groups cannot be given with several runs"),
         (["--latex", "--markdown"], "--latex cannot be given beside --markdown"),
     ],
 )

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from cmirnet_cli.errors import DataError
-from cmirnet_cli.metrics.intervals import Difference, MeasuredScores, Resampling, differences, score_with_intervals
-from cmirnet_cli.metrics.scores import METRICS, Metric
-from cmirnet_cli.metrics.sentences import SentenceScore, Tally
+from cmirnet_cli.metrics.intervals import Difference, MeasuredScores, differences, score_with_intervals
+from cmirnet_cli.metrics.sentences import SentenceScore
+from cmirnet_cli.metrics.split_report import ScoringOptions
 from cmirnet_cli.reports.evaluation.results import (
     SENTENCES,
     Results,
@@ -56,7 +56,7 @@ class Comparison:
     worsened: tuple[Change, ...]
 
 
-def compare(ours: Results, theirs: Results, resampling: Resampling, metrics: Sequence[Metric] = METRICS) -> list[Comparison]:
+def compare(ours: Results, theirs: Results, scoring: ScoringOptions) -> list[Comparison]:
     """Compare every split of ours under each of its protocols.
 
     Raises:
@@ -66,8 +66,7 @@ def compare(ours: Results, theirs: Results, resampling: Resampling, metrics: Seq
     comparisons = []
     for split, sentences in ours.sentences.items():
         others = matched(split, sentences, theirs)
-        how = ours.no_targets, resampling, metrics
-        comparisons += [_compared(split, protocol, sentences, others, *how) for protocol in ours.origin.protocols]
+        comparisons += [_compared(split, protocol, sentences, others, ours.no_targets, scoring) for protocol in ours.origin.protocols]
     return comparisons
 
 
@@ -111,20 +110,20 @@ def _compared(
     ours: Sequence[SentenceScore],
     theirs: Sequence[SentenceScore],
     no_targets: Container[int],
-    resampling: Resampling,
-    metrics: Sequence[Metric],
+    scoring: ScoringOptions,
 ) -> Comparison:
     changes = [Change(a, b.overlaps[protocol].iou, a.overlaps[protocol].iou) for a, b in zip(ours, theirs, strict=True)]
     changes.sort(key=lambda one: -abs(one.after - one.before))
     improved = [one for one in changes if one.after > one.before]
     worsened = [one for one in changes if one.after < one.before]
-    own, other = Tally.of(ours, protocol, no_targets), Tally.of(theirs, protocol, no_targets)
+    own, other = (scoring.tally(sentences, protocol, no_targets) for sentences in (ours, theirs))
+    how = scoring.resampling, scoring.metrics_of(own)
     return Comparison(
         split,
         protocol,
-        score_with_intervals(own, resampling, metrics),
-        score_with_intervals(other, resampling, metrics),
-        differences(own, other, resampling, metrics),
+        score_with_intervals(own, *how),
+        score_with_intervals(other, *how),
+        differences(own, other, *how),
         better=len(improved),
         worse=len(worsened),
         same=len(changes) - len(improved) - len(worsened),

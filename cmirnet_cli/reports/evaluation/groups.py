@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import RenderableType
+from rich.table import Table
 from rich.text import Text
 
-from cmirnet_cli.metrics.intervals import Difference, Interval, Resampling
-from cmirnet_cli.metrics.scores import METRICS, PROTOCOLS, Metric
+from cmirnet_cli.metrics.intervals import Difference, Interval
+from cmirnet_cli.metrics.scores import GENERALISED, PROTOCOLS, Metric
 from cmirnet_cli.metrics.seeds import RunsScores, runs_differences, score_runs
-from cmirnet_cli.metrics.sentences import Tally
+from cmirnet_cli.metrics.sentences import CONTROLS, SentenceScore, Tally
+from cmirnet_cli.metrics.split_report import ScoringOptions
 from cmirnet_cli.reports.evaluation.comparison import matched
 from cmirnet_cli.reports.evaluation.results import Results, described_differences, finite, require_comparable
-from cmirnet_cli.reports.evaluation.score_lines import INTERVAL, NO_INTERVAL, number, shown_interval
+from cmirnet_cli.reports.evaluation.score_lines import (
+    INTERVAL,
+    NO_INTERVAL,
+    WITHOUT_TARGET,
+    empty_in_words,
+    families,
+    number,
+    shown_interval,
+)
 from cmirnet_cli.reports.tables import bare_table
 
 
@@ -31,11 +41,20 @@ class RunGroup:
 
 @dataclass(frozen=True)
 class GroupLine:
-    """What a group scored, and by how much more than the first group; nothing of that in the first group's own line."""
+    """What a group scored, or what a control left of it.
+
+    Attributes:
+        name: of the group or the control.
+        scores: of its runs.
+        differences: by how much the group scores more than the first one; of a control, by how much the group scores more without it.
+            Empty in the first group's own line.
+        controls: a line for each control of the group.
+    """
 
     name: str
     scores: RunsScores
     differences: Mapping[str, Difference]
+    controls: tuple[GroupLine, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,13 +65,14 @@ class GroupBlock:
     protocol: str
     lines: tuple[GroupLine, ...]
 
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """By which all of them were scored."""
+        return self.lines[0].scores.metrics
+
 
 def compare_groups(
-    groups: Sequence[RunGroup],
-    splits: Sequence[str],
-    protocols: Sequence[str],
-    resampling: Resampling,
-    metrics: Sequence[Metric] = METRICS,
+    groups: Sequence[RunGroup], splits: Sequence[str], protocols: Sequence[str], scoring: ScoringOptions
 ) -> list[GroupBlock]:
     """Put the groups beside each other on each split under each protocol; differences are to the first.
 
@@ -63,21 +83,24 @@ def compare_groups(
     asked = replace(first.origin, splits=tuple(splits), protocols=tuple(protocols))
     for run in (run for group in groups for run in group.runs):
         require_comparable(asked, run.origin)
-    blocks = []
-    for split in splits:
-        sentences = [[matched(split, first.sentences[split], run) for run in group.runs] for group in groups]
-        for protocol in protocols:
-            tallies = [[Tally.of(run, protocol, first.no_targets) for run in runs] for runs in sentences]
-            lines = [
-                GroupLine(
-                    group.name,
-                    score_runs(own, resampling, metrics),
-                    runs_differences(own, tallies[0], resampling, metrics) if own is not tallies[0] else {},
-                )
-                for group, own in zip(groups, tallies, strict=True)
-            ]
-            blocks.append(GroupBlock(split, protocol, tuple(lines)))
-    return blocks
+    return [_block(groups, split, protocol, scoring) for split in splits for protocol in protocols]
+
+
+def _block(groups: Sequence[RunGroup], split: str, protocol: str, scoring: ScoringOptions) -> GroupBlock:
+    first = groups[0].runs[0]
+
+    def tally(sentences: Sequence[SentenceScore]) -> Tally:
+        return scoring.tally(sentences, protocol, first.no_targets)
+
+    runs = [[tally(matched(split, first.sentences[split], run)) for run in group.runs] for group in groups]
+    how = scoring.resampling, scoring.metrics_of(runs[0][0])
+    lines = []
+    for group, own in zip(groups, runs, strict=True):
+        left = {name: [tally(run.controls[name][split]) for run in group.runs] for name in group.runs[0].controls}
+        controls = tuple(GroupLine(name, score_runs(each, *how), runs_differences(own, each, *how)) for name, each in left.items())
+        differences = {} if own is runs[0] else runs_differences(own, runs[0], *how)
+        lines.append(GroupLine(group.name, score_runs(own, *how), differences, controls))
+    return GroupBlock(split, protocol, tuple(lines))
 
 
 def describe_groups(groups: Sequence[RunGroup], blocks: Sequence[GroupBlock]) -> dict[str, Any]:
@@ -89,38 +112,55 @@ def describe_groups(groups: Sequence[RunGroup], blocks: Sequence[GroupBlock]) ->
     return {"groups": runs, "differences_to": groups[0].name if len(groups) > 1 else None, "splits": splits}
 
 
-def printed_groups_of_runs(blocks: Sequence[GroupBlock], *, title: str) -> Iterator[RenderableType]:
-    """One table, and what its lines mean."""
-    metrics = blocks[0].lines[0].scores.metrics
-    table = bare_table(title, "split, protocol", "runs", *(metric.heading for metric in metrics))
-    for block in blocks:
-        table.add_row(Text(f"{block.split} {block.protocol}", style="bold"))
-        for line in block.lines:
-            scores = line.scores
-            names = [metric.name for metric in metrics]
-            table.add_row(Text(line.name), str(len(scores.runs)), *(number(scores.mean(name)) for name in names))
-            if len(scores.runs) > 1:
-                table.add_row("  ± over seeds", "", *(number(scores.deviation(name)) for name in names), style="dim")
-            table.add_row("  ± over images", "", *(number(shown_interval(scores.intervals[name]).margin) for name in names), style="dim")
-            if line.differences:
-                table.add_row("  difference", "", *(number(line.differences[name].value, "+.2f") for name in names), style="green")
-                table.add_row(
-                    "  ± over images", "", *(number(shown_interval(line.differences[name].interval).margin) for name in names), style="dim"
-                )
-        table.add_section()
-    yield table
-    yield from (f"{name}: {PROTOCOLS[name]}" for name in dict.fromkeys(block.protocol for block in blocks))
+def printed_groups_of_runs(blocks: Sequence[GroupBlock], scoring: ScoringOptions, *, title: str) -> Iterator[RenderableType]:
+    """A table for each of the `families` of metrics, and what its lines mean."""
+    for metrics in families(block.metrics for block in blocks):
+        generalised = metrics[0] in GENERALISED
+        table = bare_table(
+            f"{title}, {WITHOUT_TARGET}" if generalised else title, "split, protocol", "runs", *(metric.heading for metric in metrics)
+        )
+        for block in blocks:
+            if metrics[0] in block.metrics:
+                table.add_row(Text(f"{block.split} {block.protocol}", style="bold"))
+                for line in block.lines:
+                    _add_rows(table, line, [metric.name for metric in metrics])
+                table.add_section()
+        yield table
+        if generalised:
+            yield empty_in_words(scoring)
     yield from meaning(blocks)
 
 
+def _add_rows(table: Table, line: GroupLine, names: Sequence[str], indent: str = "") -> None:
+    """The rows of a line, those of its controls below it and further in."""
+
+    def add(label: str, values: Iterable[float], form: str = ".2f", runs: str = "", style: str = "dim") -> None:
+        table.add_row(Text(indent + label), runs, *(number(value, form) for value in values), style=style)
+
+    scores, gaps = line.scores, line.differences
+    add(line.name, map(scores.mean, names), runs=str(len(scores.runs)), style="")
+    if len(scores.runs) > 1:
+        add("  ± over seeds", map(scores.deviation, names))
+    add("  ± over images", (shown_interval(scores.intervals[name]).margin for name in names))
+    if gaps:
+        add("  difference", (gaps[name].value for name in names), "+.2f", style="green")
+        add("  ± over images", (shown_interval(gaps[name].interval).margin for name in names))
+    for control in line.controls:
+        _add_rows(table, control, names, indent + "  ")
+
+
 def meaning(blocks: Sequence[GroupBlock]) -> list[str]:
-    """What the numbers beside a score say, in sentences."""
+    """What the protocols, the controls, and the numbers beside a score say, in sentences."""
     lines = blocks[0].lines
-    said = [f"± over images: half of the {INTERVAL}'s width (bootstrap over images, the same ones for all runs)"]
+    said = [f"{name}: {PROTOCOLS[name]}" for name in dict.fromkeys(block.protocol for block in blocks)]
+    said += [f"{control.name}: {CONTROLS[control.name]}" for control in lines[0].controls]
+    said.append(f"± over images: half of the {INTERVAL}'s width (bootstrap over images, the same ones for all runs)")
     if any(len(line.scores.runs) > 1 for line in lines):
         said.append("± over seeds: the standard deviation over the runs (n - 1); above it stands their mean")
     if len(lines) > 1:
         said.append(f"difference: to {lines[0].name}, paired by image; its interval does not cover the luck of seeds")
+    if lines[0].controls:
+        said.append("difference below a control: the group's own score less the control's")
     return said
 
 
@@ -144,35 +184,41 @@ def latex_table(blocks: Sequence[GroupBlock]) -> str:
 
 
 def _paper_rows(blocks: Sequence[GroupBlock], plus_minus: str, interval: Any, indent: str) -> list[list[str]]:
-    """Headings, then a line for each group and each difference; the split and protocol stand in the first line of a block."""
-    metrics = blocks[0].lines[0].scores.metrics
+    """Headings, then the rows of each line; the split and protocol stand in the first row of a block."""
+    metrics = [metric for family in families(block.metrics for block in blocks) for metric in family]
     name_of = _latex if plus_minus != "±" else str
     rows = [["split, protocol", "run", *(metric.heading for metric in metrics)]]
+
+    def add(line: GroupLine, label: str = "", before: str = "") -> None:
+        scores, known = line.scores, line.scores.metrics
+
+        def cells(cell: Callable[[str], str], intervals: Mapping[str, Interval]) -> list[str]:
+            shown = {each.name: cell(each.name) + (interval(intervals[each.name]) if each.level == "main" else "") for each in known}
+            return [shown.get(metric.name, number(math.nan)) for metric in metrics]
+
+        def score(name: str) -> str:
+            spread = scores.deviation(name)
+            return number(scores.mean(name)) + ("" if math.isnan(spread) else f" {plus_minus} {spread:.2f}")
+
+        rows.append([label, before + name_of(line.name), *cells(score, scores.intervals)])
+        if gaps := line.differences:
+            intervals = {name: gap.interval for name, gap in gaps.items()}
+            rows.append(["", f"{indent}{before}difference", *cells(lambda name: number(gaps[name].value, "+.2f"), intervals)])
+        for control in line.controls:
+            add(control, before=indent)
+
     for block in blocks:
-        label = f"{block.split}, {block.protocol}"
-        for line in block.lines:
-            cells = []
-            for metric in metrics:
-                spread = line.scores.deviation(metric.name)
-                cell = number(line.scores.mean(metric.name)) + ("" if math.isnan(spread) else f" {plus_minus} {spread:.2f}")
-                cells.append(cell + (interval(line.scores.intervals[metric.name]) if metric.level == "main" else ""))
-            rows.append([label, name_of(line.name), *cells])
-            label = ""
-            if line.differences:
-                gaps = [
-                    number(line.differences[metric.name].value, "+.2f")
-                    + (interval(line.differences[metric.name].interval) if metric.level == "main" else "")
-                    for metric in metrics
-                ]
-                rows.append(["", f"{indent}difference", *gaps])
+        for place, line in enumerate(block.lines):
+            add(line, "" if place else f"{block.split}, {block.protocol}")
     return rows
 
 
 def _caption(blocks: Sequence[GroupBlock]) -> list[str]:
     lines = blocks[0].lines
-    seeds = f"mean {'±'} standard deviation over seeds; " if any(len(line.scores.runs) > 1 for line in lines) else ""
+    seeds = "mean ± standard deviation over seeds; " if any(len(line.scores.runs) > 1 for line in lines) else ""
     gap = f" Differences are to {lines[0].name}, paired by image." if len(lines) > 1 else ""
-    return [f"In percent: {seeds}in brackets the {INTERVAL} over images (bootstrap).{gap}"]
+    left = " Those below a control are the group's own score less the control's." if lines[0].controls else ""
+    return [f"In percent: {seeds}in brackets the {INTERVAL} over images (bootstrap).{gap}{left}"]
 
 
 def _plain_interval(interval: Interval) -> str:
@@ -200,10 +246,14 @@ def _described_line(line: GroupLine) -> dict[str, Any]:
     for metric in scores.metrics:
         spread, interval = scores.deviation(metric.name), scores.intervals[metric.name]
         content[metric.name] = {
-            "mean": scores.mean(metric.name),
+            "mean": finite(scores.mean(metric.name)),
             "deviation": finite(spread),
             "interval": [finite(interval.low), finite(interval.high)],
-            "runs": [run[metric.name] for run in scores.runs],
+            "runs": [finite(run[metric.name]) for run in scores.runs],
         }
-    difference = {"difference": described_differences(line.differences)} if line.differences else {}
-    return {"scores": content, "sentences": scores.runs[0].sentences} | difference
+    described: dict[str, Any] = {"scores": content, "sentences": scores.runs[0].sentences}
+    if line.differences:
+        described["difference"] = described_differences(line.differences)
+    if line.controls:
+        described["control"] = {control.name: _described_line(control) for control in line.controls}
+    return described

@@ -170,7 +170,7 @@ class _About:
     meanings: Mapping[str, str]
     generalised: _Table | None
     empty_rule: str
-    differences: _Table | None
+    differences: Sequence[_Table]
     changes: Sequence[Sequence[str]]
     headings: Sequence[str]
     views: Sequence[_View]
@@ -189,7 +189,7 @@ def _about(evaluation: Evaluation, views: Sequence[_View]) -> _About:
         meanings={**score_lines.in_words(reports), "in brackets": drawn},
         generalised=_table(score_lines.WITHOUT_TARGET, generalised) if generalised else None,
         empty_rule=score_lines.empty_in_words(evaluation.scoring),
-        differences=_table(f"{score_lines.COMPARED}: {theirs}", score_lines.difference_table(comparisons)) if comparisons else None,
+        differences=[_table(f"{score_lines.COMPARED}: {theirs}", each) for each in score_lines.difference_tables(comparisons)],
         changes=[change_lines(each) for each in comparisons],
         headings=[metric.heading for metric, *_ in brief_values(first.measured)],
         views=views,

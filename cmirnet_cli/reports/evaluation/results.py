@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +117,19 @@ class ScoresOrigin:
 
 @dataclass(frozen=True)
 class Results:
-    """An evaluation: split → every sentence with its counts; `no_targets` holds the `ref_id` of those that refer to nothing."""
+    """An evaluation.
+
+    Attributes:
+        origin: what was scored, and how.
+        sentences: split → every sentence with its counts.
+        no_targets: the `ref_id` of those that refer to nothing.
+        controls: control → split → every sentence once more; files do not hold them.
+    """
 
     origin: ScoresOrigin
     sentences: Mapping[str, Sequence[SentenceScore]]
     no_targets: frozenset[int] = frozenset()
+    controls: Mapping[str, Mapping[str, Sequence[SentenceScore]]] = field(default_factory=dict)
 
 
 def require_place(folder: Path, *, overwrite: bool) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from cmirnet_cli.metrics.breakdown import ATTRIBUTES
 from cmirnet_cli.metrics.intervals import LEVEL, Difference, Interval, MeasuredScores
-from cmirnet_cli.metrics.scores import PROTOCOLS, Metric
+from cmirnet_cli.metrics.scores import GENERALISED, PROTOCOLS, Metric
 from cmirnet_cli.metrics.sentences import CONTROLS
 from cmirnet_cli.metrics.split_report import ProtocolReport, ScoringOptions, SplitReport
 from cmirnet_cli.reports.evaluation.comparison import Comparison
@@ -47,9 +47,9 @@ class ScoreLine:
         return cls(label, values, (measured.scores.sentences,) if counts is None else counts, role)
 
     @classmethod
-    def between(cls, differences: Mapping[str, Difference]) -> ScoreLine:
-        """The line of what differs."""
-        values = tuple((each.value, shown_interval(each.interval)) for each in differences.values())
+    def between(cls, differences: Mapping[str, Difference], metrics: Sequence[Metric]) -> ScoreLine:
+        """The line of what differs by these metrics."""
+        values = tuple((differences[each.name].value, shown_interval(differences[each.name].interval)) for each in metrics)
         return cls("difference", values, role="difference")
 
 
@@ -77,7 +77,7 @@ def score_table(reports: Sequence[SplitReport]) -> ScoreTable:
     for label, under in _labelled(reports):
         lines = [ScoreLine.of(label, under.measured)]
         for name, control in under.controls.items():
-            lines += [ScoreLine.of(name, control.measured, "other"), ScoreLine.between(control.difference)]
+            lines += [ScoreLine.of(name, control.measured, "other"), ScoreLine.between(control.difference, metrics)]
         blocks.append(tuple(lines))
     return ScoreTable((*(metric.heading for metric in metrics), "sentences"), tuple(blocks))
 
@@ -91,17 +91,28 @@ def generalised_table(reports: Sequence[SplitReport]) -> ScoreTable | None:
     return ScoreTable((*(metric.heading for metric in scored[0][1].measured.metrics), "with target", "without"), blocks)
 
 
-def difference_table(comparisons: Sequence[Comparison]) -> ScoreTable:
-    """A block for each split and protocol that was compared: both scores, and the paired differences."""
-    blocks = tuple(
-        (
-            ScoreLine.of(f"{each.split} {each.protocol}", each.ours),
-            ScoreLine.of("compared with", each.theirs, "other"),
-            ScoreLine.between(each.differences),
+def families(measurements: Iterable[Sequence[Metric]]) -> list[tuple[Metric, ...]]:
+    """The metrics of measurements, in their order: those that every split is scored by, then the generalised ones where there are any."""
+    metrics = list(dict.fromkeys(metric for each in measurements for metric in each))
+    parted = [tuple(metric for metric in metrics if (metric in GENERALISED) is generalised) for generalised in (False, True)]
+    return [family for family in parted if family]
+
+
+def difference_tables(comparisons: Sequence[Comparison]) -> list[ScoreTable]:
+    """A table for each of the `families`: for each split and protocol that has it, both scores and the paired differences."""
+    tables = []
+    for metrics in families(each.ours.metrics for each in comparisons):
+        blocks = tuple(
+            (
+                ScoreLine.of(f"{each.split} {each.protocol}", replace(each.ours, metrics=metrics)),
+                ScoreLine.of("compared with", replace(each.theirs, metrics=metrics), "other"),
+                ScoreLine.between(each.differences, metrics),
+            )
+            for each in comparisons
+            if metrics[0] in each.ours.metrics
         )
-        for each in comparisons
-    )
-    return ScoreTable((*(metric.heading for metric in comparisons[0].ours.metrics), "sentences"), blocks)
+        tables.append(ScoreTable((*(metric.heading for metric in metrics), "sentences"), blocks))
+    return tables
 
 
 def brief_values(measured: MeasuredScores) -> list[tuple[Metric, float, Interval | None]]:

@@ -57,7 +57,8 @@ def printed(
                 yield printed_groups(under.groups, title=f"{title} {each.split}, {protocol}")
         yield from (f"{attribute}: {words}" for attribute, words in score_lines.attributes_in_words(reports).items())
     if comparisons:
-        yield printed_scores(score_lines.difference_table(comparisons), title=f"{title}, {score_lines.COMPARED}")
+        for table in score_lines.difference_tables(comparisons):
+            yield printed_scores(table, title=f"{title}, {score_lines.COMPARED}")
         for one in comparisons:
             yield from change_lines(one)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from cmirnet_cli.metrics.intervals import Resampling
 from cmirnet_cli.metrics.scores import EMPTY_BELOW
 from cmirnet_cli.metrics.sentences import Tally
-from cmirnet_cli.metrics.split_report import Generalised, ScoringOptions, generalise
+from cmirnet_cli.metrics.split_report import Generalised, generalise
 
 Case = tuple[bool, int, int, int]
 """No target, intersection, union, pixels of the prediction."""
@@ -22,13 +21,10 @@ HALF_FOUND = (False, 100, 200, 150)
 MISSED = (False, 0, 400, 0)
 
 
-def tally(cases: Sequence[Case]) -> Tally:
-    none, inside, union, predicted = (np.array(column) for column in zip(*cases, strict=True))
-    return Tally([f"{place}" for place in range(len(cases))], none, inside, union, predicted)
-
-
 def generalised(*cases: Case, empty_below: int = EMPTY_BELOW) -> Generalised:
-    return generalise(tally(cases), ScoringOptions(Resampling(resamples=50), empty_below))
+    none, inside, union, predicted = (np.array(column) for column in zip(*cases, strict=True))
+    tally = Tally([f"{place}" for place in range(len(cases))], none, inside, union, predicted, empty_below)
+    return generalise(tally, Resampling(resamples=50))
 
 
 def scores(*cases: Case, empty_below: int = EMPTY_BELOW) -> dict[str, float]:

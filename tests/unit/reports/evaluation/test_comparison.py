@@ -11,7 +11,9 @@ import pytest
 
 from cmirnet_cli.errors import CmirnetError, DataError
 from cmirnet_cli.metrics.intervals import Resampling
+from cmirnet_cli.metrics.scores import METRICS
 from cmirnet_cli.metrics.sentences import Overlap, SentenceScore, SplitScores
+from cmirnet_cli.metrics.split_report import ScoringOptions
 from cmirnet_cli.reports.evaluation.comparison import EXAMPLES, change_lines, compare, describe_comparison
 from cmirnet_cli.reports.evaluation.results import (
     Results,
@@ -22,13 +24,19 @@ from cmirnet_cli.reports.evaluation.results import (
     sentence_lines,
     write_results,
 )
+from cmirnet_cli.reports.evaluation.score_lines import difference_tables
 
-FEW = Resampling(resamples=100)
+FEW = ScoringOptions(Resampling(resamples=100), empty_below=20)
 ORIGIN = ScoresOrigin("runs/b", "b" * 64, "f" * 64, 480, ("val",), ("paper",))
 
 
 def sentence(number: int, inside: int) -> SentenceScore:
     return SentenceScore(number, number, f"{number}", f"cup {number}", {"paper": Overlap(inside, 100, inside)})
+
+
+def nothing(number: int, pixels: int) -> SentenceScore:
+    """A sentence without a target, of which so many pixels were predicted."""
+    return replace(sentence(number, 0), overlaps={"paper": Overlap(0, pixels, pixels)})
 
 
 def results(*inside: int, source: str = "runs/a") -> Results:
@@ -48,6 +56,22 @@ def test_precision_leaves_out_what_refers_to_nothing_here_too():
     (found,) = compare(ours, theirs, FEW)
     assert found.ours.scores["precision@0.5"] == 50
     assert found.differences["precision@0.5"].value == 50 - 100
+
+
+def test_what_refers_to_nothing_brings_the_scores_of_its_own():
+    """By hand: of two sentences without a target, ours clears both masks (0 and 19 pixels), theirs one."""
+    ours, theirs = (
+        Results(ORIGIN, {"val": [sentence(0, 90), nothing(1, first), nothing(2, second)]}, frozenset({1, 2}))
+        for first, second in ((0, 19), (0, 20))
+    )
+    (found,) = compare(ours, theirs, FEW)
+    assert (found.ours.scores["N-acc"], found.theirs.scores["N-acc"]) == (100, 50)
+    assert found.differences["N-acc"].value == 50
+    assert found.ours.scores["gIoU"] == pytest.approx((90 + 100 + 100) / 3)
+    usual, generalised = difference_tables([found])
+    assert usual.headings == (*(metric.heading for metric in METRICS), "sentences")
+    assert generalised.headings == ("gIoU", "cIoU", "N-acc", "T-acc", "sentences")
+    assert [line.numbers[2] for line in generalised.blocks[0]] == ["100.00", "50.00", "+50.00"]
 
 
 def test_the_order_of_the_other_sentences_does_not_matter():

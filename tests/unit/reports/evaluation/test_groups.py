@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import json
+from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 from cmirnet_cli.errors import DataError
 from cmirnet_cli.metrics.intervals import Resampling
+from cmirnet_cli.metrics.scores import METRICS, Metric
 from cmirnet_cli.metrics.sentences import Overlap, SentenceScore
-from cmirnet_cli.reports.evaluation.groups import RunGroup, compare_groups, describe_groups, latex_table, markdown_table
+from cmirnet_cli.metrics.split_report import ScoringOptions
+from cmirnet_cli.reports.evaluation.groups import (
+    RunGroup,
+    compare_groups,
+    describe_groups,
+    latex_table,
+    markdown_table,
+    printed_groups_of_runs,
+)
 from cmirnet_cli.reports.evaluation.results import Results, ScoresOrigin
 
-FEW = Resampling(resamples=50)
+FEW = ScoringOptions(Resampling(resamples=50), empty_below=20)
 
 
 def run(source: str, *inside: int, data: str = "data") -> Results:
@@ -27,8 +39,16 @@ BASE = RunGroup("base_line", (run("b", 50, 50, 50),))
 SEEDS = RunGroup("new", (run("a/seed-0", 60, 70, 80), run("a/seed-1", 70, 80, 90)))
 
 
-def blocks(*groups: RunGroup):
-    return compare_groups(groups, ["val"], ["paper"], FEW)
+def blocks(*groups: RunGroup, scoring: ScoringOptions = FEW):
+    return compare_groups(groups, ["val"], ["paper"], scoring)
+
+
+def printed(*groups: RunGroup, width: int = 160) -> list[list[str]]:
+    """The lines of what is printed, word by word."""
+    console = Console(record=True, width=width, file=io.StringIO())
+    for each in printed_groups_of_runs(blocks(*groups), FEW, title="x"):
+        console.print(each)
+    return [line.split() for line in console.export_text().splitlines() if line.strip() and "─" not in line]
 
 
 def test_scores_and_differences_as_plain_data():
@@ -67,6 +87,69 @@ def test_markdown_is_a_table_whose_lines_are_equally_wide():
 
 def test_a_single_group_is_a_table_without_differences():
     assert "difference" not in markdown_table(blocks(SEEDS)).lower()
+
+
+def nothing(found: Results, *pixels: int) -> Results:
+    """The same with sentences that refer to nothing, each with so many pixels predicted."""
+    more = [SentenceScore(100 + n, 100 + n, f"{n}", "no cup", {"paper": Overlap(0, each, each)}) for n, each in enumerate(pixels)]
+    return replace(found, sentences={"val": [*found.sentences["val"], *more]}, no_targets=frozenset(one.ref_id for one in more))
+
+
+WITHOUT = [
+    RunGroup("base", (nothing(run("b", 50, 10), 0, 100),)),
+    RunGroup("new", (nothing(run("a/seed-0", 50, 50), 0, 19), nothing(run("a/seed-1", 50, 50), 19, 20))),
+]
+
+
+def test_sentences_that_refer_to_nothing_have_their_scores_in_every_table():
+    """By hand: below 20 pixels a mask is empty, so the first finds one of two, and misses the second cup; the others find two and one."""
+    described = describe_groups(WITHOUT, blocks(*WITHOUT))["splits"]["val"]["paper"]
+    assert described["base"]["scores"]["N-acc"]["runs"] == [50]
+    assert described["base"]["scores"]["T-acc"]["runs"] == [50]
+    assert described["new"]["scores"]["N-acc"]["runs"] == [100, 50]
+    assert described["new"]["scores"]["gIoU"]["runs"] == [75, 50]
+    assert described["new"]["difference"]["N-acc"]["value"] == 25
+    lines = printed(*WITHOUT, width=80)
+    second = lines.index(["split,", "protocol", "runs", "gIoU", "cIoU", "N-acc", "T-acc"])
+    assert lines[second - 1][:2] == ["x,", "sentences"]
+    assert lines[second + 2] == ["base", "1", "37.50", "16.67", "50.00", "50.00"]
+    head, _, base, new, gap, *_ = markdown_table(blocks(*WITHOUT)).splitlines()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in (head, base, new, gap)]
+    assert [row[-2] for row in cells] == ["N-acc", "50.00", "75.00 ± 35.36", "+25.00"]
+    assert latex_table(blocks(*WITHOUT)).startswith(r"\begin{tabular}{llrrrrrrrrrrr}")
+
+
+def blind(found: Results, *inside: int) -> Results:
+    """The same with a control that finds so many of 100 pixels."""
+    return replace(found, controls={"no-image": run("x", *inside).sentences})
+
+
+def test_controls_stand_below_their_group_with_what_it_scores_more():
+    groups = [RunGroup("base", (blind(run("b", 50, 60), 10, 10),)), RunGroup("new", (blind(run("a", 70, 90), 10, 30),))]
+    described = describe_groups(groups, blocks(*groups))["splits"]["val"]["paper"]
+    assert described["base"]["control"]["no-image"]["scores"]["mean_iou"]["mean"] == pytest.approx(10)
+    assert described["new"]["control"]["no-image"]["difference"]["mean_iou"]["value"] == pytest.approx(60)
+    json.dumps(described, allow_nan=False)
+    lines = printed(*groups)
+    (place,) = [number for number, line in enumerate(lines) if line[0] == "new"]
+    below = [" ".join(line[:4]) for line in lines[place:]]
+    assert [line.split()[0] for line in below[:7]] == ["new", "±", "difference", "±", "no-image", "±", "difference"]
+    assert below[4:7:2] == ["no-image 1 20.00 20.00", "difference +60.00 +60.00 +100.00"]
+    assert any(line[:1] == ["no-image:"] for line in lines[place:])
+    rows = markdown_table(blocks(*groups)).splitlines()
+    assert [row.split("|")[2].strip() for row in rows[2:9]] == [
+        *("base", "– no-image", "– – difference", "new", "– difference", "– no-image", "– – difference"),
+    ]
+
+
+def test_a_new_metric_has_a_column_in_every_table():
+    dice = Metric("dice", "Dice", lambda tally: 2 * tally.intersection, lambda tally: tally.union + tally.intersection)
+    found = blocks(BASE, SEEDS, scoring=replace(FEW, metrics=(*METRICS, dice)))
+    by_hand = 100 * 2 * 150 / (300 + 150)
+    assert describe_groups([BASE, SEEDS], found)["splits"]["val"]["paper"]["base_line"]["scores"]["dice"]["mean"] == pytest.approx(by_hand)
+    for table in (markdown_table(found), latex_table(found)):
+        assert "Dice" in table
+        assert f"{by_hand:.2f}" in table
 
 
 @pytest.mark.parametrize("other", [run("c", 1, 2, 3, data="other"), run("c", 1, 2)])

@@ -57,5 +57,5 @@ def test_the_terminal_and_the_page_have_a_column_for_it(read_page) -> None:
 
 def test_a_comparison_has_it() -> None:
     results = Results(ScoresOrigin("a", "b", "c", 64, ("val",), ("paper",)), {"val": SENTENCES})
-    compared = describe_comparison(compare(results, results, SCORING.resampling, SCORING.metrics), results.origin)
+    compared = describe_comparison(compare(results, results, SCORING), results.origin)
     assert compared["splits"]["val"]["paper"]["difference"]["dice"]["value"] == 0

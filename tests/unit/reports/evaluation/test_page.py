@@ -196,7 +196,7 @@ def test_a_sentence_of_100_kilobytes_is_cut(read_page):
 def test_a_comparison_is_shown_with_the_sentences_that_changed(read_page):
     ours, theirs = [Results(ScoresOrigin(name, name, "data", 96, ("val",), ("paper", "original")), {"val": each.sentences})
                     for name, each in (("ours", VAL), ("theirs", split("val", *(sentence(place, 10) for place in range(4)))))]  # fmt: skip
-    compared, alone = tuple(compare(ours, theirs, SCORING.resampling)), evaluation(VAL)
+    compared, alone = tuple(compare(ours, theirs, SCORING)), evaluation(VAL)
     both = replace(alone, comparisons=compared, data={**alone.data, "comparison": describe_comparison(compared, theirs.origin)})
     page = read_page(evaluation_page(both, shots(4)))
     assert page.text("th").count("compared with") == 2

@@ -15,7 +15,7 @@ from cmirnet_cli.metrics.sentences import Overlap, SentenceScore, SplitScores
 from cmirnet_cli.metrics.split_report import Control, Generalised, ProtocolReport, ScoringOptions, SplitReport
 from cmirnet_cli.metrics.split_report import report as split_report
 from cmirnet_cli.reports.evaluation.comparison import Comparison
-from cmirnet_cli.reports.evaluation.score_lines import LABEL, difference_table, generalised_table, score_table
+from cmirnet_cli.reports.evaluation.score_lines import LABEL, difference_tables, generalised_table, score_table
 from cmirnet_cli.reports.evaluation.tables import printed, printed_briefly, printed_groups, printed_scores
 
 NAMES = [metric.name for metric in METRICS]
@@ -110,7 +110,7 @@ def test_labels_are_shown_as_they_are() -> None:
 
 def test_a_comparison_shows_both_and_the_difference_in_80_columns() -> None:
     compared = Comparison("val", "paper", OWN, OTHER, OWED, better=1, worse=0, same=0, improved=(), worsened=())
-    lines = drawn(printed_scores(difference_table([compared]), title="x"))[1:]
+    lines = drawn(printed_scores(difference_tables([compared])[0], title="x"))[1:]
     assert [" ".join(line[:3]) for line in lines[2:7:2]] == ["val paper 79.13", "compared with 19.12", "difference +60.01 -2.50"]
 
 
