@@ -1,22 +1,27 @@
 # Everything below runs inside .venv, which the first target makes.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
 
-.PHONY: demo test coverage check slow format reference
+.PHONY: demo test slow tests coverage check format reference
 
 # What the demo needs, and not the tools of development, unless those are there already.
 demo: $(if $(wildcard .venv/installed),.venv/installed,.venv/package)
 	$(BIN)/cmirnet demo
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow"
-
-coverage: .venv/installed
-	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" --cov --cov-report=
-	$(BIN)/coverage report --format=total --precision=1
+	$(PYTEST) -m "not slow"
 
 slow: .venv/installed
-	$(BIN)/python -m pytest -n auto --dist loadscope --no-loadscope-reorder -rs -m slow
+	$(PYTEST) -rs -m slow
+
+# Both in one go: what they share is made once.
+tests: .venv/installed
+	$(PYTEST) -rs --durations=20
+
+coverage: .venv/installed
+	$(PYTEST) -m "not slow" --cov --cov-report=
+	$(BIN)/coverage report --format=total --precision=1
 
 check: .venv/installed
 	$(BIN)/ruff check .

@@ -106,7 +106,7 @@ def export(
 ) -> None:
     """Write weights in an exchange format, and check that it computes the same; otherwise nothing is written.
 
-    Example: cmirnet export weights/ --format onnx --images photos/ -e "the red cup" --out cmirnet-onnx
+    Example: cmirnet export weights/ --images photos/ -e "the red cup" --out cmirnet-onnx
     """
     from functools import partial
 

@@ -157,9 +157,6 @@ def test_a_job_that_saves_before_its_time_is_up_and_is_queued_again_ends_as_an_u
         assert job.wait() == 0, (tmp_path / "job.log").read_text()
     assert f"continuing after step {taken} of {STEPS}" in (tmp_path / "job.log").read_text()
     assert_same_end(folder, undisturbed)
-    with started(text, tmp_path, "done", **slurm) as job:
-        assert job.wait() == 0
-    assert "has all its 3 epochs" in (tmp_path / "done.log").read_text()
 
 
 def test_a_second_job_on_a_run_directory_is_told_who_trains_there_and_a_third_may_when_that_one_was_killed(

@@ -1,4 +1,4 @@
-"""The demo's model learns from words and pixels, whichever seed it starts from."""
+"""The demo's model learns from words and pixels."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ def cache(prepared_scenes: Callable[..., Path]) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
-def test_demo_model_scores_far_above_the_shuffled_text_control(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], seed: int):
+def test_demo_model_scores_far_above_the_shuffled_text_control(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     folder = tmp_path / "run"
-    assert run(["train", "--preset", "demo", "--cache", str(cache), "--run-dir", str(folder), "--device", "cpu", "--seed", str(seed)]) == 0
+    assert run(["train", "--preset", "demo", "--cache", str(cache), "--run-dir", str(folder), "--device", "cpu"]) == 0
     capsys.readouterr()
     asked = ["eval", str(folder), "--cache", str(cache), "--split", "test", "--protocol", "paper", "--control", "shuffled-text"]
     assert run([*asked, "--out", str(tmp_path / "scored"), "--device", "cpu", "--json"]) == 0

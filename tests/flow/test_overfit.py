@@ -29,7 +29,7 @@ def test_sixteen_real_photographs_are_learnt_by_heart(cmirnet, coco128, sixteen_
     home = sixteen_photographs
     source = ["--split-by", "both", "--data", home / "data", "--images", coco128 / "images"]
     assert cmirnet("prepare-data", "sixteen", *source, "--out", home / "cache", "--size", 96).code == 0
-    schedule = ["--epochs", 150, "--set", "loop.validate_every=50", "--set", "model.fusion_width=48", "--set", "loop.batch_size=8"]
+    schedule = ["--epochs", 80, "--set", "loop.validate_every=40", "--set", "loop.batch_size=8"]
     train = ["train", "--preset", "smoke", "--cache", home / "cache", "--run-dir", home / "run", "--device", "cpu", *schedule]
     assert cmirnet(*train).code == 0
     outcome = cmirnet("eval", home / "run", "--cache", home / "cache", "--split", "train", "--json")

@@ -169,7 +169,10 @@ def test_the_commands_of_a_page_run_one_after_the_other(page, home, stand_ins):
     assert page != "README.md" or put == [], "its commands make all that later ones name"
 
 
-@pytest.mark.parametrize("line", [line for line in run_here("docs/commands.md") if line not in run_here("README.md")])
+ELSEWHERE = {line for page in PAGES if page not in OWN_TESTS for line in run_here(page)}
+
+
+@pytest.mark.parametrize("line", [line for line in run_here("docs/commands.md") if line not in ELSEWHERE])
 def test_the_example_of_a_command_runs(line, home, stand_ins):
     list(put_stand_ins(line, stand_ins))
     assert run(smaller(line)) == 0

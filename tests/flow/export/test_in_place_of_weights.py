@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+import torch
 from PIL import Image
 
 from cmirnet_cli.commands.models import export_device
+from cmirnet_cli.engine.devices import has_bf16
 from cmirnet_cli.engine.processes import ALONE, Process
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.export.runtime import CUDA, runtime
+from cmirnet_cli.model.fast.names import OPTIMIZATIONS
 
 Call = Callable[..., Any]
 EXPRESSIONS = ("-e", "the red cup", "-e", "left person")
@@ -256,12 +259,22 @@ def stamp(exported: Path) -> None:
 
 
 @pytest.mark.slow
-def test_an_export_is_timed_beside_its_weights(cmirnet: Call, weights: Path, onnx_export: Path, int8_export: Path, pictures: Path):
+def test_weights_in_every_way_and_their_exports_are_timed_on_the_photographs_that_there_are(
+    cmirnet: Call, weights: Path, onnx_export: Path, int8_export: Path, pictures: Path, tmp_path: Path
+):
+    shutil.copy(next(pictures.iterdir()), tmp_path)
     exports = ["--exported", onnx_export, "--exported", int8_export]
-    words = ["--images", pictures, "--count", 2, "--rounds", 1, "-e", "the red cup", "--json", *CPU]
+    words = ["--images", tmp_path, "--count", 2, "--rounds", 1, *EXPRESSIONS, "--json", *CPU]
     outcome = cmirnet("benchmark", "infer", weights, *exports, *words)
     assert outcome.code == 0, outcome.err
-    fp32, int8 = (outcome.data["ways"][str(exported)] for exported in (onnx_export, int8_export))
+    found, formats = outcome.data, ["fp32", "bf16"] if has_bf16(torch.device("cpu")) else ["fp32"]
+    assert list(found["ways"]) == ["plain", "one head", *formats, str(onnx_export), str(int8_export)]
+    assert list(found["matrix_product_gflops_per_second"]) == formats
+    assert (found["images"], found["expressions"], found["agrees"]) == (1, 2, True)
+    assert list(found["optimizations"]) == [name for name in OPTIMIZATIONS if name != "compile"]
+    assert found["ways"]["plain"]["times_faster_than_plain"]["median"] == 1.0
+    assert found["ways"]["fp32"]["agreement"]["pixels"] >= 0.9995
+    fp32, int8 = (found["ways"][str(exported)] for exported in (onnx_export, int8_export))
     assert fp32["agreement"]["error"] < 1e-3
     assert int8["agreement"]["error"] > 1e-3
     assert int8["agreement"]["pixels"] > 0.95

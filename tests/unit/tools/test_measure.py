@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 import pytest
+import torch
 from PIL import Image
 
 from cmirnet_cli.console import console
+from cmirnet_cli.engine.devices import has_bf16
 from tools.measure import gpu, growth, scale, storage, text
 
 
@@ -61,10 +64,17 @@ def test_text_says_what_share_the_encoder_has(printed):
             assert share["median"] == pytest.approx(100 * took[part] / took[whole])
 
 
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """The file of all its steps, on the CPU."""
+    out = tmp_path_factory.mktemp("gpu") / "gpu.json"
+    gpu.measure(out, gpu.steps("cpu", tiny=True), budget=10_000)
+    return out
+
+
 @pytest.mark.slow
-def test_gpu_measures_every_step_keeps_what_it_has_and_makes_tables_of_it(tmp_path, monkeypatch):
-    out, wanted = tmp_path / "gpu.json", gpu.steps("cpu", tiny=True)
-    gpu.measure(out, wanted, budget=10_000)
+def test_gpu_measures_every_step_keeps_what_it_has_and_makes_tables_of_it(measured, tmp_path, monkeypatch):
+    out, wanted = shutil.copy(measured, tmp_path / "gpu.json"), gpu.steps("cpu", tiny=True)
     found = json.loads(out.read_text())["steps"]
     assert {name: each["ok"] for name, each in found.items()} == {step.name: True for step in wanted}
     assert found["arithmetic resnet-nano"]["result"]["gflops_per_step"] > 8 * 3  # a sample's forward and backward pass
@@ -73,6 +83,22 @@ def test_gpu_measures_every_step_keeps_what_it_has_and_makes_tables_of_it(tmp_pa
     assert "| resnet-nano | recomputing |" in table
     monkeypatch.setattr(gpu.subprocess, "run", lambda *_, **__: pytest.fail("measured again"))
     gpu.measure(out, wanted, budget=10_000)
+
+
+@pytest.mark.slow
+def test_benchmark_train_which_it_runs_takes_the_same_first_steps_in_every_way(measured):
+    ways = json.loads(measured.read_text())["steps"]["train resnet-nano"]["result"]["ways"]
+    rounded = ["bf16"] if has_bf16(torch.device("cpu")) else []
+    assert list(ways) == ["plain", *rounded, "recomputing", "frozen text"]
+    plain = ways["plain"]["losses"]
+    assert len(plain) == 2
+    assert ways["recomputing"]["losses"] == pytest.approx(plain, rel=1e-5)
+    assert ways["frozen text"]["losses"][0] == pytest.approx(plain[0], rel=1e-5)
+    for way in ways.values():
+        apart = [abs(ours / theirs - 1) for ours, theirs in zip(way["losses"], plain, strict=True)]
+        assert way["losses_within"] == pytest.approx(max(apart))
+        took = [each["ms_per_sentence"]["median"] for each in (ways["plain"], way)]
+        assert way["times_faster_than_plain"] == pytest.approx(took[0] / took[1])
 
 
 def test_gpu_begins_nothing_that_it_has_no_time_for(tmp_path):
