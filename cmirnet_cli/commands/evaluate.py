@@ -142,7 +142,7 @@ def evaluate(
     controls = tuple(each.value for each in dict.fromkeys(control or ()))
     beside = side_by_side(weights, compare, always=latex or markdown)
     if beside:
-        refuse({"--report": report, "--save-masks": save_masks, "--groups": groups})
+        refuse({"--save-masks": save_masks, "--groups": groups})
         refuse({"--latex": latex and markdown}, "beside --markdown: choose one")
     output.require_places(protocol)
     options = ModelOptions(weights[0], device, precision, optimizations, batch_size, tokenizer)
@@ -150,7 +150,7 @@ def evaluate(
         find = partial(_data, cache or Path("cache"), dataset, split_by, split)
         paper: PaperFormat | None = "latex" if latex else "markdown" if markdown else None
         scoring = _scoring_options(seed, empty_below)
-        asked = GroupsRequest(PROTOCOLS[protocol], split, controls, not no_text_features, workers, scoring, out, overwrite, paper)
+        asked = GroupsRequest(PROTOCOLS[protocol], split, controls, not no_text_features, workers, scoring, output, paper)
         evaluate_groups(beside, options, asked, find)
         return
     opened = named_model(options)

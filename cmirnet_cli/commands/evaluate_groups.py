@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,11 +16,13 @@ from cmirnet_cli.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
+    from cmirnet_cli.commands.evaluate_outputs import EvaluationOutputs
     from cmirnet_cli.commands.models import OnnxModel, TorchModel
+    from cmirnet_cli.engine.evaluation.run import EvaluationResult
     from cmirnet_cli.engine.processes import Process
+    from cmirnet_cli.metrics.sentences import SplitScores
     from cmirnet_cli.metrics.split_report import ScoringOptions
     from cmirnet_cli.reports.evaluation.groups import GroupBlock
-    from cmirnet_cli.reports.evaluation.results import Results
 
 GROUPS = "groups.json"
 PaperFormat = Literal["latex", "markdown"]
@@ -106,8 +108,7 @@ class GroupsRequest:
         text_features: whether features that the cache stores stand in for the text encoder.
         workers: processes that load data; 0: only the main one.
         scoring: how intervals are drawn, and which mask counts as empty.
-        out: folder of `groups.json` and of the files of each run.
-        overwrite: whether earlier files may be replaced.
+        output: the folder of `groups.json` and of the files of each run, the page, and whether earlier files may be replaced.
         paper: the form of a table for a paper; None: the one for terminals.
     """
 
@@ -117,8 +118,7 @@ class GroupsRequest:
     text_features: bool
     workers: int
     scoring: ScoringOptions
-    out: Path | None
-    overwrite: bool
+    output: EvaluationOutputs
     paper: PaperFormat | None
 
 
@@ -128,29 +128,33 @@ Find = Callable[[KnownModel], "tuple[Cache, tuple[str, ...]]"]
 
 def evaluate_groups(groups: Sequence[NamedGroup], options: ModelOptions, asked: GroupsRequest, find: Find) -> None:
     """Score every run that has no results yet, and print the groups side by side; differences are to the first."""
-    from cmirnet_cli.files import require_free, write_text
-    from cmirnet_cli.reports.evaluation.results import SCHEMA_VERSION, holds_results, read_results, require_place
+    from cmirnet_cli.reports.evaluation.results import holds_results, read_results
 
-    sources = [source for group in groups for source in group.sources]
+    sources, output = [source for group in groups for source in group.sources], asked.output
     results = {source: read_results(Path(source)) for source in sources if holds_results(Path(source))}
-    if results and asked.controls:
-        wrong = f"{next(iter(results))} holds no sentences of a control"
-        raise UsageError(wrong, hint="name the run itself in its place, or leave --control out")
+    _refuse_scores_alone(list(results), asked)
     models = {source: named_model(replace(options, weights=source)) for source in sources if source not in results}
     known = [model.check() for model in models.values()]
     data = [find(replace(each, dataset=known[0].dataset)) for each in known][:1]
-    places = {source: _place(group, source, asked.out) for group in groups for source in group.sources if source in models}
-    if asked.out:
-        require_free([asked.out / GROUPS], overwrite=asked.overwrite)
-        for place in filter(None, places.values()):
-            require_place(place, overwrite=asked.overwrite)
+    places = {source: _place(group, source, output.out) for group in groups for source in group.sources if source in models}
+    _require_places(output, places.values())
+    if data:
+        output.require_room(*data[0])
 
     from cmirnet_cli.engine.processes import joined
     from cmirnet_cli.reports.evaluation import groups as reports
+    from cmirnet_cli.reports.evaluation.groups_page import GroupsPage
 
+    shown = {group.sources[0]: group.name for group in groups} if output.report else {}
+    pictured: dict[str, tuple[SplitScores, ...]] = {}
     with joined() as process:
         for source, model in models.items():
-            results[source] = _scored(model, *data[0], asked, places[source], process)
+            result = _scored(model, *data[0], asked, process, keep_masks=source in shown)
+            results[source] = evaluate_outputs.as_results(result)
+            if source in shown:
+                pictured[shown[source]] = result.scores
+            if process.first:
+                _write_run(places[source], result)
     if not process.first:
         return
     scored = [reports.RunGroup(group.name, tuple(results[source] for source in group.sources)) for group in groups]
@@ -158,33 +162,72 @@ def evaluate_groups(groups: Sequence[NamedGroup], options: ModelOptions, asked: 
     splits = first.splits if asked.split == "all" else (asked.split,)
     blocks = reports.compare_groups(scored, splits, asked.protocols, asked.scoring)
     described = _described(asked, blocks) | reports.describe_groups(scored, blocks)
-    if asked.out:
-        text = json.dumps({"schema_version": SCHEMA_VERSION, **described}, indent=2, allow_nan=False)
-        write_text(asked.out / GROUPS, text + "\n")
-        console.notice(f"wrote {asked.out / GROUPS}")
+    title = f"{data[0][0].manifest.dataset} ({data[0][0].manifest.split_by})" if data else "runs side by side"
+    _write_groups(output.out, described)
+    if output.report:
+        output.write_groups(GroupsPage(title, blocks, pictured, asked.scoring, described), data[0][0])
     if asked.paper:
         console.result(described, reports.latex_table(blocks) if asked.paper == "latex" else reports.markdown_table(blocks))
     else:
-        title = f"{data[0][0].manifest.dataset} ({data[0][0].manifest.split_by})" if data else "runs side by side"
         console.result(described, *reports.printed_groups_of_runs(blocks, asked.scoring, title=title))
 
 
-def _scored(
-    model: TorchModel | OnnxModel, cache: Cache, splits: tuple[str, ...], asked: GroupsRequest, place: Path | None, process: Process
-) -> Results:
-    """What a run scores now; written to `place`, where there is one."""
-    from cmirnet_cli.engine.evaluation.run import EvaluationRequest, evaluate
+def _refuse_scores_alone(results: Sequence[str], asked: GroupsRequest) -> None:
+    """Refuse earlier results where the run itself is needed.
+
+    Raises:
+        UsageError: names the first of them, and the option that needs its run.
+    """
+    needing = [option for option, value in {"--control": asked.controls, "--report": asked.output.report}.items() if value]
+    if results and needing:
+        wrong = f"{results[0]} holds scores alone, and {needing[0]} needs the run"
+        raise UsageError(wrong, hint=f"name the run itself in its place, or leave {needing[0]} out")
+
+
+def _require_places(output: EvaluationOutputs, places: Iterable[Path | None]) -> None:
+    """Refuse to write where files stand that may not be replaced.
+
+    Raises:
+        UsageError: one exists.
+    """
+    from cmirnet_cli.files import require_free
+    from cmirnet_cli.reports.evaluation.results import require_place
+
+    if output.out:
+        require_free([output.out / GROUPS], overwrite=output.overwrite)
+    for place in filter(None, places):
+        require_place(place, overwrite=output.overwrite)
+
+
+def _write_run(place: Path | None, result: EvaluationResult) -> None:
     from cmirnet_cli.reports.evaluation.results import write_results
 
+    if place:
+        write_results(place, evaluate_outputs.described(result), [each.without_masks() for each in result.scores])
+
+
+def _write_groups(out: Path | None, described: Mapping[str, Any]) -> None:
+    from cmirnet_cli.files import write_text
+    from cmirnet_cli.reports.evaluation.results import SCHEMA_VERSION
+
+    if out:
+        text = json.dumps({"schema_version": SCHEMA_VERSION, **described}, indent=2, allow_nan=False)
+        write_text(out / GROUPS, text + "\n")
+        console.notice(f"wrote {out / GROUPS}")
+
+
+def _scored(
+    model: TorchModel | OnnxModel, cache: Cache, splits: tuple[str, ...], asked: GroupsRequest, process: Process, *, keep_masks: bool
+) -> EvaluationResult:
+    """What a run scores now."""
+    from cmirnet_cli.engine.evaluation.run import EvaluationRequest, evaluate
+
     how = asked.text_features, model.options.batch_size, asked.workers, asked.scoring
-    request = EvaluationRequest(splits, asked.protocols, asked.controls, False, *how)
+    request = EvaluationRequest(splits, asked.protocols, asked.controls, keep_masks, *how)
     opened = model.evaluated(process, asked.workers)
     if request.text_features:
         opened = opened.with_stored_text(cache, console.notice)
-    result = evaluate(opened, cache, request, progress=console.progress, process=process)
-    if place and process.first:
-        write_results(place, evaluate_outputs.described(result), [each.without_masks() for each in result.scores])
-    return evaluate_outputs.as_results(result)
+    return evaluate(opened, cache, request, progress=console.progress, process=process)
 
 
 def _place(group: NamedGroup, source: str, out: Path | None) -> Path | None:

@@ -13,9 +13,10 @@ from cmirnet_cli.errors import UsageError
 if TYPE_CHECKING:
     from cmirnet_cli.cache.reader import Cache
     from cmirnet_cli.engine.evaluation.run import EvaluatedModel, EvaluationRequest, EvaluationResult
-    from cmirnet_cli.reports.evaluation.cards import SentencePictures
+    from cmirnet_cli.images.pixels import Mask, Pixels
+    from cmirnet_cli.metrics.sentences import SplitScores
     from cmirnet_cli.reports.evaluation.comparison import Comparison
-    from cmirnet_cli.reports.evaluation.page import Evaluation
+    from cmirnet_cli.reports.evaluation.groups_page import GroupsPage
     from cmirnet_cli.reports.evaluation.results import Results, ScoresOrigin
 
 MIB = 1 << 20
@@ -81,7 +82,7 @@ class EvaluationOutputs:
 
     def write(self, result: EvaluationResult, comparisons: Sequence[Comparison], data: dict[str, object]) -> None:
         """Write all of it, and say so."""
-        from cmirnet_cli.files import write_text
+        from cmirnet_cli.reports.evaluation.cards import SentencePictures
         from cmirnet_cli.reports.evaluation.page import Evaluation, evaluation_page
         from cmirnet_cli.reports.evaluation.results import write_results
 
@@ -90,8 +91,27 @@ class EvaluationOutputs:
             console.notice(f"wrote {', '.join(map(str, write_results(self.out, data, kept)))}")
         if self.report:
             evaluation = Evaluation(title(result), result.scores, result.reports, comparisons, result.request.scoring, data)
-            write_text(self.report, evaluation_page(evaluation, _pictures(evaluation, result.cache)))
-            console.notice(f"wrote {self.report} ({self.report.stat().st_size / MIB:.1f} MiB)")
+            drawn = _pictures(result.cache, result.scores, [each.places for each in evaluation.examples().values()])
+            pictures = (SentencePictures(image, target, _predicted(result.scores[split], place)) for image, target, split, place in drawn)
+            self._write_page(evaluation_page(evaluation, pictures))
+
+    def write_groups(self, page: GroupsPage, cache: Cache) -> None:
+        """Write the page of runs side by side, and say so."""
+        from cmirnet_cli.reports.evaluation.groups_page import ComparedPictures, groups_page
+
+        drawn = _pictures(cache, page.splits, page.pictured())
+        pictures = (
+            ComparedPictures(image, target, [_predicted(splits[split], place) for splits in page.shown.values()])
+            for image, target, split, place in drawn
+        )
+        self._write_page(groups_page(page, pictures))
+
+    def _write_page(self, text: str) -> None:
+        from cmirnet_cli.files import write_text
+
+        assert self.report
+        write_text(self.report, text)
+        console.notice(f"wrote {self.report} ({self.report.stat().st_size / MIB:.1f} MiB)")
 
 
 def title(result: EvaluationResult) -> str:
@@ -142,20 +162,24 @@ def as_results(result: EvaluationResult) -> Results:
     return Results(origin(result.model, result.cache, result.request), sentences, no_targets, controls)
 
 
-def _pictures(evaluation: Evaluation, cache: Cache) -> Iterator[SentencePictures]:
-    """The pictures of the sentences that the page shows, one after the other: the image as the largest network gets it, ground truth and
-    prediction at the image's own size."""
-    from cmirnet_cli.images.masks import decode_mask
-    from cmirnet_cli.reports.evaluation.cards import SentencePictures
-
-    examples, size = evaluation.examples(), max(cache.manifest.options.sizes)
-    with console.progress("draw", sum(len(each.places) for each in examples.values())) as advance:
-        for scored in evaluation.scored:
-            rows = {cache.referent(row).ref_id: row for row in cache.referent_rows(scored.split).tolist()}
-            for place in examples[scored.split].places:
-                row, rle = rows[scored.sentences[place].ref_id], scored.sentences[place].rle
-                if rle is None:
-                    raise ValueError("the sentence was scored without keeping its mask")
-                prediction = decode_mask(rle["counts"].encode("ascii"), *rle["size"])
-                yield SentencePictures(cache.image(cache.referent(row).image_row, size), cache.mask(row, None) > 0, prediction > 0)
+def _pictures(cache: Cache, splits: Sequence[SplitScores], places: Sequence[Sequence[int]]) -> Iterator[tuple[Pixels, Mask, int, int]]:
+    """Of the sentences that a page shows, one after the other: the image as the largest network gets it, ground truth at the image's own
+    size, the number of the split, the place in it."""
+    size = max(cache.manifest.options.sizes)
+    with console.progress("draw", sum(map(len, places))) as advance:
+        for number, split in enumerate(splits):
+            rows = {cache.referent(row).ref_id: row for row in cache.referent_rows(split.split).tolist()}
+            for place in places[number]:
+                row = rows[split.sentences[place].ref_id]
+                yield cache.image(cache.referent(row).image_row, size), cache.mask(row, None) > 0, number, place
                 advance()
+
+
+def _predicted(split: SplitScores, place: int) -> Mask:
+    """The mask that was predicted for a sentence."""
+    from cmirnet_cli.images.masks import decode_mask
+
+    rle = split.sentences[place].rle
+    if rle is None:
+        raise ValueError("the sentence was scored without keeping its mask")
+    return decode_mask(rle["counts"].encode("ascii"), *rle["size"]) > 0

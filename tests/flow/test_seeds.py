@@ -113,8 +113,19 @@ def test_a_folder_of_seeds_is_scored_as_one_group_beside_another_run(
     again = json.loads(capsys.readouterr().out)
     assert again["splits"]["val"]["paper"]["swin"]["scores"] == first["splits"]["val"]["paper"]["swin"]["scores"]
     assert json.loads((tmp_path / "out/groups.json").read_text())["splits"] == first["splits"]
-    assert run(evaluated(cache, *written, *CONTROL)) == 2
-    assert "other holds no sentences of a control" in capsys.readouterr().err
+    for option in (CONTROL, ("--report", tmp_path / "page.html", "--protocol", "both")):
+        assert run([*evaluated(cache, *written), *map(str, option)]) == 2
+        assert f"other holds scores alone, and {option[0]} needs the run" in capsys.readouterr().err
+
+
+def test_a_page_shows_what_each_group_predicts(cache: Path, seeds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    weights, page = [seeds / "seed-0", seeds / "seed-1/weights/best"], tmp_path / "page.html"
+    words = ["eval", *weights, "--report", page, "--cache", cache, "--device", "cpu"]
+    assert run([*map(str, words), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    shown, sentences = page.read_text(), told["splits"]["val"]["paper"]["best"]["sentences"]
+    for name in told["groups"]:
+        assert shown.count(f'data-layer="{name}"') == shown.count('data-layer="ground truth"') == sentences
 
 
 def test_results_are_not_replaced_unless_that_is_said(cache: Path, seeds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

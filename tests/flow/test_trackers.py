@@ -25,34 +25,11 @@ def tracked(cache: Path, home: Path, tracker: str, *more: str) -> dict[str, list
     """Train two epochs with a tracker, or go on: stdout must be the result alone. What metrics.jsonl holds."""
     if importlib.util.find_spec(tracker) is None:
         pytest.skip(f"{tracker} is not installed")
-    small = [
-        "--preset",
-        "smoke",
-        "--cache",
-        str(cache),
-        "--set",
-        "data.image_size=64",
-        "--set",
-        "data.resize=64",
-        "--set",
-        "data.workers=0",
-    ]
+    small = ["--preset", "smoke", "--cache", str(cache)]
+    small += [word for each in ("data.image_size=64", "data.resize=64", "data.workers=0") for word in ("--set", each)]
     offline = {"WANDB_MODE": "offline", "MLFLOW_TRACKING_URI": f"sqlite:///{home / 'mlflow.db'}", "TRACKIO_DIR": str(home / "trackio")}
-    words = [
-        "train",
-        *small,
-        "--epochs",
-        "2",
-        "--run-dir",
-        str(home / "run"),
-        "--resume",
-        "auto",
-        "--track",
-        tracker,
-        "--device",
-        "cpu",
-        *more,
-    ]
+    places = ["--run-dir", str(home / "run"), "--resume", "auto", "--device", "cpu"]
+    words = ["train", *small, "--epochs", "2", *places, "--track", tracker, *more]
     streams = {"capture_output": True, "text": True, "cwd": home, "env": os.environ | offline}
     done = subprocess.run([sys.executable, "-m", "cmirnet_cli", *words, "--json"], check=False, **streams)
     assert done.returncode == 0, done.stderr
@@ -90,3 +67,23 @@ def test_trackio_keeps_numbers_and_pictures(cache: Path, tmp_path: Path):
     assert losses == pytest.approx([line["loss"] for line in heard["step"]])
     captions = {content["val/example-1"]["caption"] for content in logged if "val/example-1" in content}
     assert len(captions) == 1
+
+
+def test_dvclive_keeps_every_step_in_the_run_directory_also_when_the_run_is_resumed(cache: Path, tmp_path: Path):
+    heard = tracked(cache, tmp_path, "dvclive")["step"] + tracked(cache, tmp_path, "dvclive", "--epochs", "3")["step"][-3:]
+    head, *rows = (tmp_path / "run/dvclive/plots/metrics/train/loss.tsv").read_text().splitlines()
+    assert head == "step\tloss"
+    assert [(int(step), float(loss)) for step, loss in map(str.split, rows)] == [(line["step"], line["loss"]) for line in heard]
+    assert "model.backbone: resnet-nano" in (tmp_path / "run/dvclive/params.yaml").read_text()
+
+
+@pytest.mark.filterwarnings("ignore")  # of aim's, which reads what it wrote
+def test_aim_has_one_run_with_its_settings_also_when_it_is_resumed(cache: Path, tmp_path: Path):
+    tracked(cache, tmp_path, "aim")
+    tracked(cache, tmp_path, "aim", "--epochs", "3")
+    from aim import Repo, Run
+
+    (known,) = Repo.from_path(str(tmp_path / "run")).list_all_runs()
+    found = Run(known, repo=str(tmp_path / "run"))
+    assert (found.name, found.experiment) == ("run", "cmirnet")
+    assert found["hparams"]["model.backbone"] == "resnet-nano"

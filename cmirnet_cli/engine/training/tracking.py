@@ -137,7 +137,10 @@ def _started(name: str, settings: Settings, run: Path, taken: int, notice: Notic
         "wandb": ((project,), {"dir": run, "name": title, "id": identity, "resume": "allow"}),
         "mlflow": ((project,), {"run_name": title, "run_id": known.get(name)}),
         "trackio": ((project,), {"name": identity, "resume": "allow", "embed": False}),
-        "aim": ((project, run), {}),
+        "aim": ((title, run), {"run_hash": known.get(name), "experiment": project}),
+        "dvclive": ((), {"dir": str(run / "dvclive"), "resume": name in known}),
+        "clearml": ((project,), {"task_name": title}),
+        "swanlab": ((project,), {"name": title, "log_dir": str(run / "swanlab")}),
     }
     arguments, options = place.get(name, ((project,), {}))
     try:
@@ -146,7 +149,7 @@ def _started(name: str, settings: Settings, run: Path, taken: int, notice: Notic
             tracker.start()
             if name not in known:
                 tracker.store_init_configuration(_flat(settings.model_dump(mode="json")))
-                known[name] = tracker.tracker.info.run_id if name == "mlflow" else identity
+                known[name] = _OWN_IDENTITY.get(name, lambda tracker: identity)(tracker.tracker)
                 write_text(record, json.dumps(known, indent=2) + "\n")
     except Exception as problem:  # of whatever class
         hint = f"log in to it, work offline ({OFFLINE}), or leave it out of --track; continue with: cmirnet train --resume {run}"
@@ -181,6 +184,12 @@ def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
         else:
             flat[f"{above}{name}"] = value if isinstance(value, (bool, int, float, str)) else str(value)
     return flat
+
+
+_OWN_IDENTITY: Mapping[str, Callable[[Any], str]] = MappingProxyType(
+    {"mlflow": lambda tracker: tracker.info.run_id, "aim": lambda tracker: tracker.hash}
+)
+"""Of the trackers that name a run themselves."""
 
 
 def _finish(tracker: Any) -> None:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import RenderableType
-from rich.table import Table
-from rich.text import Text
 
 from cmirnet_cli.metrics.intervals import Difference, Interval
 from cmirnet_cli.metrics.scores import GENERALISED, PROTOCOLS, Metric
@@ -23,12 +21,15 @@ from cmirnet_cli.reports.evaluation.score_lines import (
     INTERVAL,
     NO_INTERVAL,
     WITHOUT_TARGET,
+    Role,
+    ScoreLine,
+    ScoreTable,
     empty_in_words,
     families,
     number,
     shown_interval,
 )
-from cmirnet_cli.reports.tables import bare_table
+from cmirnet_cli.reports.evaluation.tables import printed_scores
 
 
 @dataclass(frozen=True)
@@ -112,49 +113,53 @@ def describe_groups(groups: Sequence[RunGroup], blocks: Sequence[GroupBlock]) ->
     return {"groups": runs, "differences_to": groups[0].name if len(groups) > 1 else None, "splits": splits}
 
 
-def printed_groups_of_runs(blocks: Sequence[GroupBlock], scoring: ScoringOptions, *, title: str) -> Iterator[RenderableType]:
-    """A table for each of the `families` of metrics, and what its lines mean."""
-    for metrics in families(block.metrics for block in blocks):
-        generalised = metrics[0] in GENERALISED
-        table = bare_table(
-            f"{title}, {WITHOUT_TARGET}" if generalised else title, "split, protocol", "runs", *(metric.heading for metric in metrics)
+def group_tables(blocks: Sequence[GroupBlock]) -> list[ScoreTable]:
+    """A table for each of the `families` of metrics; each split and protocol that has it, and what each group scored."""
+    return [
+        ScoreTable(
+            (*(metric.heading for metric in metrics), "runs"),
+            tuple(
+                (
+                    ScoreLine(f"{block.split} {block.protocol}", ()),
+                    *(each for line in block.lines for each in _score_lines(line, metrics)),
+                )
+                for block in blocks
+                if metrics[0] in block.metrics
+            ),
+            WITHOUT_TARGET if metrics[0] in GENERALISED else "",
         )
-        for block in blocks:
-            if metrics[0] in block.metrics:
-                table.add_row(Text(f"{block.split} {block.protocol}", style="bold"))
-                for line in block.lines:
-                    _add_rows(table, line, [metric.name for metric in metrics])
-                table.add_section()
-        yield table
-        if generalised:
-            yield empty_in_words(scoring)
-    yield from meaning(blocks)
+        for metrics in families(block.metrics for block in blocks)
+    ]
 
 
-def _add_rows(table: Table, line: GroupLine, names: Sequence[str], indent: str = "") -> None:
-    """The rows of a line, those of its controls below it and further in."""
-
-    def add(label: str, values: Iterable[float], form: str = ".2f", runs: str = "", style: str = "dim") -> None:
-        table.add_row(Text(indent + label), runs, *(number(value, form) for value in values), style=style)
-
-    scores, gaps = line.scores, line.differences
-    add(line.name, map(scores.mean, names), runs=str(len(scores.runs)), style="")
+def _score_lines(line: GroupLine, metrics: Sequence[Metric], indent: str = "", role: Role = "own") -> Iterator[ScoreLine]:
+    """The lines of a group, those of its controls last and further in."""
+    scores = line.scores
+    means = ((scores.mean(metric.name), shown_interval(scores.intervals[metric.name])) for metric in metrics)
+    yield ScoreLine(indent + line.name, tuple(means), (len(scores.runs),), role)
     if len(scores.runs) > 1:
-        add("  ± over seeds", map(scores.deviation, names))
-    add("  ± over images", (shown_interval(scores.intervals[name]).margin for name in names))
-    if gaps:
-        add("  difference", (gaps[name].value for name in names), "+.2f", style="green")
-        add("  ± over images", (shown_interval(gaps[name].interval).margin for name in names))
+        yield ScoreLine(f"{indent}± over seeds", tuple((scores.deviation(metric.name), NO_INTERVAL) for metric in metrics), role="spread")
+    if line.differences:
+        yield replace(ScoreLine.between(line.differences, metrics), label=f"{indent}difference")
     for control in line.controls:
-        _add_rows(table, control, names, indent + "  ")
+        yield from _score_lines(control, metrics, indent + "  ", "other")
 
 
-def meaning(blocks: Sequence[GroupBlock]) -> list[str]:
+def printed_groups_of_runs(blocks: Sequence[GroupBlock], scoring: ScoringOptions, *, title: str) -> Iterator[RenderableType]:
+    """The tables, and what their lines mean."""
+    for table in group_tables(blocks):
+        yield printed_scores(table, title=title)
+    yield from meaning(blocks, scoring)
+
+
+def meaning(blocks: Sequence[GroupBlock], scoring: ScoringOptions) -> list[str]:
     """What the protocols, the controls, and the numbers beside a score say, in sentences."""
     lines = blocks[0].lines
     said = [f"{name}: {PROTOCOLS[name]}" for name in dict.fromkeys(block.protocol for block in blocks)]
     said += [f"{control.name}: {CONTROLS[control.name]}" for control in lines[0].controls]
-    said.append(f"± over images: half of the {INTERVAL}'s width (bootstrap over images, the same ones for all runs)")
+    if any(metric in GENERALISED for block in blocks for metric in block.metrics):
+        said.append(f"{GENERALISED[0].heading} and the others: {empty_in_words(scoring)}")
+    said.append(f"±: half of the {INTERVAL}'s width (bootstrap over images, the same ones for all runs)")
     if any(len(line.scores.runs) > 1 for line in lines):
         said.append("± over seeds: the standard deviation over the runs (n - 1); above it stands their mean")
     if len(lines) > 1:

@@ -62,7 +62,7 @@ class Evaluation:
 
     def examples(self) -> dict[str, Examples]:
         """Split → the sentences that are shown with their pictures."""
-        return {each.split: choose(each, _pictures(len(self.scored))) for each in self.scored}
+        return {each.split: choose(each, pictures_of(len(self.scored))) for each in self.scored}
 
     def listed(self) -> dict[str, Examples]:
         """Split → the sentences that are listed."""
@@ -71,7 +71,7 @@ class Evaluation:
 
 def least_bytes(sentences: Sequence[int]) -> int:
     """Bytes that the page of splits with so many sentences has at least."""
-    pictures, lines = _pictures(len(sentences)), LINES // len(sentences)
+    pictures, lines = pictures_of(len(sentences)), LINES // len(sentences)
     return sum(SMALLEST_CARD * min(count, pictures) + SMALLEST_LINE * min(count, lines) for count in sentences)
 
 
@@ -101,7 +101,7 @@ def evaluation_page(evaluation: Evaluation, pictures: Iterable[SentencePictures]
     return gallery.html((sentence_card(*each) for each in zip(entries[0], pictures, strict=True)), entries[1])
 
 
-def _pictures(splits: int) -> int:
+def pictures_of(splits: int) -> int:
     """Sentences of one of so many splits that are shown with their pictures."""
     return max(PICTURES // splits, LEAST)
 
@@ -117,7 +117,7 @@ class _Line:
 
 
 @dataclass(frozen=True)
-class _Table:
+class HtmlTable:
     """Scores; the lines of a body belong together."""
 
     heading: str
@@ -166,11 +166,11 @@ class _View:
 class _About:
     """What stands above the cards; `generalised` and `differences` only where there are any; `headings` are those of groups' scores."""
 
-    scores: _Table
+    scores: HtmlTable
     meanings: Mapping[str, str]
-    generalised: _Table | None
+    generalised: HtmlTable | None
     empty_rule: str
-    differences: Sequence[_Table]
+    differences: Sequence[HtmlTable]
     changes: Sequence[Sequence[str]]
     headings: Sequence[str]
     views: Sequence[_View]
@@ -185,20 +185,21 @@ def _about(evaluation: Evaluation, views: Sequence[_View]) -> _About:
     first = next(iter(reports[0].protocols.values()))
     drawn = f"the {score_lines.INTERVAL} ({score_lines.drawn_in_words(evaluation.scoring)})"
     return _About(
-        scores=_table("", score_lines.score_table(reports)),
+        scores=html_table(score_lines.score_table(reports)),
         meanings={**score_lines.in_words(reports), "in brackets": drawn},
-        generalised=_table(score_lines.WITHOUT_TARGET, generalised) if generalised else None,
+        generalised=html_table(generalised) if generalised else None,
         empty_rule=score_lines.empty_in_words(evaluation.scoring),
-        differences=[_table(f"{score_lines.COMPARED}: {theirs}", each) for each in score_lines.difference_tables(comparisons)],
+        differences=[html_table(each, theirs) for each in score_lines.difference_tables(comparisons)],
         changes=[change_lines(each) for each in comparisons],
         headings=[metric.heading for metric, *_ in brief_values(first.measured)],
         views=views,
         attributes=score_lines.attributes_in_words(reports),
-        metadata=_metadata(evaluation.data),
+        metadata=settings_in_words(evaluation.data),
     )
 
 
-def _table(heading: str, scores: ScoreTable) -> _Table:
+def html_table(scores: ScoreTable, more: str = "") -> HtmlTable:
+    """A table as the template draws it; `more` goes into its heading."""
     bodies = [
         [
             _Line(
@@ -211,7 +212,7 @@ def _table(heading: str, scores: ScoreTable) -> _Table:
         ]
         for block in scores.blocks
     ]
-    return _Table(heading, (LABEL, *scores.headings), bodies)
+    return HtmlTable(": ".join(filter(None, (scores.title, more))), (LABEL, *scores.headings), bodies)
 
 
 def _ends(interval: Interval | None) -> str:
@@ -252,14 +253,14 @@ def _group(name: str, measured: MeasuredScores) -> _Group:
     return _Group(name, values, measured.scores.sentences)
 
 
-def _metadata(data: Mapping[str, Any]) -> dict[str, str]:
+def settings_in_words(data: Mapping[str, Any]) -> dict[str, str]:
     """All that `scores.json` says beside the scores."""
 
     def in_one(values: Mapping[str, Any]) -> str:
         return ", ".join(f"{name.replace('_', ' ')} {_in_words(value)}" for name, value in values.items())
 
-    parts = ("weights", "data", "settings", "intervals", "libraries")
-    return {"program": f"cmirnet {data['program']}", **{part: in_one(data[part]) for part in parts}, **data["conventions"]}
+    parts = [part for part in ("weights", "data", "settings", "intervals", "libraries") if part in data]
+    return {"program": f"cmirnet {data['program']}", **{part: in_one(data[part]) for part in parts}, **data.get("conventions", {})}
 
 
 def _in_words(value: Any) -> str:

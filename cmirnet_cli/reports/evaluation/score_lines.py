@@ -22,8 +22,8 @@ NO_INTERVAL = Interval(math.nan, math.nan)
 COMPARED = "these weights and others"
 INTERVAL = f"{100 * LEVEL:g} % interval"
 
-Role = Literal["own", "other", "difference"]
-"""Whether a line holds the scores that the table is about, others that stand beside them, or what differs."""
+Role = Literal["own", "other", "difference", "spread"]
+"""Whether a line holds the scores that the table is about, others that stand beside them, what differs, or how far seeds spread it."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,14 @@ class ScoreLine:
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """What stands above the columns of scores and of counts, and the lines; those of one block belong together."""
+    """What stands above the columns of scores and of counts, and the lines; those of one block belong together.
+
+    `title` says what the scores are about, where that is more than the data.
+    """
 
     headings: tuple[str, ...]
     blocks: tuple[tuple[ScoreLine, ...], ...]
+    title: str = ""
 
 
 def shown_interval(interval: Interval) -> Interval:
@@ -88,7 +92,7 @@ def generalised_table(reports: Sequence[SplitReport]) -> ScoreTable | None:
     if not scored:
         return None
     blocks = tuple((ScoreLine.of(label, each.measured, counts=(each.targets, each.no_targets)),) for label, each in scored)
-    return ScoreTable((*(metric.heading for metric in scored[0][1].measured.metrics), "with target", "without"), blocks)
+    return ScoreTable((*(metric.heading for metric in scored[0][1].measured.metrics), "with target", "without"), blocks, WITHOUT_TARGET)
 
 
 def families(measurements: Iterable[Sequence[Metric]]) -> list[tuple[Metric, ...]]:
@@ -111,7 +115,7 @@ def difference_tables(comparisons: Sequence[Comparison]) -> list[ScoreTable]:
             for each in comparisons
             if metrics[0] in each.ours.metrics
         )
-        tables.append(ScoreTable((*(metric.heading for metric in metrics), "sentences"), blocks))
+        tables.append(ScoreTable((*(metric.heading for metric in metrics), "sentences"), blocks, COMPARED))
     return tables
 
 

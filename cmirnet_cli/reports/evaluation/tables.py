@@ -19,7 +19,7 @@ from cmirnet_cli.reports.tables import bare_table
 
 _SIZES: Mapping[str, str] = MappingProxyType({"paper": "at the network's size", "original": "at the image's own size"})
 
-STYLES: Mapping[Role, str] = MappingProxyType({"own": "", "other": "dim", "difference": "green"})
+STYLES: Mapping[Role, str] = MappingProxyType({"own": "", "other": "dim", "difference": "green", "spread": "dim"})
 
 
 def printed(
@@ -49,7 +49,7 @@ def printed(
         yield printed_briefly(reports, title=title)
         yield _legend(reports)
     if generalised := score_lines.generalised_table(reports):
-        yield printed_scores(generalised, title=f"{title}, {score_lines.WITHOUT_TARGET}")
+        yield printed_scores(generalised, title=title)
         yield score_lines.empty_in_words(scoring)
     if groups:
         for each in reports:
@@ -58,7 +58,7 @@ def printed(
         yield from (f"{attribute}: {words}" for attribute, words in score_lines.attributes_in_words(reports).items())
     if comparisons:
         for table in score_lines.difference_tables(comparisons):
-            yield printed_scores(table, title=f"{title}, {score_lines.COMPARED}")
+            yield printed_scores(table, title=title)
         for one in comparisons:
             yield from change_lines(one)
 
@@ -91,12 +91,13 @@ def _with_margin(value: float, interval: Interval | None) -> str:
 
 
 def printed_scores(scores: ScoreTable, *, title: str) -> Table:
-    """Scores in percent, half of the 95 % interval's width below each."""
-    table = bare_table(title, LABEL, *scores.headings)
+    """Scores in percent, half of the 95 % interval's width below each that has one."""
+    table = bare_table(", ".join(filter(None, (title, scores.title))), LABEL, *scores.headings)
     for block in scores.blocks:
         for line in block:
             table.add_row(Text(line.label), *line.numbers, *(f"{count:,}" for count in line.counts), style=STYLES[line.role])
-            table.add_row("  ±", *(number(interval.margin) for _, interval in line.values), style="dim")
+            if line.values and line.role != "spread":
+                table.add_row("  ±", *(number(interval.margin) for _, interval in line.values), style="dim")
         if len(block) > 1:
             table.add_section()
     return table
