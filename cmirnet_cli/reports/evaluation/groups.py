@@ -138,9 +138,9 @@ def _score_lines(line: GroupLine, metrics: Sequence[Metric], indent: str = "", r
     means = ((scores.mean(metric.name), shown_interval(scores.intervals[metric.name])) for metric in metrics)
     yield ScoreLine(indent + line.name, tuple(means), (len(scores.runs),), role)
     if len(scores.runs) > 1:
-        yield ScoreLine(f"{indent}± over seeds", tuple((scores.deviation(metric.name), NO_INTERVAL) for metric in metrics), role="spread")
+        yield ScoreLine(f"{indent}  ± over seeds", tuple((scores.deviation(metric.name), NO_INTERVAL) for metric in metrics), role="spread")
     if line.differences:
-        yield replace(ScoreLine.between(line.differences, metrics), label=f"{indent}difference")
+        yield replace(ScoreLine.between(line.differences, metrics), label=f"{indent}  difference")
     for control in line.controls:
         yield from _score_lines(control, metrics, indent + "  ", "other")
 
@@ -152,14 +152,14 @@ def printed_groups_of_runs(blocks: Sequence[GroupBlock], scoring: ScoringOptions
     yield from meaning(blocks, scoring)
 
 
-def meaning(blocks: Sequence[GroupBlock], scoring: ScoringOptions) -> list[str]:
-    """What the protocols, the controls, and the numbers beside a score say, in sentences."""
+def meaning(blocks: Sequence[GroupBlock], scoring: ScoringOptions, interval: str = f"±: half of the {INTERVAL}'s width") -> list[str]:
+    """What the protocols, the controls, and the numbers beside a score say, in sentences; `interval` says how intervals are shown."""
     lines = blocks[0].lines
     said = [f"{name}: {PROTOCOLS[name]}" for name in dict.fromkeys(block.protocol for block in blocks)]
     said += [f"{control.name}: {CONTROLS[control.name]}" for control in lines[0].controls]
     if any(metric in GENERALISED for block in blocks for metric in block.metrics):
         said.append(f"{GENERALISED[0].heading} and the others: {empty_in_words(scoring)}")
-    said.append(f"±: half of the {INTERVAL}'s width (bootstrap over images, the same ones for all runs)")
+    said.append(f"{interval} (bootstrap over images, the same ones for all runs)")
     if any(len(line.scores.runs) > 1 for line in lines):
         said.append("± over seeds: the standard deviation over the runs (n - 1); above it stands their mean")
     if len(lines) > 1:

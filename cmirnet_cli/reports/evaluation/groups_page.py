@@ -15,6 +15,7 @@ from cmirnet_cli.reports.evaluation.cards import sentence_entry
 from cmirnet_cli.reports.evaluation.examples import pick_places
 from cmirnet_cli.reports.evaluation.groups import GroupBlock, group_tables, meaning
 from cmirnet_cli.reports.evaluation.page import LINES, HtmlTable, html_table, pictures_of, settings_in_words
+from cmirnet_cli.reports.evaluation.score_lines import INTERVAL
 from cmirnet_cli.reports.pages.cards import PHOTOGRAPHS, Card, Entry, Layer, Meter, jpeg, png, token
 from cmirnet_cli.reports.pages.gallery import Choice, Gallery, Order
 from cmirnet_cli.reports.pictures.overlay import card_size, mask_layer, outline_layer, scaled_mask, unsquared
@@ -70,11 +71,12 @@ class GroupsPage:
         """The sentence at a place of a split: its IoU by each group under each protocol."""
         split = self.splits[number]
         known = sentence_entry(split, place)
-        meters = [
-            Meter(f"IoU of {name}", splits[number].sentences[place].overlaps[protocol].iou, token("protocol", protocol))
-            for protocol in split.protocols
-            for name, splits in self.shown.items()
-        ]
+        meters = []
+        for protocol in split.protocols:
+            for name, splits in self.shown.items():
+                overlap = splits[number].sentences[place].overlaps[protocol]
+                good = 2 * overlap.intersection >= overlap.union > 0
+                meters.append(Meter(f"IoU of {name}", overlap.iou, token("protocol", protocol), good))
         gaps = {f"gap{position}": self._gap(number, place, protocol) for position, protocol in enumerate(split.protocols)}
         return Entry(known.sentences, known.notes, {**known.keys, **gaps}, (), meters, known.groups, known.anchor)
 
@@ -105,6 +107,7 @@ def groups_page(page: GroupsPage, pictures: Iterable[ComparedPictures]) -> str:
     """The whole page as HTML; `pictures` are those of `GroupsPage.pictured`, split by split; consumed one at a time. See `Gallery.html`."""
     settings = settings_in_words({"program": page.data["program"], "intervals": page.data["intervals"]})
     runs = {name: ", ".join(run["source"] for run in runs) for name, runs in page.data["groups"].items()}
+    meanings = meaning(page.blocks, page.scoring, f"in brackets: the {INTERVAL}")
     gallery = Gallery(
         title=f"{page.title}: {', '.join(page.shown)}",
         things="sentences",
@@ -114,7 +117,7 @@ def groups_page(page: GroupsPage, pictures: Iterable[ComparedPictures]) -> str:
             Choice("Split", "split", [each.split for each in page.splits]),
             Choice("Protocol", "protocol", page.splits[0].protocols, sorts=True),
         ],
-        about=_About([html_table(table) for table in group_tables(page.blocks)], meaning(page.blocks, page.scoring), settings | runs),
+        about=_About([html_table(table) for table in group_tables(page.blocks)], meanings, settings | runs),
         template="groups.html.jinja",
     )
     entries = [
