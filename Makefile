@@ -1,7 +1,7 @@
 # Everything below runs inside .venv, which the first target makes.
 PYTHON ?= python3
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest -n auto --dist worksteal
+PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
 
 .PHONY: demo test slow tests coverage check format reference
 
