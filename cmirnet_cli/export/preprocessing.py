@@ -75,6 +75,11 @@ class SentenceReader:
             ids[row, : len(own)], mask[row, : len(own)] = own, 1
         return Sentences(ids, mask)
 
+    @property
+    def tokens(self) -> int:
+        """How many tokens of a sentence the graph reads, its start and end marks included."""
+        return self._prepared.tokens
+
     def too_long(self, texts: Sequence[str]) -> list[str]:
         """Those sentences of which the graph reads only the beginning."""
         return [text for text in texts if len(self._encoded(text)) > self._prepared.tokens]

@@ -7,7 +7,6 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Lock
 from typing import Any, overload
 
 import numpy as np
@@ -15,10 +14,9 @@ import torch
 from huggingface_hub import HfApi
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import BatchEncoding, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from cmirnet_cli.batches.batch import Tokens, normalise, tokenise
-from cmirnet_cli.batches.vocabulary import knows_a_word
 from cmirnet_cli.engine.devices import pick_device
 from cmirnet_cli.engine.inference import AS_PUBLISHED, Inference
 from cmirnet_cli.engine.prediction import THRESHOLD
@@ -27,6 +25,7 @@ from cmirnet_cli.engine.prediction.photos import ImageLike, as_pixels
 from cmirnet_cli.engine.prediction.prediction import Prediction, Predictions
 from cmirnet_cli.engine.prediction.predictor import ImageExpressions, predict_batches
 from cmirnet_cli.engine.prediction.queries import checked_expression
+from cmirnet_cli.engine.prediction.vocabulary import Vocabulary
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.images.pixels import Pixels, resized
 from cmirnet_cli.model.cmirnet import Network
@@ -56,7 +55,7 @@ class Segmenter:
         self._device = device
         self.expressions_at_once = expressions_at_once
         self.photos_at_once = photos_at_once
-        self._tokenising = Lock()  # tokenizers refuse to be used by two threads at once
+        self._vocabulary = Vocabulary(bundle.tokenizer, bundle.config.tokens)
         self.tokenizer: PreTrainedTokenizerBase = bundle.tokenizer
 
     @classmethod
@@ -226,15 +225,11 @@ class Segmenter:
 
     def too_long(self, expressions: Sequence[str]) -> list[str]:
         """Those expressions of which the network reads only the beginning, as they have more than `tokens` tokens."""
-        with self._tokenising:
-            lengths = [len(self.tokenizer.encode(text, add_special_tokens=True, verbose=False)) for text in expressions]
-        return [text for text, length in zip(expressions, lengths, strict=True) if length > self.tokens]
+        return self._vocabulary.too_long(expressions)
 
     def unknown(self, expressions: Sequence[str]) -> list[str]:
         """Those expressions of which the tokenizer knows no word, such as an emoji: their masks owe nothing to them."""
-        with self._tokenising:
-            encoded = [self.tokenizer(text, verbose=False) for text in expressions]
-        return [text for text, each in zip(expressions, encoded, strict=True) if not _knows_a_word(self.tokenizer, text, each)]
+        return self._vocabulary.unknown(expressions)
 
     @property
     def tokens(self) -> int:
@@ -253,7 +248,7 @@ class Segmenter:
     ) -> Iterator[Probabilities]:
         """As `Predictor.probabilities`."""
         together = ImageFeatures.together(features) if self.photos_at_once > 1 else features[0].repeat(len(features))
-        with self._tokenising:
+        with self._vocabulary.tokenising:
             tokens = tokenise(self.tokenizer, expressions, self.tokens).to(self._device)
         for logits, size in zip(self._decode(together, tokens), sizes, strict=False):
             enlarged = F.interpolate(logits.unsqueeze(0), size=size, mode="bilinear", align_corners=False)[0]
@@ -264,13 +259,6 @@ class Segmenter:
         """Logits (n, 2, S, S) of n rows."""
         words = self._model.encode_text(tokens.ids, tokens.keep)
         return self._model.decode(features, words, tokens.keep, auxiliary=False).main
-
-
-def _knows_a_word(tokenizer: PreTrainedTokenizerBase, text: str, encoded: BatchEncoding) -> bool:
-    unknown: int | None = tokenizer.unk_token_id
-    if encoded.encodings:
-        return knows_a_word(text, encoded.encodings[0], unknown)
-    return any(token != unknown for token in tokenizer.encode(text, add_special_tokens=False, verbose=False))  # one in Python
 
 
 def _all_checked(expressions: str | Sequence[str]) -> Sequence[str]:
