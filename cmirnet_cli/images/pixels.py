@@ -69,6 +69,11 @@ def limit_pixels(count: int) -> None:
     Image.MAX_IMAGE_PIXELS = count / 2  # type: ignore[assignment]  # PIL warns from here on, and refuses from twice as many on
 
 
+def pixel_limit() -> int:
+    """The most pixels of an image that this process unpacks."""
+    return int(2 * (Image.MAX_IMAGE_PIXELS or 0))
+
+
 @contextmanager
 def pil_at_work() -> Iterator[None]:
     """Makes an UnreadableImageError of whatever PIL, and the system below it, raise in the block: compute nothing of ours there."""
@@ -108,7 +113,7 @@ def _identified(source: Path | IO[bytes]) -> ImageFile.ImageFile:
             raise UnreadableImageError(why_unknown(_content(source, _HEAD))) from None
         except Image.DecompressionBombError as error:
             width, height = _enormous_size(source)
-            limit = int(2 * (Image.MAX_IMAGE_PIXELS or 0))
+            limit = pixel_limit()
             raise TooManyPixelsError(f"it has {width:,} × {height:,} pixels, and the limit is {limit:,}") from error
 
 

@@ -1,7 +1,7 @@
 """What has been predicted, line by line: one index of everything, put together from the parts that processes write as they go.
 
 predictions.jsonl                  one line per mask, in the order of the inputs; appears whole, when all is done
-predictions-00000-of-00002.jsonl   what the first of two processes has finished so far
+predictions-00000-of-00002.jsonl   what the first of two processes has finished so far; with many machines, a process has a name of its own
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+from uuid import uuid4
 
 from cmirnet_cli.errors import DataError
 from cmirnet_cli.files import new_file, writing
@@ -45,7 +46,12 @@ class Index:
         Raises:
             DataError: another line is damaged.
         """
-        return cls({key: place for file in index_files(folder) for key, place in _places(file)})
+        return cls.of(index_files(folder))
+
+    @classmethod
+    def of(cls, files: Iterable[Path]) -> Index:
+        """The index that files make together."""
+        return cls({key: place for file in files for key, place in _places(file)})
 
     def lines(self, keys: Iterable[Key]) -> Iterator[bytes]:
         """The lines of some masks as they stand in the files."""
@@ -91,6 +97,11 @@ def part_file(folder: Path, rank: int, count: int) -> Path:
     return folder / f"predictions-{rank:05}-of-{count:05}.jsonl"
 
 
+def own_part(folder: Path) -> Path:
+    """A part that only this process writes, whatever others there are, on whatever machines."""
+    return folder / f"predictions-{uuid4().hex}-of-many.jsonl"
+
+
 def append(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
     """Add lines to a part, after whatever was finished of it.
 
@@ -116,13 +127,15 @@ def unite(folder: Path, requested: Sequence[Key]) -> Lines:
     Returns:
         The lines of `requested`, without those that have none.
     """
-    index = Index.read(folder)
+    files = index_files(folder)
+    index = Index.of(files)
     distinct = dict.fromkeys(requested)
     found = [key for key in distinct if key in index.places]
     with new_file(folder / INDEX) as path, path.open("xb") as united:
         united.writelines(index.lines([*(key for key in index.places if key not in distinct), *found]))
-    for part in folder.glob(PARTS):
-        part.unlink()
+    for part in files:
+        if part.name != INDEX:
+            part.unlink()
     return Lines(Index.read(folder), found)
 
 
