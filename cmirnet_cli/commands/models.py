@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cmirnet_cli.console import console
-from cmirnet_cli.errors import UsageError
+from cmirnet_cli.errors import UsageError, WeightsError
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from cmirnet_cli.engine.evaluation.run import EvaluatedModel
     from cmirnet_cli.engine.inference import Inference
     from cmirnet_cli.engine.prediction.predictor import Predictor
+    from cmirnet_cli.engine.prediction.vocabulary import ReadsExpressions
     from cmirnet_cli.engine.processes import Process
     from cmirnet_cli.options import Precision
 
@@ -120,6 +122,15 @@ class TorchModel:
         bundle = inference.prepare(load_weights(self.folder), device)
         return Segmenter(bundle, device, photos_at_once=self.options.batch_size)
 
+    def vocabulary(self) -> ReadsExpressions:
+        """What reads expressions, without the network; loads as much as `check` leaves to see."""
+        from cmirnet_cli.engine.prediction.vocabulary import Vocabulary
+        from cmirnet_cli.weights.encoder import load_tokenizer
+        from cmirnet_cli.weights.folder import DAMAGED
+        from cmirnet_cli.weights.source import load_config
+
+        return Vocabulary(load_tokenizer(str(self.folder), DAMAGED), load_config(self.folder).tokens)
+
     def evaluated(self, process: Process, workers: int) -> EvaluatedModel:
         """Load them onto this process's device, ready to be scored."""
         from cmirnet_cli.engine.evaluation.run import EvaluatedModel
@@ -164,6 +175,13 @@ class OnnxModel:
 
         return ExportedModel.open(self.folder, export_device(self.options.device, process), self.options.batch_size)
 
+    def vocabulary(self) -> ReadsExpressions:
+        """What reads expressions, without the graph."""
+        from cmirnet_cli.export.preprocessing import SentenceReader
+        from cmirnet_cli.export.spec import read_spec
+
+        return SentenceReader.of(self.folder, read_spec(self.folder).input)
+
     def evaluated(self, process: Process, workers: int) -> EvaluatedModel:
         """Open it on this process's device, in the place of weights; torch carries the numbers to it on the CPU."""
         import torch
@@ -182,6 +200,44 @@ class OnnxModel:
         evaluator = Evaluator(ExportedReferring(exported), tokenizer, exported.tokens, cpu, batch_size, workers)
         known = self.options.weights, fingerprint(self.folder), spec.origin.dataset, device, spec.precision
         return EvaluatedModel(evaluator, spec.input.image_size, *known)
+
+
+@dataclass(frozen=True)
+class RemoteModel:
+    """A model for processes on other machines, which load it themselves.
+
+    Attributes:
+        options: as typed.
+        identity: what the model's `identity` is where the command runs.
+        max_pixels: the most pixels that an image may have.
+    """
+
+    options: ModelOptions
+    identity: Mapping[str, object]
+    max_pixels: int
+
+    @classmethod
+    def of(cls, model: TorchModel | OnnxModel) -> RemoteModel:
+        """The model, and the limit of this process."""
+        from cmirnet_cli.images.pixels import pixel_limit
+
+        return cls(model.options, model.identity(), pixel_limit())
+
+    def load(self, device: str) -> Predictor[Any]:
+        """Load it onto a device of this machine.
+
+        Raises:
+            WeightsError: it is not there, or is another one.
+        """
+        from cmirnet_cli.engine.processes import ALONE
+        from cmirnet_cli.images.pixels import limit_pixels
+
+        limit_pixels(self.max_pixels)
+        model = named_model(replace(self.options, device=device))
+        model.check()
+        if model.identity() != self.identity:
+            raise WeightsError(f"{self.options.weights} holds other weights", hint="copy the same weights to all machines")
+        return model.predictor(ALONE)
 
 
 def exported_folder(weights: str) -> Path | None:

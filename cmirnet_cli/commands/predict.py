@@ -3,55 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmirnet_cli.commands import predict_options as options
-from cmirnet_cli.commands.models import ModelOptions, named_model
+from cmirnet_cli.commands.models import ModelOptions
 from cmirnet_cli.commands.predict_bulk import BulkOutput, InputLists, bulk_request, goes_in_bulk, predict_bulk, refuse_in_bulk
+from cmirnet_cli.commands.predict_folder import MaskOptions, OutputOptions, predict_folder, tell_of_expressions
 from cmirnet_cli.console import console
 from cmirnet_cli.engine.prediction import THRESHOLD
-from cmirnet_cli.errors import ImageError, UsageError, counted
+from cmirnet_cli.errors import UsageError
 from cmirnet_cli.options import Device, Optimizations, Overwrite, Precision, Tokenizer, Weights
 from cmirnet_cli.storage.uris import is_uri
 
 if TYPE_CHECKING:
-    from cmirnet_cli.engine.prediction.masks import MaskRule
-    from cmirnet_cli.engine.prediction.queries import ImageQuery, PredictRequest
+    from cmirnet_cli.engine.on_ray.cluster import RayOptions
+    from cmirnet_cli.engine.prediction.queries import PredictRequest
     from cmirnet_cli.engine.processes import Process
-    from cmirnet_cli.images.depth import Range
 
-SHOWN_LETTERS = 60
 STANDARD_INPUT = "-"
-
-
-@dataclass(frozen=True)
-class OutputOptions:
-    """What is written, and when something may stand there already."""
-
-    folder: Path
-    kinds: Sequence[str]
-    coco: Path | None
-    gallery: bool
-    fail_fast: bool
-    skip_existing: bool
-    overwrite: bool
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What one process did.
-
-    Attributes:
-        skipped: images that were finished before.
-        problems: images that cannot be read, each with the reason and what to do.
-        scaled: images of 16 bits that use fewer, each with the range that it was scaled by.
-    """
-
-    skipped: int
-    problems: Sequence[tuple[str, str, str]]
-    scaled: Sequence[tuple[str, Range]]
 
 
 def predict(
@@ -83,6 +53,9 @@ def predict(
     precision: Precision = "fp32",
     optimizations: Optimizations = "auto",
     batch_size: options.PhotosAtOnce = 1,
+    engine: options.Engine = "local",
+    ray_address: options.RayAddress = None,
+    actors: options.RayActors = None,
 ) -> int:
     """Write a mask for every image and expression; images that cannot be read are reported at the end.
 
@@ -99,25 +72,48 @@ def predict(
         raise UsageError("--skip-existing continues an earlier run and --overwrite replaces it", hint="give one of them")
     if max_pixels:
         limit_pixels(max_pixels)
+    ray = _ray_options(engine, ray_address, actors, device)
     model = ModelOptions(weights, device, precision, optimizations, batch_size, tokenizer)
     mask_rule = MaskRule(threshold, largest_component, min_score)
     with joined() as process:
-        lists = _lists(inputs or [], expression or [], expressions, pairs, process, stream=form == "parquet" or is_uri(out), text=text)
+        if ray and process.count > 1:
+            raise UsageError("--engine ray starts its own processes, and torchrun has started some", hint="leave out one of the two")
+        streams = not ray and (form == "parquet" or is_uri(out))
+        lists = _lists(inputs or [], expression or [], expressions, pairs, process, stream=streams, text=text)
         if form == "parquet" or is_uri(out) or lists.in_bulk:
             given = {"--overlay": overlay, "--cutout": cutout, "--soft": soft, "--gallery": gallery, "--coco": coco}
             refuse_in_bulk([name for name, value in given.items() if value], lists)
             place = Place.named(out)
             settings = BulkSettings(mask_rule, own_range, fail_fast, skip_existing)
             bulk = bulk_request(lists, place, recursive=recursive, text=text, chunk_size=chunk)
-            return predict_bulk(bulk, model, settings, BulkOutput(place, form, overwrite), process, _tell_of_expressions)
+            return predict_bulk(bulk, model, settings, BulkOutput(place, form, overwrite), process, ray, tell_of_expressions)
         if chunk or text:
             hint = "it is for inputs or results in storage, archives, parquet files and --format parquet"
             raise UsageError(f"{'--chunk' if chunk else '--text'} means nothing here", hint=hint)
         pictures = {MASKS: True, OVERLAYS: overlay or gallery, CUTOUTS: cutout, PROBABILITIES: soft}
         kinds = [kind for kind, written in pictures.items() if written]
-        output = OutputOptions(Path(out), kinds, coco, gallery, fail_fast, skip_existing, overwrite)
+        masks = MaskOptions(mask_rule, own_range, fail_fast)
+        output = OutputOptions(Path(out), kinds, coco, gallery, skip_existing, overwrite)
         request, left_out = _request(lists, recursive, output.folder, process)
-        return _predict(request, model, mask_rule, output, process, own_range=own_range, left_out=left_out)
+        return predict_folder(request, model, masks, output, process, ray, left_out=left_out)
+
+
+def _ray_options(engine: str, address: str | None, actors: int | None, device: str) -> RayOptions | None:
+    """Where Ray works, if it does.
+
+    Raises:
+        UsageError: Ray is not installed, or options do not fit together.
+        CmirnetError: there is no cluster at the address.
+    """
+    if engine == "local":
+        if given := [name for name, value in (("--ray-address", address), ("--actors", actors)) if value]:
+            raise UsageError(f"{given[0]} is for --engine ray", hint="add --engine ray, or leave it out")
+        return None
+    from cmirnet_cli.engine.on_ray.cluster import RayOptions, check_ray
+
+    ray = RayOptions(address, actors, device)
+    check_ray(ray)
+    return ray
 
 
 def _lists(
@@ -176,133 +172,3 @@ def _request(lists: InputLists, recursive: bool, out: Path, process: Process) ->
         console.notice(found.notice)
     pairs = [(listed_photo(each.path, each.written), each.expression) for each in lists.pairs]
     return PredictRequest([*found.photos, *listed], lists.expressions, pairs), found.left_out
-
-
-def _predict(
-    request: PredictRequest,
-    model: ModelOptions,
-    mask_rule: MaskRule,
-    output: OutputOptions,
-    process: Process,
-    *,
-    own_range: bool,
-    left_out: Mapping[str, int],
-) -> int:
-    """All that one of several processes does; the first one alone refuses, begins, puts together and reports."""
-    from cmirnet_cli.engine.prediction.predictor import predict_photos
-    from cmirnet_cli.engine.prediction.queries import image_queries
-    from cmirnet_cli.files import SMALLEST_FILE, require_room, require_writable
-    from cmirnet_cli.reports.predictions.folder import MaskToWrite, PredictedPhoto, PredictionFolder, begin_folder, require_unused
-    from cmirnet_cli.reports.predictions.index import Index, mend, part_file
-
-    queries = image_queries(request)
-    opened = named_model(model)
-    opened.check()
-    if process.first:
-        require_unused(output.folder, output.coco, gallery=output.gallery, skip_existing=output.skip_existing, overwrite=output.overwrite)
-    predictor = opened.predictor(process)
-    expressions = list(dict.fromkeys(expression for query in queries for expression in query.expressions))
-    unknown = predictor.unknown(expressions)
-    if process.first:
-        _tell_of_expressions(expressions, predictor.too_long(expressions), unknown, predictor.tokens)
-
-    if process.first:
-        if output.coco:
-            require_writable(output.coco.parent)
-        rule = {"threshold": mask_rule.threshold, "largest_component": mask_rule.largest_component, "min_score": mask_rule.min_score}
-        settings = {**opened.identity(), **rule, "own_range": own_range}
-        earlier = {"skip_existing": output.skip_existing, "overwrite": output.overwrite}
-        begin_folder(output.folder, settings, output.coco, gallery=output.gallery, **earlier)
-    process.wait()
-
-    folder, index, part = PredictionFolder(output.folder, output.kinds), Index.read(output.folder), process.part(queries)
-    left = [query for query in part if not folder.holds(index, query.photo.name, query.expressions)]
-    require_room(output.folder, SMALLEST_FILE * len(output.kinds) * sum(len(query.expressions) for query in left))
-    lines = part_file(output.folder, process.rank, process.count)
-    mend(lines)
-    problems: list[tuple[str, str, str]] = []
-    scaled: list[tuple[str, Range]] = []
-    with console.progress("predict", len(left)) as advance:
-        for result in predict_photos(predictor, left, mask_rule, advance, own_range=own_range):
-            photo = result.query.photo
-            if result.problem and output.fail_fast:
-                raise result.problem
-            if result.problem or result.image is None:
-                problems.append((str(photo.path), str(result.problem), result.problem.hint or "" if result.problem else ""))
-                continue
-            if result.image.scaled_by:
-                scaled.append((str(photo.path), result.image.scaled_by))
-            masks = (
-                MaskToWrite(each.expression, each.mask, each.score, each.rle(), each.probability, known=each.known)
-                for each in result.predictions
-            )
-            folder.add(PredictedPhoto(photo.name, photo.path, result.image.pixels), masks, lines)
-
-    parts = process.gather([_Part(len(part) - len(left), problems, scaled)])
-    if process.first:
-        _report(queries, output, parts, left_out=left_out, unknown=unknown)
-    process.wait()  # a launcher ends all processes as soon as one of them ends badly
-    return ImageError.exit_code if process.first and any(each.problems for each in parts) else 0
-
-
-def _tell_of_expressions(expressions: Sequence[str], cut: Sequence[str], unknown: Sequence[str], tokens: int) -> None:
-    """Name expressions that the network reads in part, or not at all."""
-    for named, what in (
-        (cut, f"were cut at {tokens} tokens, as the network reads no more"),
-        (unknown, "have no word that the tokenizer knows, so their masks mean nothing"),
-    ):
-        if named:
-            shown = named[0] if len(named[0]) <= SHOWN_LETTERS else f"{named[0][:SHOWN_LETTERS]}…"
-            console.notice(f"{len(named):,} of {len(expressions):,} expressions {what}: {shown}")
-
-
-def _report(
-    queries: Sequence[ImageQuery], output: OutputOptions, parts: Sequence[_Part], *, left_out: Mapping[str, int], unknown: Sequence[str]
-) -> None:
-    """Put together what all processes wrote, and print the result."""
-    from cmirnet_cli.reports.predictions.coco import write_coco
-    from cmirnet_cli.reports.predictions.folder import GALLERY, MASKS, sweep_all
-    from cmirnet_cli.reports.predictions.gallery import write_gallery
-    from cmirnet_cli.reports.predictions.index import INDEX, unite
-
-    problem_of = {path: (problem, hint) for part in parts for path, problem, hint in part.problems}
-    broken = [path for path in (str(query.photo.path) for query in queries) if path in problem_of]
-    read = [query for query in queries if str(query.photo.path) not in problem_of]
-    lines = unite(output.folder, [(query.photo.name.as_posix(), expression) for query in read for expression in query.expressions])
-    sweep_all(output.folder)
-    if output.coco:
-        write_coco(output.coco, lines)
-    gallery = output.folder / GALLERY if output.gallery else None
-    if gallery and (shown := write_gallery(output.folder, lines)) < len(lines):
-        console.notice(f"{GALLERY} shows {shown:,} of {len(lines):,} masks: more would be too much for a browser")
-
-    scaled = [(path, by) for part in parts for path, by in part.scaled]
-    if scaled:
-        path, (low, high) = min(scaled)
-        console.notice(
-            f"{counted(len(scaled), 'image')} of 16 bits scaled by their own range, as they use fewer: {path} from {low} to {high}; "
-            "--no-range takes them as they are"
-        )
-    for path in broken:
-        problem, hint = problem_of[path]
-        console.warn(f"{problem}; {hint}", failure=True)
-    skipped = sum(part.skipped for part in parts)
-    console.result(
-        {
-            "out": output.folder,
-            "images": len(queries),
-            "masks": len(lines),
-            "skipped": skipped,
-            "predictions": output.folder / INDEX,
-            "coco": output.coco,
-            "gallery": gallery,
-            "left_out": dict(left_out),
-            "unknown": list(unknown),
-            "scaled": [{"image": path, "low": low, "high": high} for path, (low, high) in scaled],
-            "problems": [{"image": path, "problem": problem_of[path][0], "hint": problem_of[path][1]} for path in broken],
-        },
-        f"{counted(len(lines), 'mask')} of {counted(len(read), 'image')} in {output.folder / MASKS}",
-        *([f"{counted(skipped, 'image')} finished before"] if skipped else []),
-        *([f"{counted(len(broken), 'image')} could not be read"] if broken else []),
-        *(f"{name}: {path}" for name, path in (("coco", output.coco), ("gallery", gallery)) if path),
-    )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from cmirnet_cli.commands.models import ModelOptions, named_model
+from cmirnet_cli.commands.models import ModelOptions, RemoteModel, named_model
 from cmirnet_cli.console import console
 from cmirnet_cli.errors import DataError, ImageError, UsageError, counted
 from cmirnet_cli.storage.uris import is_container, is_uri, local_path, shown
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
     from cmirnet_cli.engine.bulk.chunk import Chunk
     from cmirnet_cli.engine.bulk.chunks import BulkRequest
     from cmirnet_cli.engine.bulk.finish import BulkSettings, ChunkReport, ChunkWriter, Problem
+    from cmirnet_cli.engine.on_ray.cluster import RayOptions
     from cmirnet_cli.engine.prediction.predictor import Predictor
+    from cmirnet_cli.engine.prediction.vocabulary import ReadsExpressions
     from cmirnet_cli.engine.processes import Process
     from cmirnet_cli.images.depth import Range
     from cmirnet_cli.refer.pairs import Pair
@@ -115,7 +119,13 @@ class BulkOutput:
 
 
 def predict_bulk(
-    request: BulkRequest, model: ModelOptions, settings: BulkSettings, output: BulkOutput, process: Process, tell: Callable[..., object]
+    request: BulkRequest,
+    model: ModelOptions,
+    settings: BulkSettings,
+    output: BulkOutput,
+    process: Process,
+    ray: RayOptions | None,
+    tell: Callable[..., object],
 ) -> int:
     """Predict chunk after chunk; each of several processes takes every n-th chunk, and the first one reports.
 
@@ -125,10 +135,12 @@ def predict_bulk(
         settings: how masks are made.
         output: where they go.
         process: this one of those that share the work.
+        ray: the cluster that does the work in place of this process, if one does.
         tell: says which expressions are cut or unknown.
     """
     from cmirnet_cli.engine.bulk.chunks import chunks
     from cmirnet_cli.reports.predictions.chunks import begin_place, require_unused_place
+    from cmirnet_cli.reports.predictions.folder import sweep_all
     from cmirnet_cli.reports.predictions.parquet import require_pyarrow
 
     if output.form == "parquet":
@@ -138,6 +150,8 @@ def predict_bulk(
     earlier = {"skip_existing": settings.skip_existing, "overwrite": output.overwrite}
     if process.first:
         require_unused_place(output.place, **earlier)
+    if ray:
+        request = replace(request, listed=list(request.listed))  # another process lists them, and may have to do so again
     left_out: Counter[str] = Counter()
     all_chunks = chunks(request, left_out)
     first = next(all_chunks, None)  # what is wrong with inputs is said before anything is written or loaded
@@ -147,37 +161,97 @@ def predict_bulk(
     if process.first:
         begin_place(output.place, {**opened.identity(), **_described(request, settings, output)}, **earlier)
     process.wait()
-    predictor = opened.predictor(process)
-    expressions = list(dict.fromkeys([*request.expressions, *(each for pair in request.pairs for each in pair.expressions)]))
-    unknown = predictor.unknown(expressions)
-    if process.first:
-        tell(expressions, predictor.too_long(expressions), unknown, predictor.tokens)
+    predictor = None if ray else opened.predictor(process)
+    unknown = _told(predictor or opened.vocabulary(), request, process, tell)
 
     total = _Total()
     with console.progress("predict") as advance:
-        for report in _reports(predictor, total.counting(all_chunks), output.writer(), settings, process, advance):
-            total.add(report)
+        if ray:
+            left_out = _finish_on_ray(request, ChunkWork(RemoteModel.of(opened), output.writer(), settings), ray, total, advance)
+        elif predictor:
+            _finish_here(predictor, all_chunks, output.writer(), settings, process, total, advance)
     totals = process.gather([total])
     if process.first:
+        if output.place.folder and (ray or settings.skip_existing):
+            sweep_all(output.place.folder)  # of what actors or an earlier run left when they died
         _report(output, totals, settings, left_out=left_out, unknown=unknown)
     process.wait()  # a launcher ends all processes as soon as one of them ends badly
     return ImageError.exit_code if process.first and any(each.broken for each in totals) else 0
 
 
-def _reports(
+def _told(reader: ReadsExpressions, request: BulkRequest, process: Process, tell: Callable[..., object]) -> Sequence[str]:
+    """Tell which expressions are cut or unknown; the unknown ones."""
+    expressions = list(dict.fromkeys([*request.expressions, *(each for pair in request.pairs for each in pair.expressions)]))
+    unknown = reader.unknown(expressions)
+    if process.first:
+        tell(expressions, reader.too_long(expressions), unknown, reader.tokens)
+    return unknown
+
+
+def _finish_here(
     predictor: Predictor[Any],
     all_chunks: Iterable[Chunk],
     writer: ChunkWriter,
     settings: BulkSettings,
     process: Process,
+    total: _Total,
     advance: Callable[[int], object],
-) -> Iterator[ChunkReport]:
+) -> None:
     """Finish every n-th chunk in this process."""
     from cmirnet_cli.engine.bulk.finish import finish_chunk
 
     for chunk in all_chunks:
+        total.chunks += 1
         if chunk.number % process.count == process.rank:
-            yield finish_chunk(predictor, chunk, writer, settings, advance)
+            total.add(finish_chunk(predictor, chunk, writer, settings, advance))
+
+
+def _finish_on_ray(request: BulkRequest, work: ChunkWork, ray: RayOptions, total: _Total, advance: Callable[[int], object]) -> Counter[str]:
+    """Finish all chunks on a Ray cluster; how many files were left out, by kind."""
+    from cmirnet_cli.engine.on_ray.run import run_on_ray
+
+    def take(report: ChunkReport) -> None:
+        total.chunks += 1
+        total.add(report)
+
+    return run_on_ray(partial(_counted_chunks, request), work, ray, take, advance)
+
+
+def _counted_chunks(request: BulkRequest) -> Generator[Chunk, None, Counter[str]]:
+    """The chunks of a request; then how many files were left out, by kind."""
+    from cmirnet_cli.engine.bulk.chunks import chunks
+
+    left_out: Counter[str] = Counter()
+    yield from chunks(request, left_out)
+    return left_out
+
+
+@dataclass(frozen=True)
+class ChunkWork:
+    """What an actor of Ray does: finish chunks."""
+
+    model: RemoteModel
+    writer: ChunkWriter
+    settings: BulkSettings
+
+    def begin(self, device: str) -> Callable[..., ChunkReport]:
+        """Load the model."""
+        from cmirnet_cli.engine.bulk.finish import finish_chunk
+
+        predictor = self.model.load(device)
+
+        def finish(chunk: Chunk, advance: Callable[[int], object], *, again: bool) -> ChunkReport:
+            earlier_run = self.settings.skip_existing and not again  # an attempt that died may have finished it, which is this run's work
+            return finish_chunk(predictor, chunk, self.writer, replace(self.settings, skip_existing=earlier_run), advance)
+
+        return finish
+
+    def describe(self, chunk: Chunk) -> str:
+        """Its images or its archive."""
+        if chunk.container:
+            return shown(chunk.container.uri)
+        first, last = chunk.photos[0], chunk.photos[-1]
+        return f"{counted(len(chunk.photos), 'image')} from {shown(first.uri)} to {shown(last.uri)}"
 
 
 def _described(request: BulkRequest, settings: BulkSettings, output: BulkOutput) -> dict[str, object]:
@@ -203,14 +277,8 @@ class _Total:
     broken: int = 0
     skipped: int = 0
     scaled: int = 0
-    scaled_first: tuple[str, Range] | None = None
-    problems: list[Problem] = field(default_factory=list)
-
-    def counting(self, all_chunks: Iterable[Chunk]) -> Iterator[Chunk]:
-        """The chunks, counted as they are taken."""
-        for chunk in all_chunks:
-            self.chunks += 1
-            yield chunk
+    scaled_first: tuple[int, tuple[str, Range]] | None = None
+    problems: list[tuple[int, Problem]] = field(default_factory=list)
 
     def add(self, report: ChunkReport) -> None:
         """Count what came of a chunk."""
@@ -219,8 +287,10 @@ class _Total:
         self.broken += report.broken
         self.skipped += report.skipped
         self.scaled += report.scaled
-        self.scaled_first = self.scaled_first or report.scaled_first
-        self.problems += report.problems[: MOST_NAMED - len(self.problems)]
+        if report.scaled_first:
+            self.scaled_first = min(self.scaled_first or (report.number, report.scaled_first), (report.number, report.scaled_first))
+        self.problems += [(report.number, problem) for problem in report.problems]
+        self.problems = sorted(self.problems, key=itemgetter(0))[:MOST_NAMED]
 
 
 def _report(
@@ -239,12 +309,12 @@ def _report(
     )
     first = min((each.scaled_first for each in totals if each.scaled_first), default=None)
     if first:
-        path, (low, high) = first
+        _, (path, (low, high)) = first
         console.notice(
             f"{counted(scaled, 'image')} of 16 bits scaled by their own range, as they use fewer: {path} from {low} to {high}; "
             "--no-range takes them as they are"
         )
-    problems = [problem for each in totals for problem in each.problems][:MOST_NAMED]
+    problems = [problem for _, problem in sorted((told for each in totals for told in each.problems), key=itemgetter(0))[:MOST_NAMED]]
     for problem in problems:
         console.warn(f"{problem.problem}; {problem.hint}", failure=True)
     parquet = output.form == "parquet"
@@ -265,7 +335,7 @@ def _report(
             "predictions": shown(rows),
             "left_out": dict(left_out),
             "unknown": list(unknown),
-            "scaled": [{"image": path, "low": low, "high": high} for path, (low, high) in ([first] if first else [])],
+            "scaled": [{"image": path, "low": low, "high": high} for _, (path, (low, high)) in ([first] if first else [])],
             "problems": [{"image": each.image, "problem": each.problem, "hint": each.hint} for each in problems],
         },
         f"{counted(masks, 'mask')} of {counted(images - broken, 'image')} in {shown(rows) if parquet else f'{output.place.shown}/masks'}",

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 import typer
 
 _FIND, _MASKS, _WRITTEN, _GOING = "What to find", "Masks", "What to write", "When something goes wrong"
+_MACHINES = "Many machines"
 _INPUT = "Image files, folders, quoted patterns, .tar shards, .parquet files; paths or URIs; - for a list on standard input."
 
 Inputs: TypeAlias = Annotated[list[str] | None, typer.Argument(metavar="[INPUT…]", help=_INPUT, show_default=False)]
@@ -94,3 +95,26 @@ PhotosAtOnce: TypeAlias = Annotated[
     int, typer.Option("--batch-size", min=1, metavar="N", help="Photos per batch; meant for GPUs, takes more memory.")
 ]
 SkipExisting: TypeAlias = Annotated[bool, typer.Option("--skip-existing", help="Resume an interrupted run.", rich_help_panel=_GOING)]
+Engine: TypeAlias = Annotated[
+    Literal["local", "ray"],
+    typer.Option("--engine", help="Compute in this process, or on a Ray cluster: see docs/cluster.md.", rich_help_panel=_MACHINES),
+]
+RayAddress: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--ray-address",
+        metavar="HOST:PORT|auto",
+        help="The cluster; by default that of RAY_ADDRESS, else one on this machine that ends with the command.",
+        rich_help_panel=_MACHINES,
+    ),
+]
+RayActors: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        "--actors",
+        min=1,
+        metavar="N",
+        help="Processes that hold the model; by default one for each GPU, or for every 4 cores.",
+        rich_help_panel=_MACHINES,
+    ),
+]

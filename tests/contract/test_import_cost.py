@@ -10,7 +10,20 @@ import pytest
 
 from cmirnet_cli.app import COMMANDS
 
-HEAVY = ("torch", "torchvision", "timm", "transformers", "accelerate", "h5py", "numpy", "PIL", "pycocotools", "onnxruntime", "nicegui")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "timm",
+    "transformers",
+    "accelerate",
+    "h5py",
+    "numpy",
+    "PIL",
+    "pycocotools",
+    "onnxruntime",
+    "nicegui",
+    "ray",
+)
 
 SHOW_HELP = """
 import json, sys

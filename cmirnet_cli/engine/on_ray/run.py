@@ -1,0 +1,181 @@
+"""All pieces of a job on a Ray cluster, each done once whatever dies meanwhile."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Lock, Thread
+from typing import Any, TypeVar, cast
+
+from cmirnet_cli import __version__
+from cmirnet_cli.engine.on_ray.actor import TOLD_EVERY, Actor, Board, Done, GivenUp, Raised, Returned, Work, listed
+from cmirnet_cli.engine.on_ray.cluster import Actors, RayOptions, connected, place
+from cmirnet_cli.errors import CmirnetError
+
+Piece = TypeVar("Piece")
+Report = TypeVar("Report")
+Ended = TypeVar("Ended")
+
+ATTEMPTS = 5
+"""How often the process may die in one piece, before that is given up. Where machines come and go, some are no fault of the piece."""
+MOST_GIVEN_UP = 20
+"""Pieces that are given up before everything is."""
+IN_FLIGHT = 2
+"""Pieces that an actor has: one that it does, and the next one."""
+AHEAD = 64
+"""Pieces that are listed and not done, or eight for each actor: what waits takes memory on the machine of the command."""
+STARTS_WITHIN = 600
+"""Seconds in which the cluster must have room for all actors, for others may use it."""
+
+
+def run_on_ray(
+    pieces: Callable[[], Generator[Piece, None, Ended]],
+    work: Work[Piece, Report],
+    options: RayOptions,
+    take: Callable[[Report], object],
+    advance: Callable[[int], object],
+) -> Ended:
+    """Do all pieces, and give what `pieces` returned. stdout is closed meanwhile.
+
+    Args:
+        pieces: lists them, lazily and always the same ones. It can be pickled, and runs in a process of its own on this machine.
+        work: what is done with each.
+        options: where, and with how many actors.
+        take: is called with the report of each piece as it comes, in any order.
+        advance: is called with how many more images are done, from another thread.
+
+    Raises:
+        UsageError: the actors do not fit on the cluster.
+        CmirnetError: whatever listing or work raises, at once; or the cluster fails; or pieces were given up, once all others are done.
+    """
+    with connected(options):
+        import ray
+
+        actors = place(options, [node["Resources"] for node in ray.nodes() if node["Alive"]])
+        board = _begin_board(max(AHEAD, 8 * actors.count))
+        returned: Any = None
+        given_up: list[str] = []
+        with _progress(board, advance) as finished:
+            try:
+                for said in _answers(pieces, work, board, actors):
+                    if isinstance(said, Raised):
+                        raise said.error
+                    if isinstance(said, Returned):
+                        returned = said.value
+                    elif isinstance(said, Done):
+                        take(said.report)
+                        finished(said.number, said.images)
+                    elif isinstance(said, GivenUp):
+                        given_up.append(said.described)
+                        finished(said.number, 0)
+                        if len(given_up) == MOST_GIVEN_UP:
+                            break
+            except ray.exceptions.GetTimeoutError as error:
+                hint = "see with ray status what uses the cluster, or give fewer --actors"
+                raise CmirnetError(f"the Ray cluster had no room for {actors.count} actors within {STARTS_WITHIN} s", hint=hint) from error
+            except ray.exceptions.RayError as error:
+                raise in_our_words(error) from error
+    if given_up:
+        raise CmirnetError(
+            f"no result for {', '.join(given_up)}: the process died {ATTEMPTS} times there",
+            hint="an image may need more memory than there is: leave it out, or give fewer --actors; --skip-existing tries these again",
+        )
+    return cast("Ended", returned)
+
+
+def _begin_board(ahead: int) -> Any:
+    """A board on this machine, which no other machine takes with it when it goes."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    return ray.remote(Board).options(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here).remote(ahead)
+
+
+def _answers(pieces: Callable[[], Generator[Any, None, object]], work: Work[Any, Any], board: Any, actors: Actors) -> Iterator[object]:
+    """Ray Data's pipeline: one process that lists pieces, actors that do them, and one row for each piece that goes through."""
+    import pyarrow as pa
+    import ray.data
+
+    folder = str(Path.cwd())
+
+    class Pieces(ray.data.Datasource):  # type: ignore[misc]
+        """All pieces, in one task that makes a block of each as it is taken."""
+
+        supports_distributed_reads = False  # but on this machine, whose memory then holds the pieces that wait
+
+        def estimate_inmemory_data_size(self) -> None:
+            """Unknown."""
+
+        def get_read_tasks(self, *_: object, **__: object) -> list[Any]:
+            """One."""
+            unknown = ray.data.block.BlockMetadata(None, None, None, None)
+            return [ray.data.ReadTask(lambda: (pa.table({"row": [row]}) for row in listed(pieces, board, folder)), unknown)]
+
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = context.print_on_execution_start = False
+    context.target_max_block_size = context.target_min_block_size = 1  # a block for each piece, or all would wait for the last one
+    context.wait_for_min_actors_s = STARTS_WITHIN
+    made = {"work": work, "board": board, "device": actors.device, "folder": folder, "attempts": ATTEMPTS, "version": __version__}
+    pool = ray.data.ActorPoolStrategy(size=actors.count, max_tasks_in_flight_per_actor=IN_FLIGHT)
+    rows = ray.data.read_datasource(Pieces(), override_num_blocks=1, num_cpus=0).map_batches(
+        Actor, fn_constructor_kwargs=made, batch_size=1, compute=pool, num_cpus=actors.cores, num_gpus=int(actors.gpu)
+    )
+    for row in rows.iter_rows():
+        yield pickle.loads(row["row"])
+
+
+@contextmanager
+def _progress(board: Any, advance: Callable[[int], object]) -> Iterator[Callable[[int, int], None]]:
+    """Ask the board again and again how far the actors are, while the block waits for pieces and says which are done."""
+    import ray
+
+    lock, ended = Lock(), Event()
+    done: list[int] = []
+    pieces = images = shown = 0
+
+    def add(number: int, more: int) -> None:
+        nonlocal pieces, images
+        with lock:
+            done.append(number)
+            pieces, images = pieces + 1, images + more
+
+    def show(unfinished: Callable[[list[int], int], int]) -> None:
+        nonlocal shown
+        with lock:
+            numbers, in_all, now = done.copy(), pieces, images
+            done.clear()
+        now += unfinished(numbers, in_all)
+        if now > shown:  # a piece that is done again may count fewer for a while
+            advance(now - shown)
+            shown = now
+
+    def ask() -> None:
+        while not ended.wait(TOLD_EVERY):
+            try:
+                show(lambda numbers, pieces: ray.get(board.forget.remote(numbers, pieces)))
+            except Exception:  # the cluster is gone: what waits in the block says why
+                return
+
+    asking = Thread(target=ask, daemon=True)
+    asking.start()
+    try:
+        yield add
+    finally:
+        ended.set()
+        asking.join()
+        show(lambda numbers, pieces: 0)
+
+
+def in_our_words(error: Exception) -> CmirnetError:
+    """An error of Ray about the work."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    if any(line.startswith(("ModuleNotFoundError", "ImportError", "AttributeError")) for line in lines):
+        hint = "every machine of the cluster needs the same cmirnet, with the same extras"
+        return CmirnetError(f"a machine of the Ray cluster cannot load the program: {lines[-1]}", hint=hint)
+    hint = "Ray's logs, by default in /tmp/ray/session_latest/logs, say more; --skip-existing resumes the run"
+    return CmirnetError(f"the Ray cluster failed: {lines[-1] if lines else type(error).__name__}", hint=hint)
