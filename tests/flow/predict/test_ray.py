@@ -55,14 +55,24 @@ def lines_of_page() -> list[str]:
     return [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
 
 
-def running(name: str) -> set[psutil.Process]:
-    """Processes whose command line has a name in it."""
-    found = set()
+OWN = {"TEST_OF_RAY": f"{os.getpid()}"}
+"""Tells the processes that these tests start from those of tests that run beside them."""
+
+
+def left_over() -> list[psutil.Process]:
+    """Processes of clusters that a command started and that still run."""
+    found = []
     for process in psutil.process_iter():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            if name in " ".join(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:
-                found.add(process)
+        with contextlib.suppress(psutil.Error):
+            if OWN.items() <= process.environ().items() and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
     return found
+
+
+def actor_of(nodes: Nodes) -> psutil.Process:
+    """An actor on one of the nodes, which this process has started."""
+    below = psutil.Process().children(recursive=True)
+    return next(process for process in below if " ".join(process.cmdline()).startswith("ray::MapWorker"))
 
 
 class Nodes:
@@ -230,7 +240,7 @@ def export(weights: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory
 
 def begin(folder: Path, words: list[str]) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "cmirnet_cli", *words]
-    return subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=folder, env=os.environ | OWN, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for_chunks(out: Path, count: int, command: subprocess.Popen[str]) -> None:
@@ -255,7 +265,7 @@ def test_masks_are_those_of_the_local_engine_though_an_actor_a_node_and_the_comm
     more = [gate.url, "-e", "left person", "--format", "parquet", "--chunk", "3", "--device", "cpu", "--json"]
     with begin(tmp_path, [*words, *more, "-o", "ray"]) as command:
         wait_for_chunks(tmp_path / "ray", 2, command)
-        running("ray::MapWorker").pop().kill()
+        actor_of(nodes).kill()
         wait_for_chunks(tmp_path / "ray", 6, command)
         nodes.kill()
         wait_for_chunks(tmp_path / "ray", 10, command)
@@ -280,16 +290,15 @@ def test_a_cluster_of_its_own_writes_and_says_what_the_local_engine_does_and_is_
     Path("photos").symlink_to(photos)
     words = shlex.split(lines_of_page()[0])[1:]
     more = ["-r", "-e", "left person", "--overlay", "--gallery", "--coco", "predictions/coco.json", "--device", "cpu", "--json", "-q"]
-    before = running("ray")
     with begin(tmp_path, [*words, *more]) as command:
         said, told = command.communicate()
-    after = running("ray")
+    left = left_over()
     written = files(tmp_path / "predictions")
     local = cmirnet(*words[: words.index("--engine")], *more, "--overwrite")
     assert (command.returncode, said, told) == (3, local.out, local.err), "Ray says nothing of its own"
     assert written == files(tmp_path / "predictions")
     assert len(written) == 1 + 7 * 2 * 2 + 3
-    assert after <= before
+    assert not left
 
 
 def test_ray_start_makes_two_machines_one_cluster():
@@ -340,7 +349,6 @@ run_on_ray(endless, Work(), RayOptions(actors=1), lambda piece: piece == 20 and 
 
 
 def test_a_command_that_is_stopped_takes_its_cluster_with_it():
-    before = running("ray")
-    ended = subprocess.run([sys.executable, "-c", STOPPED], capture_output=True, text=True, check=False)
+    ended = subprocess.run([sys.executable, "-c", STOPPED], capture_output=True, text=True, check=False, env=os.environ | OWN)
     assert (ended.returncode, ended.stdout, ended.stderr) == (143, "", "")
-    assert running("ray") <= before
+    assert not left_over()
