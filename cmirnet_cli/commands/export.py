@@ -111,7 +111,7 @@ def export(
     from functools import partial
 
     from cmirnet_cli.export.spec import ExportOptions, require_apart, require_replaceable
-    from cmirnet_cli.weights.check import check_weights
+    from cmirnet_cli.weights.check import check_named
 
     if format != "onnx" and (precision != "fp32" or split):
         raise UsageError(f"--precision and --split are for ONNX, not for {format}", hint="leave them out, or choose --format onnx")
@@ -120,7 +120,7 @@ def export(
     options = ExportOptions(format, precision, split, dynamic_size)
     sample_options = SampleOptions(images or [], expression or [], cache, cache_split, precision == "int8", calibrate)
     require_replaceable(out, overwrite=overwrite)
-    check_weights(weights, tokenizer)
+    check_named(weights, tokenizer)
     _check_samples(sample_options)
 
     from cmirnet_cli.export.folder import ExportSource

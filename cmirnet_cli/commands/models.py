@@ -96,11 +96,11 @@ class TorchModel:
         """
         from cmirnet_cli.config.published import IMAGE_SIZE
         from cmirnet_cli.model.fast.names import optimizations_named
-        from cmirnet_cli.weights.check import check_weights, hub_name
+        from cmirnet_cli.weights.check import check_named, hub_name
 
         weights = self.options.weights
         optimizations_named(self.options.optimizations)
-        if config := check_weights(weights, self.options.tokenizer):
+        if config := check_named(weights, self.options.tokenizer):
             return KnownModel(config.dataset, config.image_size)
         return KnownModel(image_size=None if hub_name(weights) else IMAGE_SIZE)
 

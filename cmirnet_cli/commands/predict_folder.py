@@ -201,13 +201,19 @@ def _write_masks(
 
 def tell_of_expressions(expressions: Sequence[str], cut: Sequence[str], unknown: Sequence[str], tokens: int) -> None:
     """Name expressions that the network reads in part, or not at all."""
-    for named, what in (
-        (cut, f"were cut at {tokens} tokens, as the network reads no more"),
-        (unknown, "have no word that the tokenizer knows, so their masks mean nothing"),
+    for named, one, several in (
+        (cut, *(f"{were} cut at {tokens} tokens, as the network reads no more" for were in ("was", "were"))),
+        (
+            unknown,
+            "has no word that the tokenizer knows, so its mask means nothing",
+            "have no word that the tokenizer knows, so their masks mean nothing",
+        ),
     ):
         if named:
+            what = one if len(named) == 1 else several
+            subject = "the expression" if len(expressions) == 1 else f"{len(named):,} of {len(expressions):,} expressions"
             shown = named[0] if len(named[0]) <= SHOWN_LETTERS else f"{named[0][:SHOWN_LETTERS]}…"
-            console.notice(f"{len(named):,} of {len(expressions):,} expressions {what}: {shown}")
+            console.notice(f"{subject} {what}: {shown}")
 
 
 def _report(

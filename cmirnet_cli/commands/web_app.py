@@ -43,10 +43,10 @@ def open_page(
 
     require_nicegui()
     from cmirnet_cli.model.fast.names import optimizations_named
-    from cmirnet_cli.weights.check import check_weights
+    from cmirnet_cli.weights.check import check_named
 
     chosen = optimizations_named(optimizations)
-    check_weights(weights, tokenizer)
+    check_named(weights, tokenizer)
 
     from cmirnet_cli.engine.inference import Inference
     from cmirnet_cli.web.page import Site

@@ -8,7 +8,7 @@ from pathlib import Path
 from cmirnet_cli import hub
 from cmirnet_cli.config import SCRATCH, Settings, TextConfig
 from cmirnet_cli.config.published import IMAGENET, TIMM
-from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.errors import UsageError, WeightsError
 from cmirnet_cli.weights.checkpoint_files import OFFICIAL, PICKLED, VOCABULARIES, chosen_checkpoint, tokenizer_beside
 from cmirnet_cli.weights.converted import converted_before
 from cmirnet_cli.weights.folder import MODEL_FILE, BundleConfig, find_weights, read_config, require_plausible
@@ -63,6 +63,19 @@ def check_weights(source: str, tokenizer: str | None = None) -> BundleConfig | N
     folder = find_weights(path)
     require_plausible(folder)
     return read_config(folder)
+
+
+def check_named(weights: str, tokenizer: str | None) -> BundleConfig | None:
+    """As `check_weights`, of what a command's WEIGHTS and --tokenizer name.
+
+    Raises:
+        UsageError: a tokenizer is named for a weights folder, which has its own.
+        WeightsError: as there.
+    """
+    config = check_weights(weights, tokenizer)
+    if config and tokenizer:
+        raise UsageError(f"--tokenizer is for official checkpoints; {weights} has its own", hint="leave out --tokenizer")
+    return config
 
 
 def checkpoints_in(folder: Path) -> dict[str, int | None]:

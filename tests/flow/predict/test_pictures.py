@@ -117,7 +117,7 @@ def test_a_picture_beyond_the_limit_is_named_with_its_size_and_the_rest_goes_on(
 def test_an_expression_of_unknown_words_is_named(predicted: Call, tmp_path: Path, expression: str):
     outcome = predicted(noise(tmp_path / "a.png"), "-e", "left zebra", expression=expression)
     assert outcome.code == 0
-    assert f"1 of 2 expressions have no word that the tokenizer knows, so their masks mean nothing: {expression}" in outcome.err
+    assert f"1 of 2 expressions has no word that the tokenizer knows, so its mask means nothing: {expression}" in outcome.err
     assert outcome.data["unknown"] == [expression]
     assert {line["expression"]: line["known"] for line in lines(tmp_path / "out")} == {"left zebra": True, expression: False}
 

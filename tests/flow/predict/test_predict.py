@@ -149,7 +149,7 @@ def test_a_folder_without_rights_or_a_coco_file_in_the_way_is_found_before_the_f
 def test_five_hundred_words_are_cut_with_a_notice(cmirnet: Call, weights: Path, photos: Path, tmp_path: Path):
     outcome = cmirnet("predict", weights, photos / "0.jpg", "-e", "the red cup " * 167, "-e", "cup", "-o", tmp_path, *CPU)
     assert outcome.code == 0
-    assert "1 of 2 expressions were cut at 20 tokens, as the network reads no more: the red cup the red cup" in outcome.err
+    assert "1 of 2 expressions was cut at 20 tokens, as the network reads no more: the red cup the red cup" in outcome.err
 
 
 def test_a_thousand_expressions_about_one_image_have_a_thousand_masks(cmirnet: Call, weights: Path, photos: Path, tmp_path: Path):
