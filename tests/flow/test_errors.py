@@ -77,6 +77,14 @@ def photographs_that_are_not_there(place: Place) -> list[str]:
     return place.predict(place.weights, place.folder / "nothing.jpg")
 
 
+def an_address_where_nobody_answers(place: Place) -> list[str]:
+    return ["predict", str(place.weights), "https://127.0.0.1:9/photos/", "-e", "the red cup", "--out", str(place.folder / "out")]
+
+
+def a_folder_in_storage_that_is_not_there(place: Place) -> list[str]:
+    return ["predict", str(place.weights), "memory://nothing/", "-e", "the red cup", "--out", str(place.folder / "out")]
+
+
 def a_line_that_is_no_json(place: Place) -> list[str]:
     return ["prepare-data", str(place.written("mine.jsonl", b"{")), "--out", str(place.folder)]
 
@@ -111,6 +119,8 @@ PROVOKED: dict[type[errors.CmirnetError], Callable[[Place], list[str]]] = {
     errors.UsageError: an_option_that_is_not_there,
     errors.ConfigError: a_setting_that_is_not_there,
     errors.DataError: photographs_that_are_not_there,
+    errors.StorageError: an_address_where_nobody_answers,
+    errors.NotThereError: a_folder_in_storage_that_is_not_there,
     errors.AnnotationError: a_line_that_is_no_json,
     errors.ImageError: a_photograph_that_is_none,
     errors.CacheError: a_cache_that_is_not_there,

@@ -34,6 +34,7 @@ NOT_RUN = {
     r"cmirnet .*(\.pth| org/name).*": "a file of published size takes a minute; test_official_weights.py and test_convert.py make some",
     r"cmirnet export .* --format official .*": "only published sizes can go back; test_official_weights.py exports them",
     r"cmirnet prepare-data hf://.*": "needs the hub; unit/refer/test_hub.py reads a copy that was fetched before",
+    r"cmirnet predict .* s3://.*": "needs a bucket; predict/test_storage.py predicts from one and to one",
     r"cmirnet app .*": "serves until it is stopped; browser/test_app.py opens its page",
     r"cmirnet benchmark .*": "measures for minutes; test_benchmark.py, test_benchmark_infer.py and export/ run each in small",
 }

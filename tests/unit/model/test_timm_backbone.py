@@ -114,7 +114,7 @@ def test_a_backbone_gets_images_normalised_as_it_was_trained():
     [
         ("convnext_tinyy", "timm .* has no model 'convnext_tinyy'", "did you mean timm/convnext_tiny or "),
         ("convnext_tiny.coco", "has no weights 'coco' for convnext_tiny", "it has timm/convnext_tiny.dinov3_lvd1689m, "),
-        ("sequencer2d_s", "gives maps at the strides 7, 14, 14", "two at 8, 16 or 32 are needed"),
+        ("sequencer2d_s", "gives maps at the strides 7, 14, 14", "at least two at stride 8, 16 or 32 are required"),
     ],
 )
 def test_a_model_that_timm_lacks_or_that_has_no_pyramid_is_refused(name: str, message: str, hint: str):
