@@ -36,16 +36,18 @@ class PackedLinear(nn.Module):
     Args:
         weight: (K, C); it is copied.
         bias: (K,), or none.
-        gelu: whether the GELU is part of it.
+
+    Attributes:
+        then: what is done to the product, nothing at first.
     """
 
     weight: Tensor
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, *, gelu: bool = False) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
         self.register_buffer("weight", torch.ops.mkldnn._reorder_linear_weight(weight.detach().contiguous()), persistent=False)
         self.bias = None if bias is None else bias.detach()
-        self.then = GELU if gelu else ALONE
+        self.then = ALONE
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) to (..., K), in the weight's number format."""
@@ -137,11 +139,11 @@ def packed(module: nn.Module) -> nn.Module:
 def pack_all(network: nn.Module) -> None:
     """Pack what can be packed in a network, in place; in an `Mlp` of timm's, the exact GELU becomes part of the layer before it."""
     for parent in network.modules():
-        if isinstance(parent, Mlp) and _is_exact_gelu(parent.act) and isinstance(packed(parent.fc1), PackedLinear):
-            parent.fc1, parent.act = PackedLinear(parent.fc1.weight, parent.fc1.bias, gelu=True), nn.Identity()
         for name, child in parent.named_children():
             if (fast := packed(child)) is not child:
                 setattr(parent, name, fast)
+        if isinstance(parent, Mlp) and isinstance(parent.fc1, PackedLinear) and _is_exact_gelu(parent.act):
+            parent.fc1.then, parent.act = GELU, nn.Identity()
 
 
 def _is_exact_gelu(module: nn.Module) -> bool:
