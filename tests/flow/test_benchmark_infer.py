@@ -18,7 +18,7 @@ FORMATS = ["fp32", "bf16"] if has_bf16(torch.device("cpu")) else ["fp32"]
 
 @pytest.mark.slow
 def test_random_weights_predict_as_a_graph_too(cmirnet: Callable[..., Outcome]):
-    words = "--backbone resnet-nano --size 64 --onnx fp32 --count 1 --rounds 1 --device cpu --json"
+    words = "--backbone resnet-nano --size 64 --onnx fp32 --peer onnxruntime --count 1 --rounds 1 --device cpu --json"
     found = cmirnet("benchmark", "infer", *words.split()).data["ways"]
     assert list(found) == ["plain", "one head", *FORMATS, "ONNX Runtime fp32"]
     assert found["ONNX Runtime fp32"]["agreement"]["pixels"] >= 0.999
