@@ -6,12 +6,14 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import shorten
+
+import psutil
 
 from cmirnet_cli.engine.threads import usable_cores
 from cmirnet_cli.errors import CmirnetError, UsageError
@@ -24,6 +26,8 @@ CONNECTS_WITHIN = 5.0
 """Seconds in which a cluster must answer."""
 STORE = 128 << 20
 """Bytes of the object store of a cluster on this machine. Pieces and reports are small."""
+ENDS_WITHIN = 10.0
+"""Seconds for the processes of a cluster on this machine to end by themselves, once Ray has told them to."""
 STARTS = 3
 """How often a cluster on this machine is started: on a busy machine Ray's processes may miss Ray's own limit for each other."""
 
@@ -105,6 +109,7 @@ def connected(options: RayOptions) -> Iterator[None]:
     import ray
 
     address = _address(options)
+    others, started = set(psutil.Process().children()), set[psutil.Process]()
     own = {"num_cpus": usable_cores(), "object_store_memory": STORE, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     handler = signal.getsignal(signal.SIGTERM)
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
@@ -118,11 +123,25 @@ def connected(options: RayOptions) -> Iterator[None]:
                     ray.shutdown()
                     if not left:
                         raise _unreachable(address, shorten(str(error), 300)) from error
+            started = set(psutil.Process().children()) - others
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGTERM, handler)  # Ray has put its own there
             yield
         finally:
+            cluster = _with_all_below(started)
             ray.shutdown()
+            for process in psutil.wait_procs(cluster, ENDS_WITHIN)[1]:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+
+
+def _with_all_below(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """These and what they have started: Ray's server starts the actors, and does not wait for their end."""
+    found = []
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            found += [process, *process.children(recursive=True)]
+    return found
 
 
 @contextmanager
