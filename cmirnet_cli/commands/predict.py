@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cmirnet_cli.commands import predict_options as options
+from cmirnet_cli.commands.bulk_result import BulkOutput
 from cmirnet_cli.commands.models import ModelOptions
-from cmirnet_cli.commands.predict_bulk import BulkOutput, InputLists, bulk_request, goes_in_bulk, predict_bulk, refuse_in_bulk
-from cmirnet_cli.commands.predict_folder import MaskOptions, OutputOptions, predict_folder, tell_of_expressions
+from cmirnet_cli.commands.predict_bulk import InputLists, bulk_request, goes_in_bulk, predict_bulk, refuse_in_bulk
+from cmirnet_cli.commands.predict_folder import MaskOptions, OutputOptions, predict_folder
 from cmirnet_cli.console import console
 from cmirnet_cli.engine.prediction import THRESHOLD
 from cmirnet_cli.errors import UsageError
@@ -86,7 +87,7 @@ def predict(
             place = Place.named(out)
             settings = BulkSettings(mask_rule, own_range, fail_fast, skip_existing)
             bulk = bulk_request(lists, place, recursive=recursive, text=text, chunk_size=chunk)
-            return predict_bulk(bulk, model, settings, BulkOutput(place, form, overwrite), process, ray, tell_of_expressions)
+            return predict_bulk(bulk, model, settings, BulkOutput(place, form, overwrite), process, ray)
         if chunk or text:
             hint = "it is for inputs or results in storage, archives, parquet files and --format parquet"
             raise UsageError(f"{'--chunk' if chunk else '--text'} means nothing here", hint=hint)

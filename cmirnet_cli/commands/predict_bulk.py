@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from cmirnet_cli.commands.bulk_result import BulkOutput, BulkTotal, show_result
 from cmirnet_cli.commands.models import ModelOptions, RemoteModel, named_model
+from cmirnet_cli.commands.predict_notices import tell_of_expressions
 from cmirnet_cli.console import console
 from cmirnet_cli.errors import DataError, ImageError, UsageError, counted
 from cmirnet_cli.storage.uris import is_container, is_uri, local_path, shown
@@ -18,17 +19,13 @@ from cmirnet_cli.storage.uris import is_container, is_uri, local_path, shown
 if TYPE_CHECKING:
     from cmirnet_cli.engine.bulk.chunk import Chunk
     from cmirnet_cli.engine.bulk.chunks import BulkRequest
-    from cmirnet_cli.engine.bulk.finish import BulkSettings, ChunkReport, ChunkWriter, Problem
+    from cmirnet_cli.engine.bulk.finish import BulkSettings, ChunkReport, ChunkWriter
     from cmirnet_cli.engine.on_ray.cluster import RayOptions
     from cmirnet_cli.engine.prediction.predictor import Predictor
     from cmirnet_cli.engine.prediction.vocabulary import ReadsExpressions
     from cmirnet_cli.engine.processes import Process
-    from cmirnet_cli.images.depth import Range
     from cmirnet_cli.refer.pairs import Pair
     from cmirnet_cli.storage.place import Place
-
-MOST_NAMED = 20
-"""Broken images that the result names."""
 
 
 @dataclass(frozen=True)
@@ -96,28 +93,6 @@ def bulk_request(lists: InputLists, place: Place, *, recursive: bool, text: str 
     )
 
 
-@dataclass(frozen=True)
-class BulkOutput:
-    """Where results go, and as what.
-
-    Attributes:
-        place: the folder.
-        form: png or parquet.
-        overwrite: whether an earlier run's results are replaced.
-    """
-
-    place: Place
-    form: str
-    overwrite: bool
-
-    def writer(self) -> ChunkWriter:
-        """What writes the results of a chunk."""
-        from cmirnet_cli.reports.predictions.parquet import ParquetChunks
-        from cmirnet_cli.reports.predictions.pictures import PngChunks
-
-        return ParquetChunks(self.place) if self.form == "parquet" else PngChunks(self.place)
-
-
 def predict_bulk(
     request: BulkRequest,
     model: ModelOptions,
@@ -125,7 +100,6 @@ def predict_bulk(
     output: BulkOutput,
     process: Process,
     ray: RayOptions | None,
-    tell: Callable[..., object],
 ) -> int:
     """Predict chunk after chunk; each of several processes takes every n-th chunk, and the first one reports.
 
@@ -136,7 +110,6 @@ def predict_bulk(
         output: where they go.
         process: this one of those that share the work.
         ray: the cluster that does the work in place of this process, if one does.
-        tell: says which expressions are cut or unknown.
     """
     from cmirnet_cli.engine.bulk.chunks import chunks
     from cmirnet_cli.reports.predictions.chunks import begin_place, require_unused_place
@@ -162,9 +135,9 @@ def predict_bulk(
         begin_place(output.place, {**opened.identity(), **_described(request, settings, output)}, **earlier)
     process.wait()
     predictor = None if ray else opened.predictor(process)
-    unknown = _told(predictor or opened.vocabulary(), request, process, tell)
+    unknown = _told(predictor or opened.vocabulary(), request, process)
 
-    total = _Total()
+    total = BulkTotal()
     with console.progress("predict") as advance:
         if ray:
             left_out = _finish_on_ray(request, ChunkWork(RemoteModel.of(opened), output.writer(), settings), ray, total, advance)
@@ -174,17 +147,17 @@ def predict_bulk(
     if process.first:
         if output.place.folder and (ray or settings.skip_existing):
             sweep_all(output.place.folder)  # of what actors or an earlier run left when they died
-        _report(output, totals, settings, left_out=left_out, unknown=unknown)
+        show_result(output, totals, settings, left_out=left_out, unknown=unknown)
     process.wait()  # a launcher ends all processes as soon as one of them ends badly
     return ImageError.exit_code if process.first and any(each.broken for each in totals) else 0
 
 
-def _told(reader: ReadsExpressions, request: BulkRequest, process: Process, tell: Callable[..., object]) -> Sequence[str]:
+def _told(reader: ReadsExpressions, request: BulkRequest, process: Process) -> Sequence[str]:
     """Tell which expressions are cut or unknown; the unknown ones."""
     expressions = list(dict.fromkeys([*request.expressions, *(each for pair in request.pairs for each in pair.expressions)]))
     unknown = reader.unknown(expressions)
     if process.first:
-        tell(expressions, reader.too_long(expressions), unknown, reader.tokens)
+        tell_of_expressions(expressions, reader.too_long(expressions), unknown, reader.tokens)
     return unknown
 
 
@@ -194,7 +167,7 @@ def _finish_here(
     writer: ChunkWriter,
     settings: BulkSettings,
     process: Process,
-    total: _Total,
+    total: BulkTotal,
     advance: Callable[[int], object],
 ) -> None:
     """Finish every n-th chunk in this process."""
@@ -206,7 +179,9 @@ def _finish_here(
             total.add(finish_chunk(predictor, chunk, writer, settings, advance))
 
 
-def _finish_on_ray(request: BulkRequest, work: ChunkWork, ray: RayOptions, total: _Total, advance: Callable[[int], object]) -> Counter[str]:
+def _finish_on_ray(
+    request: BulkRequest, work: ChunkWork, ray: RayOptions, total: BulkTotal, advance: Callable[[int], object]
+) -> Counter[str]:
     """Finish all chunks on a Ray cluster; how many files were left out, by kind."""
     from cmirnet_cli.engine.on_ray.run import run_on_ray
 
@@ -265,80 +240,3 @@ def _described(request: BulkRequest, settings: BulkSettings, output: BulkOutput)
         "format": output.form,
         "chunk": request.chunk_size,
     }
-
-
-@dataclass
-class _Total:
-    """What one process did, and how many chunks there are for all."""
-
-    chunks: int = 0
-    images: int = 0
-    masks: int = 0
-    broken: int = 0
-    skipped: int = 0
-    scaled: int = 0
-    scaled_first: tuple[int, tuple[str, Range]] | None = None
-    problems: list[tuple[int, Problem]] = field(default_factory=list)
-
-    def add(self, report: ChunkReport) -> None:
-        """Count what came of a chunk."""
-        self.images += report.images
-        self.masks += report.masks
-        self.broken += report.broken
-        self.skipped += report.skipped
-        self.scaled += report.scaled
-        if report.scaled_first:
-            self.scaled_first = min(self.scaled_first or (report.number, report.scaled_first), (report.number, report.scaled_first))
-        self.problems += [(report.number, problem) for problem in report.problems]
-        self.problems = sorted(self.problems, key=itemgetter(0))[:MOST_NAMED]
-
-
-def _report(
-    output: BulkOutput, totals: Sequence[_Total], settings: BulkSettings, *, left_out: Mapping[str, int], unknown: Sequence[str]
-) -> None:
-    """Take away chunks that the inputs no longer have, and print the result."""
-    from cmirnet_cli.engine.prediction.photo_files import left_out_notice
-    from cmirnet_cli.reports.predictions.chunk_files import remove_chunks
-
-    if settings.skip_existing and (removed := remove_chunks(output.place, totals[0].chunks)):
-        console.notice(f"{counted(removed, 'chunk')} of an earlier run removed: the inputs have fewer images now")
-    if left_out:
-        console.notice(left_out_notice(left_out))
-    images, masks, broken, skipped, scaled = (
-        sum(getattr(each, name) for each in totals) for name in ("images", "masks", "broken", "skipped", "scaled")
-    )
-    first = min((each.scaled_first for each in totals if each.scaled_first), default=None)
-    if first:
-        _, (path, (low, high)) = first
-        console.notice(
-            f"{counted(scaled, 'image')} of 16 bits scaled by their own range, as they use fewer: {path} from {low} to {high}; "
-            "--no-range takes them as they are"
-        )
-    problems = [problem for _, problem in sorted((told for each in totals for told in each.problems), key=itemgetter(0))[:MOST_NAMED]]
-    for problem in problems:
-        console.warn(f"{problem.problem}; {problem.hint}", failure=True)
-    parquet = output.form == "parquet"
-    rows = output.place.at("predictions-*.parquet" if parquet else "predictions-*.jsonl")
-    if (more := broken - len(problems)) > 0:
-        console.warn(
-            f"{counted(more, 'more image' if problems else 'image')} could not be read: see the rows with an error in {shown(rows)}",
-            failure=True,
-        )
-    console.result(
-        {
-            "out": output.place.shown,
-            "images": images,
-            "masks": masks,
-            "skipped": skipped,
-            "broken": broken,
-            "chunks": totals[0].chunks,
-            "predictions": shown(rows),
-            "left_out": dict(left_out),
-            "unknown": list(unknown),
-            "scaled": [{"image": path, "low": low, "high": high} for _, (path, (low, high)) in ([first] if first else [])],
-            "problems": [{"image": each.image, "problem": each.problem, "hint": each.hint} for each in problems],
-        },
-        f"{counted(masks, 'mask')} of {counted(images - broken, 'image')} in {shown(rows) if parquet else f'{output.place.shown}/masks'}",
-        *([f"{counted(skipped, 'image')} finished before"] if skipped else []),
-        *([f"{counted(broken, 'image')} could not be read"] if broken else []),
-    )

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cmirnet_cli.commands.models import ModelOptions, RemoteModel, named_model
+from cmirnet_cli.commands.predict_notices import lines_of_result, tell_of_expressions, tell_of_ranges
 from cmirnet_cli.console import console
-from cmirnet_cli.errors import CmirnetError, ImageError, counted
+from cmirnet_cli.errors import CmirnetError, ImageError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from cmirnet_cli.images.depth import Range
     from cmirnet_cli.reports.predictions.folder import PredictionFolder
 
-SHOWN_LETTERS = 60
 AT_ONCE = 16
 """Images that an actor of Ray takes as one piece; what it has written of them stays if it dies, but all of them are computed again."""
 
@@ -199,23 +199,6 @@ def _write_masks(
     return FolderPart(0, problems, scaled)
 
 
-def tell_of_expressions(expressions: Sequence[str], cut: Sequence[str], unknown: Sequence[str], tokens: int) -> None:
-    """Name expressions that the network reads in part, or not at all."""
-    for named, one, several in (
-        (cut, *(f"{were} cut at {tokens} tokens, as the network reads no more" for were in ("was", "were"))),
-        (
-            unknown,
-            "has no word that the tokenizer knows, so its mask means nothing",
-            "have no word that the tokenizer knows, so their masks mean nothing",
-        ),
-    ):
-        if named:
-            what = one if len(named) == 1 else several
-            subject = "the expression" if len(expressions) == 1 else f"{len(named):,} of {len(expressions):,} expressions"
-            shown = named[0] if len(named[0]) <= SHOWN_LETTERS else f"{named[0][:SHOWN_LETTERS]}…"
-            console.notice(f"{subject} {what}: {shown}")
-
-
 def _report(
     queries: Sequence[ImageQuery],
     output: OutputOptions,
@@ -248,20 +231,17 @@ def _report(
     range_of = dict(each for part in parts for each in part.scaled)
     scaled = [(path, range_of[path]) for path in (str(query.photo.path) for query in queries) if path in range_of]
     if scaled:
-        path, (low, high) = min(scaled)
-        console.notice(
-            f"{counted(len(scaled), 'image')} of 16 bits scaled by their own range, as they use fewer: {path} from {low} to {high}; "
-            "--no-range takes them as they are"
-        )
+        tell_of_ranges(len(scaled), min(scaled))
     for path in broken:
         problem, hint = problem_of[path]
         console.warn(f"{problem}; {hint}", failure=True)
-    skipped = sum(part.skipped for part in parts)
+    empty, skipped = sum(not line["area"] for line in lines), sum(part.skipped for part in parts)
     console.result(
         {
             "out": output.folder,
             "images": len(queries),
             "masks": len(lines),
+            "empty": empty,
             "skipped": skipped,
             "predictions": output.folder / INDEX,
             "coco": output.coco,
@@ -271,8 +251,6 @@ def _report(
             "scaled": [{"image": path, "low": low, "high": high} for path, (low, high) in scaled],
             "problems": [{"image": path, "problem": problem_of[path][0], "hint": problem_of[path][1]} for path in broken],
         },
-        f"{counted(len(lines), 'mask')} of {counted(len(read), 'image')} in {output.folder / MASKS}",
-        *([f"{counted(skipped, 'image')} finished before"] if skipped else []),
-        *([f"{counted(len(broken), 'image')} could not be read"] if broken else []),
+        *lines_of_result(len(lines), empty, len(read), output.folder / MASKS, skipped=skipped, broken=len(broken)),
         *(f"{name}: {path}" for name, path in (("coco", output.coco), ("gallery", gallery)) if path),
     )

@@ -70,7 +70,8 @@ class ChunkReport:
     Attributes:
         number: the chunk's.
         images: how many it has, broken ones included.
-        masks: how many were found in them.
+        masks: how many were made of them.
+        empty: how many of the masks have no pixel.
         broken: images that cannot be read.
         skipped: images that an earlier run finished.
         problems: the first broken ones, no more than MOST_NAMED; none of an earlier run.
@@ -81,6 +82,7 @@ class ChunkReport:
     number: int
     images: int
     masks: int
+    empty: int
     broken: int
     skipped: int = 0
     problems: tuple[Problem, ...] = ()
@@ -92,7 +94,7 @@ class ChunkWriter(Protocol):
     """Writes the rows of chunks, each chunk whole or not at all. It can be pickled, and several may write different chunks at once."""
 
     def finished(self, chunk: Chunk) -> Mapping[str, int] | None:
-        """How many `images`, `masks` and `broken` images an earlier run found in this very chunk; None if it did not finish it.
+        """The `images`, `masks`, `empty` masks and `broken` images of this very chunk, by number, if an earlier run finished it; else None.
 
         Looks at the one name that the chunk's number gives. What another chunk of this number left there counts as unfinished.
         """
@@ -113,7 +115,8 @@ def finish_chunk(
     earlier = writer.finished(chunk) if settings.skip_existing else None
     if earlier is not None:
         advance(earlier["images"])
-        return ChunkReport(chunk.number, earlier["images"], earlier["masks"], earlier["broken"], skipped=earlier["images"])
+        images, masks, empty, broken = (earlier[name] for name in ("images", "masks", "empty", "broken"))
+        return ChunkReport(chunk.number, images, masks, empty, broken, skipped=images)
     tally = ChunkTally(advance)
     writer.write(chunk, predict_chunk(predictor, chunk, settings, tally))
     return tally.report(chunk.number)
@@ -126,6 +129,7 @@ class ChunkTally:
     advance: Callable[[int], object] = lambda n: None
     images: int = 0
     masks: int = 0
+    empty: int = 0
     broken: int = 0
     problems: list[Problem] = field(default_factory=list)
     scaled: int = 0
@@ -134,7 +138,7 @@ class ChunkTally:
     def report(self, number: int) -> ChunkReport:
         """All of it."""
         named = tuple(self.problems)
-        return ChunkReport(number, self.images, self.masks, self.broken, 0, named, self.scaled, self.scaled_first)
+        return ChunkReport(number, self.images, self.masks, self.empty, self.broken, 0, named, self.scaled, self.scaled_first)
 
 
 def predict_chunk(predictor: Predictor[Any], chunk: Chunk, settings: BulkSettings, tally: ChunkTally) -> Iterator[MaskRow]:
@@ -167,6 +171,7 @@ def predict_chunk(predictor: Predictor[Any], chunk: Chunk, settings: BulkSetting
         for found in result.predictions:
             tally.masks += 1
             box = bounding_box(found.mask)
+            tally.empty += box is None
             yield _row(
                 photo,
                 expression=found.expression,

@@ -35,6 +35,9 @@ class ChunkLike(Protocol):
         """What tells it from another chunk of this number."""
 
 
+_COUNTS = ("images", "masks", "empty", "broken")
+
+
 @dataclass
 class Mark:
     """Which chunk was finished, and what was in it.
@@ -43,12 +46,14 @@ class Mark:
         chunk: its digest.
         images: how many images, broken ones included.
         masks: how many masks.
+        empty: how many of them have no pixel.
         broken: images that could not be read.
     """
 
     chunk: str
     images: int = 0
     masks: int = 0
+    empty: int = 0
     broken: int = 0
     _last: str | None = None
 
@@ -57,18 +62,19 @@ class Mark:
         self.images += row["image"] != self._last
         self._last = row["image"]
         self.masks += row["error"] is None
+        self.empty += row["area"] == 0
         self.broken += row["error"] is not None
 
     def encoded(self) -> bytes:
         """The mark as JSON."""
-        return json.dumps({"chunk": self.chunk, "images": self.images, "masks": self.masks, "broken": self.broken}).encode("ascii")
+        return json.dumps({"chunk": self.chunk, **{name: getattr(self, name) for name in _COUNTS}}).encode("ascii")
 
     @classmethod
     def counts(cls, encoded: bytes | None, chunk: ChunkLike) -> dict[str, int] | None:
         """The counts that a mark of this very chunk tells; None where it is no such mark."""
         try:
             told = json.loads(encoded) if encoded else None
-            return {name: int(told[name]) for name in ("images", "masks", "broken")} if told and told["chunk"] == chunk.digest else None
+            return {name: int(told[name]) for name in _COUNTS} if told and told["chunk"] == chunk.digest else None
         except (ValueError, KeyError, TypeError):
             return None
 

@@ -129,12 +129,31 @@ def test_a_mask_with_a_low_score_is_emptied_and_keeps_its_score(predicted: Call,
     assert 0 < found["score"] < 1
     assert found["area"] > 0
     for least, kept in ((found["score"] - 0.01, True), (found["score"] + 0.01, False)):
-        predicted(photo, "--min-score", least, "--coco", tmp_path / "coco.json")
+        outcome = predicted(photo, "--min-score", least, "--coco", tmp_path / "coco.json")
+        assert outcome.data["empty"] == int(not kept)
         (line,) = lines(tmp_path / "out")
         assert line["score"] == found["score"]
         assert line["area"] == (found["area"] if kept else 0)
         assert bool(np.asarray(Image.open(tmp_path / "out" / line["mask"])).any()) == kept
         assert len(json.loads((tmp_path / "coco.json").read_text())["annotations"]) == int(kept)
+
+
+@pytest.mark.parametrize("form", [(), ("--format", "parquet")])
+def test_empty_masks_are_counted_those_of_an_earlier_run_too(
+    predicted: Call, cmirnet: Call, weights: Path, tmp_path: Path, form: tuple[str, ...]
+):
+    photos = [noise(tmp_path / f"{'a' * length}.png") for length in range(1, 5)]
+    predicted(*photos)
+    scores = sorted(line["score"] for line in lines(tmp_path / "out"))
+    least = (scores[0] + scores[1]) / 2
+    words = ["predict", weights, *photos, "-e", "the red cup", *CPU, *form, "-q"]
+    some = [cmirnet(*words, "-o", tmp_path / "some", "--min-score", least, *more) for more in ((), ("--skip-existing", "--json"))]
+    assert some[0].out.startswith("4 masks of 4 images in ")
+    assert some[0].out.endswith(", 1 of them empty\n")
+    assert (some[1].data["empty"], some[1].data["skipped"]) == (1, 4)
+    none = cmirnet(*words, "-o", tmp_path / "none", "--min-score", 1)
+    assert ", all of them empty: the weights may need more training" in none.out
+    assert (none.code, none.err) == (0, "")
 
 
 @pytest.mark.parametrize(("option", "value"), [("--min-score", 0.5), ("--no-range", None)])
