@@ -83,7 +83,7 @@ Workers: TypeAlias = Annotated[
         "--workers",
         min=0,
         metavar="N",
-        help="Processes (prepare-data: threads) that load data; 0: only the main one.",
+        help="Workers that load data beside the main process; 0: none.",
         rich_help_panel=COMPUTED,
     ),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, fields
 from typing import Any, TypeAlias, TypeVar, get_type_hints
 
@@ -10,11 +10,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from cmirnet_cli.cache.audit import MaskAudit
-from cmirnet_cli.cache.schema import CacheOptions, MaskFinding
-from cmirnet_cli.errors import AnnotationError
-from cmirnet_cli.images.masks import encode_mask, encode_runs, rasterise, resized_mask
-from cmirnet_cli.refer.referent import ReferDataset, Referent
+from cmirnet_cli.refer.referent import ReferDataset
 
 Integers: TypeAlias = NDArray[np.int64]
 Label = TypeVar("Label", bound=Hashable)
@@ -158,44 +154,6 @@ class Table:
             del kinds["ref_objects"]
         values: dict[str, Any] = {name: Ragged.load(file, name) if kind is Ragged else file[name][()] for name, kind in kinds.items()}
         return cls(**{"ref_objects": np.full(len(values["ref_id"]), -1), **values})
-
-
-@dataclass(frozen=True)
-class DrawnMasks:
-    """The masks of a data set.
-
-    Attributes:
-        referents: those whose outlines could be drawn.
-        columns: their masks by `mask_field`: at original size as COCO RLE counts, at each network size as runs (see `encode_runs`).
-        audit: what is odd about them.
-        faults: the errors about outlines that cannot be drawn; the referent and its image are named.
-    """
-
-    referents: tuple[Referent, ...]
-    columns: dict[str, Ragged]
-    audit: tuple[MaskFinding, ...]
-    faults: tuple[AnnotationError, ...]
-
-
-def draw_masks(dataset: ReferDataset, options: CacheOptions, advance: Callable[[int], None]) -> DrawnMasks:
-    """Draw and look at the masks of all referents."""
-    audit, drawn, faults = MaskAudit(), list[Referent](), list[AnnotationError]()
-    counts: list[list[bytes]] = []
-    for referent in dataset.referents:
-        image = referent.image
-        try:
-            mask = rasterise(referent.objects, image.height, image.width, overlap=options.overlap)
-        except AnnotationError as error:
-            faults.append(AnnotationError(f"{referent.named} on {image.path.name}: {error.message}", error.hint))
-            audit.leave_out(referent)
-        else:
-            audit.look(referent, mask)
-            drawn.append(referent)
-            counts.append([encode_mask(mask), *(encode_runs(resized_mask(mask, size)) for size in options.sizes)])
-        advance(1)
-    columns = zip(*counts, strict=True) if counts else ()
-    fields = map(mask_field, (None, *options.sizes))
-    return DrawnMasks(tuple(drawn), dict(zip(fields, map(Ragged.pack, columns), strict=False)), audit.findings(), tuple(faults))
 
 
 def mask_field(size: int | None) -> str:

@@ -107,18 +107,18 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 
 
 class MaskAudit:
-    """Looks at the masks of a data set one after the other."""
+    """Counts what is odd about the masks of a data set, taken in one after the other."""
 
     def __init__(self) -> None:
         self._masks: Counter[str] = Counter()
         self._odd: dict[tuple[str, str], list[str]] = {}
         self._counts: Counter[tuple[str, str]] = Counter()
 
-    def look(self, referent: Referent, mask: NDArray[np.uint8]) -> None:
-        """Take in a referent and its drawn mask, uint8 (H, W)."""
+    def take(self, referent: Referent, kinds: Sequence[str]) -> None:
+        """Take in a referent and the kinds that fit its mask."""
         if referent.objects:
             self._masks[referent.split] += 1
-            for kind in kinds_of(referent, mask):
+            for kind in kinds:
                 self._count(referent, kind)
 
     def leave_out(self, referent: Referent) -> None:

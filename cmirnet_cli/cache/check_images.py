@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from cmirnet_cli.cache.threads import in_order
+from cmirnet_cli.cache.workers import in_order
 from cmirnet_cli.errors import DataError, ImageError
 from cmirnet_cli.images.depth import Range
 from cmirnet_cli.images.pixels import UnreadableImageError, decoded, open_image, orientation, pil_at_work, upright_size

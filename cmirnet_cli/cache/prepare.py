@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cmirnet_cli.cache.annotations import DrawnMasks
 from cmirnet_cli.cache.audit import require_sound
 from cmirnet_cli.cache.check_images import BadImage, check_images, require_good_images, without
+from cmirnet_cli.cache.drawing import DrawnMasks
 from cmirnet_cli.cache.estimate import estimate
 from cmirnet_cli.cache.schema import CacheOptions, Manifest, cache_name
 from cmirnet_cli.cache.writer import steps, write_cache
@@ -41,7 +41,7 @@ class PrepareRequest:
         options: what the cache holds.
         skip_bad: whether records, outlines and images that cannot be used are left out; else they are an error.
         strict: whether any odd mask is an error; see `audit`.
-        workers: threads that read images; 0: no others.
+        workers: threads that read images, and processes that draw many masks; 0: no others.
         overwrite: whether another cache of that name may be replaced.
     """
 

@@ -10,9 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cmirnet_cli.cache.annotations import DrawnMasks, Table, draw_masks
+from cmirnet_cli.cache.annotations import Table
 from cmirnet_cli.cache.check_images import without
 from cmirnet_cli.cache.counts import counts_per_split
+from cmirnet_cli.cache.drawing import DrawnMasks, draw_masks
 from cmirnet_cli.cache.estimate import IMAGE_BYTES, estimate, shards_of
 from cmirnet_cli.cache.fingerprint import fingerprint_of
 from cmirnet_cli.cache.folder import read_manifest, require_whole
@@ -20,7 +21,7 @@ from cmirnet_cli.cache.hdf5 import create
 from cmirnet_cli.cache.schema import ANNOTATIONS, MANIFEST, CachedFile, CacheOptions, Fingerprint, Manifest, shard_name
 from cmirnet_cli.cache.staging import install, record, recorded, sole_writer, staging_folder, tidy, unfinished
 from cmirnet_cli.cache.stores import store_of
-from cmirnet_cli.cache.threads import in_order
+from cmirnet_cli.cache.workers import in_order
 from cmirnet_cli.errors import CacheError
 from cmirnet_cli.files import new_file, require_room, sweep
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset
@@ -57,7 +58,7 @@ def write_cache(
         dataset: what to cache; at least one referent.
         folder: the cache folder, `<out>/<dataset>-<split_by>`.
         options: store, sizes, overlap rule.
-        workers: threads that read and resize images; 0 does it in this one.
+        workers: threads that read and resize images, and processes that draw many masks; 0: this one does it all.
         skipped: the image files that were left out of `dataset`, with their referents; see `without`.
         scaled: how many images of 16 bits are scaled by their own range; see `check_images`.
         overwrite: replace whatever cache `folder` holds, once the new one is complete.
@@ -79,7 +80,7 @@ def write_cache(
     staging = staging_folder(folder, fingerprint.key)
     room = estimate(dataset, options) - _bytes_in(staging)
     require_room(folder.parent, room, CacheError, "free some space, choose another --out, fewer --size, or --store encoded")
-    masks = draw_masks(dataset, options, advance)
+    masks = draw_masks(dataset, options, advance, workers)
     check(masks)
     drawn = without(replace(dataset, referents=masks.referents), frozenset())
     work = _Work(drawn, options, fingerprint, masks, workers, advance)

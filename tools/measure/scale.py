@@ -36,9 +36,6 @@ from cmirnet_cli.scenes import Amount, write_scenes
 
 DATASET, SPLIT_BY, SPLIT = "scenes", "scale", "train"
 WORKERS = [0]
-PICTURE = 128
-"""Pixels that a drawn picture is wide and high."""
-
 _KIB = 1 if sys.platform == "darwin" else 1024
 """Bytes in the unit of `ru_maxrss`."""
 
@@ -101,17 +98,18 @@ def main(
         float, typer.Option("--fraction", min=0.001, metavar="X", help="RefCOCO's size times that; 50: a million images.")
     ] = 1.0,
     size: Annotated[int, network_size("--size", "Network size of the cache, a multiple of 32.")] = 96,
+    picture: Annotated[int, typer.Option("--picture", min=32, metavar="PX", help="Width and height of the drawn pictures.")] = 128,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Keep it all here; else it is removed.")] = None,
     workers: Annotated[list[int], typer.Option("--workers", min=0, metavar="N", help="Of prepare-data; can be repeated.")] = WORKERS,
 ) -> None:
-    """Draw a data set of RefCOCO's size, in small pictures, and measure reading, preparing, opening and loading it."""
+    """Draw a data set of RefCOCO's size, or a part of it, and measure reading, preparing, opening and loading it."""
     with nullcontext(out) if out else TemporaryDirectory(prefix="cmirnet-measure-") as place:
         folder = Path(place)
         amounts = {
             split: part_of(counts.known, fraction) for split, counts in published_counts("refcoco", "unc").items() if split != "total"
         }
         console.notice(f"drawing scenes into {folder}")
-        write_scenes(folder, dataset=DATASET, split_by=SPLIT_BY, images=amounts, size=PICTURE)
+        write_scenes(folder, dataset=DATASET, split_by=SPLIT_BY, images=amounts, size=picture)
         reading = in_fresh_process(read, folder, size)
         cache = folder / "cache" / f"{DATASET}-{SPLIT_BY}"
         preparing = []

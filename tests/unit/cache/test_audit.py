@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmirnet_cli.cache.annotations import Table, draw_masks
+from cmirnet_cli.cache.annotations import Table
 from cmirnet_cli.cache.audit import KINDS, audit_warnings, require_sound
+from cmirnet_cli.cache.drawing import draw_masks
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import CacheOptions, Manifest, MaskFinding, signed
 from cmirnet_cli.cache.writer import write_cache

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cmirnet_cli.cache.annotations import draw_masks
+from cmirnet_cli.cache.drawing import draw_masks
 from cmirnet_cli.cache.schema import CacheOptions
 from cmirnet_cli.errors import DataError
 from cmirnet_cli.refer.own import ReadOptions

@@ -1,0 +1,66 @@
+"""Work that threads or processes share, its results in order."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context, parent_process
+from threading import Thread
+from typing import TypeVar
+
+from cmirnet_cli.errors import CacheError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_AHEAD = 4
+
+
+def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """`function` of each item, in order; `workers` threads work at most a few items ahead, so memory stays flat."""
+    if workers < 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        yield from _few_ahead(pool, function, items, workers)
+
+
+def in_order_by_processes(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    """The same by processes, for work that keeps Python's lock; function, items and results must be picklable.
+
+    The processes are new ones, as a copy of this one would copy locks that its threads hold. They end when this one does, killed or not.
+
+    Raises:
+        CacheError: a process ended by itself.
+    """
+    with ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
+        try:
+            yield from _few_ahead(pool, function, items, workers)
+        except BrokenProcessPool as error:
+            raise CacheError("a worker process was killed", hint="memory may have run out; give fewer --workers") from error
+
+
+def _few_ahead(pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+    waiting: deque[Future[Result]] = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > _AHEAD * workers:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def _end_with_parent() -> None:
+    """Leave Ctrl-C to the parent, and do not outlive it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    if parent := parent_process():
+        parent.join()
+        os._exit(1)
