@@ -174,8 +174,8 @@ def with_common_options(command: Command) -> Command:
     return configured
 
 
-class _FlagsWithoutType:
-    """A command in whose help an option that takes no value shows no type, such as `<bool>`."""
+class _WithoutTypes:
+    """A command whose help shows no types that say nothing: `<bool>` of an option without a value, `<list[str]>` of an argument."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """All parameters, the one that shows help included."""
@@ -183,16 +183,18 @@ class _FlagsWithoutType:
         for param in params:
             if getattr(param, "is_flag", False):
                 param.metavar = ""
+            elif param.param_type_name == "argument":
+                param.display_type_rich = lambda ctx: None
             if param.name == "help":
                 param.rich_help_panel = _EVERYWHERE
         return params
 
 
-class _Command(_FlagsWithoutType, TyperCommand):
+class _Command(_WithoutTypes, TyperCommand):
     """One command."""
 
 
-class _Group(_FlagsWithoutType, TyperGroup):
+class _Group(_WithoutTypes, TyperGroup):
     """Commands under a common first word, or all."""
 
 

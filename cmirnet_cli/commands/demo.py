@@ -132,9 +132,11 @@ def run_command(command: Sequence[str], again: str) -> None:
             for number, handler in before.items():
                 signal.signal(number, handler)
     if code in STOPPED:
-        raise STOPPED[code](f"stopped during cmirnet {command[0]}", hint=f"continue with: {again}")
+        raise STOPPED[code](f"stopped during cmirnet {command[0]}", hint=f"continue the demo with: {again}")
     if code:
-        raise CmirnetError(f"cmirnet {command[0]} ended with code {code}", hint=f"fix the error above, then continue with: {again}")
+        raise CmirnetError(
+            f"cmirnet {command[0]} ended with code {code}", hint=f"fix the error above, then continue the demo with: {again}"
+        )
 
 
 def _is_trained(run: Path) -> bool:

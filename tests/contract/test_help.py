@@ -43,6 +43,13 @@ def test_every_parameter_says_what_it_does(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_help_shows_no_words_of_python(name, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        leaf(name).main(["--help"], prog_name=name)
+    assert re.findall(r"<(?:bool|str|list|int|float|path)\W", capsys.readouterr().out) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_json_quiet_and_traceback_are_everywhere(name):
     options = {option for parameter in leaf(name).params for option in parameter.opts}
     assert {"--json", "--quiet", "-q", "--traceback"} <= options

@@ -76,7 +76,7 @@ def test_each_scene_is_asked_a_sentence_about_each_of_its_own_referents(tmp_path
 def test_a_command_is_shown_so_that_it_can_be_typed_and_must_not_fail(capfd: pytest.CaptureFixture[str]):
     with pytest.raises(CmirnetError, match="cmirnet presets ended with code 2") as caught:
         run_command(["presets", "show", "my preset"], "cmirnet demo")
-    assert caught.value.hint.endswith("continue with: cmirnet demo")
+    assert caught.value.hint.endswith("continue the demo with: cmirnet demo")
     printed = capfd.readouterr()
     assert printed.err.lstrip().startswith("$ cmirnet presets show 'my preset'\nerror")
     assert not printed.out
@@ -109,6 +109,6 @@ def test_a_demo_that_is_stopped_while_it_trains_saves_and_goes_on(tmp_path: Path
         process.send_signal(number)
         printed, said = process.communicate()
     assert (process.returncode, printed) == (128 + number, "")
-    assert f"hint: continue with: cmirnet demo --out {out}" in said
+    assert f"hint: continue the demo with: cmirnet demo --out {out}" in said
     assert newest_checkpoint(out / "run" / "checkpoints") is not None
     assert next(commands_left(out, "cpu")) == ["train", "--resume", str(out / "run"), "--device", "cpu"]
