@@ -7,13 +7,14 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from huggingface_hub import constants, try_to_load_from_cache
+from huggingface_hub import constants
 
-from cmirnet_cli.config import DataConfig, TextConfig
+from cmirnet_cli.config import DataConfig
 from cmirnet_cli.doctor.findings import Finding
 from cmirnet_cli.engine.environment import BF16, GIB, machine_in_words, memory_gib, processor_features
 from cmirnet_cli.engine.threads import CHOSEN_BY, threads_for, usable_cores
-from cmirnet_cli.hub import PATIENCE, why_offline
+from cmirnet_cli.hub import PATIENCE, has_copy, why_offline
+from cmirnet_cli.weights.check import default_starts
 
 LITTLE_MEMORY = 4.0
 """GiB: what Swin-B with its text encoder needs to predict, and a little for others."""
@@ -94,19 +95,17 @@ def room_findings(folder: Path, required: float, what: str) -> Iterator[Finding]
 
 
 def hub_findings(seconds: float = PATIENCE) -> Iterator[Finding]:
-    """Whether the hub can be reached; it is not an error if it cannot, because everything works with local files."""
+    """Whether the hub answers, and what of a default run's start was fetched; neither is an error, because all works with local files."""
     if constants.HF_HUB_OFFLINE:
         yield Finding("note", "hub", "HF_HUB_OFFLINE is set: nothing is downloaded", f"unset it, or {_ELSEWHERE}")
     elif reason := why_offline(seconds):
         yield Finding("note", "hub", reason, f"check the network and proxies, or {_ELSEWHERE}")
     else:
         yield Finding("ok", "hub", f"{constants.ENDPOINT} answers")
-    source = TextConfig().source
-    if isinstance(try_to_load_from_cache(source, "config.json"), str):
-        yield Finding("ok", "text encoder", f"{source} is in the local cache")
-    else:
-        advice = (
-            f"training downloads it once; without the hub, download it elsewhere (hf download {source}) and use --set text.source=FOLDER"
-        )
-        message = f"{source}, which the published recipes start from, is not in the local cache"
-        yield Finding("note", "text encoder", message, advice)
+    for subject, start in zip(("text encoder", "backbone"), default_starts(), strict=True):
+        if has_copy(start.repository):
+            yield Finding("ok", subject, f"{start.what}: in the local cache")
+        else:
+            copy = f"run `hf download {start.repository} --local-dir FOLDER` elsewhere and use {start.option}"
+            advice = f"training downloads it once; without the hub, {copy}"
+            yield Finding("note", subject, f"{start.what}: not in the local cache; the published recipe starts from it", advice)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from cmirnet_cli import hub
-from cmirnet_cli.config import SCRATCH, Settings, TextConfig
+from cmirnet_cli.config import SCRATCH, ModelConfig, Settings, TextConfig
 from cmirnet_cli.config.published import IMAGENET, TIMM
 from cmirnet_cli.errors import UsageError, WeightsError
 from cmirnet_cli.weights.checkpoint_files import OFFICIAL, PICKLED, VOCABULARIES, chosen_checkpoint, tokenizer_beside
@@ -17,6 +17,7 @@ from cmirnet_cli.weights.lookalikes import refuse_lookalikes, refuse_lookalikes_
 
 PARTS = (".safetensors", ".onnx", ".pt2", ".json")
 """Suffixes of files that mean nothing without the others of their folder."""
+TEXT_OPTION = "--set text.source=FOLDER"
 BACKBONE_OPTION = "--backbone-weights FILE (FOLDER/model.safetensors)"
 BACKBONE_STARTS = "--backbone-weights takes imagenet, none, or a file from timm, torchvision or the Swin authors"
 
@@ -118,6 +119,11 @@ def check_start(settings: Settings) -> BundleConfig | None:
     return None
 
 
+def default_starts() -> tuple[hub.Remote, hub.Remote]:
+    """The text encoder and the backbone's weights that a run starts from if nothing is set."""
+    return _on_the_hub(TextConfig().source, "text encoder", TEXT_OPTION), imagenet_weights(ModelConfig().backbone)
+
+
 def check_text(settings: Settings) -> None:
     """As `check_start`, of the text encoder alone."""
     if settings.loop.init_from:
@@ -148,7 +154,7 @@ def _encoder(source: str) -> list[hub.Remote]:
     Raises:
         WeightsError: there is no such folder, or it holds no config.json.
     """
-    folder, option = Path(source).expanduser(), "--set text.source=FOLDER"
+    folder, option = Path(source).expanduser(), TEXT_OPTION
     if source == SCRATCH:
         return []
     if not folder.is_dir():

@@ -73,12 +73,11 @@ def test_a_hub_that_answers_and_a_text_encoder_that_was_fetched_are_ok(tmp_path)
     home = tmp_path / "hub/models--google-bert--bert-base-uncased"
     (home / "snapshots/0123").mkdir(parents=True)
     (home / "snapshots/0123/config.json").write_text("{}")
-    (home / "refs").mkdir()
-    (home / "refs/main").write_text("0123")
     with answering_hub() as address:
         _, found = doctor(tmp_path, HF_ENDPOINT=address, HF_HUB_CACHE=str(tmp_path / "hub"))
     assert (found["hub"]["severity"], found["hub"]["message"]) == ("ok", f"{address} answers")
-    assert found["text encoder"]["severity"] == "ok"
+    assert (found["text encoder"]["severity"], found["backbone"]["severity"]) == ("ok", "note")
+    assert "hf download timm/swin_base_patch4_window12_384.ms_in22k --local-dir FOLDER" in found["backbone"]["advice"]
 
 
 @pytest.mark.slow
