@@ -104,8 +104,8 @@ def hub_findings(seconds: float = PATIENCE) -> Iterator[Finding]:
         yield Finding("ok", "hub", f"{constants.ENDPOINT} answers")
     for subject, start in zip(("text encoder", "backbone"), default_starts(), strict=True):
         if has_copy(start.repository):
-            yield Finding("ok", subject, f"{start.what}: in the local cache")
+            yield Finding("ok", subject, f"{start.repository} is in the local cache")
         else:
             copy = f"run `hf download {start.repository} --local-dir FOLDER` elsewhere and use {start.option}"
             advice = f"training downloads it once; without the hub, {copy}"
-            yield Finding("note", subject, f"{start.what}: not in the local cache; the published recipe starts from it", advice)
+            yield Finding("note", subject, f"{start.repository}, which the published recipe starts from, is not in the local cache", advice)
