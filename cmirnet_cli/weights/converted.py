@@ -15,7 +15,7 @@ from cmirnet_cli.weights.folder import CONFIG_FILE, MODEL_FILE
 
 HOME = "CMIRNET_HOME"
 """The variable that names another folder than `~/.cache/cmirnet`."""
-_FORM = "1"
+_FORM = "2"
 """Of what a conversion makes; another one makes every checkpoint be converted again."""
 
 
@@ -56,7 +56,8 @@ def converted(checkpoint: Path, tokenizer: str, notice: Callable[[str], None]) -
 
 def converted_before(checkpoint: Path, tokenizer: str) -> Path | None:
     """The weights folder that `converted` would find; None if it would have to make one."""
-    return _found(_key(checkpoint, tokenizer)) if _home().is_dir() else None
+    of_its_size = _home().glob(f"*-{_size(checkpoint)}-*")
+    return _found(_key(checkpoint, tokenizer)) if any(of_its_size) else None  # reading the file takes seconds
 
 
 def _home() -> Path:
@@ -65,8 +66,13 @@ def _home() -> Path:
 
 
 def _key(checkpoint: Path, tokenizer: str) -> str:
+    """What the name of its conversion ends with: its size, and a hash of all that the conversion depends on."""
     content = f"{_FORM} {sha256_of(checkpoint)} {_identity(tokenizer)}"
-    return hashlib.sha256(content.encode()).hexdigest()[:16]
+    return f"{_size(checkpoint)}-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+
+
+def _size(checkpoint: Path) -> str:
+    return f"{checkpoint.stat().st_size:x}"
 
 
 def _found(key: str) -> Path | None:
