@@ -49,7 +49,10 @@ Dataset: TypeAlias = Annotated[
 SplitBy: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--split-by", metavar="NAME", help="Who split the data set: unc, umd, google, …; by default the usual one.", rich_help_panel=DATA
+        "--split-by",
+        metavar="NAME",
+        help="Who split the data set: unc, umd, google, …; by default the usual one, or the only one that is prepared.",
+        rich_help_panel=DATA,
     ),
 ]
 Split: TypeAlias = Annotated[

@@ -13,7 +13,7 @@ _HEAD = """# Settings
 This page lists every setting of `cmirnet train` and of the presets. `make reference` writes it from the code. A setting can come from five
 sources; later ones win over earlier ones:
 
-1. the defaults below, which are the published recipe of the backbone's family in fp32;
+1. the defaults below, which are the published recipe of the backbone's family;
 2. `--preset NAME|FILE`: a preset, your own YAML file, or a run's `config.yaml`;
 3. the environment: `CMIRNET_`, the section, two underscores and the name, in capitals;
 4. the command's own options, such as `--lr`;

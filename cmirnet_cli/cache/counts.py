@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from cmirnet_cli.cache.schema import Manifest, SplitCounts
 from cmirnet_cli.refer.referent import ReferDataset, Referent
@@ -29,6 +30,26 @@ def counts_per_split(dataset: ReferDataset) -> dict[str, SplitCounts]:
 def _counted(referents: Sequence[Referent]) -> SplitCounts:
     images = {referent.image.image_id for referent in referents}
     return SplitCounts(len(referents), len(images), sum(len(referent.sentences) for referent in referents))
+
+
+@dataclass(frozen=True)
+class SharedImages:
+    """How many of a split's images are in the split `train`, too, and one of them."""
+
+    split: str
+    shared: int
+    images: int
+    example: Path
+
+
+def shared_with_train(dataset: ReferDataset) -> tuple[SharedImages, ...]:
+    """One for each split whose scores would also be about photographs that training has seen."""
+    by_split: dict[str, dict[Path, None]] = {}
+    for referent in dataset.referents:
+        by_split.setdefault(referent.split, {})[referent.image.path] = None
+    trained = by_split.pop("train", {})
+    shared = {split: [path for path in paths if path in trained] for split, paths in by_split.items()}
+    return tuple(SharedImages(split, len(found), len(by_split[split]), found[0]) for split, found in shared.items() if found)
 
 
 @dataclass(frozen=True)

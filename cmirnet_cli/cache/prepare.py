@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cmirnet_cli.cache.audit import require_sound
 from cmirnet_cli.cache.check_images import BadImage, check_images, require_good_images, without
+from cmirnet_cli.cache.counts import SharedImages, shared_with_train
 from cmirnet_cli.cache.drawing import DrawnMasks
 from cmirnet_cli.cache.estimate import estimate
 from cmirnet_cli.cache.schema import CacheOptions, Manifest, cache_name
@@ -70,6 +71,7 @@ class PreparedCache:
         skipped: images that were left out, each with the reason.
         scaled: of each image of 16 bits that uses fewer, the lowest and the highest value, which became black and white.
         left_out: of each record of the annotations that was left out, why.
+        shared: of each split that shares images with `train`, how many.
     """
 
     folder: Path
@@ -77,6 +79,7 @@ class PreparedCache:
     skipped: tuple[BadImage, ...]
     left_out: tuple[str, ...] = ()
     scaled: Mapping[Path, Range] = field(default_factory=dict)
+    shared: tuple[SharedImages, ...] = ()
 
 
 def prepare(
@@ -143,7 +146,7 @@ def prepare(
             check=check,
         )
     require_sound(manifest.audit or (), strict=request.strict)  # it may have been there already, made without --strict
-    return PreparedCache(folder, manifest, checked.bad, referents.left_out, checked.scaled)
+    return PreparedCache(folder, manifest, checked.bad, referents.left_out, checked.scaled, shared_with_train(kept))
 
 
 def _described(scaled: Mapping[Path, Range]) -> str:

@@ -38,13 +38,14 @@ def in_order_by_processes(function: Callable[[Item], Result], items: Iterable[It
     The processes are new ones, as a copy of this one would copy locks that its threads hold. They end when this one does, killed or not.
 
     Raises:
-        CacheError: a process ended by itself.
+        CacheError: a process ended by itself, was killed, or could not start as the user's script was started in it once more.
     """
     with ProcessPoolExecutor(workers, get_context("spawn"), _begin) as pool:
         try:
             yield from _few_ahead(pool, function, items, workers)
         except BrokenProcessPool as error:
-            raise CacheError("a worker process was killed", hint="memory may have run out; give fewer --workers") from error
+            hint = 'if memory ran out, give fewer --workers; a script of your own must start below `if __name__ == "__main__":`'
+            raise CacheError("a worker process ended unexpectedly", hint=hint) from error
 
 
 def _few_ahead(pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:

@@ -31,7 +31,7 @@ def data(
     ] = None,
     annotations: Annotated[Path | None, typer.Option("--annotations", metavar="DIR|JSONL", help="The original annotations.")] = None,
     images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="Folder of the original photographs.")] = None,
-    size: Annotated[int | None, network_size("--size", "Network size; 480, or the largest prepared.")] = None,
+    size: Annotated[int | None, network_size("--size", "Network size; by default 480, or the largest prepared.")] = None,
     tokenizer: Annotated[str | None, typer.Option("--tokenizer", metavar="DIR|ID", help="By default, the words of the data.")] = None,
     samples: Annotated[int, typer.Option("--samples", min=1, metavar="N", help="Samples to load in each round.")] = 512,
     rounds: Annotated[int, typer.Option("--rounds", min=1, metavar="N", help="How often each way is timed.")] = 5,

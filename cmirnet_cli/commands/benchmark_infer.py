@@ -24,7 +24,9 @@ LONG = 100
 
 def infer(
     weights: Annotated[str | None, typer.Argument(metavar="[WEIGHTS]", help="Random ones by default, which take as long.")] = None,
-    backbone: Annotated[str | None, typer.Option("--backbone", metavar="NAME", help="Backbone of the random weights; swin-b.")] = None,
+    backbone: Annotated[
+        str | None, typer.Option("--backbone", metavar="NAME", help="Backbone of the random weights; by default swin-b.")
+    ] = None,
     size: Annotated[int | None, network_size("--size", "Image size of the random weights.")] = None,
     images: Annotated[Path | None, typer.Option("--images", metavar="DIR", help="Photographs; drawn scenes by default.")] = None,
     expression: Annotated[

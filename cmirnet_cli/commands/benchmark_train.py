@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def train(
     backbone: Annotated[str | None, typer.Option("--backbone", metavar="NAME", help="swin-b, resnet50, …, or timm/NAME.")] = None,
-    size: Annotated[int | None, network_size("--size", "Network size, a multiple of 32; 480.")] = None,
+    size: Annotated[int | None, network_size("--size", "Network size, a multiple of 32; by default 480.")] = None,
     batch_size: Annotated[int, typer.Option("--batch-size", min=2, metavar="N", help="Sentences of one step.")] = 2,
     steps: Annotated[int, typer.Option("--steps", min=2, metavar="N", help="Optimiser steps in each way; the first is not timed.")] = 4,
     device: Device = "auto",

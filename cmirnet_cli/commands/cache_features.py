@@ -19,7 +19,10 @@ MIB = 1 << 20
 
 def cache_features(
     cache: Annotated[Path, typer.Argument(metavar="CACHE", help="A cache, or a folder that holds one.", show_default=False)],
-    weights: Annotated[str | None, typer.Option("--weights", metavar="WEIGHTS", help="Whose text encoder: folder, run or hub id.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", metavar="WEIGHTS", help="Use the text encoder of these weights: folder, run, hub id or official .pth."),
+    ] = None,
     preset: Annotated[str | None, typer.Option("--preset", metavar="NAME|FILE", help="Preset whose text encoder is used.")] = None,
     set_: Annotated[list[str] | None, typer.Option("--set", metavar="A.B=V", help="As for train, such as text.source=FOLDER.")] = None,
     dtype: Annotated[Literal["fp32", "fp16"], typer.Option("--dtype", help="fp32: the same bits; fp16: half the space.")] = "fp32",

@@ -75,7 +75,7 @@ ChunkSize: TypeAlias = Annotated[
         "--chunk",
         min=1,
         metavar="N",
-        help="Images that are finished as one piece in bulk, 1,000 by default; archives are pieces of their own.",
+        help="With buckets, archives or parquet: images that are finished together, by default 1,000; an archive is a chunk of its own.",
         rich_help_panel=_WRITTEN,
     ),
 ]

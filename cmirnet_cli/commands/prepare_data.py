@@ -11,6 +11,7 @@ import typer
 
 from cmirnet_cli.commands.cache import count_rows
 from cmirnet_cli.console import console
+from cmirnet_cli.errors import counted
 from cmirnet_cli.images import OverlapRule
 from cmirnet_cli.options import Overwrite, SplitBy, Workers
 
@@ -74,6 +75,7 @@ def prepare_data(
     from cmirnet_cli.cache.prepare import PrepareRequest, prepare
     from cmirnet_cli.cache.schema import CacheOptions
     from cmirnet_cli.refer.own import ReadOptions
+    from cmirnet_cli.refer.registry import legal_splits
     from cmirnet_cli.reports.tables import count_table
 
     options = CacheOptions(store=store, sizes=_sizes(size or [], recipe or []) or CacheOptions.sizes, overlap=overlap)
@@ -84,6 +86,12 @@ def prepare_data(
     manifest = cache.manifest
     for warning in (*audit_warnings(manifest.audit or ()), *count_warnings(manifest)):
         console.warn(warning)
+    for each in cache.shared:
+        said = f"{each.shared:,} of {counted(each.images, 'photograph')} of {each.split} are in train, too, such as {each.example.name}"
+        if legal_splits(manifest.dataset, manifest.split_by):
+            console.notice(f"{said}: this division is published so")
+        else:
+            console.warn(f"{said}: its scores will be too high; give all sentences about a photograph the same split")
     described = {
         "cache": cache.folder,
         "dataset": manifest.dataset,
@@ -92,6 +100,7 @@ def prepare_data(
         "skipped": [str(image.path) for image in cache.skipped],
         "left_out": cache.left_out,
         "scaled": [{"image": path, "low": low, "high": high} for path, (low, high) in cache.scaled.items()],
+        "shared_with_train": [asdict(each) for each in cache.shared],
         "audit": None if manifest.audit is None else [asdict(each) for each in manifest.audit],
     }
     console.result(described, count_table(count_rows(manifest)), f"cache: {cache.folder}")

@@ -34,7 +34,7 @@ PUBLISHED, OURS = "published loop", "ours"
 
 def main(
     backbone: Annotated[str, typer.Option("--backbone", metavar="NAME", help="Of the random weights.")] = "swin-b",
-    size: Annotated[int | None, network_size("--size", "Network size, a multiple of 32; 480.")] = None,
+    size: Annotated[int | None, network_size("--size", "Network size, a multiple of 32; by default 480.")] = None,
     images: Annotated[int, typer.Option("--images", min=1, metavar="N", help="Of the split.")] = 4,
     sentences: Annotated[int, typer.Option("--sentences", min=1, max=9, metavar="N", help="About each image.")] = 4,
     rounds: Annotated[int, typer.Option("--rounds", min=1, metavar="N", help="How often each is timed.")] = 3,

@@ -44,7 +44,7 @@ _CPU = torch.device("cpu")
 
 def main(
     backbone: Annotated[str | None, typer.Option("--backbone", metavar="NAME", help="swin-b, swin-l, resnet50, resnet101, …")] = None,
-    size: Annotated[int | None, network_size("--size", "Network size, a multiple of 32; 480.")] = None,
+    size: Annotated[int | None, network_size("--size", "Network size, a multiple of 32; by default 480.")] = None,
     sentences: Annotated[
         int, typer.Option("--sentences", min=1, max=9, metavar="N", help="About one image, and in a step; RefCOCO has 7 an image.")
     ] = 8,

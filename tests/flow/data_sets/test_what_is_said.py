@@ -37,6 +37,21 @@ def test_counts_of_ones_own_data_are_compared_with_nothing(cmirnet, build):
     assert "published" not in outcome.out
 
 
+def test_photographs_of_val_that_are_in_train_too_are_counted_with_one_of_them(cmirnet, tmp_path):
+    for number in (1, 2, 3):
+        Image.new("RGB", (32, 32), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    line = {"expression": "it", "polygons": [[2, 2, 20, 2, 20, 20]]}
+    places = ((1, "train"), (2, "train"), (2, "val"), (2, "val"), (3, "val"))
+    lines = [json.dumps(line | {"image": f"{number}.png", "split": split}) for number, split in places]
+    (tmp_path / "mine.jsonl").write_text("\n".join(lines))
+    words = ["prepare-data", tmp_path / "mine.jsonl", "--out", tmp_path / "cache", "--size", 32]
+    outcome = cmirnet(*words)
+    assert outcome.code == 0
+    assert "warning: 1 of 2 photographs of val are in train, too, such as 2.png: its scores will be too high" in outcome.err
+    shared = {"split": "val", "shared": 1, "images": 2, "example": str(tmp_path / "2.png")}
+    assert cmirnet(*words, "--json").data["shared_with_train"] == [shared]
+
+
 def test_images_of_16_bits_that_use_fewer_are_said_with_their_range(cmirnet, tmp_path):
     for number in (1, 2):
         Image.fromarray(np.arange(0, 4096, 4, dtype=np.uint16).reshape(32, 32)).save(tmp_path / f"{number}.png")

@@ -50,7 +50,7 @@ def test_processes_draw_find_and_refuse_what_one_process_does(draw: Callable[...
 
 
 def test_a_process_that_ends_by_itself_is_named():
-    with pytest.raises(CacheError, match="a worker process was killed"):
+    with pytest.raises(CacheError, match="a worker process ended unexpectedly"):
         list(in_order_by_processes(os._exit, [0, 0], 2))
 
 
