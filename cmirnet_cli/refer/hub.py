@@ -18,9 +18,10 @@ def is_on_hub(source: str) -> bool:
 
 
 def repository_of(source: str) -> str:
-    """The name of the data set in an address, without its organisation."""
+    """The name of the data set in an address, without its organisation; names on the hub cannot have a plus, and `plus` stands for it."""
     address = _ADDRESS.fullmatch(source.rstrip("/"))
-    return address["id"].split("/")[1] if address else source
+    name = address["id"].split("/")[1] if address else source
+    return "refcoco+" if name == "refcocoplus" else name
 
 
 def fetched(source: str) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cmirnet_cli.errors import AnnotationError
-from cmirnet_cli.refer.hub import fetched, is_on_hub
+from cmirnet_cli.refer.hub import fetched, is_on_hub, repository_of
 from cmirnet_cli.refer.sources import packed
 from tests.unit.refer.test_readers import write_coco
 
@@ -46,6 +46,14 @@ def test_offline_the_copy_that_was_fetched_before_is_used_and_another_is_refused
 
 def test_a_data_set_on_the_hub_is_fetched_by_the_reader_alone_and_not_to_look_for_archives():
     assert list(packed("hf://no-address")) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("hf://datasets/org/mine", "mine"), ("hf://datasets/org/mine/a.json", "mine"), ("hf://datasets/org/refcocoplus/", "refcoco+")],
+)
+def test_a_data_set_has_its_repositorys_name_with_a_plus_where_the_hub_allows_none(source: str, name: str):
+    assert repository_of(source) == name
 
 
 @pytest.mark.parametrize("source", ["hf://org/name", "hf://datasets/name", "hf://"])
