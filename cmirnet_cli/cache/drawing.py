@@ -16,7 +16,7 @@ from cmirnet_cli.refer.referent import ReferDataset, Referent
 
 WORTH_PROCESSES = 2_000
 """So many referents take longer to draw than processes take to start."""
-_TOGETHER = 100
+_TOGETHER = 25
 """Referents that a process is given at once."""
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from threading import Thread
+from types import ModuleType
 from typing import TypeVar
 
 from cmirnet_cli.errors import CacheError
@@ -18,6 +21,8 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD = 4
+_MOST = 61 if sys.platform == "win32" else 1_000
+"""Processes that the system can wait for."""
 _KEPT = 30 << 20
 """Bytes that are taken and freed once. Then glibc keeps blocks of this size for the next use. A process that held nothing so large gives
 the memory of each mask back to the system, and drawing takes nearly twice as long."""
@@ -29,33 +34,54 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers:
         yield from map(function, items)
         return
     with ThreadPoolExecutor(workers) as pool:
-        yield from _few_ahead(pool, function, items, workers)
+        yield from _few_ahead(pool, lambda item: pool.submit(function, item), items, workers)
 
 
 def in_order_by_processes(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """The same by processes, for work that keeps Python's lock; function, items and results must be picklable.
+    """The same by processes, for work that keeps Python's lock. Function, items and results must be picklable, and not the main module's.
 
     The processes are new ones, as a copy of this one would copy locks that its threads hold. They end when this one does, killed or not.
 
     Raises:
-        CacheError: a process ended by itself, was killed, or could not start as the user's script was started in it once more.
+        CacheError: a process ended by itself or was killed.
     """
+    workers = min(workers, _MOST)
     with ProcessPoolExecutor(workers, get_context("spawn"), _begin) as pool:
+
+        def submit(item: Item) -> Future[Result]:
+            with _without_main():
+                return pool.submit(function, item)
+
         try:
-            yield from _few_ahead(pool, function, items, workers)
+            yield from _few_ahead(pool, submit, items, workers)
         except BrokenProcessPool as error:
-            hint = 'if memory ran out, give fewer --workers; a script of your own must start below `if __name__ == "__main__":`'
-            raise CacheError("a worker process ended unexpectedly", hint=hint) from error
+            hint = "memory may have run out; give fewer --workers"
+            raise CacheError("a process that draws masks ended unexpectedly", hint=hint) from error
 
 
-def _few_ahead(pool: Executor, function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
+def _few_ahead(pool: Executor, submit: Callable[[Item], Future[Result]], items: Iterable[Item], workers: int) -> Iterator[Result]:
     waiting: deque[Future[Result]] = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) > _AHEAD * workers:
+    try:
+        for item in items:
+            waiting.append(submit(item))
+            if len(waiting) > _AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """A process that starts meanwhile does not run the user's script once more; it needs nothing of it."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _begin() -> None:

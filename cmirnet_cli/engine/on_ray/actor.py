@@ -84,12 +84,13 @@ class Done:
 
 
 def pack(said: object) -> bytes:
-    """What is said, pickled. Of an error that cannot be pickled, which those of some libraries cannot, its words."""
-    try:
+    """What is said, pickled. Of an error that cannot be pickled or read again, which those of some libraries cannot, its words."""
+    if not isinstance(said, Raised):
         return pickle.dumps(said)
+    try:
+        pickle.loads(packed := pickle.dumps(said))
+        return packed
     except Exception:
-        if not isinstance(said, Raised):
-            raise
         return pickle.dumps(Raised(RuntimeError(f"{type(said.error).__name__}: {said.error}")))
 
 

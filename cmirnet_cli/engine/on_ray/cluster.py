@@ -79,6 +79,9 @@ def check_ray(options: RayOptions) -> None:
             f"--device {options.device} names a device of this machine", hint="with --engine ray, give auto, cpu or cuda: one GPU per actor"
         )
     address = _address(options)
+    if address.startswith(("http://", "https://")):
+        hint = "that is the dashboard's; give the address that ray start told, usually with port 6379, or auto"
+        raise UsageError(f"{address} is not an address of a Ray cluster", hint=hint)
     if "://" in address:
         hint = "run the command on a machine of the cluster with --ray-address auto, or submit it: ray job submit -- cmirnet predict …"
         raise UsageError(f"{address} is an address of Ray Client, which is not supported", hint=hint)
@@ -119,6 +122,10 @@ def connected(options: RayOptions) -> Iterator[None]:
                     with _silent_stderr():
                         ray.init(address, log_to_driver=False, logging_level="CRITICAL", **(own if address == LOCAL else {}))
                     break
+                except SystemExit as stop:  # SIGTERM, for which Ray puts its own handler in place before it starts
+                    if stop.code == signal.SIGTERM and callable(handler):
+                        handler(signal.SIGTERM, None)
+                    raise
                 except Exception as error:
                     ray.shutdown()
                     if not left:

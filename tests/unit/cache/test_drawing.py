@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from itertools import count
+from pathlib import Path
 
 import psutil
 import pytest
@@ -20,14 +21,19 @@ from cmirnet_cli.errors import CacheError
 from cmirnet_cli.refer.referent import ReferDataset
 
 OPTIONS = CacheOptions(sizes=(8, 12))
+UNGUARDED = """
+from cmirnet_cli.cache.workers import in_order_by_processes
+
+print("begun")
+print(list(in_order_by_processes(abs, [-1, -2, -3], 2)))
+"""
 ENDLESS = """
 from itertools import repeat
 from time import sleep
 from cmirnet_cli.cache.workers import in_order_by_processes
 
-if __name__ == "__main__":
-    for _ in in_order_by_processes(sleep, repeat(0.01), 2):
-        print("one more", flush=True)
+for _ in in_order_by_processes(sleep, repeat(0.01), 2):
+    print("one more", flush=True)
 """
 
 
@@ -50,7 +56,7 @@ def test_processes_draw_find_and_refuse_what_one_process_does(draw: Callable[...
 
 
 def test_a_process_that_ends_by_itself_is_named():
-    with pytest.raises(CacheError, match="a worker process ended unexpectedly"):
+    with pytest.raises(CacheError, match="a process that draws masks ended unexpectedly"):
         list(in_order_by_processes(os._exit, [0, 0], 2))
 
 
@@ -60,6 +66,12 @@ def test_items_are_taken_a_few_ahead_only_and_results_come_in_order():
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     assert next(taken) < 20
     results.close()
+
+
+def test_a_script_that_uses_them_is_run_once_whether_it_guards_itself_or_not(tmp_path: Path):
+    (tmp_path / "script.py").write_text(UNGUARDED)
+    ended = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert (ended.stdout, ended.stderr) == ("begun\n[1, 2, 3]\n", "")
 
 
 def test_processes_end_when_the_one_that_started_them_is_killed():

@@ -64,6 +64,17 @@ def test_an_error_that_cannot_be_pickled_keeps_its_words():
     assert "odd" in str(pickle.loads(pack(Raised(error))).error)
 
 
+class Demanding(Exception):
+    """Can be pickled, and cannot be read again."""
+
+    def __init__(self, *, why: str) -> None:
+        super().__init__(why)
+
+
+def test_an_error_that_cannot_be_read_again_keeps_its_words():
+    assert str(pickle.loads(pack(Raised(Demanding(why="no room")))).error) == "Demanding: no room"
+
+
 @pytest.mark.parametrize(
     ("told", "said"),
     [

@@ -80,6 +80,7 @@ def test_another_server_at_the_address_is_told_from_ray_at_once():
     ("options", "said"),
     [
         (RayOptions("ray://head:10001"), "ray://head:10001 is an address of Ray Client, which is not supported"),
+        (RayOptions("http://head:8265"), "http://head:8265 is not an address of a Ray cluster"),
         (RayOptions("head"), "'head' is not an address of a Ray cluster"),
         (RayOptions("head:many"), "'head:many' is not an address of a Ray cluster"),
         (RayOptions("127.0.0.1:99999"), "'127.0.0.1:99999' is not an address of a Ray cluster"),
