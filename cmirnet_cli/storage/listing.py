@@ -13,7 +13,7 @@ from typing import Any
 
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.storage.reading import attempt, call
-from cmirnet_cli.storage.uris import file_system, is_web, scheme_of, shown
+from cmirnet_cli.storage.uris import file_system, is_web, scheme_of, shown, told_apart
 
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -64,8 +64,7 @@ def listing(uri: str, *, recursive: bool = False) -> Listing:
     if not uri.endswith("/"):
         found = attempt(what, uri, lambda: call(system, "info", path), tries=1)  # an address that is wrong is said soon
         if found["type"] != "directory":
-            parent, _, name = path.rpartition("/")
-            name = shown(name) if not is_web(uri) else shown(uri).rpartition("/")[2]
+            parent, _, name = (path if not is_web(uri) else told_apart(uri)).rpartition("/")
             return Listing(_uri(system, parent), iter([StoredFile(uri, name, found.get("size"))]), single=True)
     return Listing(uri.rstrip("/"), _below(system, uri, path, recursive=recursive))
 
@@ -88,7 +87,8 @@ def _below(system: Any, uri: str, root: str, *, recursive: bool) -> Iterator[Sto
     for entry in _PAGED.get(scheme_of(uri), _folder_by_folder)(system, uri, root, recursive):
         path = str(entry["name"])
         if entry["type"] == "file" and path.startswith(prefix) and not path.endswith("/"):
-            yield StoredFile(_uri(system, path), path[len(prefix) :], entry.get("size"))
+            name = told_apart(path).removeprefix(shown(prefix)) if is_web(path) else path[len(prefix) :]
+            yield StoredFile(_uri(system, path), name, entry.get("size"))
 
 
 def _folder_by_folder(system: Any, uri: str, folder: str, recursive: bool) -> Iterator[Mapping[str, Any]]:

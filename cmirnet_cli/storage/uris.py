@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from functools import lru_cache
+from posixpath import splitext
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from cmirnet_cli.errors import UsageError
 
@@ -14,6 +17,25 @@ TAR, PARQUET = (".tar", ".tar.gz", ".tgz"), (".parquet",)
 """Suffixes of files that hold many images."""
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "http": "http", "https": "http"}
 """Scheme → the extra that brings its driver."""
+_OF_BUCKETS = frozenset({"s3", "s3a", "gs", "gcs"})
+"""Schemes whose first part is a bucket, which has no port."""
+_HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d{1,5})?")
+
+_SIGNATURES = frozenset({"sig", "sign", "signature", "hmac"})
+_SECRETS = frozenset(
+    {
+        *("token", "access_token", "auth_token", "id_token", "refresh_token", "security-token", "jwt", "auth", "authorization"),
+        *("api_key", "apikey", "api-key", "access_key", "secret", "client_secret", "password", "passwd", "pwd"),
+        *("awsaccesskeyid", "googleaccessid", "ossaccesskeyid", "key-pair-id", "hdnea", "hdnts", "hdntl", "__token__", "__gda__"),
+        *("expires", "expiry"),
+    }
+)
+"""Parameters of web addresses, in lower case, that are secret, or say whose or until when. A plain `key` often names a file."""
+_SIGNING_PREFIXES = ("x-amz-", "x-goog-", "x-oss-", "x-cos-", "q-sign", "q-ak", "q-key-time", "q-header-list", "q-url-param-list", "oauth_")
+_BESIDE_SIGNATURES = frozenset(
+    {"policy", *("se", "sp", "sv", "sr", "st", "spr", "sip", "ss", "srt", "sdd", "skoid", "sktid", "skt", "ske", "sks", "skv")}
+)
+"""Parameters that belong to a signature, and are others' names where there is none: the rest of CloudFront's, S3's and Azure's."""
 
 
 def is_uri(text: str) -> bool:
@@ -33,19 +55,57 @@ def is_web(uri: str) -> bool:
 
 
 def shown(uri: str) -> str:
-    """A URI without what may be secret: user and password, and the query of a web address, which signs it. A path as it is."""
-    if not is_uri(uri):
+    """A URI without what may be secret: user and password, and the query of a web address. A path as it is.
+
+    A key of S3 may hold slashes, and so may what people type as a password; then all up to the last `@` goes.
+    """
+    found = _URI.match(uri)
+    if not found:
         return uri
-    parts = urlsplit(uri)
-    user, _, host = parts.netloc.rpartition("@")
+    scheme, rest = found[0], uri[found.end() :]
     if is_web(uri):
-        return urlunsplit((parts.scheme, host, parts.path, "", ""))
-    return uri.replace(f"{user}@", "", 1) if ":" in user else uri
+        scheme, rest = scheme.lower(), re.split("[?#]", rest, maxsplit=1)[0]
+    first, slash, path = rest.partition("/")
+    user, _, host = first.rpartition("@")
+    if user and (":" in user or is_web(uri)):
+        return f"{scheme}{host}{slash}{path}"
+    if not user and "@" in uri and ":" in first and (scheme_of(uri) in _OF_BUCKETS or not _HOST.fullmatch(first)):
+        return scheme + (rest.rpartition("@")[2] if "@" in rest else "")
+    return scheme + rest
+
+
+def told_apart(uri: str) -> str:
+    """A URI as `shown` has it; where a web address has a query that names an image, ten digits of that are in its last part.
+
+    `https://example.org/img.jpg?id=7&sig=…` gives `https://example.org/img-….jpg`. What signs an address changes no digit.
+    """
+    query = uri.partition("#")[0].partition("?")[2] if is_web(uri) else ""
+    fields = parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
+    signed = any(name.lower() in _SIGNATURES for name, _ in fields)
+    telling = sorted(field for field in fields if not _signs(field[0].lower(), signed=signed))
+    return marked(shown(uri), ten_digits(json.dumps(telling))) if telling else shown(uri)
+
+
+def _signs(name: str, *, signed: bool) -> bool:
+    """Whether a parameter of a web address is a secret, or goes with a signature."""
+    return name in _SIGNATURES or name in _SECRETS or name.startswith(_SIGNING_PREFIXES) or (signed and name in _BESIDE_SIGNATURES)
+
+
+def marked(name: str, mark: str) -> str:
+    """A path or URI with a mark in its last part, before the suffix."""
+    folder, slash, last = name.rpartition("/")
+    stem, suffix = splitext(last)
+    return f"{folder}{slash}{stem}-{mark}{suffix}"
+
+
+def ten_digits(text: str) -> str:
+    """Ten hexadecimal digits of a text's sha256."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:10]
 
 
 def path_of(uri: str) -> str:
-    """The path of a URI below its scheme, as `bucket/photos/cup.jpg` or `example.org/cup.jpg`, fit to be seen."""
-    return shown(uri).split("://", 1)[-1].strip("/")
+    """The path of a URI below its scheme, as `bucket/photos/cup.jpg` or `example.org/cup.jpg`; see `told_apart`."""
+    return told_apart(uri).split("://", 1)[-1].strip("/")
 
 
 def is_container(path: str) -> bool:

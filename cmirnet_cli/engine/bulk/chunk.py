@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
-from cmirnet_cli.storage.uris import shown
+from cmirnet_cli.storage.uris import told_apart
 
 Rows: TypeAlias = tuple[int, int]
 """Rows of a parquet file: the first, and the one after the last."""
@@ -67,7 +67,7 @@ class Chunk:
     @cached_property
     def digest(self) -> str:
         """Sha256 of what the chunk is about: places, names and expressions, without signatures of addresses, which change."""
-        told: list[object] = [[shown(photo.uri), photo.name, photo.expressions] for photo in self.photos]
+        told: list[object] = [[told_apart(photo.uri), photo.name, photo.expressions] for photo in self.photos]
         if (own := self.container) is not None:
-            told.append([shown(own.uri), own.name, own.expressions, own.text, own.size, own.rows])
+            told.append([told_apart(own.uri), own.name, own.expressions, own.text, own.size, own.rows])
         return hashlib.sha256(json.dumps(told).encode("ascii")).hexdigest()

@@ -6,7 +6,6 @@ images share a name. A file of a list keeps its whole path, for nobody knows yet
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from cmirnet_cli.engine.prediction.photo_files import LINKED_AGAIN, find_photos,
 from cmirnet_cli.errors import DataError, StorageError, UsageError
 from cmirnet_cli.images.formats import MACOS, is_read, kind_of, suffixes
 from cmirnet_cli.storage.listing import StoredFile, listing
-from cmirnet_cli.storage.uris import PARQUET, TAR, canonical, is_container, is_uri, path_of, shown
+from cmirnet_cli.storage.uris import PARQUET, TAR, canonical, is_container, is_uri, marked, path_of, shown, ten_digits, told_apart
 
 CHUNK = 1000
 """Photographs of a chunk, by default."""
@@ -69,12 +68,12 @@ def chunks(request: BulkRequest, left_out: Counter[str] | None = None) -> Iterat
             if len(waiting) < request.chunk_size:
                 continue
         if waiting:
-            yield Chunk(next(numbers), photos=tuple(waiting))
+            yield Chunk(next(numbers), photos=_distinct_names(waiting))
             waiting = []
         if isinstance(found, Container):
             yield Chunk(next(numbers), container=found)
     if waiting:
-        yield Chunk(next(numbers), photos=tuple(waiting))
+        yield Chunk(next(numbers), photos=_distinct_names(waiting))
 
 
 def listed_photo_name(written: str) -> str:
@@ -83,6 +82,23 @@ def listed_photo_name(written: str) -> str:
     if ".." in PurePosixPath(path).parts:
         path = Path(path).resolve().as_posix()
     return path.strip("/")
+
+
+def _distinct_names(photos: Sequence[BulkPhoto]) -> tuple[BulkPhoto, ...]:
+    """Different images of a chunk that share a name each get a piece of their path's or address's digest into it.
+
+    Names that differ in case only count as one, for some file systems take them so.
+    """
+    images: dict[str, set[str]] = {}
+    for photo in photos:
+        image = told_apart(photo.uri) if is_uri(photo.uri) else str(Path(photo.uri).absolute())
+        images.setdefault(photo.name.casefold(), set()).add(image)
+    return tuple(photo if len(images[photo.name.casefold()]) == 1 else _marked(photo) for photo in photos)
+
+
+def _marked(photo: BulkPhoto) -> BulkPhoto:
+    written = told_apart(photo.uri) if is_uri(photo.uri) else Path(photo.uri).as_posix()
+    return replace(photo, name=marked(photo.name, ten_digits(written)))
 
 
 def _found(request: BulkRequest, left_out: Counter[str]) -> Iterator[BulkPhoto | Container]:
@@ -203,8 +219,4 @@ def _labels(roots: Sequence[str]) -> Mapping[str, str]:
         return dict.fromkeys(distinct, "")
     names = {root: path_of(root).rpartition("/")[2] or "root" for root in distinct}
     counts = Counter(name.casefold() for name in names.values())
-    return {root: name if counts[name.casefold()] == 1 else f"{name}-{_digits(root)}" for root, name in names.items()}
-
-
-def _digits(root: str) -> str:
-    return hashlib.sha256(shown(root).encode("utf-8", "surrogatepass")).hexdigest()[:10]
+    return {root: name if counts[name.casefold()] == 1 else f"{name}-{ten_digits(shown(root))}" for root, name in names.items()}

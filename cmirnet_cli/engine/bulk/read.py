@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cmirnet_cli.engine.bulk.chunk import BulkPhoto, Chunk
@@ -11,7 +12,7 @@ from cmirnet_cli.engine.prediction.photos import photo_bytes
 from cmirnet_cli.errors import ImageError, NotThereError, StorageError
 from cmirnet_cli.storage.ahead import read_ahead
 from cmirnet_cli.storage.reading import read_whole
-from cmirnet_cli.storage.uris import is_uri, is_web, shown
+from cmirnet_cli.storage.uris import is_uri, is_web, marked, shown, ten_digits
 
 LARGEST_FILE = 1 << 30
 """Bytes of an image file that is read."""
@@ -47,7 +48,17 @@ def read_photos(chunk: Chunk) -> Iterator[StoredPhoto]:
     own = chunk.container
     if own is None:
         return read_ahead(chunk.photos, stored)
-    return tar_photos(own) if own.rows is None else parquet_photos(own)
+    return _distinct_names(tar_photos(own)) if own.rows is None else parquet_photos(own)
+
+
+def _distinct_names(photos: Iterator[StoredPhoto]) -> Iterator[StoredPhoto]:
+    """Photographs as they come; where one has the name of an earlier one, it gets ten digits of how many there were before into it."""
+    earlier: Counter[str] = Counter()
+    for photo in photos:
+        name = photo.name.casefold()
+        count = earlier[name]
+        earlier[name] += 1
+        yield replace(photo, name=marked(photo.name, ten_digits(f"{name} {count}"))) if count else photo
 
 
 def stored(photo: BulkPhoto) -> StoredPhoto:

@@ -14,6 +14,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import fsspec
 import pyarrow as pa
@@ -229,3 +230,40 @@ def test_two_processes_share_the_chunks(weights: Path, photos: Path, table: str,
     told = json.loads(done.stdout)
     assert (told["images"], told["masks"], told["broken"], told["chunks"]) == (8, 14, 1, 3)
     assert rows(tmp_path / "two") == rows(Path(table).parent)
+
+
+@pytest.fixture
+def by_query(whole: Path) -> Iterator[str]:
+    """A web server that gives the photograph that `name` in the query says; its address."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def translate_path(self, path: str) -> str:
+            return super().translate_path(parse_qs(urlsplit(path).query)["name"][0])
+
+        def log_message(self, *words: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(whole))) as listening:
+        Thread(target=listening.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.server_port}/img"
+        listening.shutdown()
+
+
+def test_addresses_that_differ_in_their_query_have_masks_of_their_own(
+    cmirnet: Cmirnet, weights: Path, by_query: str, expected: list[dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def predict(*names: str) -> Outcome:
+        lines = "".join(f"{by_query}?name={name}&sig=SECRET\n" for name in names)
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
+        return cmirnet("predict", weights, "-", "-e", "the red cup", "-o", tmp_path / "out", "--skip-existing", "--json")
+
+    wanted = {line["image"]: line["rle"] for line in expected if line["expression"] == "the red cup"}
+    for names in (["0.jpg", "kitchen/1.png", "6.png"], ["6.png", "0.jpg", "kitchen/1.png"]):
+        assert (done := predict(*names)).code == 0
+        assert (done.data["masks"], done.data["skipped"]) == (3, 0)
+        found = lines_of(tmp_path / "out")
+        assert [line["rle"] for line in found] == [wanted[name] for name in names]
+        assert len({line["mask"] for line in found}) == 3
+        assert {str(file.relative_to(tmp_path / "out")) for file in tmp_path.glob("out/masks/**/*.png")} == {line["mask"] for line in found}
+    assert predict("6.png", "0.jpg", "kitchen/1.png").data["skipped"] == 3
+    assert b"SECRET" not in b"".join(files(tmp_path / "out").values())

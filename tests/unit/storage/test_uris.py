@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+
 import pytest
 from fsspec.registry import known_implementations
 
@@ -26,6 +29,14 @@ def test_a_path_is_no_uri(text: str):
         ("https://SECRET@example.org/a.jpg", "https://example.org/a.jpg"),
         ("HTTP://example.org/a.jpg?token=SECRET", "http://example.org/a.jpg"),
         ("s3://key:SECRET@bucket/a#b?c.jpg", "s3://bucket/a#b?c.jpg"),
+        ("s3://key:SEC/RET@bucket/x.jpg", "s3://bucket/x.jpg"),
+        ("s3://key:123/SECRET@bucket/x.jpg", "s3://bucket/x.jpg"),
+        ("s3://key:SECRET@bucket/x@2x.jpg", "s3://bucket/x@2x.jpg"),
+        ("s3://bucket/a:b/x@2x.jpg", "s3://bucket/a:b/x@2x.jpg"),
+        ("hdfs://name.node:9000/x@2x.jpg", "hdfs://name.node:9000/x@2x.jpg"),
+        ("https://[::1]:80/x@2x.jpg?sig=SECRET", "https://[::1]:80/x@2x.jpg"),
+        ("https://user:SEC/RET@host/a.jpg", "https://host/a.jpg"),
+        ("https://user:SEC?RET@host/a.jpg", "https://"),
         ("ftp://user:SECRET@host/a.jpg", "ftp://host/a.jpg"),
         ("abfs://container@account.dfs.core.windows.net/a", "abfs://container@account.dfs.core.windows.net/a"),
         ("photos/user:name@home/a?b.jpg", "photos/user:name@home/a?b.jpg"),
@@ -33,6 +44,45 @@ def test_a_path_is_no_uri(text: str):
 )
 def test_nothing_secret_is_shown(uri: str, seen: str):
     assert uris.shown(uri) == seen
+
+
+ADDRESS = "https://example.org/a.jpg"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "X-Amz-Algorithm=A&X-Amz-Credential=SECRET&X-Amz-Date=1&X-Amz-Expires=9&X-Amz-SignedHeaders=host&X-Amz-Signature=SECRET",
+        "X-Goog-Algorithm=A&X-Goog-Credential=SECRET&X-Goog-Signature=SECRET&x-goog-date=1",
+        "AWSAccessKeyId=SECRET&Signature=SECRET&Expires=1",
+        "GoogleAccessId=SECRET&Signature=SECRET&Expires=1",
+        "Expires=1&Policy=SECRET&Signature=SECRET&Key-Pair-Id=SECRET",
+        "sv=2024-01-01&st=1&se=2&sr=b&sp=r&spr=https&sip=1&skoid=1&sktid=1&skt=1&ske=1&sks=b&skv=1&sig=SECRET",
+        "OSSAccessKeyId=SECRET&Expires=1&Signature=SECRET&security-token=SECRET",
+        "q-sign-algorithm=sha1&q-ak=SECRET&q-sign-time=1&q-signature=SECRET",
+        "token=SECRET&expires=1",
+        "access_token=SECRET&api_key=SECRET&password=SECRET",
+        "sig%6eature=SECRET",
+        "",
+        "#part",
+    ],
+)
+def test_parameters_that_sign_an_address_tell_no_images_apart(query: str):
+    assert uris.told_apart(f"{ADDRESS}?{query}") == ADDRESS
+    assert uris.told_apart(f"{ADDRESS}?id=7&{query}") == uris.told_apart(f"{ADDRESS}?id=7")
+
+
+def test_any_other_parameter_tells_images_apart_and_is_not_shown():
+    digits = hashlib.sha256(b'[["SIZE", "1"], ["id", "7"]]').hexdigest()[:10]
+    for written in ("id=7&SIZE=1", "SIZE=1&id=7&sig=SECRET", "i%64=7&SIZE=1#part"):
+        assert uris.told_apart(f"https://user:SECRET@example.org/b/a.jpg?{written}") == f"https://example.org/b/a-{digits}.jpg"
+    queries = ["", "id=1", "id=2", "id=", "7", "se=1", "policy=1", "key=a.jpg", "key=b.jpg", "f=%FF", "f=%FE"]
+    found = {uris.told_apart(f"https://example.org/img?{query}") for query in queries}
+    assert len(found) == len(queries)
+    assert all(each.startswith("https://example.org/img") and not set("?=&") & set(each) for each in found)
+    assert re.fullmatch(r"example\.org/-[0-9a-f]{10}", uris.path_of("https://example.org/?id=1"))
+    for uri in ("s3://bucket/a?id=1.jpg", "photos/a?id=1.jpg"):
+        assert uris.told_apart(uri) == uri, "a question mark in a name of a file begins no query"
 
 
 def test_a_scheme_that_nobody_knows_is_refused():

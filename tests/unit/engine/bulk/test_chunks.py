@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,33 @@ def test_lists_keep_whole_paths_and_pairs_their_expressions():
     assert [photo.name for photo in chunk.photos] == ["a.org/x/1.jpg", "bucket/y/1.jpg", "data/1.jpg", "z/1.jpg", "bucket/2.jpg"]
     assert chunk.photos[0].uri == listed[0]
     assert chunk.photos[-1] == pair
+
+
+def test_addresses_that_differ_in_their_query_are_different_images():
+    def chunk(*ids: str) -> Chunk:
+        [made] = chunks(BulkRequest([], CUP, [f"http://h/img.jpg?{each}" for each in ids]))
+        return made
+
+    found = [photo.name for photo in chunk("id=1", "id=2", "id=3&sig=SECRET").photos]
+    assert len(set(found)) == 3
+    assert all(re.fullmatch(r"h/img-[0-9a-f]{10}\.jpg", name) for name in found)
+    assert chunk("id=1").digest != chunk("id=2").digest
+    assert chunk("id=1&sig=A").digest == chunk("sig=B&id=1").digest
+    assert [photo.name for photo in chunk("X-Amz-Signature=SECRET").photos] == ["h/img.jpg"]
+
+
+def test_two_images_of_a_chunk_share_no_name_and_the_others_keep_theirs(tmp_path: Path):
+    (tmp_path / "1.jpg").touch()
+    listed = ["1.jpg", "/data/x.jpg", "data/x.jpg", "./data/x.jpg", "data/y.jpg", "s3://b/A.jpg", "s3://b/a.jpg"]
+    listed += ["https://h/z.jpg?sig=A", "https://h/z.jpg?sig=B"]
+    [chunk] = chunks(BulkRequest([str(tmp_path)], CUP, listed))
+    found = {photo.uri: photo.name for photo in chunk.photos}
+    assert len({name.casefold() for name in found.values()}) == len(found) - 2, "one file and one address are named twice"
+    assert found["data/x.jpg"] == found["./data/x.jpg"]
+    assert found["https://h/z.jpg?sig=A"] == found["https://h/z.jpg?sig=B"] == "h/z.jpg"
+    assert found["data/y.jpg"] == "data/y.jpg"
+    assert re.fullmatch(r"data/x-[0-9a-f]{10}\.jpg", found["/data/x.jpg"])
+    assert [chunk] == list(chunks(BulkRequest([str(tmp_path)], CUP, listed)))
 
 
 def test_archives_are_chunks_of_their_own_and_parquet_files_are_cut_at_row_groups(tmp_path: Path):

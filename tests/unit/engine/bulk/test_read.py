@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import tarfile
 import threading
 from pathlib import Path
 
@@ -54,6 +56,19 @@ def test_a_sample_has_its_own_expressions_in_a_member_or_in_its_json(tmp_path: P
     assert [each.expressions for each in found] == [("left person", "red cup"), ("cup",), ("cup",), ("cat", "dog"), ()]
     assert "4 has no expression: 'caption' holds no text" in str(found[-1].content)
     assert [each.expressions for each in of_tar(tmp_path / "s.tar", CUP, "caption")][3:] == [("cup", "cat", "dog"), CUP]
+
+
+def test_members_of_one_name_are_filed_under_different_ones(tmp_path: Path):
+    with tarfile.open(tmp_path / "s.tar", "w") as archive:
+        for shade, name in enumerate(["a.png", "./a.png", "A.png", "a.png", "b.png"]):
+            info = tarfile.TarInfo(name)
+            info.size = len(picture(shade))
+            archive.addfile(info, io.BytesIO(picture(shade)))
+    found = of_tar(tmp_path / "s.tar")
+    assert [each.content for each in found] == [picture(shade) for shade in range(5)]
+    assert (found[0].name, found[4].name) == ("s.tar/a.png", "s.tar/b.png")
+    assert len({each.name.casefold() for each in found}) == 5
+    assert found == of_tar(tmp_path / "s.tar")
 
 
 def damaged(file: Path, kind: str) -> Path:
