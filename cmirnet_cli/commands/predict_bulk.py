@@ -79,6 +79,7 @@ def bulk_request(lists: InputLists, place: Place, *, recursive: bool, text: str 
     from cmirnet_cli.engine.bulk.chunk import BulkPhoto
     from cmirnet_cli.engine.bulk.chunks import CHUNK, BulkRequest, listed_photo_name
     from cmirnet_cli.engine.prediction.queries import checked_expression
+    from cmirnet_cli.reports.predictions.folder import KINDS
 
     found: dict[str, dict[str, None]] = {}
     names: dict[str, str] = {}
@@ -88,9 +89,9 @@ def bulk_request(lists: InputLists, place: Place, *, recursive: bool, text: str 
         found.setdefault(where, {})[checked_expression(pair.expression)] = None
     common = tuple(dict.fromkeys(map(checked_expression, lists.expressions)))
     pairs = [BulkPhoto(where, names[where], tuple(expressions)) for where, expressions in found.items()]
-    return BulkRequest(
-        list(map(local_path, lists.inputs)), common, lists.listed, pairs, recursive, [place.root], text or "", chunk_size or CHUNK
-    )
+    results = [place.root, *map(place.at, KINDS)]  # these, too, for photographs may lie in the place itself
+    inputs = list(map(local_path, lists.inputs))
+    return BulkRequest(inputs, common, lists.listed, pairs, recursive, results, text or "", chunk_size or CHUNK)
 
 
 def predict_bulk(

@@ -6,6 +6,7 @@ images share a name. A file of a list keeps its whole path, for nobody knows yet
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,6 +23,8 @@ from cmirnet_cli.storage.uris import PARQUET, TAR, canonical, is_container, is_u
 
 CHUNK = 1000
 """Photographs of a chunk, by default."""
+_ROWS = re.compile(r"predictions-\d{8,}\.(parquet|jsonl|json)")
+"""Names of the files of rows that bulk prediction leaves beside masks."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class BulkRequest:
         listed: more image files, gone through once; as paths or URIs.
         pairs: single images with expressions of their own.
         recursive: whether folders are searched to the bottom.
-        exclude: folders, as paths or URIs, that are not searched where they lie inside an input: those that results go to.
+        exclude: folders, as paths or URIs, that are not searched where they lie inside an input: those that results go to. Where one is
+            the input itself, or holds it, only its files of rows are left alone.
         text: the column or member that holds an image's own expressions; empty where there are none.
         chunk_size: photographs of a chunk.
     """
@@ -156,7 +160,7 @@ def _input(written: str, request: BulkRequest, left_out: Counter[str]) -> _Input
     if is_uri(written):
         found = listing(written, recursive=request.recursive)
         root, searched = found.root, not found.single
-        files = _useful(_outside(found.files, request.exclude), left_out) if searched else found.files
+        files = _useful(_outside(found.files, root, request.exclude), left_out) if searched else found.files
     else:
         path = Path(written).expanduser()
         searched = path.is_dir()
@@ -164,7 +168,10 @@ def _input(written: str, request: BulkRequest, left_out: Counter[str]) -> _Input
         if searched:
             files = _useful(_in_folder(path, request, left_out), left_out)
         else:
-            photos = find_photos([written], exclude=map(Path, _local(request.exclude))).photos
+            excluded = _folders(request.exclude)
+            photos = find_photos([written], exclude=excluded).photos
+            if not path.exists():
+                photos = [photo for photo in photos if not (_ROWS.fullmatch(photo.path.name) and photo.path.parent.resolve() in excluded)]
             files = iter([StoredFile(str(photo.path), photo.name.as_posix(), _size(photo.path)) for photo in photos])
     first = next(files, None)
     if first is None:
@@ -187,9 +194,12 @@ def _useful(files: Iterable[StoredFile], left_out: Counter[str]) -> Iterator[Sto
 
 def _in_folder(folder: Path, request: BulkRequest, left_out: Counter[str]) -> Iterator[StoredFile]:
     """The files of a local folder; a link to a file that is found itself is left out."""
-    top = folder.resolve()
-    for _, files in folders_once(folder, frozenset(Path(each).resolve() for each in _local(request.exclude))):
+    top, excluded = folder.resolve(), _folders(request.exclude)
+    for here, files in folders_once(folder, excluded):
+        holds_rows = here.resolve() in excluded
         for file in files:
+            if holds_rows and _ROWS.fullmatch(file.name):
+                continue
             real = file.resolve() if file.is_symlink() else None
             if real and real.exists() and (top in real.parents if request.recursive else real.parent == top):
                 left_out[LINKED_AGAIN] += 1
@@ -199,13 +209,20 @@ def _in_folder(folder: Path, request: BulkRequest, left_out: Counter[str]) -> It
             return
 
 
-def _outside(files: Iterable[StoredFile], exclude: Sequence[str]) -> Iterator[StoredFile]:
-    folders = tuple(f"{canonical(each)}/" for each in exclude if is_uri(each))
-    return (file for file in files if not file.uri.startswith(folders)) if folders else iter(files)
+def _outside(files: Iterable[StoredFile], root: str, exclude: Sequence[str]) -> Iterator[StoredFile]:
+    """The files of a listing from `root` without those of excluded folders below it, and without rows of results."""
+    excluded = {canonical(each) for each in exclude if is_uri(each)}
+    top = f"{canonical(root)}/" if excluded else ""
+    below = tuple(f"{each}/" for each in excluded if each.startswith(top))
+    for file in files:
+        folder, _, name = file.uri.rpartition("/")
+        if not (file.uri.startswith(below) or (folder in excluded and _ROWS.fullmatch(name))):
+            yield file
 
 
-def _local(paths: Sequence[str]) -> list[str]:
-    return [path for path in paths if not is_uri(path)]
+def _folders(exclude: Sequence[str]) -> frozenset[Path]:
+    """Those on this machine."""
+    return frozenset(Path(path).resolve() for path in exclude if not is_uri(path))
 
 
 def _size(file: Path) -> int | None:

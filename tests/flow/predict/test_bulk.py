@@ -267,3 +267,21 @@ def test_addresses_that_differ_in_their_query_have_masks_of_their_own(
         assert {str(file.relative_to(tmp_path / "out")) for file in tmp_path.glob("out/masks/**/*.png")} == {line["mask"] for line in found}
     assert predict("6.png", "0.jpg", "kitchen/1.png").data["skipped"] == 3
     assert b"SECRET" not in b"".join(files(tmp_path / "out").values())
+
+
+@pytest.mark.parametrize("form", ["png", "parquet"])
+@pytest.mark.parametrize("place", ["memory://beside/photos", "memory://beside", "local"])
+def test_results_beside_or_above_the_photographs_are_not_predicted_on(
+    cmirnet: Cmirnet, weights: Path, whole: Path, tmp_path: Path, place: str, form: str
+):
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    for name in ("0.jpg", "6.png"):
+        memory.pipe_file(f"/beside/photos/{name}", (whole / name).read_bytes())
+        (tmp_path / name).write_bytes((whole / name).read_bytes())
+    photo = "memory://beside/photos/0.jpg"  # which makes it bulk prediction for a folder, too
+    inputs, out = ([tmp_path, photo], tmp_path) if place == "local" else (["memory://beside/photos", photo], place)
+    words = ["predict", weights, *inputs, "-r", "-e", "cup", "--format", form, "--json", "--chunk", 1, "-o", out]
+    first, again = cmirnet(*words), cmirnet(*words, "--skip-existing")
+    assert (first.code, again.code) == (0, 0)
+    assert first.data["images"] == again.data["images"] == again.data["skipped"] == 3

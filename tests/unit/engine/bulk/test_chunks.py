@@ -81,6 +81,19 @@ def test_a_link_to_another_image_of_the_folder_is_left_out_and_one_to_nowhere_st
     assert ([photo.name for photo in chunk.photos], left_out) == (["a.png", "c.png"], {"doubly linked": 1})
 
 
+@pytest.mark.parametrize("target", ["blobs/0123", "out/0123.png", "__MACOSX/0123.png", "blobs/._0123.png"])
+def test_a_link_to_what_is_not_taken_itself_is_an_image_like_others(tmp_path: Path, target: str):
+    (tmp_path / target).parent.mkdir()
+    (tmp_path / target).touch()
+    (tmp_path / "snapshots" / "r").mkdir(parents=True)
+    (tmp_path / "snapshots" / "r" / "a.jpg").symlink_to(f"../../{target}")
+    (tmp_path / "note.txt").symlink_to(target)
+    left_out: Counter[str] = Counter()
+    [chunk] = chunks(BulkRequest([str(tmp_path)], CUP, recursive=True, exclude=[str(tmp_path / "out")]), left_out)
+    assert [photo.name for photo in chunk.photos] == ["snapshots/r/a.jpg"]
+    assert "doubly linked" not in left_out
+
+
 @pytest.mark.parametrize(
     ("pattern", "found"),
     [
@@ -104,6 +117,14 @@ def test_files_of_several_folders_keep_apart(memory, tmp_path: Path):
     assert len(set(found)) == len(found) == 3
     assert [name.partition("/")[0].rpartition("-")[0] for name in found[:2]] == ["photos", "photos"]
     assert found[2] == f"{tmp_path.name}/1.png"
+
+
+def test_images_of_a_pattern_are_filed_as_seen_from_its_part_without_wildcards(tmp_path: Path):
+    for name in ("pa/x/1.jpg", "pa/y/1.jpg", "pb/1.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert names(f"{tmp_path}/pa/*/1.jpg", chunk_size=9) == [["x/1.jpg", "y/1.jpg"]]
+    assert names(f"{tmp_path}/pa/*/1.jpg", str(tmp_path / "pb"), chunk_size=9) == [["pa/x/1.jpg", "pa/y/1.jpg", "pb/1.jpg"]]
 
 
 def test_lists_keep_whole_paths_and_pairs_their_expressions():
@@ -168,6 +189,25 @@ def test_results_inside_an_input_are_left_alone(memory):
     memory.pipe_file("/bucket/out/masks/a.png.cup.png", b"")
     assert names("memory://bucket", recursive=True, exclude=["memory:///bucket/out"]) == [["a.png"]]
     assert names("memory://bucket", recursive=True, exclude=["memory://bucket/out"]) == [["a.png"]]
+
+
+@pytest.mark.parametrize("store", ["memory://bucket", "local"])
+@pytest.mark.parametrize("out", ["", "/run1", "/run1/images"])
+def test_results_go_beside_or_above_the_images_and_only_they_are_left_alone(memory, tmp_path: Path, store: str, out: str):
+    place = str(tmp_path) if store == "local" else store
+    for name in ("run1/images/a.png", "run1/images/masks-of-others/b.png", "run1/images/predictions-c.png"):
+        for result in ("masks/x.png.cup.png", "overlays/x.png.cup.png", "predictions-00000000.parquet", "predictions-00000000.jsonl"):
+            for file in (name, f"{out}/{result}".strip("/")):
+                memory.pipe_file(f"/bucket/{file}", b"")
+                (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+                (tmp_path / file).touch()
+    exclude = [place + out, f"{place}{out}/masks", f"{place}{out}/overlays"]
+    images = f"{place}/run1/images"
+    found = ["a.png", "masks-of-others/b.png", "predictions-c.png"]
+    assert names(images, exclude=exclude, chunk_size=9) == [[found[0], found[2]]]
+    for written in (images, f"{images}/**/*.p*"):
+        [inside] = names(written, recursive=True, exclude=exclude, chunk_size=9)
+        assert sorted(inside) == found
 
 
 @pytest.mark.parametrize(
