@@ -10,12 +10,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, count
+from itertools import chain, count, takewhile
 from pathlib import Path, PurePosixPath
 
 from cmirnet_cli.engine.bulk.chunk import BulkPhoto, Chunk, Container
 from cmirnet_cli.engine.bulk.parquet import row_chunks
-from cmirnet_cli.engine.prediction.photo_files import LINKED_AGAIN, find_photos, folders_once, left_out_notice
+from cmirnet_cli.engine.prediction.photo_files import LINKED_AGAIN, MACOS_ARCHIVE, find_photos, fixed_part, folders_once, left_out_notice
 from cmirnet_cli.errors import DataError, StorageError, UsageError
 from cmirnet_cli.images.formats import MACOS, is_read, kind_of, suffixes
 from cmirnet_cli.storage.listing import StoredFile, listing
@@ -164,7 +164,7 @@ def _input(written: str, request: BulkRequest, left_out: Counter[str]) -> _Input
     else:
         path = Path(written).expanduser()
         searched = path.is_dir()
-        root = str(path.resolve() if searched else path.parent.resolve())
+        root = str(path.resolve() if searched else path.parent.resolve() if path.exists() else fixed_part(path).resolve())
         if searched:
             files = _useful(_in_folder(path, request, left_out), left_out)
         else:
@@ -186,22 +186,32 @@ def _useful(files: Iterable[StoredFile], left_out: Counter[str]) -> Iterator[Sto
     """The pictures that can be read here, and archives; other kinds of pictures are counted."""
     for file in files:
         kind = kind_of(Path(file.name))
-        if kind != MACOS and (is_container(file.uri) or (kind is not None and is_read(kind))):
+        if _is_taken(kind, file.uri):
             yield file
         elif kind is not None:
             left_out[kind] += 1
 
 
+def _is_taken(kind: str | None, uri: str) -> bool:
+    return kind != MACOS and (is_container(uri) or (kind is not None and is_read(kind)))
+
+
 def _in_folder(folder: Path, request: BulkRequest, left_out: Counter[str]) -> Iterator[StoredFile]:
-    """The files of a local folder; a link to a file that is found itself is left out."""
+    """The files of a local folder; a link to a file that is taken itself is left out."""
     top, excluded = folder.resolve(), _folders(request.exclude)
+
+    def is_taken_itself(real: Path) -> bool:
+        inside = list(takewhile(lambda each: each != top, real.parents)) if top in real.parents else None
+        if inside is None or (inside and not request.recursive) or not _is_taken(kind_of(real), str(real)):
+            return False
+        return real.exists() and not any(each in excluded or each.name == MACOS_ARCHIVE for each in inside)
+
     for here, files in folders_once(folder, excluded):
         holds_rows = here.resolve() in excluded
         for file in files:
             if holds_rows and _ROWS.fullmatch(file.name):
                 continue
-            real = file.resolve() if file.is_symlink() else None
-            if real and real.exists() and (top in real.parents if request.recursive else real.parent == top):
+            if _is_taken(kind_of(file), file.name) and file.is_symlink() and is_taken_itself(file.resolve()):
                 left_out[LINKED_AGAIN] += 1
             else:
                 yield StoredFile(str(file), file.relative_to(folder).as_posix(), _size(file) if is_container(file.name) else None)

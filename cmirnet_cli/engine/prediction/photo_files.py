@@ -16,7 +16,7 @@ from cmirnet_cli.storage.uris import is_container
 
 LINKED_AGAIN = "doubly linked"
 """The kind of files that are left out because another link leads to them as well."""
-_MACOS_ARCHIVE = "__MACOSX"
+MACOS_ARCHIVE = "__MACOSX"
 """The folder of side files in archives that macOS makes."""
 
 
@@ -103,13 +103,18 @@ def _in_folder(folder: Path, recursive: bool, exclude: Set[Path]) -> FoundPhotos
 
 
 def _matching(pattern: Path, exclude: Set[Path]) -> FoundPhotos:
-    fixed = Path(*takewhile(lambda part: not has_magic(part), pattern.parts))
+    fixed = fixed_part(pattern)
     files = [file for file in sorted(set(_glob(pattern.parts))) if file.is_file()]
     inside = [folder for folder in exclude if fixed.resolve() in folder.parents]
     files = [file for file in files if not any(file.parent.resolve().is_relative_to(folder) for folder in inside)]
     if not files:
         raise DataError(f"no file matches {pattern}", hint="** matches any folders, * any part of a name")
     return _each_once(files, fixed)
+
+
+def fixed_part(pattern: Path) -> Path:
+    """The part of a pattern before its first wildcard, which results are filed as seen from."""
+    return Path(*takewhile(lambda part: not has_magic(part), pattern.parts))
 
 
 def _each_once(files: Sequence[Path], root: Path, left_out: Mapping[str, int] | None = None) -> FoundPhotos:
@@ -134,10 +139,11 @@ def _glob(parts: Sequence[str]) -> Iterator[Path]:
             yield from _glob((escape(str(folder)), *(parts[place + 1 :] or ("*",))))
 
 
-def folders_once(top: Path, exclude: Set[Path] = frozenset(), *, hidden: bool = True) -> Iterator[tuple[Path, list[Path]]]:
+def folders_once(top: Path, exclude: Set[Path] = frozenset(), *, hidden: bool = True) -> Iterator[tuple[Path, Iterator[Path]]]:
     """A folder and all below it in order, each with its files. Links to folders are followed once all others are done.
 
-    No folder comes twice, and a link to a folder that holds the link itself is not followed.
+    No folder comes twice, and a link to a folder that holds the link itself is not followed. Of a folder's files only the names are in
+    memory; each path is made when it is taken.
 
     Raises:
         DataError: a folder cannot be read.
@@ -154,10 +160,11 @@ def folders_once(top: Path, exclude: Set[Path] = frozenset(), *, hidden: bool = 
                 folders.clear()
                 continue
             seen.add(here.resolve())
-            below = [here / name for name in sorted(folders) if name != _MACOS_ARCHIVE and (hidden or not name.startswith("."))]
+            below = [here / name for name in sorted(folders) if name != MACOS_ARCHIVE and (hidden or not name.startswith("."))]
             starts += [folder for folder in below if folder.is_symlink()]
             folders[:] = [folder.name for folder in below if not folder.is_symlink()]
-            yield here, [here / name for name in sorted(files)]
+            files.sort()
+            yield here, map(here.joinpath, files)
 
 
 def _refuse(problem: OSError) -> None:

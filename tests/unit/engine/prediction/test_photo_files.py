@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from cmirnet_cli.engine.prediction.photo_files import FoundPhotos, find_photos, left_out_notice
+from cmirnet_cli.engine.prediction.photo_files import FoundPhotos, find_photos, folders_once, left_out_notice
 from cmirnet_cli.errors import DataError
 from cmirnet_cli.images import formats
 
@@ -86,6 +87,18 @@ def linked(tmp_path: Path) -> Path:
     (top / "an_alias").symlink_to("real")
     (tmp_path / "beside" / "back").symlink_to(top)
     return top
+
+
+def test_a_large_folder_is_in_memory_as_names(tmp_path: Path):
+    count = 3000
+    for number in range(count):
+        (tmp_path / f"{number:012}.jpg").touch()
+    tracemalloc.start()
+    [(_, files)] = folders_once(tmp_path)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held / count < 150, "a name and its place in a list"
+    assert [file.name for file in files] == [f"{number:012}.jpg" for number in range(count)]
 
 
 WHOLE = ["a.jpg", "real/b.jpg", "real/deep/c.jpg", "link/r.jpg", "link/below/s.jpg"]
