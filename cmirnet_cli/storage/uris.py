@@ -18,7 +18,7 @@ TAR, PARQUET = (".tar", ".tar.gz", ".tgz"), (".parquet",)
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "http": "http", "https": "http"}
 """Scheme → the extra that brings its driver."""
 _OF_BUCKETS = frozenset({"s3", "s3a", "gs", "gcs"})
-"""Schemes whose first part is a bucket, which has no port."""
+"""Schemes whose first part is a bucket, or the ARN of an access point, and has no port."""
 _HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d{1,5})?")
 
 _SIGNATURES = frozenset({"sig", "sign", "signature", "hmac"})
@@ -69,7 +69,8 @@ def shown(uri: str) -> str:
     user, _, host = first.rpartition("@")
     if user and (":" in user or is_web(uri)):
         return f"{scheme}{host}{slash}{path}"
-    if not user and "@" in uri and ":" in first and (scheme_of(uri) in _OF_BUCKETS or not _HOST.fullmatch(first)):
+    names_host = first.startswith("arn:") or (scheme_of(uri) not in _OF_BUCKETS and _HOST.fullmatch(first))
+    if not user and "@" in uri and ":" in first and not names_host:
         return scheme + (rest.rpartition("@")[2] if "@" in rest else "")
     return scheme + rest
 

@@ -164,7 +164,8 @@ def _input(written: str, request: BulkRequest, left_out: Counter[str]) -> _Input
     else:
         path = Path(written).expanduser()
         searched = path.is_dir()
-        root = str(path.resolve() if searched else path.parent.resolve() if path.exists() else fixed_part(path).resolve())
+        folder = path.parent if path.exists() else fixed_part(path)
+        root = str((path if searched else folder).resolve())
         if searched:
             files = _useful(_in_folder(path, request, left_out), left_out)
         else:

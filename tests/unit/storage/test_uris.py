@@ -33,6 +33,7 @@ def test_a_path_is_no_uri(text: str):
         ("s3://key:123/SECRET@bucket/x.jpg", "s3://bucket/x.jpg"),
         ("s3://key:SECRET@bucket/x@2x.jpg", "s3://bucket/x@2x.jpg"),
         ("s3://bucket/a:b/x@2x.jpg", "s3://bucket/a:b/x@2x.jpg"),
+        ("s3://arn:aws:s3:eu-west-1:12:accesspoint/own/x@2x.jpg", "s3://arn:aws:s3:eu-west-1:12:accesspoint/own/x@2x.jpg"),
         ("hdfs://name.node:9000/x@2x.jpg", "hdfs://name.node:9000/x@2x.jpg"),
         ("https://[::1]:80/x@2x.jpg?sig=SECRET", "https://[::1]:80/x@2x.jpg"),
         ("https://user:SEC/RET@host/a.jpg", "https://host/a.jpg"),
