@@ -127,9 +127,10 @@ def _mark(target: Path) -> str:
     return hashlib.sha256(system + os.fsencode(target.name)).hexdigest()[:8] + "-"
 
 
-def sweep(folder: Path, mark: str = "") -> None:
+def sweep(folder: Path, mark: str = "", *, files_only: bool = False) -> None:
     """Remove what killed writers left unfinished in `folder`: everything, or with a mark the folders that have it and nobody holds.
 
+    With `files_only`, folders stay, which other programs may be filling.
     A marked one that may not be opened or removed does no harm; one that is gone by now has just got its name.
     """
     for leftover in folder.glob(f"{_PREFIX}{mark}*{_SUFFIX}"):
@@ -137,7 +138,7 @@ def sweep(folder: Path, mark: str = "") -> None:
             with suppress(OSError), held(leftover) as dead:
                 if dead:
                     shutil.rmtree(leftover)
-        else:
+        elif not (files_only and leftover.is_dir()):
             _discard(leftover)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -13,8 +13,11 @@ from cmirnet_cli.errors import counted
 from cmirnet_cli.storage.uris import shown
 
 if TYPE_CHECKING:
-    from cmirnet_cli.engine.bulk.finish import BulkSettings, ChunkReport, ChunkWriter, Problem
+    from cmirnet_cli.engine.bulk.chunk import Chunk
+    from cmirnet_cli.engine.bulk.finish import BulkSettings, ChunkReport, MaskRow, Problem
     from cmirnet_cli.images.depth import Range
+    from cmirnet_cli.reports.predictions.parquet import ParquetChunks
+    from cmirnet_cli.reports.predictions.pictures import PngChunks
     from cmirnet_cli.storage.place import Place
 
 MOST_NAMED = 20
@@ -35,12 +38,37 @@ class BulkOutput:
     form: str
     overwrite: bool
 
-    def writer(self) -> ChunkWriter:
+    def writer(self) -> PngChunks | ParquetChunks:
         """What writes the results of a chunk."""
         from cmirnet_cli.reports.predictions.parquet import ParquetChunks
         from cmirnet_cli.reports.predictions.pictures import PngChunks
 
         return ParquetChunks(self.place) if self.form == "parquet" else PngChunks(self.place)
+
+
+@dataclass
+class Replacing:
+    """Writes chunks, and counts the finished chunks of earlier runs in whose place others are written.
+
+    Attributes:
+        writer: what does it.
+        replaced: how many of them.
+    """
+
+    writer: PngChunks | ParquetChunks
+    replaced: int = 0
+
+    def finished(self, chunk: Chunk) -> Mapping[str, int] | None:
+        """As the writer's."""
+        return self.writer.finished(chunk)
+
+    def write(self, chunk: Chunk, rows: Iterable[MaskRow]) -> None:
+        """As the writer's."""
+        from cmirnet_cli.reports.predictions.chunks import Mark
+
+        earlier = self.writer.mark(chunk.number)
+        self.writer.write(chunk, rows)
+        self.replaced += earlier is not None and Mark.counts(earlier, chunk) is None
 
 
 @dataclass
@@ -53,12 +81,14 @@ class BulkTotal:
     empty: int = 0
     broken: int = 0
     skipped: int = 0
+    replaced: int = 0
     scaled: int = 0
     scaled_first: tuple[int, tuple[str, Range]] | None = None
     problems: list[tuple[int, Problem]] = field(default_factory=list)
 
-    def add(self, report: ChunkReport) -> None:
-        """Count what came of a chunk."""
+    def add(self, report: ChunkReport, replaced: int) -> None:
+        """Count what came of a chunk, and how many finished ones of an earlier run it replaced."""
+        self.replaced += replaced
         self.images += report.images
         self.masks += report.masks
         self.empty += report.empty
@@ -72,13 +102,36 @@ class BulkTotal:
 
 
 def show_result(
-    output: BulkOutput, totals: Sequence[BulkTotal], settings: BulkSettings, *, left_out: Mapping[str, int], unknown: Sequence[str]
+    output: BulkOutput,
+    totals: Sequence[BulkTotal],
+    settings: BulkSettings,
+    *,
+    from_list: bool,
+    left_out: Mapping[str, int],
+    unknown: Sequence[str],
 ) -> None:
-    """Take away chunks that the inputs no longer have, and print the result."""
-    from cmirnet_cli.engine.prediction.photo_files import left_out_notice
-    from cmirnet_cli.reports.predictions.chunk_files import remove_chunks
+    """Take away chunks and masks that the inputs no longer have, and print the result.
 
-    if settings.skip_existing and (removed := remove_chunks(output.place, totals[0].chunks)):
+    Args:
+        output: where results are.
+        totals: what each process did.
+        settings: how masks were made.
+        from_list: whether inputs came from standard input or --pairs, which nobody compares with those of an earlier run.
+        left_out: how many files were left out, by kind.
+        unknown: expressions without a word that the tokenizer knows.
+    """
+    from cmirnet_cli.engine.prediction.photo_files import left_out_notice
+    from cmirnet_cli.reports.predictions.chunk_files import remove_stale_masks, retire_chunks
+
+    removed = retire_chunks(output.place, totals[0].chunks) if settings.skip_existing else 0
+    remove_stale_masks(output.place, totals[0].chunks)
+    replaced = sum(each.replaced for each in totals)
+    if from_list and (replaced or removed):
+        lost = counted(replaced + removed, "chunk")
+        console.warn(
+            f"{lost} of an earlier run held other images or expressions and were replaced; give each list its own --out to keep both"
+        )
+    elif removed:
         console.notice(f"{counted(removed, 'chunk')} of an earlier run removed: the inputs have fewer images now")
     if left_out:
         console.notice(left_out_notice(left_out))
@@ -106,6 +159,7 @@ def show_result(
             "masks": masks,
             "empty": empty,
             "skipped": skipped,
+            "replaced": replaced,
             "broken": broken,
             "chunks": totals[0].chunks,
             "predictions": shown(rows),

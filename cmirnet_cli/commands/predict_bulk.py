@@ -7,9 +7,10 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cmirnet_cli.commands.bulk_result import BulkOutput, BulkTotal, show_result
+from cmirnet_cli.commands.bulk_result import BulkOutput, BulkTotal, Replacing, show_result
 from cmirnet_cli.commands.models import ModelOptions, RemoteModel, named_model
 from cmirnet_cli.commands.predict_notices import tell_of_expressions
 from cmirnet_cli.console import console
@@ -19,12 +20,14 @@ from cmirnet_cli.storage.uris import is_container, is_uri, local_path, shown
 if TYPE_CHECKING:
     from cmirnet_cli.engine.bulk.chunk import Chunk
     from cmirnet_cli.engine.bulk.chunks import BulkRequest
-    from cmirnet_cli.engine.bulk.finish import BulkSettings, ChunkReport, ChunkWriter
+    from cmirnet_cli.engine.bulk.finish import BulkSettings, ChunkReport
     from cmirnet_cli.engine.on_ray.cluster import RayOptions
     from cmirnet_cli.engine.prediction.predictor import Predictor
     from cmirnet_cli.engine.prediction.vocabulary import ReadsExpressions
     from cmirnet_cli.engine.processes import Process
     from cmirnet_cli.refer.pairs import Pair
+    from cmirnet_cli.reports.predictions.parquet import ParquetChunks
+    from cmirnet_cli.reports.predictions.pictures import PngChunks
     from cmirnet_cli.storage.place import Place
 
 
@@ -113,7 +116,7 @@ def predict_bulk(
         ray: the cluster that does the work in place of this process, if one does.
     """
     from cmirnet_cli.engine.bulk.chunks import chunks
-    from cmirnet_cli.reports.predictions.chunks import begin_place, require_unused_place
+    from cmirnet_cli.reports.predictions.chunks import begin_place, require_place
     from cmirnet_cli.reports.predictions.folder import sweep_all
     from cmirnet_cli.reports.predictions.parquet import require_pyarrow
 
@@ -121,9 +124,11 @@ def predict_bulk(
         require_pyarrow()
     opened = named_model(model)
     opened.check()
+    described = {**opened.identity(), **_described(request, settings, output)}
     earlier = {"skip_existing": settings.skip_existing, "overwrite": output.overwrite}
     if process.first:
-        require_unused_place(output.place, **earlier)
+        require_place(output.place, described, **earlier)
+    from_list = _from_list(request)
     if ray:
         request = replace(request, listed=list(request.listed))  # another process lists them, and may have to do so again
     left_out: Counter[str] = Counter()
@@ -132,23 +137,24 @@ def predict_bulk(
     if first is None:
         raise DataError("there is no image", hint="standard input lists none")
     all_chunks = chain([first], all_chunks)
-    if process.first:
-        begin_place(output.place, {**opened.identity(), **_described(request, settings, output)}, **earlier)
-    process.wait()
     predictor = None if ray else opened.predictor(process)
     unknown = _told(predictor or opened.vocabulary(), request, process)
+    process.wait()  # nothing of an earlier run is removed before every process has its model
+    if process.first:
+        begin_place(output.place, described, **earlier)
+    process.wait()
 
     total = BulkTotal()
     with console.progress("predict") as advance:
         if ray:
             left_out = _finish_on_ray(request, ChunkWork(RemoteModel.of(opened), output.writer(), settings), ray, total, advance)
         elif predictor:
-            _finish_here(predictor, all_chunks, output.writer(), settings, process, total, advance)
+            _finish_here(predictor, all_chunks, output, settings, process, total, advance)
     totals = process.gather([total])
     if process.first:
-        if output.place.folder and (ray or settings.skip_existing):
+        if output.place.folder and (ray or settings.skip_existing or output.overwrite):
             sweep_all(output.place.folder)  # of what actors or an earlier run left when they died
-        show_result(output, totals, settings, left_out=left_out, unknown=unknown)
+        show_result(output, totals, settings, from_list=from_list, left_out=left_out, unknown=unknown)
     process.wait()  # a launcher ends all processes as soon as one of them ends badly
     return ImageError.exit_code if process.first and any(each.broken for each in totals) else 0
 
@@ -165,7 +171,7 @@ def _told(reader: ReadsExpressions, request: BulkRequest, process: Process) -> S
 def _finish_here(
     predictor: Predictor[Any],
     all_chunks: Iterable[Chunk],
-    writer: ChunkWriter,
+    output: BulkOutput,
     settings: BulkSettings,
     process: Process,
     total: BulkTotal,
@@ -177,7 +183,8 @@ def _finish_here(
     for chunk in all_chunks:
         total.chunks += 1
         if chunk.number % process.count == process.rank:
-            total.add(finish_chunk(predictor, chunk, writer, settings, advance))
+            writer = Replacing(output.writer())
+            total.add(finish_chunk(predictor, chunk, writer, settings, advance), writer.replaced)
 
 
 def _finish_on_ray(
@@ -186,9 +193,9 @@ def _finish_on_ray(
     """Finish all chunks on a Ray cluster; how many files were left out, by kind."""
     from cmirnet_cli.engine.on_ray.run import run_on_ray
 
-    def take(report: ChunkReport) -> None:
+    def take(done: tuple[ChunkReport, int]) -> None:
         total.chunks += 1
-        total.add(report)
+        total.add(*done)
 
     return run_on_ray(partial(_counted_chunks, request), work, ray, take, advance)
 
@@ -207,18 +214,20 @@ class ChunkWork:
     """What an actor of Ray does: finish chunks."""
 
     model: RemoteModel
-    writer: ChunkWriter
+    writer: PngChunks | ParquetChunks
     settings: BulkSettings
 
-    def begin(self, device: str) -> Callable[..., ChunkReport]:
-        """Load the model."""
+    def begin(self, device: str) -> Callable[..., tuple[ChunkReport, int]]:
+        """Load the model. The worker reports a chunk, and how many finished ones of an earlier run it replaced."""
         from cmirnet_cli.engine.bulk.finish import finish_chunk
 
         predictor = self.model.load(device)
 
-        def finish(chunk: Chunk, advance: Callable[[int], object], *, again: bool) -> ChunkReport:
+        def finish(chunk: Chunk, advance: Callable[[int], object], *, again: bool) -> tuple[ChunkReport, int]:
             earlier_run = self.settings.skip_existing and not again  # an attempt that died may have finished it, which is this run's work
-            return finish_chunk(predictor, chunk, self.writer, replace(self.settings, skip_existing=earlier_run), advance)
+            writer = Replacing(self.writer)
+            report = finish_chunk(predictor, chunk, writer, replace(self.settings, skip_existing=earlier_run), advance)
+            return report, writer.replaced
 
         return finish
 
@@ -231,7 +240,7 @@ class ChunkWork:
 
 
 def _described(request: BulkRequest, settings: BulkSettings, output: BulkOutput) -> dict[str, object]:
-    """What rows depend on besides weights and chunks, and how chunks are cut."""
+    """What rows depend on besides weights and chunks, and what chunks are cut from. What lists name is too much to be kept."""
     rule = settings.mask_rule
     return {
         "threshold": rule.threshold,
@@ -240,4 +249,18 @@ def _described(request: BulkRequest, settings: BulkSettings, output: BulkOutput)
         "own_range": settings.own_range,
         "format": output.form,
         "chunk": request.chunk_size,
+        "inputs": [*map(_place_of, request.inputs), *(["a list"] if _from_list(request) else [])],
+        "recursive": request.recursive,
+        "expressions": list(request.expressions),
+        "text": request.text,
     }
+
+
+def _place_of(written: str) -> str:
+    """An input as it is known again, wherever the command is run."""
+    return shown(written).rstrip("/") if is_uri(written) else str(Path(written).expanduser().resolve())
+
+
+def _from_list(request: BulkRequest) -> bool:
+    """Whether standard input or --pairs names images."""
+    return bool(request.pairs) or not isinstance(request.listed, list) or bool(request.listed)

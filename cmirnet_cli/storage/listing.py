@@ -69,6 +69,16 @@ def listing(uri: str, *, recursive: bool = False) -> Listing:
     return Listing(uri.rstrip("/"), _below(system, uri, path, recursive=recursive))
 
 
+def files_of(folder: str, *, recursive: bool = False) -> Iterator[StoredFile]:
+    """The files in the folder of a URI, whose name is taken as it is: `[`, `*` and `?` are no wildcards there.
+
+    Raises:
+        StorageError: as for `listing`, while files are taken.
+    """
+    system, path = file_system(folder)
+    return _below(system, folder, path, recursive=recursive)
+
+
 def _matching(system: Any, uri: str, path: str) -> Listing:
     from fsspec.utils import glob_translate
 

@@ -6,6 +6,7 @@ storage gets a temporary name, too.
 
 from __future__ import annotations
 
+import os
 import posixpath
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ from typing import Any
 
 from cmirnet_cli.errors import DataError, NotThereError, UsageError
 from cmirnet_cli.files import new_file, write_bytes
-from cmirnet_cli.storage.listing import listing
+from cmirnet_cli.storage.listing import files_of
 from cmirnet_cli.storage.reading import attempt, call, read_whole
 from cmirnet_cli.storage.uris import file_system, is_uri, is_web, joined, local_path, scheme_of, shown
 
@@ -111,7 +112,16 @@ class Place:
             yield from (path.name for path in sorted(self.folder.glob("*")) if path.is_file())
             return
         with suppress(NotThereError):
-            yield from (file.name for file in listing(self.root).files)
+            yield from (file.name for file in files_of(self.root))
+
+    def below(self, folder: str) -> Iterator[str]:
+        """The names of all files in a folder of it, at any depth, as they are listed; none where it is not there."""
+        if self.folder:
+            for directory, _, files in os.walk(self.folder / folder):
+                yield from ((Path(directory) / file).relative_to(self.folder).as_posix() for file in files)
+            return
+        with suppress(NotThereError):
+            yield from (f"{folder}/{file.name}" for file in files_of(self.at(folder), recursive=True))
 
     def _send(self, name: str, size: int, send: Any) -> None:
         uri = self.at(name)

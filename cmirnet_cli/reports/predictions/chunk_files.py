@@ -1,53 +1,129 @@
-"""The files that chunks of bulk prediction leave in a folder or a bucket: how they are called, and how they go."""
+"""The files that chunks of bulk prediction leave in a folder or a bucket: how they are called, and how they go.
+
+Between two runs an image may move from one chunk to another. So a mask of a chunk that is replaced may be one that its new chunk has just
+written. Therefore no mask is removed while chunks are written: `predictions-00000123.stale` keeps the names of those that chunk 123 had.
+When all chunks are there, masks with such a name go if no line names them. If that is broken off, the next run does it.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
 
+from cmirnet_cli.storage.ahead import read_ahead
 from cmirnet_cli.storage.place import Place
 
 FORMAT = "format"
 """Under which name the settings hold what bulk prediction writes; those of other runs have no such name."""
-_PART = re.compile(r"predictions-(?P<number>\d{8,})\.(?P<kind>parquet|jsonl|json)")
+_PART = re.compile(r"predictions-(?P<number>\d{8,})\.(?P<kind>parquet|jsonl|json|stale)")
+_MASK = re.compile(r"masks/(.*/)?[^/]+\.[^/.]+\.png", re.DOTALL)
+"""The name of a mask, as `folder.mask_name` makes them: that of its image, then its expression."""
+_ALL = 1 << 60
+"""More bytes than a file has."""
 
 
 def part_name(number: int, kind: str) -> str:
-    """The name of a chunk's file of a kind: `parquet`, `jsonl` or `json`."""
+    """The name of a chunk's file of a kind: `parquet`, `jsonl`, `json` or `stale`."""
     return f"predictions-{number:08}.{kind}"
 
 
-def remove_chunks(place: Place, first: int = 0) -> int:
-    """Remove all that chunks from number `first` on left in a place, each chunk's mark before its masks; how many files of rows."""
-    removed = 0
-    for name in place.names():
-        part = _PART.fullmatch(name)
-        if part and int(part["number"]) >= first and part["kind"] != "json":
-            remove_chunk(place, int(part["number"]), part["kind"])
-            removed += 1
-    return removed
+def retire_chunk(place: Place, number: int) -> None:
+    """Take away the mark and the lines of a chunk, if they are there. Its masks become stale."""
+    lines = place.read(part_name(number, "jsonl"), _ALL)
+    if lines is None:
+        return
+    place.remove(part_name(number, "json"))
+    add_stale(place, number, _masks(lines))
+    place.remove(part_name(number, "jsonl"))
 
 
-def remove_chunk(place: Place, number: int, kind: str) -> None:
-    """Remove the rows of a chunk, and its masks where there are any; a removal that was broken off can be repeated."""
-    if kind == "jsonl":
-        lines = place.read(part_name(number, kind))
-        if lines is None:
-            return
-        place.remove(part_name(number, "json"))
-        for line in _lines(lines):
-            if isinstance(name := line.get("mask"), str) and name.startswith("masks/"):
-                place.remove(name)
-    place.remove(part_name(number, kind))
+def add_stale(place: Place, number: int, masks: Iterable[str]) -> None:
+    """Note masks of a chunk, by their names in the place, that may be in no line when all chunks are there."""
+    name = part_name(number, "stale")
+    more = b"".join(json.dumps({"mask": mask}).encode("ascii") + b"\n" for mask in masks)
+    if more:
+        place.write(name, (place.read(name, _ALL) or b"") + more)
 
 
-def _lines(data: bytes) -> Iterator[dict[str, Any]]:
-    for line in data.splitlines():
+def retire_chunks(place: Place, first: int) -> int:
+    """Take away the rows of all chunks from number `first` on; how many there were."""
+    retired = 0
+    for name in _parts(place, "parquet", "jsonl"):
+        if (number := _number(name)) < first:
+            continue
+        if name.endswith("parquet"):
+            place.remove(name)
+        else:
+            retire_chunk(place, number)
+        retired += 1
+    return retired
+
+
+def remove_stale_masks(place: Place, chunks: int) -> None:
+    """Remove stale masks that no line names, once all chunks are written; in memory are only the names of stale ones.
+
+    Args:
+        place: where they are.
+        chunks: how many there are. If fewer are seen, as may be for a moment on a network disk, that is left to the next run.
+    """
+    stale = list(_parts(place, "stale"))
+    if not stale:
+        return
+    unnamed = {mask for name in stale for mask in _masks(place.read(name, _ALL) or b"")}
+    seen = 0
+    for name in _parts(place, "jsonl"):
+        unnamed.difference_update(_masks(place.read(name, _ALL) or b""))
+        seen += 1
+    if seen < chunks:
+        return
+    _remove(place, unnamed)
+    _remove(place, stale)
+
+
+def remove_chunks(place: Place, settings: bytes | None) -> None:
+    """Remove all that chunks left in a place, their marks first; a removal that was broken off can be repeated.
+
+    Args:
+        place: where they are.
+        settings: the place's own. If they are those of chunks with masks, all masks go, also those of a chunk that was never finished.
+    """
+    _remove(place, _parts(place, "json"))
+    if _wrote_masks(settings):
+        _remove(place, filter(_MASK.fullmatch, place.below("masks")))
+    else:
+        for name in _parts(place, "jsonl", "stale"):
+            _remove(place, _masks(place.read(name, _ALL) or b""))
+    _remove(place, _parts(place, "parquet", "jsonl", "stale"))
+
+
+def _parts(place: Place, *kinds: str) -> Iterator[str]:
+    return (name for name in place.names() if (part := _PART.fullmatch(name)) and part["kind"] in kinds)
+
+
+def _number(name: str) -> int:
+    return int(name.removeprefix("predictions-").partition(".")[0])
+
+
+def _remove(place: Place, names: Iterable[str]) -> None:
+    for _ in read_ahead(names, place.remove):
+        pass
+
+
+def _wrote_masks(settings: bytes | None) -> bool:
+    try:
+        told = json.loads(settings or b"null")
+    except ValueError:
+        return False
+    return isinstance(told, dict) and told.get(FORMAT) == "png"
+
+
+def _masks(lines: bytes) -> Iterator[str]:
+    """The names of masks that undamaged lines hold."""
+    for line in lines.splitlines():
         try:
             told = json.loads(line)
         except ValueError:
             continue
-        if isinstance(told, dict):
-            yield told
+        if isinstance(told, dict) and isinstance(name := told.get("mask"), str) and _MASK.fullmatch(name):
+            yield name

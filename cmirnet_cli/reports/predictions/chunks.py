@@ -35,6 +35,8 @@ class ChunkLike(Protocol):
         """What tells it from another chunk of this number."""
 
 
+MOST_SHOWN = 3
+"""Inputs or expressions that a message names."""
 _COUNTS = ("images", "masks", "empty", "broken")
 
 
@@ -79,56 +81,76 @@ class Mark:
             return None
 
 
-def require_unused_place(place: Place, *, skip_existing: bool, overwrite: bool) -> None:
-    """Refuse a place that holds predictions, unless they are to be continued or replaced.
+def require_place(place: Place, settings: Mapping[str, object], *, skip_existing: bool, overwrite: bool) -> None:
+    """Refuse a place that holds predictions, unless they are to be replaced, or continued with settings under which none is lost.
+
+    Args:
+        place: where chunks will be written.
+        settings: all that masks depend on besides the chunks, `format`, and what the chunks are cut from.
+        skip_existing: whether an earlier run is continued.
+        overwrite: whether its results are replaced.
 
     Raises:
-        UsageError: it does.
+        UsageError: it holds predictions, or some that were made with other settings.
+        DataError: the earlier run's settings cannot be read.
         StorageError: it cannot be looked at.
     """
-    if skip_existing or overwrite:
+    if overwrite:
+        return
+    written = place.read(SETTINGS)
+    if skip_existing:
+        if written is not None:
+            _require_same(place, written, settings)
         return
     earlier = [file.name for file in index_files(place.folder)] if place.folder else []
-    if earlier or place.read(SETTINGS) is not None:
+    if earlier or written is not None:
         hint = "continue it with --skip-existing, replace it with --overwrite, or choose another folder with --out"
         raise UsageError(f"{place.shown} holds predictions already ({(earlier or [SETTINGS])[0]})", hint=hint)
 
 
 def begin_place(place: Place, settings: Mapping[str, object], *, skip_existing: bool, overwrite: bool) -> None:
-    """Take a place, new or from an earlier run, and write the settings there.
+    """Take a place, new or from an earlier run, and write the settings there; with `overwrite`, results of the earlier run are removed.
 
-    Args:
-        place: where chunks will be written.
-        settings: all that masks depend on besides the chunks, and `format`.
-        skip_existing: whether an earlier run is continued.
-        overwrite: whether its results are removed.
+    Arguments and errors are those of `require_place`.
 
     Raises:
-        UsageError: it holds predictions, or some that were made with other settings.
-        DataError: the earlier run's settings cannot be read.
         CmirnetError: it cannot be written to.
     """
-    require_unused_place(place, skip_existing=skip_existing, overwrite=overwrite)
-    earlier = place.read(SETTINGS)
-    if skip_existing and earlier is not None:
-        _require_same(place, earlier, settings)
-    if overwrite and earlier is not None:
+    require_place(place, settings, skip_existing=skip_existing, overwrite=overwrite)
+    if overwrite:
         if place.folder and index_files(place.folder):
             remove_predictions(place.folder)
-        remove_chunks(place)
+        remove_chunks(place, place.read(SETTINGS))
     place.write(SETTINGS, (json.dumps(dict(settings), indent=2) + "\n").encode("ascii"))
 
 
 def _require_same(place: Place, written: bytes, settings: Mapping[str, object]) -> None:
+    """Refuse other settings. A list, such as that of inputs, may have grown: what was predicted before is then predicted again."""
     try:
         earlier = dict(json.loads(written))
     except (ValueError, TypeError) as error:
         hint = "start again with --overwrite"
         raise DataError(f"cannot read the settings of the earlier run in {place.shown}/{SETTINGS}: {error}", hint=hint) from error
-    names = dict.fromkeys([*settings, *earlier])
-    changed = [f"{name} was {earlier.get(name)}, now {settings.get(name)}" for name in names if earlier.get(name) != settings.get(name)]
+    changed = [
+        f"{name} was {_short(earlier.get(name), settings.get(name))}, now {_short(settings.get(name), earlier.get(name))}"
+        for name in dict.fromkeys([*settings, *earlier])
+        if not _kept(earlier.get(name), settings.get(name))
+    ]
     if changed:
         raise UsageError(
             f"{place.shown} already holds predictions made with other settings: {', '.join(changed)}",
-            hint="repeat the earlier settings, or choose another folder with --out",
+            hint="repeat the earlier settings, choose another folder with --out, or replace the earlier predictions with --overwrite",
         )
+
+
+def _kept(earlier: object, now: object) -> bool:
+    return set(earlier) <= set(now) if isinstance(earlier, list) and isinstance(now, list) else earlier == now
+
+
+def _short(value: object, other: object) -> object:
+    """A value for a message; of a list, the first few that the other one lacks."""
+    if not isinstance(value, list):
+        return "none" if value == "" else value
+    differing = [each for each in value if not (isinstance(other, list) and each in other)] or value
+    left = len(value) - len(differing[:MOST_SHOWN])
+    return ", ".join(map(str, differing[:MOST_SHOWN])) + (f" and {left:,} more" if left else "") or "none"

@@ -14,6 +14,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -139,15 +140,17 @@ def begin_folder(
     if earlier and overwrite:
         remove_predictions(folder)
     if overwrite:
-        remove_chunks(Place(str(folder)))
+        place = Place(str(folder))
+        remove_chunks(place, place.read(SETTINGS))
     described = {**settings, **({COCO: os.path.relpath(coco, folder)} if coco else {})}
     write_text(folder / SETTINGS, json.dumps(described, indent=2) + "\n")
 
 
 def sweep_all(folder: Path) -> None:
-    """Remove what killed processes left unfinished anywhere in the folder."""
-    for directory, _, _ in os.walk(folder):
-        sweep(Path(directory))
+    """Remove what killed processes left unfinished in the folder and in its folders of pictures; elsewhere in it others may write."""
+    own = chain([str(folder)], (directory for kind in KINDS for directory, _, _ in os.walk(folder / kind)))
+    for directory in own:
+        sweep(Path(directory), files_only=True)
 
 
 def remove_predictions(folder: Path) -> None:

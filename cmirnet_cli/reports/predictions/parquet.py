@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from cmirnet_cli.errors import NotThereError, UsageError
+from cmirnet_cli.errors import DataError, NotThereError, UsageError
 from cmirnet_cli.reports.predictions.chunk_files import part_name
 from cmirnet_cli.reports.predictions.chunks import ChunkLike, Mark
 from cmirnet_cli.storage.place import Place
@@ -35,12 +35,12 @@ class ParquetChunks:
 
     place: Place
 
-    def finished(self, chunk: ChunkLike) -> Mapping[str, int] | None:
-        """What was counted in this very chunk by the run that finished it; None if none did."""
+    def mark(self, number: int) -> bytes | None:
+        """The mark of the finished chunk of a number; None if none is there, or the file is damaged."""
         from pyarrow import ArrowException
         from pyarrow.parquet import read_metadata
 
-        name = part_name(chunk.number, "parquet")
+        name = part_name(number, "parquet")
         try:
             if self.place.folder:
                 metadata = read_metadata(self.place.folder / name).metadata
@@ -49,7 +49,15 @@ class ParquetChunks:
                     metadata = read_metadata(file).metadata
         except (FileNotFoundError, NotThereError, ArrowException):
             return None
-        return Mark.counts((metadata or {}).get(_MARK), chunk)
+        except OSError as error:
+            if error.errno is not None:
+                raise DataError(f"cannot read {self.place.at(name)}: {error.strerror}", hint="check the folder's permissions") from error
+            return None  # pyarrow's word for a damaged footer, not the system's
+        return (metadata or {}).get(_MARK)
+
+    def finished(self, chunk: ChunkLike) -> Mapping[str, int] | None:
+        """What was counted in this very chunk by the run that finished it; None if none did."""
+        return Mark.counts(self.mark(chunk.number), chunk)
 
     def write(self, chunk: ChunkLike, rows: Iterable[Mapping[str, Any]]) -> None:
         """Write the rows as they come; the file appears when all are written.

@@ -22,8 +22,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from cmirnet_cli.app import run
+from cmirnet_cli.storage.place import Place
 from tests.conftest import LocalHub
 from tests.flow.conftest import Outcome
+from tests.flow.predict.conftest import noise
 from tests.flow.predict.test_storage import ASKED, files, lines_of, masks, rows
 
 Cmirnet = Callable[..., Outcome]
@@ -183,6 +185,80 @@ def test_a_changed_input_is_predicted_anew_and_an_unchanged_one_left_alone(cmirn
     assert sorted(name for name in memory.ls("/bucket/out", detail=False)) == [
         f"/bucket/out/{name}" for name in ("predictions-00000000.parquet", "predictions-00000001.parquet", "settings.json")
     ]
+
+
+def exact(out: str) -> set[str]:
+    """The names of all masks of a place, which are those that its lines name."""
+    place = Place(out)
+    lines = [json.loads(line) for name in place.names() if name.endswith(".jsonl") for line in place.read(name).splitlines()]
+    there = set(place.below("masks"))
+    assert there == {line["mask"] for line in lines if line["mask"]}
+    assert not [name for name in place.names() if name.endswith(".stale")]
+    return {name.removeprefix("masks/").partition(".")[0] for name in there}
+
+
+@pytest.fixture
+def letters(tmp_path: Path) -> Path:
+    """Five photographs, a.png to e.png."""
+    folder = tmp_path / "letters"
+    folder.mkdir()
+    for number, letter in enumerate("abcde"):
+        (folder / f"{letter}.png").write_bytes(noise(number))
+    return folder
+
+
+def test_the_masks_of_images_that_move_to_another_chunk_stay(cmirnet: Cmirnet, weights: Path, letters: Path):
+    fsspec.filesystem("memory").store.clear()
+    out = "memory://bucket/out"
+    words = ["predict", weights, letters, "-e", "cup", "--device", "cpu", "--chunk", 2, "-o", out, "--json"]
+    assert cmirnet(*words).code == 0
+    assert exact(out) == set("abcde")
+    (letters / "a.png").unlink()
+    done = cmirnet(*words, "--skip-existing")
+    assert (done.data["images"], done.data["masks"], done.data["replaced"], exact(out)) == (4, 4, 2, set("bcde"))
+    (letters / "d.png").write_bytes(b"broken")
+    (letters / "b.png").unlink()
+    assert cmirnet(*words, "--skip-existing", "--fail-fast").code == 3
+    (letters / "d.png").unlink()
+    assert cmirnet(*words, "--skip-existing").code == 0
+    assert exact(out) == set("ce")
+
+
+def test_an_earlier_run_is_whole_until_another_one_is_sure_to_begin(cmirnet: Cmirnet, weights: Path, letters: Path, tmp_path: Path):
+    words = ["predict", weights, letters / "*.png", "--format", "parquet", "-o", tmp_path / "out"]
+    assert cmirnet(*words, "-e", "cup", "--device", "cpu").code == 0
+    before = files(tmp_path / "out")
+    assert cmirnet(*words, "-e", "cup", "--overwrite", "--device", "cuda:99").code == 2
+    assert files(tmp_path / "out") == before
+
+
+def test_other_inputs_never_replace_earlier_results_without_a_word(cmirnet: Cmirnet, weights: Path, letters: Path, tmp_path: Path):
+    (tmp_path / "day2").mkdir()
+    (tmp_path / "day2" / "f.png").write_bytes(noise(6))
+    out = tmp_path / "out"
+    words = ["-e", "cup", "--device", "cpu", "--format", "parquet", "--chunk", 2, "-o", out, "--json"]
+    assert cmirnet("predict", weights, letters, *words).code == 0
+    before = files(out)
+    other = cmirnet("predict", weights, tmp_path / "day2", *words, "--skip-existing")
+    assert (other.code, f"inputs was {letters}, now {tmp_path}/day2" in other.data["error"]["message"]) == (2, True)
+    other = cmirnet("predict", weights, letters, *words, "--skip-existing", "-r", "--text", "caption")
+    assert (other.code, "recursive was False, now True, text was none, now caption" in other.data["error"]["message"]) == (2, True)
+    assert files(out) == before
+    both = cmirnet("predict", weights, letters, tmp_path / "day2", *words, "-e", "dog", "--skip-existing")
+    assert (both.code, both.data["images"], both.data["masks"]) == (0, 6, 12)
+
+
+def test_a_list_that_replaces_results_of_another_one_says_so(cmirnet: Cmirnet, weights: Path, letters: Path, tmp_path: Path):
+    words = ["--device", "cpu", "--format", "parquet", "--chunk", 2, "-o", tmp_path / "out"]
+
+    def pairs(images: str) -> list[object]:
+        (tmp_path / "pairs.csv").write_text("image,expression\n" + "".join(f"{letters}/{image}.png,cup\n" for image in images))
+        return ["predict", weights, "--pairs", tmp_path / "pairs.csv", *words]
+
+    assert cmirnet(*pairs("abcd")).code == 0
+    assert "replaced" not in cmirnet(*pairs("abcde"), "--skip-existing").err
+    done = cmirnet(*pairs("abd"), "--skip-existing")
+    assert (done.code, "warning: 2 chunks of an earlier run held other images or expressions and were replaced" in done.err) == (0, True)
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,17 @@ def test_a_file_is_written_read_listed_and_removed(place: Place):
     assert list(place.names()) == []
 
 
+@pytest.mark.parametrize("written", ["{tmp}/a[1]*", "memory://bucket/a[1]*"])
+def test_a_folder_is_listed_whatever_characters_its_name_has(tmp_path: Path, written: str):
+    fsspec.filesystem("memory").store.clear()
+    place = Place(written.format(tmp=tmp_path))
+    for name in ("a.json", "masks/b.png", "masks/c/d.png"):
+        place.write(name, b"")
+    Place(written.format(tmp=tmp_path).replace("[1]*", "1")).write("other.json", b"")
+    assert (list(place.names()), sorted(place.below("masks"))) == (["a.json"], ["masks/b.png", "masks/c/d.png"])
+    assert list(place.below("nothing")) == []
+
+
 def test_a_file_that_is_not_finished_is_never_seen(place: Place):
     def half() -> None:
         with place.new_file("rows.parquet") as path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,11 @@ import fsspec
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from PIL import Image
 from pycocotools import mask as coco
 
 from cmirnet_cli.errors import DataError, UsageError
 from cmirnet_cli.images.masks import bounding_box, coco_rle
-from cmirnet_cli.reports.predictions.chunk_files import remove_chunks
+from cmirnet_cli.reports.predictions.chunk_files import remove_stale_masks, retire_chunks
 from cmirnet_cli.reports.predictions.chunks import begin_place
 from cmirnet_cli.reports.predictions.folder import MaskToWrite, PredictedPhoto, PredictionFolder, begin_folder
 from cmirnet_cli.reports.predictions.parquet import ParquetChunks
@@ -68,7 +68,7 @@ def test_a_chunk_is_known_again_by_its_digest(place: Place, kind: str):
     writer = WRITERS[kind](place)
     assert writer.finished(Named(3, "d")) is None
     writer.write(Named(3, "d"), iter(ROWS))
-    assert writer.finished(Named(3, "d")) == {"images": 2, "masks": 2, "broken": 1}
+    assert writer.finished(Named(3, "d")) == {"images": 2, "masks": 2, "empty": 0, "broken": 1}
     assert writer.finished(Named(3, "other")) is None
     assert writer.finished(Named(4, "d")) is None
 
@@ -82,13 +82,13 @@ def test_a_chunk_that_breaks_off_is_not_there_and_an_earlier_one_of_its_number_n
     writer = WRITERS[kind](place)
     with pytest.raises(KeyboardInterrupt):
         writer.write(Named(0, "d"), breaking())
-    assert [name for name in place.names() if name.startswith(("predictions", "."))] == []
+    assert [name for name in place.names() if name.startswith(("predictions", ".")) and not name.endswith("stale")] == []
     writer.write(Named(0, "e"), iter(ROWS))
     with pytest.raises(KeyboardInterrupt):
         writer.write(Named(0, "d"), breaking())
     assert writer.finished(Named(0, "d")) is None
     writer.write(Named(0, "d"), iter(ROWS[:1]))
-    assert writer.finished(Named(0, "d")) == {"images": 1, "masks": 1, "broken": 0}
+    assert writer.finished(Named(0, "d")) == {"images": 1, "masks": 1, "empty": 0, "broken": 0}
 
 
 def test_parquet_holds_the_rows_as_they_are(place: Place):
@@ -102,7 +102,7 @@ def test_parquet_holds_the_rows_as_they_are(place: Place):
 def test_a_chunk_without_an_image_is_finished_too(place: Place):
     for writer in (ParquetChunks(place), PngChunks(place)):
         writer.write(Named(0, "d"), iter(()))
-        assert writer.finished(Named(0, "d")) == {"images": 0, "masks": 0, "broken": 0}
+        assert writer.finished(Named(0, "d")) == {"images": 0, "masks": 0, "empty": 0, "broken": 0}
 
 
 def test_masks_and_lines_are_those_of_a_local_folder(place: Place, tmp_path: Path):
@@ -116,23 +116,77 @@ def test_masks_and_lines_are_those_of_a_local_folder(place: Place, tmp_path: Pat
     assert place.read(bulk["mask"]) == (tmp_path / "local" / line["mask"]).read_bytes()
 
 
-def test_a_chunk_that_is_written_anew_leaves_no_mask_of_the_old_one(place: Place):
-    writer = PngChunks(place)
-    writer.write(Named(0, "d"), iter(ROWS))
-    writer.write(Named(0, "e"), iter([row("z.png")]))
-    assert place.read("masks/a/b.png.cup.png") is None
-    assert Image.open(io.BytesIO(place.read("masks/z.png.cup.png"))).size == (4, 5)
+def named(place: Place) -> set[str]:
+    """The masks that lines name."""
+    lines = [line for name in place.names() if name.endswith(".jsonl") for line in place.read(name).splitlines()]
+    return {line["mask"] for line in map(json.loads, lines) if line["mask"]}
 
 
-def test_chunks_beyond_the_last_are_removed(place: Place):
+def written(place: Place, groups: str) -> None:
+    """Write chunks of images that are named by letters, and remove what is left of earlier ones: "ab cd" are two chunks."""
+    chunks = groups.split()
+    for number, images in enumerate(chunks):
+        PngChunks(place).write(Named(number, images), [row(image) for image in images])
+    retire_chunks(place, len(chunks))
+    remove_stale_masks(place, len(chunks))
+
+
+def test_images_that_move_to_another_chunk_keep_their_masks_and_those_that_are_gone_lose_them(place: Place):
+    for groups in ("ab cd e", "bc de", "e", "abc"):
+        written(place, groups)
+        assert named(place) == set(place.below("masks")) == {f"masks/{image}.cup.png" for image in groups.replace(" ", "")}
+        assert not [name for name in place.names() if name.endswith("stale")]
+
+
+def test_what_a_run_that_broke_off_left_is_mended_by_the_next_one(place: Place):
+    def breaking() -> Iterator[dict[str, Any]]:
+        yield row("d")
+        yield row("x")
+        while place.read("masks/x.cup.png") is None:  # written by a thread
+            time.sleep(0.001)
+        raise KeyboardInterrupt
+
+    written(place, "ab cd e")
+    PngChunks(place).write(Named(0, "bc"), [row("b"), row("c")])
+    with pytest.raises(KeyboardInterrupt):
+        PngChunks(place).write(Named(1, "xd"), breaking())
+    remove_stale_masks(place, 3)
+    assert set(place.below("masks")) == {f"masks/{image}.cup.png" for image in "abcdex"}, "a chunk is not there yet"
+    PngChunks(place).write(Named(1, "de"), [row("d"), row("e")])
+    retire_chunks(place, 2)
+    remove_stale_masks(place, 2)
+    assert named(place) == set(place.below("masks")) == {f"masks/{image}.cup.png" for image in "bcde"}
+
+
+def test_rows_of_chunks_beyond_the_last_are_removed(place: Place):
     for writer in (ParquetChunks(place), PngChunks(place)):
         for number in range(3):
             writer.write(Named(number, "d"), iter([row(f"{number}.png")]))
     place.write("predictions-notes.jsonl", b"mine")
-    assert remove_chunks(place, 1) == 4
+    assert retire_chunks(place, 1) == 4
     kept = ["predictions-00000000.json", "predictions-00000000.jsonl", "predictions-00000000.parquet", "predictions-notes.jsonl"]
-    assert sorted(place.names()) == kept
-    assert (place.read("masks/0.png.cup.png") is None, place.read("masks/2.png.cup.png") is None) == (False, True)
+    assert sorted(name for name in place.names() if not name.endswith("stale")) == kept
+
+
+@pytest.mark.parametrize("form", ["png", "parquet"])
+def test_overwrite_leaves_nothing_of_a_chunk_that_broke_off_but_whatever_is_not_named_as_ours(place: Place, form: str):
+    place.write("settings.json", json.dumps({"format": form}).encode())
+    others = ["masks/0001.png", "masks/notes.txt"]
+    for name in [*others, "masks/a/b.png.cup.png"]:
+        place.write(name, b"")
+    begin_place(place, SETTINGS, skip_existing=False, overwrite=True)
+    kept = others if form == "png" else [*others, "masks/a/b.png.cup.png"]
+    assert sorted(place.below("masks")) == sorted(kept)
+
+
+def test_a_damaged_parquet_file_counts_as_unfinished(place: Place):
+    writer = ParquetChunks(place)
+    writer.write(Named(0, "d"), iter(ROWS))
+    whole = place.read("predictions-00000000.parquet")
+    length = int.from_bytes(whole[-8:-4], "little")
+    for damaged in (b"", whole[:-8] + whole[-4:], whole[: -8 - length] + b"\xff" * length + whole[-8:]):
+        place.write("predictions-00000000.parquet", damaged)
+        assert writer.finished(Named(0, "d")) is None
 
 
 def test_a_place_is_begun_continued_or_replaced_but_never_mixed(place: Place):
@@ -144,7 +198,13 @@ def test_a_place_is_begun_continued_or_replaced_but_never_mixed(place: Place):
     begin_place(place, SETTINGS, skip_existing=True, overwrite=False)
     with pytest.raises(UsageError, match=r"other settings: threshold was 0.5, now 0.6, chunk was None, now 9$"):
         begin_place(place, {**SETTINGS, "threshold": 0.6, "chunk": 9}, skip_existing=True, overwrite=False)
-    assert ParquetChunks(place).finished(Named(0, "d"))
+    inputs = {"inputs": ["/a", "/b"]}
+    begin_place(place, {**SETTINGS, **inputs}, skip_existing=False, overwrite=True)
+    begin_place(place, {**SETTINGS, "inputs": ["/b", "/c", "/a"]}, skip_existing=True, overwrite=False)
+    with pytest.raises(UsageError, match=r"inputs was /c, /a and 1 more, now /1, /2, /3 and 2 more$") as told:
+        begin_place(place, {**SETTINGS, "inputs": ["/b", "/1", "/2", "/3", "/4"]}, skip_existing=True, overwrite=False)
+    assert "--overwrite" in str(told.value.hint)
+    ParquetChunks(place).write(Named(0, "d"), iter(ROWS))
     begin_place(place, {**SETTINGS, "threshold": 0.6}, skip_existing=False, overwrite=True)
     assert list(place.names()) == ["settings.json"]
     assert json.loads(place.read("settings.json"))["threshold"] == 0.6

@@ -190,6 +190,16 @@ def test_leftovers_of_killed_processes_are_taken_away(written: PredictionFolder)
     assert picture(written, MASKS).any()
 
 
+def test_what_other_programs_write_below_the_folder_stays(written: PredictionFolder):
+    run = written.folder / "runs" / "a" / ".cmirnet-0123456789abcdef.tmp"
+    prepared = written.folder / ".cmirnet-89abcdef-0123456789abcdef.tmp" / "sentences.jsonl"
+    for file in (run, prepared):
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"half")
+    sweep_all(written.folder)
+    assert (run.exists(), prepared.exists()) == (True, True)
+
+
 def test_pycocotools_reads_the_coco_file(written: PredictionFolder, tmp_path: Path):
     lines = unite(written.folder, [("kitchen/a.jpg", "the cup"), ("kitchen/a.jpg", "nothing")])
     write_coco(tmp_path / "coco.json", lines)
