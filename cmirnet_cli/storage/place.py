@@ -68,10 +68,10 @@ class Place:
         """The path or URI of a file in it."""
         return str(self.folder / name) if self.folder else joined(self.root, name)
 
-    def read(self, name: str, most: int = 1 << 30) -> bytes | None:
+    def read(self, name: str) -> bytes | None:
         """The content of a file; None if it is not there."""
         try:
-            return (self.folder / name).read_bytes() if self.folder else read_whole(self.at(name), most)
+            return (self.folder / name).read_bytes() if self.folder else read_whole(self.at(name), None)
         except (FileNotFoundError, NotADirectoryError, NotThereError):
             return None
         except OSError as error:

@@ -35,17 +35,18 @@ _PASSING_NAMES = ("Timeout", "Connection", "Connector", "Disconnected", "Payload
 """Parts of names of classes of errors that may pass: those of aiohttp, botocore and httpx have no common base."""
 
 
-def read_whole(uri: str, most: int) -> bytes:
-    """The bytes of a file, in one request; the first `most` + 1 of a larger one, so whoever gets more than `most` knows.
+def read_whole(uri: str, most: int | None) -> bytes:
+    """The bytes of a file, in one request; with `most`, the first `most` + 1 of a larger one, so whoever gets more than `most` knows.
 
     Raises:
         StorageError: as for `attempt`.
     """
     system, path = file_system(uri)
+    part = {} if most is None else {"start": 0, "end": most + 1}
 
     def read() -> bytes:
         try:
-            return bytes(call(system, "cat_file", path, start=0, end=most + 1))
+            return bytes(call(system, "cat_file", path, **part))
         except Exception as error:
             if _status_of(error) == _EMPTY_STATUS or _code_of(error) == "InvalidRange":  # an empty file has no first byte
                 return b""

@@ -19,8 +19,6 @@ FORMAT = "format"
 _PART = re.compile(r"predictions-(?P<number>\d{8,})\.(?P<kind>parquet|jsonl|json|stale)")
 _MASK = re.compile(r"masks/(.*/)?[^/]+\.[^/.]+\.png", re.DOTALL)
 """The name of a mask, as `folder.mask_name` makes them: that of its image, then its expression."""
-_ALL = 1 << 60
-"""More bytes than a file has."""
 
 
 def part_name(number: int, kind: str) -> str:
@@ -30,7 +28,7 @@ def part_name(number: int, kind: str) -> str:
 
 def retire_chunk(place: Place, number: int) -> None:
     """Take away the mark and the lines of a chunk, if they are there. Its masks become stale."""
-    lines = place.read(part_name(number, "jsonl"), _ALL)
+    lines = place.read(part_name(number, "jsonl"))
     if lines is None:
         return
     place.remove(part_name(number, "json"))
@@ -43,7 +41,7 @@ def add_stale(place: Place, number: int, masks: Iterable[str]) -> None:
     name = part_name(number, "stale")
     more = b"".join(json.dumps({"mask": mask}).encode("ascii") + b"\n" for mask in masks)
     if more:
-        place.write(name, (place.read(name, _ALL) or b"") + more)
+        place.write(name, (place.read(name) or b"") + more)
 
 
 def retire_chunks(place: Place, first: int) -> int:
@@ -68,15 +66,20 @@ def remove_stale_masks(place: Place, chunks: int) -> None:
         chunks: how many there are. If fewer are seen, as may be for a moment on a network disk, that is left to the next run.
     """
     stale = list(_parts(place, "stale"))
-    if not stale:
-        return
-    unnamed = {mask for name in stale for mask in _masks(place.read(name, _ALL) or b"")}
-    seen = 0
-    for name in _parts(place, "jsonl"):
-        unnamed.difference_update(_masks(place.read(name, _ALL) or b""))
-        seen += 1
-    if seen < chunks:
-        return
+
+    def named(part: str) -> set[str]:
+        return set(_masks(place.read(part) or b""))
+
+    unnamed = {mask for name in stale for mask in named(name)}
+    for masks in read_ahead((part_name(_number(name), "jsonl") for name in stale), named):
+        unnamed -= masks  # most stay in their chunk, so that others need not be read
+    if unnamed:
+        seen = 0
+        for masks in read_ahead(_parts(place, "jsonl"), named):
+            unnamed -= masks
+            seen += 1
+        if seen < chunks:
+            return
     _remove(place, unnamed)
     _remove(place, stale)
 
@@ -93,7 +96,7 @@ def remove_chunks(place: Place, settings: bytes | None) -> None:
         _remove(place, filter(_MASK.fullmatch, place.below("masks")))
     else:
         for name in _parts(place, "jsonl", "stale"):
-            _remove(place, _masks(place.read(name, _ALL) or b""))
+            _remove(place, _masks(place.read(name) or b""))
     _remove(place, _parts(place, "parquet", "jsonl", "stale"))
 
 

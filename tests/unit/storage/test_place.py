@@ -31,6 +31,9 @@ def test_a_file_is_written_read_listed_and_removed(place: Place):
     assert (place.read("a.json"), place.read("masks/b/c.png"), list(place.names())) == (b"{}", b"png", ["a.json"])
     place.write("a.json", b"[]")
     assert place.read("a.json") == b"[]"
+    place.write("empty.json", b"")
+    assert place.read("empty.json") == b""
+    place.remove("empty.json")
     place.remove("a.json")
     place.remove("a.json")
     assert list(place.names()) == []
