@@ -114,25 +114,18 @@ def connected(options: RayOptions) -> Iterator[None]:
     address = _address(options)
     others, started = set(psutil.Process().children()), set[psutil.Process]()
     own = {"num_cpus": usable_cores(), "object_store_memory": STORE, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-    handler = signal.getsignal(signal.SIGTERM)
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
         try:
             for left in reversed(range(STARTS if address == LOCAL else 1)):
                 try:
-                    with _silent_stderr():
+                    with _sigterm_waits(), _silent_stderr():
                         ray.init(address, log_to_driver=False, logging_level="CRITICAL", **(own if address == LOCAL else {}))
                     break
-                except SystemExit as stop:  # SIGTERM, for which Ray puts its own handler in place before it starts
-                    if stop.code == signal.SIGTERM and callable(handler):
-                        handler(signal.SIGTERM, None)
-                    raise
                 except Exception as error:
                     ray.shutdown()
                     if not left:
                         raise _unreachable(address, shorten(str(error), 300)) from error
             started = set(psutil.Process().children()) - others
-            if threading.current_thread() is threading.main_thread():
-                signal.signal(signal.SIGTERM, handler)  # Ray has put its own there
             yield
         finally:
             cluster = _with_all_below(started)
@@ -149,6 +142,26 @@ def _with_all_below(processes: Iterable[psutil.Process]) -> list[psutil.Process]
         with suppress(psutil.NoSuchProcess):
             found += [process, *process.children(recursive=True)]
     return found
+
+
+@contextmanager
+def _sigterm_waits() -> Iterator[None]:
+    """SIGTERM takes effect once the block has ended. Ray's own handlers, which may lose it while Ray starts, are not put in place."""
+    if threading.current_thread() is not threading.main_thread():  # which has no handlers
+        yield
+        return
+    from ray._private import utils
+
+    set_handler, received = utils.set_sigterm_handler, list[int]()
+    before = signal.signal(signal.SIGTERM, lambda number, frame: received.append(number))
+    utils.set_sigterm_handler = lambda handler: None
+    try:
+        yield
+    finally:
+        utils.set_sigterm_handler = set_handler
+        signal.signal(signal.SIGTERM, before)
+    if received:
+        signal.raise_signal(signal.SIGTERM)
 
 
 @contextmanager
