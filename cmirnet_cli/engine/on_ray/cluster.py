@@ -109,6 +109,7 @@ def connected(options: RayOptions) -> Iterator[None]:
         CmirnetError: the cluster does not answer, has another version of Ray or Python, or cannot be started.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # or a thread of Ray that is still there at the end may start a cluster anew
     import ray
 
     address = _address(options)

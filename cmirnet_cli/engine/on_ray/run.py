@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any, TypeVar, cast
@@ -58,9 +58,9 @@ def run_on_ray(
         board = _begin_board(max(AHEAD, 8 * actors.count))
         returned: Any = None
         given_up: list[str] = []
-        with _progress(board, advance) as finished:
+        with _progress(board, advance) as finished, closing(_answers(pieces, work, board, actors)) as answers:
             try:
-                for said in _answers(pieces, work, board, actors):
+                for said in answers:
                     if isinstance(said, Raised):
                         raise said.error
                     if isinstance(said, Returned):
@@ -95,7 +95,9 @@ def _begin_board(ahead: int) -> Any:
     return ray.remote(Board).options(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here).remote(ahead)
 
 
-def _answers(pieces: Callable[[], Generator[Any, None, object]], work: Work[Any, Any], board: Any, actors: Actors) -> Iterator[object]:
+def _answers(
+    pieces: Callable[[], Generator[Any, None, object]], work: Work[Any, Any], board: Any, actors: Actors
+) -> Generator[object, None, None]:
     """Ray Data's pipeline: one process that lists pieces, actors that do them, and one row for each piece that goes through."""
     import pyarrow as pa
     import ray.data
