@@ -17,8 +17,8 @@ from cmirnet_cli.storage.place import Place
 FORMAT = "format"
 """Under which name the settings hold what bulk prediction writes; those of other runs have no such name."""
 _PART = re.compile(r"predictions-(?P<number>\d{8,})\.(?P<kind>parquet|jsonl|json|stale)")
-_MASK = re.compile(r"masks/(.*/)?[^/]+\.[^/.]+\.png", re.DOTALL)
-"""The name of a mask, as `folder.mask_name` makes them: that of its image, then its expression."""
+_MASK = re.compile(r"masks/(?!(.*/)?\.\./)(.*/)?[^/]+\.[^/.]+\.png", re.DOTALL)
+"""The name of a mask, as `folder.mask_name` makes them: that of its image, then its expression. None that leads out of the place."""
 
 
 def part_name(number: int, kind: str) -> str:

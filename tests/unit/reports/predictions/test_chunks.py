@@ -158,6 +158,18 @@ def test_what_a_run_that_broke_off_left_is_mended_by_the_next_one(place: Place):
     assert named(place) == set(place.below("masks")) == {f"masks/{image}.cup.png" for image in "bcde"}
 
 
+def test_a_line_that_leads_out_of_the_place_removes_nothing_there(tmp_path: Path):
+    place = Place(str(tmp_path / "out"))
+    mine = tmp_path / "mine.cup.png"
+    mine.write_bytes(b"mine")
+    for mask in ("masks/../../mine.cup.png", "../mine.cup.png", str(mine)):
+        place.write("predictions-00000000.jsonl", json.dumps({"mask": mask}).encode())
+        retire_chunks(place, 0)
+        remove_stale_masks(place, 0)
+    assert mine.read_bytes() == b"mine"
+    assert list(place.names()) == []
+
+
 def test_rows_of_chunks_beyond_the_last_are_removed(place: Place):
     for writer in (ParquetChunks(place), PngChunks(place)):
         for number in range(3):
