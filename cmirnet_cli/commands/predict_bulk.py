@@ -139,15 +139,16 @@ def predict_bulk(
     all_chunks = chain([first], all_chunks)
     predictor = None if ray else opened.predictor(process)
     unknown = _told(predictor or opened.vocabulary(), request, process)
+    begin = partial(begin_place, output.place, described, **earlier)
     process.wait()  # nothing of an earlier run is removed before every process has its model
-    if process.first:
-        begin_place(output.place, described, **earlier)
+    if process.first and not ray:
+        begin()
     process.wait()
 
     total = BulkTotal()
     with console.progress("predict") as advance:
         if ray:
-            left_out = _finish_on_ray(request, ChunkWork(RemoteModel.of(opened), output.writer(), settings), ray, total, advance)
+            left_out = _finish_on_ray(request, ChunkWork(RemoteModel.of(opened), output.writer(), settings), ray, total, advance, begin)
         elif predictor:
             _finish_here(predictor, all_chunks, output, settings, process, total, advance)
     totals = process.gather([total])
@@ -188,7 +189,12 @@ def _finish_here(
 
 
 def _finish_on_ray(
-    request: BulkRequest, work: ChunkWork, ray: RayOptions, total: BulkTotal, advance: Callable[[int], object]
+    request: BulkRequest,
+    work: ChunkWork,
+    ray: RayOptions,
+    total: BulkTotal,
+    advance: Callable[[int], object],
+    begin: Callable[[], object],
 ) -> Counter[str]:
     """Finish all chunks on a Ray cluster; how many files were left out, by kind."""
     from cmirnet_cli.engine.on_ray.run import run_on_ray
@@ -197,7 +203,7 @@ def _finish_on_ray(
         total.chunks += 1
         total.add(*done)
 
-    return run_on_ray(partial(_counted_chunks, request), work, ray, take, advance)
+    return run_on_ray(partial(_counted_chunks, request), work, ray, take, advance, begin)
 
 
 def _counted_chunks(request: BulkRequest) -> Generator[Chunk, None, Counter[str]]:

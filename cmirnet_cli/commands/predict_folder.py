@@ -108,18 +108,22 @@ def predict_folder(
     if process.first:
         tell_of_expressions(expressions, reader.too_long(expressions), unknown, reader.tokens)
 
-    if process.first:
-        if output.coco:
-            require_writable(output.coco.parent)
+    if process.first and output.coco:
+        require_writable(output.coco.parent)
+
+    def begin() -> None:
         rule = {"threshold": masks.rule.threshold, "largest_component": masks.rule.largest_component, "min_score": masks.rule.min_score}
         settings = {**opened.identity(), **rule, "own_range": masks.own_range}
         earlier = {"skip_existing": output.skip_existing, "overwrite": output.overwrite}
         begin_folder(output.folder, settings, output.coco, gallery=output.gallery, **earlier)
-    process.wait()
 
-    folder, index, part = PredictionFolder(output.folder, output.kinds), Index.read(output.folder), process.part(queries)
+    folder, part = PredictionFolder(output.folder, output.kinds), process.part(queries)
+    index = Index.of(()) if output.overwrite else Index.read(output.folder)
     left = [query for query in part if not folder.holds(index, query.photo.name, query.expressions)]
     require_room(output.folder, SMALLEST_FILE * len(output.kinds) * sum(len(query.expressions) for query in left))
+    if process.first and not (ray and left):
+        begin()
+    process.wait()
     done = [FolderPart(len(part) - len(left), (), ())]
     with console.progress("predict", len(left)) as advance:
         if predictor:
@@ -130,7 +134,7 @@ def predict_folder(
             from cmirnet_cli.engine.on_ray.run import run_on_ray
 
             work = FolderWork(RemoteModel.of(opened), folder, masks)
-            run_on_ray(partial(_pieces, left), work, ray, done.append, advance)
+            run_on_ray(partial(_pieces, left), work, ray, done.append, advance, begin)
 
     parts = process.gather(done)
     if process.first:

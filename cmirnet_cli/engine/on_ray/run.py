@@ -37,6 +37,7 @@ def run_on_ray(
     options: RayOptions,
     take: Callable[[Report], object],
     advance: Callable[[int], object],
+    begin: Callable[[], object] = lambda: None,
 ) -> Ended:
     """Do all pieces, and give what `pieces` returned. stdout is closed meanwhile.
 
@@ -46,6 +47,7 @@ def run_on_ray(
         options: where, and with how many actors.
         take: is called with the report of each piece as it comes, in any order.
         advance: is called with how many more images are done, from another thread.
+        begin: is called once, when the cluster is there and the actors fit on it.
 
     Raises:
         UsageError: the actors do not fit on the cluster.
@@ -55,6 +57,7 @@ def run_on_ray(
         import ray
 
         actors = place(options, [node["Resources"] for node in ray.nodes() if node["Alive"]])
+        begin()
         board = _begin_board(max(AHEAD, 8 * actors.count))
         returned: Any = None
         given_up: list[str] = []

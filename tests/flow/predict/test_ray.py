@@ -175,6 +175,19 @@ def test_every_piece_is_done_and_reported_once_or_named_though_actors_and_a_node
     assert max(ahead) < on_ray.AHEAD < PIECES, "listing does not run far ahead of the work"
 
 
+@pytest.mark.parametrize("form", ["png", "parquet"])
+def test_actors_that_do_not_fit_cost_no_earlier_result(
+    nodes: Nodes, cmirnet: Callable[..., Any], weights: Path, photos: Path, tmp_path: Path, form: str
+):
+    words = ["predict", weights, photos, "-e", "cup", "--device", "cpu", "--format", form, "-o", tmp_path / "out"]
+    assert cmirnet(*words).code in (0, 3)
+    written = files(tmp_path / "out")
+    refused = cmirnet(*words, "--overwrite", "--engine", "ray", "--ray-address", nodes.address, "--actors", 99)
+    assert refused.code == 2
+    assert "--actors 99 do not fit" in refused.err
+    assert files(tmp_path / "out") == written
+
+
 def test_an_error_in_an_actor_ends_the_command_as_if_it_were_here(nodes: Nodes, tmp_path: Path):
     with pytest.raises(ImageError, match="is broken") as raised:
         on_ray.run_on_ray(lambda: count(9, tmp_path / "listed"), Writing(tmp_path, fails=7), RayOptions(nodes.address), print, print)
