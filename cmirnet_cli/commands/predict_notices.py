@@ -43,7 +43,7 @@ def tell_of_ranges(count: int, first: tuple[str, Range]) -> None:
 
 def lines_of_result(masks: int, empty: int, images: int, where: object, *, skipped: int, broken: int) -> list[str]:
     """What came of the images that could be read, and what did not."""
-    none_found = f"all of them empty: {NOTHING_FOUND}" if empty == masks else f"{empty:,} of them empty"
+    none_found = f"{'all of them' if masks > 1 else 'and it is'} empty: {NOTHING_FOUND}" if empty == masks else f"{empty:,} of them empty"
     return [
         f"{counted(masks, 'mask')} of {counted(images, 'image')} in {where}" + (f", {none_found}" if empty else ""),
         *([f"{counted(skipped, 'image')} finished before"] if skipped else []),

@@ -87,7 +87,8 @@ def prepare_data(
     for warning in (*audit_warnings(manifest.audit or ()), *count_warnings(manifest)):
         console.warn(warning)
     for each in cache.shared:
-        said = f"{each.shared:,} of {counted(each.images, 'photograph')} of {each.split} are in train, too, such as {each.example.name}"
+        are = "is" if each.shared == 1 else "are"
+        said = f"{each.shared:,} of {counted(each.images, 'photograph')} of {each.split} {are} in train, too, such as {each.example.name}"
         if legal_splits(manifest.dataset, manifest.split_by):
             console.notice(f"{said}: this division is published so")
         else:

@@ -47,7 +47,7 @@ def test_photographs_of_val_that_are_in_train_too_are_counted_with_one_of_them(c
     words = ["prepare-data", tmp_path / "mine.jsonl", "--out", tmp_path / "cache", "--size", 32]
     outcome = cmirnet(*words)
     assert outcome.code == 0
-    assert "warning: 1 of 2 photographs of val are in train, too, such as 2.png: its scores will be too high" in outcome.err
+    assert "warning: 1 of 2 photographs of val is in train, too, such as 2.png: its scores will be too high" in outcome.err
     shared = {"split": "val", "shared": 1, "images": 2, "example": str(tmp_path / "2.png")}
     assert cmirnet(*words, "--json").data["shared_with_train"] == [shared]
 

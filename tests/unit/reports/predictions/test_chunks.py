@@ -160,6 +160,7 @@ def test_what_a_run_that_broke_off_left_is_mended_by_the_next_one(place: Place):
 
 def test_a_line_that_leads_out_of_the_place_removes_nothing_there(tmp_path: Path):
     place = Place(str(tmp_path / "out"))
+    (tmp_path / "out" / "masks").mkdir(parents=True)
     mine = tmp_path / "mine.cup.png"
     mine.write_bytes(b"mine")
     for mask in ("masks/../../mine.cup.png", "../mine.cup.png", str(mine)):
