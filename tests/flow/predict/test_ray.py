@@ -194,10 +194,25 @@ def test_an_error_in_an_actor_ends_the_command_as_if_it_were_here(nodes: Nodes, 
     assert raised.value.hint == "leave it out"
 
 
+OTHERS = """
+import sys
+import ray
+
+ray.init(sys.argv[1], log_to_driver=False, logging_level="CRITICAL")
+ray.get(ray.util.placement_group([{"CPU": 1}] * int(ray.cluster_resources()["CPU"])).ready())
+print("all cores are taken", flush=True)
+sys.stdin.read()
+"""
+
+
 def test_a_cluster_that_others_use_is_not_waited_for_without_end(nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(on_ray, "STARTS_WITHIN", 1)
-    with pytest.raises(CmirnetError, match="had no room for 2 actors within 1 s"):
-        on_ray.run_on_ray(lambda: count(2, tmp_path / "listed"), Writing(tmp_path), RayOptions(nodes.address), print, print)
+    command = [sys.executable, "-c", OTHERS, nodes.address]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as others:
+        assert others.stdout
+        assert others.stdout.readline() == "all cores are taken\n"
+        with pytest.raises(CmirnetError, match="had no room for 2 actors within 1 s"):
+            on_ray.run_on_ray(lambda: count(2, tmp_path / "listed"), Writing(tmp_path), RayOptions(nodes.address), print, print)
 
 
 @dataclass
