@@ -19,6 +19,7 @@ import pytest
 
 os.environ["HF_ENDPOINT"] = "http://127.0.0.1:9"  # nothing listens there: no test asks the real hub, whatever the machine can reach
 os.environ["OMP_NUM_THREADS"] = "1"  # networks this small are slower with several, whose sums are rounded differently
+os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"  # as the program has it, which cannot set it where tests have loaded Ray before
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores Ctrl-C, and so would all that it starts
 
 SHARED = Path(os.environ.get("CMIRNET_SHARED", Path(__file__).resolve().parents[2] / "shared"))

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import pickle
+import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from threading import Event, Lock, Thread
 from typing import Any, TypeVar, cast
 
 from cmirnet_cli import __version__
 from cmirnet_cli.engine.on_ray.actor import TOLD_EVERY, Actor, Board, Done, GivenUp, Raised, Returned, Work, listed
-from cmirnet_cli.engine.on_ray.cluster import Actors, RayOptions, connected, place
+from cmirnet_cli.engine.on_ray.cluster import ENDS_WITHIN, Actors, RayOptions, connected, place
 from cmirnet_cli.errors import CmirnetError
 
 Piece = TypeVar("Piece")
@@ -27,6 +27,8 @@ IN_FLIGHT = 2
 """Pieces that an actor has: one that it does, and the next one."""
 AHEAD = 64
 """Pieces that are listed and not done, or eight for each actor: what waits takes memory on the machine of the command."""
+_THREADS = ("StreamingExecutor", "iter_threaded")
+"""How Ray Data calls those that schedule work and fetch rows."""
 STARTS_WITHIN = 600
 """Seconds in which the cluster must have room for all actors, for others may use it."""
 
@@ -61,7 +63,7 @@ def run_on_ray(
         board = _begin_board(max(AHEAD, 8 * actors.count))
         returned: Any = None
         given_up: list[str] = []
-        with _progress(board, advance) as finished, closing(_answers(pieces, work, board, actors)) as answers:
+        with _progress(board, advance) as finished, _threads_end(), closing(_answers(pieces, work, board, actors)) as answers:
             try:
                 for said in answers:
                     if isinstance(said, Raised):
@@ -135,11 +137,22 @@ def _answers(
 
 
 @contextmanager
+def _threads_end() -> Iterator[None]:
+    """Ray Data's threads have ended afterwards. Ray hardly waits for them, and one that meets a closed connection ends the process."""
+    try:
+        yield
+    finally:
+        for thread in threading.enumerate():
+            if thread.name.startswith(_THREADS):
+                thread.join(ENDS_WITHIN)
+
+
+@contextmanager
 def _progress(board: Any, advance: Callable[[int], object]) -> Iterator[Callable[[int, int], None]]:
     """Ask the board again and again how far the actors are, while the block waits for pieces and says which are done."""
     import ray
 
-    lock, ended = Lock(), Event()
+    lock, ended = threading.Lock(), threading.Event()
     done: list[int] = []
     pieces = images = shown = 0
 
@@ -166,7 +179,7 @@ def _progress(board: Any, advance: Callable[[int], object]) -> Iterator[Callable
             except Exception:  # the cluster is gone: what waits in the block says why
                 return
 
-    asking = Thread(target=ask, daemon=True)
+    asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     try:
         yield add
