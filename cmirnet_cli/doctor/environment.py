@@ -11,9 +11,10 @@ from huggingface_hub import constants
 
 from cmirnet_cli.config import DataConfig
 from cmirnet_cli.doctor.findings import Finding
-from cmirnet_cli.engine.environment import BF16, GIB, machine_in_words, memory_gib, processor_features
+from cmirnet_cli.engine.environment import GIB, machine_in_words, memory_gib
 from cmirnet_cli.engine.threads import CHOSEN_BY, threads_for, usable_cores
 from cmirnet_cli.hub import PATIENCE, has_copy, why_offline
+from cmirnet_cli.processor import BF16, processor_features
 from cmirnet_cli.weights.check import default_starts
 
 LITTLE_MEMORY = 4.0

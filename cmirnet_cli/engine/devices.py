@@ -15,8 +15,9 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import gather_object, is_bf16_available
 from torch import distributed
 
-from cmirnet_cli.engine.environment import computes_in_bf16, peak_memory_mib, processor_features
+from cmirnet_cli.engine.environment import peak_memory_mib
 from cmirnet_cli.errors import UsageError
+from cmirnet_cli.processor import computes_in_bf16, processor_features
 
 Value = TypeVar("Value")
 

@@ -21,15 +21,11 @@ from typing import Any, TypeVar
 import psutil
 
 from cmirnet_cli.engine.threads import usable_cores
+from cmirnet_cli.processor import proc_value, processor_name
 
 LIBRARIES = ("torch", "torchvision", "timm", "transformers", "accelerate", "h5py", "numpy", "pillow", "pycocotools")
 MIB, GIB = 1 << 20, 1 << 30
 Result = TypeVar("Result")
-
-BF16 = frozenset({"amx_bf16", "avx512_bf16", "bf16", "svebf16"})
-"""Names of the instructions that compute in bf16, as Linux spells them."""
-
-_CPU = "cpuinfo"
 
 
 def environment() -> dict[str, Any]:
@@ -71,7 +67,7 @@ def _git(*arguments: str) -> str:
 def machine() -> dict[str, object]:
     """As plain data: processor, cores that this process may use, memory in GiB, system, Python and libraries."""
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": usable_cores(),
         "memory_gib": round(psutil.virtual_memory().total / GIB, 1),
         "system": platform.platform(),
@@ -86,16 +82,6 @@ def machine_in_words() -> str:
     return f"{facts['processor']}, {facts['cores']} cores, {facts['memory_gib']} GiB, Python {facts['python']}"
 
 
-def processor_features() -> frozenset[str]:
-    """Names of the instructions that the processor has, as Linux spells them; empty where the system does not tell."""
-    return frozenset((_proc_value(_CPU, "flags") or _proc_value(_CPU, "Features")).split())
-
-
-def computes_in_bf16(features: frozenset[str]) -> bool:
-    """Whether a processor with these features has instructions for bf16; where the system does not tell, that is assumed."""
-    return not features or bool(features & BF16)
-
-
 def memory_gib() -> tuple[float, float]:
     """Memory that this process may use, and what of the machine's is free now, in GiB; a container's limit counts."""
     memory, limit = psutil.virtual_memory(), Path("/sys/fs/cgroup/memory.max")
@@ -106,7 +92,7 @@ def memory_gib() -> tuple[float, float]:
 
 def peak_memory_mib() -> float:
     """The most memory that this process held so far; on Linux by its own table, because getrusage counts what the parent held, too."""
-    if peak := _proc_value("self/status", "VmHWM"):
+    if peak := proc_value("self/status", "VmHWM"):
         return int(peak.split()[0]) / 1024
     windows = getattr(psutil.Process().memory_info(), "peak_wset", None)
     if windows is not None:
@@ -132,15 +118,3 @@ def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Res
 
 def _start_processes_by(method: str) -> None:
     multiprocessing.set_start_method(method, force=True)
-
-
-def _processor() -> str:
-    """The model's name, where the system tells it."""
-    return _proc_value(_CPU, "model name") or platform.processor() or platform.machine()
-
-
-def _proc_value(table: str, key: str) -> str:
-    """The first value of a key in a table that Linux keeps below /proc; empty where there is none."""
-    path = Path("/proc", table)
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return next((value.strip() for name, _, value in (line.partition(":") for line in lines) if name.strip() == key), "")

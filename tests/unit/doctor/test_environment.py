@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from cmirnet_cli.doctor.environment import device_findings, memory_findings, room_findings
-from cmirnet_cli.engine.environment import memory_gib, processor_features
+from cmirnet_cli.engine.environment import memory_gib
 
 
 def test_a_folder_yet_to_be_made_is_judged_by_the_disk_it_will_lie_on(tmp_path: Path):
@@ -43,10 +43,3 @@ def test_the_processor_and_every_gpu_are_named():
     subjects = [found.subject for found in device_findings()]
     gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())] or ["mps" if torch.backends.mps.is_available() else "gpu"]
     assert subjects == ["cpu", *gpus]
-
-
-def test_processor_features_agree_with_what_torch_found():
-    features = processor_features()
-    if not features:
-        pytest.skip("this system does not tell")
-    assert ("avx512f" in features) >= (torch.backends.cpu.get_cpu_capability() == "AVX512")

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from cmirnet_cli.engine.environment import computes_in_bf16, in_fresh_process, machine, peak_memory_mib
+from cmirnet_cli.engine.environment import in_fresh_process, machine, peak_memory_mib
 
 
 def memory_with(mebibytes: int) -> tuple[int, float]:
@@ -39,19 +39,3 @@ def test_a_fresh_process_is_another_one_with_memory_of_its_own():
 
 def test_a_fresh_process_starts_others_as_this_one_would():
     assert in_fresh_process(start_method) == start_method()
-
-
-@pytest.mark.parametrize(
-    ("processor", "able"),
-    [
-        ("fma avx2", False),
-        ("avx2 avx512f avx512_vnni", False),
-        ("avx2 avx512f avx512_bf16", True),
-        ("avx512f amx_bf16 amx_int8", True),
-        ("asimd fphp", False),
-        ("asimd i8mm bf16", True),
-        ("", True),  # macOS tells nothing
-    ],
-)
-def test_a_processor_without_instructions_for_bf16_is_known(processor: str, able: bool):
-    assert computes_in_bf16(frozenset(processor.split())) == able
