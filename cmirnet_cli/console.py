@@ -156,13 +156,16 @@ class ProgressLines:
 
     def __init__(self, label: str, total: int | None, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._label, self._total, self._write, self._clock = label, total, write, clock
-        self._started = self._last = clock()
-        self._done = self._written = 0
+        self._since = self._reached = self._last = clock()
+        self._done = self._written = self._first = 0
         self._fields: dict[str, object] = {}
 
     def __call__(self, n: int = 1, **fields: object) -> None:
         """Move on by `n` items; writes a line if the last one is ten seconds old."""
+        if self._done and not self._first:  # from here on its speed is known without the start, which may be long
+            self._since, self._first = self._reached, self._done
         self._done += n
+        self._reached = self._clock()
         self._fields.update(fields)
         if self._clock() - self._last >= PROGRESS_EVERY:
             self._write_line()
@@ -177,7 +180,7 @@ class ProgressLines:
         self._write(f"{self._label}: {', '.join([self._count(), *_shown(self._fields)])}")
 
     def _count(self) -> str:
-        rate = self._done / max(self._last - self._started, 1e-9)
+        rate = (self._done - self._first) / max(self._last - self._since, 1e-9)
         speed = f"{rate:.1f}/s" if rate >= 1 or not rate else f"{1 / rate:.0f} s each"
         if self._total is None:
             return f"{self._done:,} done, {speed}"

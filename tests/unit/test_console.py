@@ -224,6 +224,19 @@ def test_slow_progress_in_a_pipe_says_how_long_each_takes():
     ]
 
 
+def test_a_long_start_does_not_make_the_estimate_longer():
+    clock, lines = Clock(), []
+    progress = ProgressLines("predict", 1000, lines.append, clock)
+    for waited in (60, 10, 10):
+        clock.now += waited
+        progress(10)
+    assert lines == [
+        "predict: 10 of 1,000 (1%), 6 s each, 1:39:00 left",
+        "predict: 20 of 1,000 (2%), 1.0/s, 0:16:20 left",
+        "predict: 30 of 1,000 (3%), 1.0/s, 0:16:10 left",
+    ]
+
+
 def test_the_traceback_is_that_of_the_cause(console, capsys):
     console.configure(traceback=True)
     try:
