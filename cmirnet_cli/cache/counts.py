@@ -62,13 +62,13 @@ class ComparedCounts:
 
     @property
     def differences(self) -> list[str]:
-        """Such as "3 refs instead of 5,000", where both numbers are known."""
+        """Such as "3 referents instead of 5,000", where both numbers are known."""
         if self.published is None:
             return []
         published = asdict(self.published)
         remarks = {name: " (unconfirmed)" for name in self.published.unconfirmed}
         return [
-            f"{ours:,} {name} instead of {published[name]:,}{remarks.get(name, '')}"
+            f"{ours:,} {'referents' if name == 'refs' else name} instead of {published[name]:,}{remarks.get(name, '')}"
             for name, ours in asdict(self.counts).items()
             if published[name] not in (None, ours)
         ]

@@ -60,10 +60,10 @@ class CountGrid:
 
 
 def count_grid(rows: Sequence[CountRow]) -> CountGrid:
-    """Refs, images and sentences of each split; where anything was published, the published numbers and whether they agree."""
+    """Referents, images and sentences of each split; where anything was published, the published numbers and whether they agree."""
     compare = any(row.published for row in rows)
     published = (PUBLISHED,) if compare else ()
-    columns = ("split", "refs", *published, "images", *published, "sentences", *published, *(("agrees",) if compare else ()))
+    columns = ("split", "referents", *published, "images", *published, "sentences", *published, *(("agrees",) if compare else ()))
     lines = (_compared_cells(row) if compare else [CountCell(_number(number)) for number in _numbers(row.found)] for row in rows)
     return CountGrid(columns, tuple((CountCell(row.split), *cells) for row, cells in zip(rows, lines, strict=True)))
 

@@ -91,6 +91,16 @@ def test_masks_go_and_come_with_their_switch_their_key_and_a_click_on_the_pictur
     assert visited.console == []
 
 
+def test_the_longest_file_name_stays_inside_its_card_and_its_line(visit):
+    entry = Entry(["a cup"], ["kitchen_" + "cup" * 80 + ".jpg"], {})
+    page = Gallery("Cups", "cups", "words", ORDERS).html([Card(entry, jpeg(Image.new("RGB", (60, 40), "red")))], [entry])
+    edges = "[...document.querySelectorAll('.items bdi')].map((each) => each.getBoundingClientRect().right)"
+    script = f"seen.edges = {edges}; document.querySelector('[value=list]').click(); seen.edges.push(...{edges}); seen.width = innerWidth;"
+    seen = visit(page, script).seen
+    assert len(seen["edges"]) == 4
+    assert 0 < max(seen["edges"]) < seen["width"]
+
+
 def test_a_slash_leads_to_the_filter_and_every_control_can_be_reached_by_key(visit, page):
     script = """
     press('/'); seen.focused = document.activeElement.id;

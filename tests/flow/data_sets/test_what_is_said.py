@@ -17,7 +17,7 @@ def test_counts_that_differ_from_the_published_ones_are_said_with_both_numbers(c
     outcome = cmirnet("prepare-data", "refcocog", "--data", build.data, "--out", build.data.parent / "cache", "--size", 64)
     assert outcome.code == 0
     warnings = [line for line in outcome.err.splitlines() if line.startswith("warning: ")]
-    numbers = "{} refs instead of {}, {} images instead of {}, {} sentences instead of {}"
+    numbers = "{} referents instead of {}, {} images instead of {}, {} sentences instead of {}"
     differ = f"warning: the counts of {{}} differ from the published ones: {numbers}"
     assert warnings == [
         differ.format("train", 1, "42,226", 1, "21,899", 2, "80,512 (unconfirmed)"),

@@ -39,7 +39,7 @@ def test_the_head_names_data_facts_and_counts_and_marks_what_differs_from_the_pu
     assert page.text("h1") == ["drawn (made), val"]
     assert page.text("dt") == ["store", "fingerprint"]
     assert page.text("dd") == ["decoded, 64 px", "abc<1>"]
-    assert page.text("th") == ["split", "refs", "published", "images", "published", "sentences", "published", "agrees"]
+    assert page.text("th") == ["split", "referents", "published", "images", "published", "sentences", "published", "agrees"]
     assert page.text("differs") == ["71", "no"]
     assert page.text("td")[-8:] == ["val", "4,100", "-", "24", "-", "82", "-", "-"]
 

@@ -26,7 +26,7 @@ def test_counts_stand_beside_the_published_ones_and_disagreement_is_said() -> No
     ]
 
     assert printed(count_table(rows)) == [
-        ["split", "refs", "published", "images", "published", "sentences", "published", "agrees"],
+        ["split", "referents", "published", "images", "published", "sentences", "published", "agrees"],
         ["train", "42,404", "42,404", "16,994", "16,994", "120,624", "120,624", "yes"],
         ["val", "3,811", "3,811", "1,500", "1,500", "10,835", "10,834", "no"],
         ["test", "5,000", "5,000", "4,527", "4,527", "9,000", "-", "yes"],
@@ -36,6 +36,6 @@ def test_counts_stand_beside_the_published_ones_and_disagreement_is_said() -> No
 
 def test_counts_of_a_data_set_of_ones_own_have_no_published_columns() -> None:
     assert printed(count_table([CountRow("train", Counted(10, 5, 30))])) == [
-        ["split", "refs", "images", "sentences"],
+        ["split", "referents", "images", "sentences"],
         ["train", "10", "5", "30"],
     ]
