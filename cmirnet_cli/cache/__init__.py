@@ -11,11 +11,13 @@ Writing:
 
     prepare          a data set read, checked and written: `cmirnet.prepare` → PreparedCache
     check_images     images that cannot be cached, before anything is written
+    drawing          the masks of all referents, each drawn once            → DrawnMasks
+    audit            what is odd about these masks
     fingerprint      which cache it will be                                 → Fingerprint
     estimate         how large it will be
     writer           the files of a cache, started or continued             → Manifest
     staging          the folder beside it in which it grows
-    threads          work that threads share
+    workers          work that threads or processes share
 
 Reading:
 

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from cmirnet_cli.reports.predictions.pictures import PngChunks
     from cmirnet_cli.storage.place import Place
 
-MOST_NAMED = 20
-"""Broken images that the result names."""
-
 
 @dataclass(frozen=True)
 class BulkOutput:
@@ -98,7 +95,14 @@ class BulkTotal:
         if report.scaled_first:
             self.scaled_first = min(self.scaled_first or (report.number, report.scaled_first), (report.number, report.scaled_first))
         self.problems += [(report.number, problem) for problem in report.problems]
-        self.problems = sorted(self.problems, key=itemgetter(0))[:MOST_NAMED]
+        self.problems = _first_named(self.problems)
+
+
+def _first_named(problems: Iterable[tuple[int, Problem]]) -> list[tuple[int, Problem]]:
+    """The problems of the first chunks: as many as a report names."""
+    from cmirnet_cli.engine.bulk.finish import MOST_NAMED
+
+    return sorted(problems, key=itemgetter(0))[:MOST_NAMED]
 
 
 def show_result(
@@ -141,7 +145,7 @@ def show_result(
     first = min((each.scaled_first for each in totals if each.scaled_first), default=None)
     if first:
         tell_of_ranges(scaled, first[1])
-    problems = [problem for _, problem in sorted((told for each in totals for told in each.problems), key=itemgetter(0))[:MOST_NAMED]]
+    problems = [problem for _, problem in _first_named(problem for each in totals for problem in each.problems)]
     for problem in problems:
         console.warn(f"{problem.problem}; {problem.hint}", failure=True)
     parquet = output.form == "parquet"

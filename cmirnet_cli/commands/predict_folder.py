@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cmirnet_cli.engine.prediction.queries import ImageQuery, PredictRequest
     from cmirnet_cli.engine.processes import Process
     from cmirnet_cli.images.depth import Range
-    from cmirnet_cli.reports.predictions.folder import PredictionFolder
+    from cmirnet_cli.reports.predictions.mask_files import PredictionFolder
 
 AT_ONCE = 16
 """Images that an actor of Ray takes as one piece; what it has written of them stays if it dies, but all of them are computed again."""
@@ -93,8 +93,9 @@ def predict_folder(
     """
     from cmirnet_cli.engine.prediction.queries import image_queries
     from cmirnet_cli.files import SMALLEST_FILE, require_room, require_writable
-    from cmirnet_cli.reports.predictions.folder import PredictionFolder, begin_folder, require_unused
+    from cmirnet_cli.reports.predictions.folder import begin_folder, require_unused
     from cmirnet_cli.reports.predictions.index import Index, mend, part_file
+    from cmirnet_cli.reports.predictions.mask_files import PredictionFolder
 
     queries = image_queries(request)
     opened = named_model(model)
@@ -182,7 +183,7 @@ def _write_masks(
 ) -> FolderPart:
     """Predict and write image after image; their lines go to the end of the index `lines`."""
     from cmirnet_cli.engine.prediction.predictor import predict_photos
-    from cmirnet_cli.reports.predictions.folder import MaskToWrite, PredictedPhoto
+    from cmirnet_cli.reports.predictions.mask_files import MaskToWrite, PredictedPhoto
 
     problems: list[tuple[str, str, str]] = []
     scaled: list[tuple[str, Range]] = []

@@ -25,7 +25,7 @@ from cmirnet_cli.images.drawing import cutout, mask_picture, overlays
 from cmirnet_cli.images.palette import ORANGE, Colour
 from cmirnet_cli.images.pixels import Mask, Pixels
 from cmirnet_cli.reports.pictures.overlay import fitting_size
-from cmirnet_cli.reports.predictions.folder import mask_name
+from cmirnet_cli.reports.predictions.names import mask_name
 from cmirnet_cli.scenes import drawn_scene
 
 LARGEST_SIDE, SMALLEST_SIDE = 1280, 640

@@ -16,7 +16,7 @@ from cmirnet_cli.images.depth import Range
 from cmirnet_cli.images.masks import bounding_box
 
 MOST_NAMED = 20
-"""Broken images that a report names; it counts all of them, and each is a row of the results."""
+"""Broken images that a report, or the result of the command, names; it counts all of them, and each is a row of the results."""
 
 
 class MaskRow(TypedDict):

@@ -16,8 +16,9 @@ from cmirnet_cli.images.drawing import mask_picture
 from cmirnet_cli.images.masks import decode_mask
 from cmirnet_cli.reports.predictions.chunk_files import add_stale, part_name, retire_chunk
 from cmirnet_cli.reports.predictions.chunks import ChunkLike, Mark
-from cmirnet_cli.reports.predictions.folder import MASKS, mask_name
+from cmirnet_cli.reports.predictions.folder import MASKS
 from cmirnet_cli.reports.predictions.index import encoded_line
+from cmirnet_cli.reports.predictions.names import mask_name
 from cmirnet_cli.storage.ahead import read_ahead
 from cmirnet_cli.storage.place import Place
 

@@ -93,7 +93,7 @@ def test_every_option_of_the_command_is_described():
 
 
 def test_the_names_in_the_page_are_those_that_are_given():
-    from cmirnet_cli.reports.predictions.folder import mask_name
+    from cmirnet_cli.reports.predictions.names import mask_name
 
     text = PREDICTION.read_text(encoding="utf-8")
     for expression in ("the red cup", "The red cup!"):

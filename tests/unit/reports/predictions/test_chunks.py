@@ -20,7 +20,8 @@ from cmirnet_cli.errors import DataError, UsageError
 from cmirnet_cli.images.masks import bounding_box, coco_rle
 from cmirnet_cli.reports.predictions.chunk_files import remove_stale_masks, retire_chunks
 from cmirnet_cli.reports.predictions.chunks import begin_place
-from cmirnet_cli.reports.predictions.folder import MaskToWrite, PredictedPhoto, PredictionFolder, begin_folder
+from cmirnet_cli.reports.predictions.folder import begin_folder
+from cmirnet_cli.reports.predictions.mask_files import MaskToWrite, PredictedPhoto, PredictionFolder
 from cmirnet_cli.reports.predictions.parquet import ParquetChunks
 from cmirnet_cli.reports.predictions.pictures import PngChunks
 from cmirnet_cli.storage.place import Place

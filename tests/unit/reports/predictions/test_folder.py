@@ -18,14 +18,12 @@ from cmirnet_cli.reports.predictions.folder import (
     MASKS,
     OVERLAYS,
     PROBABILITIES,
-    MaskToWrite,
-    PredictedPhoto,
-    PredictionFolder,
     begin_folder,
     sweep_all,
 )
 from cmirnet_cli.reports.predictions.gallery import write_gallery
 from cmirnet_cli.reports.predictions.index import Index, append, mend, part_file, unite
+from cmirnet_cli.reports.predictions.mask_files import MaskToWrite, PredictedPhoto, PredictionFolder
 
 ALL = (MASKS, OVERLAYS, CUTOUTS, PROBABILITIES)
 SETTINGS = {"weights": "abc", "threshold": 0.5}

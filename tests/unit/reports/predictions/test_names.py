@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cmirnet_cli.reports.predictions.folder import mask_name, safe_part, slug
+from cmirnet_cli.reports.predictions.names import mask_name, safe_part, slug
 
 ALPHABET = ["a", "A", "b", " ", "-", "_", ".", ":", "é", "e\u0301", "ß", "杯", "🍎", "ك", "ſ", "\udce9", "\n", "0"]
 
