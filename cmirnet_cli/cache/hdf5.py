@@ -13,7 +13,8 @@ import numpy as np
 
 from cmirnet_cli.cache.folder import prepare_again, verify_it
 from cmirnet_cli.errors import CacheError
-from cmirnet_cli.files import new_file, require_room
+from cmirnet_cli.files import new_file
+from cmirnet_cli.files.checks import require_room
 
 _FORMAT = ("v110", "v110")
 """Since this version HDF5's own tables carry checksums: a damaged one is an error, where older ones gave other data or no end."""

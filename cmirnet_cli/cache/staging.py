@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from cmirnet_cli.errors import CacheError
-from cmirnet_cli.files import exchange, held, new_file, sha256_of, sync
+from cmirnet_cli.files import exchange, new_file, sha256_of, sync
+from cmirnet_cli.files.locks import held
 
 _PARTIAL, _KEY = ".partial-", 12
 _REPLACED = ".replaced"

@@ -23,7 +23,8 @@ from cmirnet_cli.cache.staging import install, record, recorded, sole_writer, st
 from cmirnet_cli.cache.stores import store_of
 from cmirnet_cli.cache.workers import in_order
 from cmirnet_cli.errors import CacheError
-from cmirnet_cli.files import new_file, require_room, sweep
+from cmirnet_cli.files import new_file, sweep
+from cmirnet_cli.files.checks import require_room
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset
 
 

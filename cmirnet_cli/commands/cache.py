@@ -96,7 +96,8 @@ def show(
     """
     from cmirnet_cli.cache.folder import find_cache
     from cmirnet_cli.cache.reader import Cache
-    from cmirnet_cli.files import require_free, write_text
+    from cmirnet_cli.files import write_text
+    from cmirnet_cli.files.checks import require_free
     from cmirnet_cli.reports.cache_page import CacheSummary, cache_page
 
     data = Cache.open(find_cache(cache))

@@ -190,7 +190,7 @@ def _require_places(output: EvaluationOutputs, places: Iterable[Path | None]) ->
     Raises:
         UsageError: one exists.
     """
-    from cmirnet_cli.files import require_free
+    from cmirnet_cli.files.checks import require_free
     from cmirnet_cli.reports.evaluation.results import require_place
 
     if output.out:

@@ -51,7 +51,7 @@ class EvaluationOutputs:
                 that may not be replaced.
             CmirnetError: nothing can be written there.
         """
-        from cmirnet_cli.files import require_free, require_writable
+        from cmirnet_cli.files.checks import require_free, require_writable
         from cmirnet_cli.reports.evaluation.results import require_place
 
         if self.save_masks and self.out is None:
@@ -73,7 +73,7 @@ class EvaluationOutputs:
         Raises:
             CmirnetError: it has not that much room.
         """
-        from cmirnet_cli.files import require_room
+        from cmirnet_cli.files.checks import require_room
         from cmirnet_cli.reports.evaluation.page import least_bytes
 
         if self.report:

@@ -92,7 +92,7 @@ def predict_folder(
         left_out: how many files were left out, by kind.
     """
     from cmirnet_cli.engine.prediction.queries import image_queries
-    from cmirnet_cli.files import SMALLEST_FILE, require_room, require_writable
+    from cmirnet_cli.files.checks import SMALLEST_FILE, require_room, require_writable
     from cmirnet_cli.reports.predictions.folder import begin_folder, require_unused
     from cmirnet_cli.reports.predictions.index import Index, mend, part_file
     from cmirnet_cli.reports.predictions.mask_files import PredictionFolder

@@ -16,7 +16,8 @@ from typing import Literal, TypeAlias
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from cmirnet_cli.errors import AnnotationError
-from cmirnet_cli.files import new_file, new_folder, require_room
+from cmirnet_cli.files import new_file, new_folder
+from cmirnet_cli.files.checks import require_room
 from cmirnet_cli.refer.layout import ANNOTATIONS, INSTANCES, PICTURE, Places, find_photographs, find_refs
 from cmirnet_cli.refer.records import is_path, stays_inside
 

@@ -9,7 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from cmirnet_cli.errors import CmirnetError, WeightsError
-from cmirnet_cli.files import held, new_folder, require_room, require_writable, sha256_of
+from cmirnet_cli.files import new_folder, sha256_of
+from cmirnet_cli.files.checks import require_room, require_writable
+from cmirnet_cli.files.locks import held
 from cmirnet_cli.weights.checkpoint_files import TOKENIZER_FILES
 from cmirnet_cli.weights.folder import CONFIG_FILE, MODEL_FILE
 

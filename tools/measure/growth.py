@@ -21,7 +21,8 @@ from cmirnet_cli.console import console
 from cmirnet_cli.engine.devices import most_held_mib, pick_device
 from cmirnet_cli.engine.environment import in_fresh_process, machine, machine_in_words
 from cmirnet_cli.engine.inference import Inference
-from cmirnet_cli.files import picture_format, require_free, require_writable, write_image
+from cmirnet_cli.files import picture_format, write_image
+from cmirnet_cli.files.checks import require_free, require_writable
 from cmirnet_cli.images.palette import BLUE, VERMILION
 from cmirnet_cli.options import Device, Overwrite, network_size
 from cmirnet_cli.reports.pictures.curves import Curve, draw_chart, lay_out

@@ -12,7 +12,8 @@ from typing import Any
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from cmirnet_cli.errors import DataError, first_line
-from cmirnet_cli.files import require_free, write_text
+from cmirnet_cli.files import write_text
+from cmirnet_cli.files.checks import require_free
 from cmirnet_cli.metrics.breakdown import ATTRIBUTES
 from cmirnet_cli.metrics.intervals import LEVEL, Difference, MeasuredScores
 from cmirnet_cli.metrics.scores import CONVENTIONS, PROTOCOLS

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cmirnet_cli.errors import DataError, UsageError
-from cmirnet_cli.files import require_free, sweep, write_text
+from cmirnet_cli.files import sweep, write_text
+from cmirnet_cli.files.checks import require_free
 from cmirnet_cli.reports.predictions.chunk_files import FORMAT, remove_chunks
 from cmirnet_cli.reports.predictions.index import index_files, readable_keys
 from cmirnet_cli.reports.predictions.names import mask_name

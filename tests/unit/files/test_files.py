@@ -16,19 +16,8 @@ import pytest
 from PIL import Image
 
 from cmirnet_cli.errors import CacheError, CmirnetError, UsageError
-from cmirnet_cli.files import (
-    exchange,
-    new_file,
-    new_folder,
-    replaced_folder,
-    require_room,
-    require_writable,
-    sha256_of,
-    sweep,
-    write_bytes,
-    write_image,
-    write_text,
-)
+from cmirnet_cli.files import exchange, new_file, new_folder, replaced_folder, sha256_of, sweep, write_bytes, write_image, write_text
+from cmirnet_cli.files.checks import require_room, require_writable
 
 
 def write(target: Path, *pieces: str) -> None:

@@ -10,24 +10,20 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from cmirnet_cli.errors import CmirnetError, UsageError
+from cmirnet_cli.files.locks import FOLDERS_OPEN, held
 
 if TYPE_CHECKING:
     from PIL import Image
 
-SMALLEST_FILE = 4096
-"""Bytes that any file takes on a disk."""
-
 _PREFIX, _SUFFIX = ".cmirnet-", ".tmp"
-_FOLDERS_OPEN = hasattr(os, "O_DIRECTORY")
-"""Whether the system opens folders, as Unix does and Windows does not: to lock one, and to wait until its names are on the disk."""
 
 
 @contextmanager
@@ -149,58 +145,6 @@ def _discard(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-@contextmanager
-def held(folder: Path, waiting: Callable[[], object] | None = None) -> Iterator[bool]:
-    """Hold a folder, under whatever name, for the block or until this process dies: a killed one lets go by itself.
-
-    Args:
-        folder: it must be there, unless this may wait.
-        waiting: called before this waits for another process that holds the folder. That one may rename it: what is held then is a new
-            folder of the same name. By default, nobody is waited for.
-
-    Yields:
-        False if another process holds it, or if the system cannot lock it (Windows, some network disks).
-    """
-    if waiting:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as handles:
-        locked: bool | None = None
-        while locked is None:
-            handles.close()
-            if waiting:
-                with suppress(FileExistsError):
-                    folder.mkdir()
-            locked = _FOLDERS_OPEN and _hold(folder, waiting, handles)
-        yield locked
-
-
-def _hold(folder: Path, waiting: Callable[[], object] | None, handles: ExitStack) -> bool | None:
-    """Whether it is held; None if whoever held it before gave it another name."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        handles.callback(os.close, descriptor)
-        locked = _lock(descriptor, waiting)
-        return locked if not waiting or os.path.samestat(folder.stat(), os.fstat(descriptor)) else None
-    except FileNotFoundError:
-        if waiting and not folder.is_symlink():
-            return None
-        raise
-
-
-def _lock(descriptor: int, waiting: Callable[[], object] | None) -> bool:
-    from filelock import lock_descriptor  # slow to import
-
-    try:
-        if lock_descriptor(descriptor, blocking=False):
-            return True
-    except OSError:  # a network file system without locks
-        return False
-    if waiting is None:
-        return False
-    waiting()
-    return lock_descriptor(descriptor)
-
-
 def exchange(new: Path, target: Path, old: Path) -> None:
     """Rename `new` to `target`; what has that name becomes `old`, and has it again if this fails."""
     if target.exists():
@@ -215,8 +159,8 @@ def exchange(new: Path, target: Path, old: Path) -> None:
 
 def sync(path: Path) -> None:
     """Wait until a file's content, or a folder's names where the system can do that, are on the disk."""
-    if _FOLDERS_OPEN or not path.is_dir():
-        descriptor = os.open(path, os.O_RDONLY if _FOLDERS_OPEN else os.O_RDWR)  # Windows waits for what it may write
+    if FOLDERS_OPEN or not path.is_dir():
+        descriptor = os.open(path, os.O_RDONLY if FOLDERS_OPEN else os.O_RDWR)  # Windows waits for what it may write
         try:
             os.fsync(descriptor)
         finally:
@@ -299,50 +243,3 @@ def sha256_of(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def require_free(paths: Sequence[Path], *, overwrite: bool) -> Sequence[Path]:
-    """The paths that are about to be written, if nothing stands there.
-
-    Raises:
-        UsageError: a file exists and may not be replaced.
-    """
-    taken = [path for path in paths if path.exists()]
-    if taken and not overwrite:
-        raise UsageError(f"{', '.join(map(str, taken))} exists already", hint="choose another place, or replace it with --overwrite")
-    return paths
-
-
-def require_writable(folder: Path) -> None:
-    """Refuse a folder in which no file can be made; one that is missing must be possible in the nearest that is there.
-
-    Raises:
-        CmirnetError: it may not be written to.
-    """
-    nearest = _nearest(folder)
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
-        raise CmirnetError(f"cannot write to {folder}", hint="check the folder's permissions, or choose another one")
-
-
-def require_room(
-    folder: Path, size: int, failure: type[CmirnetError] = CmirnetError, hint: str = "free some space, or choose another disk"
-) -> None:
-    """Refuse to begin what would not fit on a disk.
-
-    Args:
-        folder: where it will be, or the folder that will be made there.
-        size: in bytes, the least that will be written.
-        failure: class of the error.
-        hint: what to do about it.
-
-    Raises:
-        CmirnetError: of the class `failure`: there is not that much room.
-    """
-    if (free := shutil.disk_usage(_nearest(folder)).free) < size:
-        needed = f"at least {size / 1e6:,.1f} MB are needed and {free / 1e6:,.1f} MB are free"
-        raise failure(f"No space left on device for {folder}: {needed}", hint=hint)
-
-
-def _nearest(folder: Path) -> Path:
-    """The folder itself, or the nearest above it that is there."""
-    return next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
