@@ -15,7 +15,8 @@ How a REFER data set becomes referents:
 One's own files, of a format that is recognised from the content:
 
     readers     the registry: one reader a format                           → ReferDataset
-    own         what readers share: text, images, splits
+    own         what readers share: options, text, splits
+    own_images  where the images lie, how large they are, and which way up
     jsonl, coco, labelme, cvat, reasonseg, phrasecut, parquet               → Referent
     hub         a data set's annotation files, fetched from the Hugging Face hub
 """

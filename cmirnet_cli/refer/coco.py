@@ -19,7 +19,6 @@ from cmirnet_cli.errors import AnnotationError, listed
 from cmirnet_cli.images import Segmentation
 from cmirnet_cli.refer.own import (
     Numbering,
-    OwnImages,
     ReadOptions,
     holds_keys,
     json_folders,
@@ -30,6 +29,7 @@ from cmirnet_cli.refer.own import (
     split_of_folder,
     texts_of,
 )
+from cmirnet_cli.refer.own_images import OwnImages
 from cmirnet_cli.refer.records import Id, Instances, Record, read_instances
 from cmirnet_cli.refer.referent import Referent
 

@@ -24,7 +24,8 @@ import numpy as np
 from cmirnet_cli.errors import AnnotationError, listed
 from cmirnet_cli.images import Segmentation
 from cmirnet_cli.images.masks import coco_rle
-from cmirnet_cli.refer.own import NO_SPLIT, TEXT_FIELDS, Numbering, OwnImages, ReadOptions, no_text, split_of
+from cmirnet_cli.refer.own import NO_SPLIT, TEXT_FIELDS, Numbering, ReadOptions, no_text, split_of
+from cmirnet_cli.refer.own_images import OwnImages
 from cmirnet_cli.refer.records import Record
 from cmirnet_cli.refer.referent import Referent
 

@@ -28,21 +28,18 @@ from cmirnet_cli.images.mask_files import MaskOddity, read_mask
 from cmirnet_cli.images.masks import coco_rle
 from cmirnet_cli.images.pixels import UnreadableImageError, open_image
 from cmirnet_cli.refer.own import (
-    LOOKED_AT,
-    PICTURES,
     Numbering,
-    OwnImages,
     ReadOptions,
+    files_of_format,
     flat,
     holds_keys,
-    json_folders,
     json_of,
     json_or_none,
     no_text,
     points_of,
     split_of_folder,
-    unpacked,
 )
+from cmirnet_cli.refer.own_images import PICTURES, OwnImages, unpacked
 from cmirnet_cli.refer.records import Record
 from cmirnet_cli.refer.referent import ImageRecord, Referent
 
@@ -54,7 +51,7 @@ _NO_AREA = ("point", "line", "linestrip", "points")
 
 def files(path: Path) -> list[Path]:
     """The LabelMe files at a path: the file itself, those right in a folder, or those in folders that are called like splits."""
-    return [file for place in json_folders(path) if any(map(_is_labelme, place[:LOOKED_AT])) for file in place]
+    return files_of_format(path, _is_labelme)
 
 
 def _is_labelme(file: Path) -> bool:

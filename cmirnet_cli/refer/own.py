@@ -1,4 +1,4 @@
-"""What every reader of one's own files shares: where the text is, which way up an image lies, who goes into which split."""
+"""What every reader of one's own files shares: its options, where the text is, and who goes into which split."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import count
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from cmirnet_cli.errors import AnnotationError, UsageError, listed
-from cmirnet_cli.files import new_file
 from cmirnet_cli.images import Segmentation
-from cmirnet_cli.images.pixels import UnreadableImageError, open_image, upright_size
-from cmirnet_cli.refer.layout import ImageFolders
-from cmirnet_cli.refer.reader import LARGEST_IMAGE
-from cmirnet_cli.refer.records import Record, is_path, parse_json, read_bytes
+from cmirnet_cli.refer.records import Record, parse_json, read_bytes
 from cmirnet_cli.refer.referent import ImageRecord, Oddity, Referent, Sentence
 
 TRAIN, VAL, TEST = "train", "val", "test"
@@ -32,22 +28,6 @@ TEXT_FIELDS = ("expression", "phrase", "caption", "sentence", "referring_express
 """Fields that are looked at for the text, in this order; the plural, a list, is looked at as well."""
 
 _USUAL_FIELDS = tuple(name for field in TEXT_FIELDS for name in (field, f"{field}s"))
-
-LOOKED_AT = 3
-"""How many files of a folder that has one for each image are looked at to recognise it: some other JSON may lie there too."""
-
-PICTURES = "pictures"
-"""The folder, beside the annotations, that pictures in them are unpacked into."""
-
-_SUFFIXES = {
-    b"\xff\xd8\xff": ".jpg",
-    b"\x89PNG": ".png",
-    b"RIFF": ".webp",
-    b"II*\0": ".tif",
-    b"MM\0*": ".tif",
-    b"BM": ".bmp",
-    b"GIF8": ".gif",
-}
 
 NO_SPLIT = ""
 """The split of referents whose files name none, until `divided` deals them out."""
@@ -90,6 +70,9 @@ class ReadOptions:
 
 USUAL_OPTIONS = ReadOptions()
 
+_LOOKED_AT = 3
+"""How many files of a folder that has one for each image are looked at to recognise it: some other JSON may lie there too."""
+
 
 @lru_cache(maxsize=1)
 def _parsed(file: Path, size: int, changed: int) -> Any:
@@ -116,77 +99,6 @@ def json_or_none(file: Path) -> Any:
             start = opened.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")
         return json_of(file) if start[:1] in (b"{", b"[") else None
     except (OSError, AnnotationError):
-        return None
-
-
-class OwnImages:
-    """The images that one's own annotations name, each opened once for its size and for the way up that it was drawn in."""
-
-    def __init__(self, root: Path, folders: Sequence[Path], options: ReadOptions) -> None:
-        """Look in `options.images`, else in the given folders, in their order; an image's id is its path as seen from `root`."""
-        self.root = options.images or (root if root.is_dir() else root.parent)
-        self.folders = ImageFolders([options.images] if options.images else list(folders))
-        self.upright = options.upright
-        self.records: dict[str, ImageRecord] = {}
-        self.moved: dict[Path, str] = {}
-
-    def record(self, name: str, record: Record, width: int = 0, height: int = 0) -> ImageRecord:
-        """The image of a name, as it was drawn on: upright, unless its size says that the stored picture was meant.
-
-        A picture that is missing or unreadable keeps the annotated size: the check of all images names it.
-
-        Args:
-            name: as the file has it; a path of Windows counts too.
-            record: what names it, for errors.
-            width, height: the size that the annotations give, in pixels; 0 where they give none.
-
-        Raises:
-            AnnotationError: the name is not a path.
-        """
-        if name not in self.records:
-            if not is_path(name):
-                raise record.refused(f"{name!r} is not the path of an image")
-            if width < 0 or height < 0 or width * height > LARGEST_IMAGE:
-                raise record.refused(f"an image of {width}×{height} pixels cannot be read")
-            path = self._place(name)
-            sizes = _sizes(path)
-            as_seen = sizes is None or (width, height) in ((0, 0), sizes[1]) or (width, height) != sizes[0]
-            upright = as_seen if self.upright is None else self.upright
-            if (width, height) == (0, 0) and sizes:
-                width, height = sizes[upright]
-            inside = path.is_relative_to(self.root)
-            self.records[name] = ImageRecord(path.relative_to(self.root).as_posix() if inside else name, path, height, width, upright)
-        return self.records[name]
-
-    def _place(self, name: str) -> Path:
-        """Where an image lies: under its name, or else, as files are moved once they are annotated, under the last part of it.
-
-        That is done once for each file: of two folders that held pictures of the same name, the second stays missing.
-        """
-        path, forward = self.folders.find(name), name.replace("\\", "/")
-        for each in (path, self.folders.find(forward)):
-            if each.is_file():
-                return each
-        moved = self.folders.find(PurePosixPath(forward).name)
-        return moved if moved.is_file() and self.moved.setdefault(moved, name) == name else path
-
-
-def unpacked(content: bytes, folder: Path) -> str:
-    """Write a picture that stands in an annotation file into a folder, once; the name of its file, which follows from its content."""
-    suffix = next((suffix for start, suffix in _SUFFIXES.items() if content.startswith(start)), ".img")
-    place = folder / f"{hashlib.sha256(content).hexdigest()[:24]}{suffix}"
-    if not place.is_file() or place.stat().st_size != len(content):
-        with new_file(place, AnnotationError, wait=False) as temporary:
-            temporary.write_bytes(content)
-    return place.name
-
-
-def _sizes(path: Path) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """(width, height) of the stored picture and of the upright one; None if it cannot be opened."""
-    try:
-        with open_image(path) as picture:
-            return picture.size, upright_size(picture)
-    except UnreadableImageError:
         return None
 
 
@@ -282,6 +194,11 @@ def json_folders(path: Path) -> list[list[Path]]:
     """The JSON files at a path, and those of each folder in it that is called like a split; places without any are left out."""
     folders = sorted(each for each in path.iterdir() if each.is_dir() and each.name.lower() in SPLIT_NAMES) if path.is_dir() else []
     return [files for files in map(json_files, [path, *folders]) if files]
+
+
+def files_of_format(path: Path, is_one: Callable[[Path], bool]) -> list[Path]:
+    """The JSON files of those folders, as `json_folders` has them, whose first files are of a format that has one for each image."""
+    return [file for files in json_folders(path) if any(map(is_one, files[:_LOOKED_AT])) for file in files]
 
 
 def split_of_folder(file: Path) -> str:

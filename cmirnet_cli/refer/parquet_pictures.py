@@ -23,19 +23,8 @@ from cmirnet_cli.images import Segmentation
 from cmirnet_cli.images.mask_files import MaskOddity, read_mask
 from cmirnet_cli.images.masks import coco_rle
 from cmirnet_cli.images.pixels import UnreadableImageError, open_image
-from cmirnet_cli.refer.own import (
-    NO_SPLIT,
-    PICTURES,
-    SPLIT_NAMES,
-    Numbering,
-    OwnImages,
-    ReadOptions,
-    no_text,
-    split_of,
-    split_of_folder,
-    texts_of,
-    unpacked,
-)
+from cmirnet_cli.refer.own import NO_SPLIT, SPLIT_NAMES, Numbering, ReadOptions, no_text, split_of, split_of_folder, texts_of
+from cmirnet_cli.refer.own_images import PICTURES, OwnImages, unpacked
 from cmirnet_cli.refer.records import Record, parse_json
 from cmirnet_cli.refer.referent import ImageRecord, Referent
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from cmirnet_cli.errors import AnnotationError, shown
 from cmirnet_cli.images import Segmentation
-from cmirnet_cli.refer.own import NO_SPLIT, Numbering, OwnImages, ReadOptions, holds_keys, json_files, json_of, json_or_none, split_of
+from cmirnet_cli.refer.own import NO_SPLIT, Numbering, ReadOptions, holds_keys, json_files, json_of, json_or_none, split_of
+from cmirnet_cli.refer.own_images import OwnImages
 from cmirnet_cli.refer.records import Record
 from cmirnet_cli.refer.referent import Referent
 

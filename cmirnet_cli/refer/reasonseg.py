@@ -19,18 +19,17 @@ from cmirnet_cli.errors import AnnotationError
 from cmirnet_cli.images import Segmentation
 from cmirnet_cli.images.masks import coco_rle, rasterise
 from cmirnet_cli.refer.own import (
-    LOOKED_AT,
     Numbering,
-    OwnImages,
     ReadOptions,
+    files_of_format,
     flat,
     holds_keys,
-    json_folders,
     json_of,
     json_or_none,
     points_of,
     split_of_folder,
 )
+from cmirnet_cli.refer.own_images import OwnImages
 from cmirnet_cli.refer.records import Record
 from cmirnet_cli.refer.referent import Referent
 
@@ -40,7 +39,7 @@ _SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 def files(path: Path) -> list[Path]:
     """The ReasonSeg files at a path: the file itself, those right in a folder, or those in folders that are called like splits."""
-    return [file for place in json_folders(path) if any(map(_is_reasonseg, place[:LOOKED_AT])) for file in place]
+    return files_of_format(path, _is_reasonseg)
 
 
 def _is_reasonseg(file: Path) -> bool:

@@ -26,7 +26,7 @@ from cmirnet_cli.refer.hub import fetched, is_on_hub, repository_of
 from cmirnet_cli.refer.jsonl import SPLIT_BY as JSONL
 from cmirnet_cli.refer.jsonl import read_jsonl
 from cmirnet_cli.refer.layout import USUAL_PLACES, Places, find_layout, find_refs, refs_in
-from cmirnet_cli.refer.own import USUAL_OPTIONS, ReadOptions
+from cmirnet_cli.refer.own import TRAIN, USUAL_OPTIONS, VAL, ReadOptions
 from cmirnet_cli.refer.reader import read_dataset
 from cmirnet_cli.refer.readers import not_recognised, read_own, reader_of, unread_format
 from cmirnet_cli.refer.records import Id
@@ -40,7 +40,6 @@ COMBINED_PARTS = (("refcoco", "unc"), ("refcoco+", "unc"), ("refcocog", "umd"))
 _SUFFIXES = (".json", ".xml", ".parquet")
 """What no name of a data set ends in."""
 
-TRAIN, VAL = "train", "val"
 ID_STEP = 10_000_000
 """The three number their referents and sentences alike: a combined id is the own one plus this times the data set's place."""
 
