@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,8 +33,17 @@ class CheckedImages:
         scaled: of each image of 16 bits that uses fewer, the range by which it is scaled; see `images.depth`.
     """
 
-    bad: tuple[BadImage, ...]
-    scaled: Mapping[Path, Range]
+    bad: tuple[BadImage, ...] = ()
+    scaled: Mapping[Path, Range] = field(default_factory=dict)
+
+    @property
+    def bad_files(self) -> frozenset[Path]:
+        """The files of the bad images."""
+        return frozenset(image.path for image in self.bad)
+
+
+ALL_GOOD = CheckedImages()
+"""No image is bad, and none is scaled."""
 
 
 def check_images(dataset: ReferDataset, workers: int = 0, advance: Callable[[int], None] = lambda images: None) -> CheckedImages:
@@ -56,18 +65,17 @@ def check_images(dataset: ReferDataset, workers: int = 0, advance: Callable[[int
     return CheckedImages(tuple(bad), scaled)
 
 
-def require_good_images(bad: Sequence[BadImage], *, skip: bool) -> frozenset[Path]:
-    """The files to leave out, or the refusal to begin.
+def require_good_images(bad: Sequence[BadImage]) -> None:
+    """Refuse to begin with bad images.
 
     Raises:
-        ImageError: there are bad images and they are not to be skipped; names every one of them.
+        ImageError: there are some; names every one of them.
     """
-    if bad and not skip:
+    if bad:
         listed = "\n".join(f"  {image.path}: {image.reason}" for image in bad)
         turn = "turn these files upright, or use --upright"
         hint = f"{turn if any(image.turned for image in bad) else 'replace or correct these files'}, or leave them out with --skip-bad"
         raise ImageError(f"{len(bad)} {'image' if len(bad) == 1 else 'images'} cannot be used:\n{listed}", hint=hint)
-    return frozenset(image.path for image in bad)
 
 
 def without(dataset: ReferDataset, skip: frozenset[Path]) -> ReferDataset:

@@ -15,8 +15,8 @@ from cmirnet_cli.images.masks import encode_mask, encode_runs, rasterise, resize
 from cmirnet_cli.refer.referent import ReferDataset, Referent
 
 WORTH_PROCESSES = 2_000
-"""So many referents take longer to draw than processes take to start."""
-_TOGETHER = 25
+"""From this many referents on, drawing them takes longer than starting processes."""
+_GROUP = 25
 """Referents that a process is given at once."""
 
 
@@ -46,13 +46,13 @@ class _Drawn:
 
 
 def draw_masks(dataset: ReferDataset, options: CacheOptions, advance: Callable[[int], None], workers: int = 0) -> DrawnMasks:
-    """Draw and look at the masks of all referents.
+    """Draw and audit the masks of all referents.
 
     Args:
         dataset: whose they are.
         options: sizes and overlap rule.
-        advance: called with how many more are drawn.
-        workers: processes that draw; with fewer than two, or for few masks, this process draws. The masks are the same.
+        advance: called with the number of masks drawn since the last call.
+        workers: processes that draw. With fewer than two, or for few masks, this process draws. The masks are the same either way.
     """
     audit, drawn, faults = MaskAudit(), list[Referent](), list[AnnotationError]()
     counts: list[tuple[bytes, ...]] = []
@@ -76,7 +76,7 @@ def _all_drawn(referents: Sequence[Referent], options: CacheOptions, workers: in
     if workers < 2 or len(referents) < WORTH_PROCESSES:
         yield from map(draw, referents)
         return
-    groups = (referents[first : first + _TOGETHER] for first in range(0, len(referents), _TOGETHER))
+    groups = (referents[first : first + _GROUP] for first in range(0, len(referents), _GROUP))
     for masks in in_order_by_processes(partial(_draw_each, options=options), groups, workers):
         yield from masks
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from pathlib import Path
 
+from cmirnet_cli.cache.check_images import ALL_GOOD, CheckedImages
 from cmirnet_cli.cache.schema import SCHEMA_VERSION, CacheOptions, Fingerprint, digest_of
 from cmirnet_cli.errors import AnnotationError
 from cmirnet_cli.files import sha256_of
@@ -13,14 +13,13 @@ from cmirnet_cli.images.pixels import decoder, unreadable_file
 from cmirnet_cli.refer.referent import ImageRecord, ReferDataset, Referent
 
 
-def fingerprint_of(dataset: ReferDataset, options: CacheOptions, skip: frozenset[Path] = frozenset(), scaled: int = 0) -> Fingerprint:
+def fingerprint_of(dataset: ReferDataset, options: CacheOptions, checked: CheckedImages = ALL_GOOD) -> Fingerprint:
     """All that shapes the cache of `dataset`. Every image is read, none is decoded.
 
     Args:
         dataset: what is to be cached.
         options: how.
-        skip: image files that were already taken out of it.
-        scaled: how many of its images have 16 bits and are scaled by their own range.
+        checked: what `check_images` found; `dataset` no longer has the bad images.
 
     Raises:
         ImageError: an image file cannot be read.
@@ -34,8 +33,8 @@ def fingerprint_of(dataset: ReferDataset, options: CacheOptions, skip: frozenset
         annotation_files=tuple((f"{path.parent.name}/{path.name}", sha256_of(path)) for path in dataset.annotation_files),
         referents=_digest_all(map(_digest_of_referent, dataset.referents)),
         images=_digest_all(map(_digest_of_image, dataset.images)),
-        skipped=tuple(sorted(path.name for path in skip)),
-        decoder=decoder() + (f", {scaled} of 16 bits scaled by their own range" if scaled else ""),
+        skipped=tuple(sorted(path.name for path in checked.bad_files)),
+        decoder=decoder() + (f", {len(checked.scaled)} of 16 bits scaled by their own range" if checked.scaled else ""),
     )
 
 

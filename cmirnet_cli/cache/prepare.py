@@ -118,8 +118,9 @@ def prepare(
 
     with progress("check images", len(referents.images)) as advance:
         checked = check_images(referents, request.workers, advance)
-    skipped = require_good_images(checked.bad, skip=request.skip_bad)
-    kept = without(referents, skipped)
+    if not request.skip_bad:
+        require_good_images(checked.bad)
+    kept = without(referents, checked.bad_files)
     if checked.scaled:
         notice(_described(checked.scaled))
     for image in checked.bad:
@@ -138,8 +139,7 @@ def prepare(
             folder,
             request.options,
             workers=request.workers,
-            skipped=skipped,
-            scaled=len(checked.scaled),
+            checked=checked,
             overwrite=request.overwrite,
             advance=advance,
             notice=notice,

@@ -1,4 +1,4 @@
-"""Work that threads or processes share, its results in order."""
+"""Work that several threads or processes share; results come in the order of the items."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _AHEAD = 4
+"""Items for each worker that are under way or wait to be taken."""
 _MOST = 61 if sys.platform == "win32" else 1_000
-"""Processes that the system can wait for."""
+"""The most processes that the system can wait for."""
 _KEPT = 30 << 20
-"""Bytes that are taken and freed once. Then glibc keeps blocks of this size for the next use. A process that held nothing so large gives
-the memory of each mask back to the system, and drawing takes nearly twice as long."""
+"""Bytes that each process takes and frees once. From then on glibc keeps blocks up to this size for the next use. A process that never
+held so much returns the memory of each mask to the system, and drawing takes nearly twice as long."""
 
 
 def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
-    """`function` of each item, in order; `workers` threads work at most a few items ahead, so memory stays flat."""
+    """`function` of each item, in order. `workers` threads work a few items ahead, so memory stays flat; 0: this thread works."""
     if workers < 1:
         yield from map(function, items)
         return
@@ -40,7 +41,7 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers:
 def in_order_by_processes(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Iterator[Result]:
     """The same by processes, for work that keeps Python's lock. Function, items and results must be picklable, and not the main module's.
 
-    The processes are new ones, as a copy of this one would copy locks that its threads hold. They end when this one does, killed or not.
+    The processes are new ones: a copy of this one would copy locks that its threads hold. They end when this one does, killed or not.
 
     Raises:
         CacheError: a process ended by itself or was killed.
@@ -75,7 +76,7 @@ def _few_ahead(pool: Executor, submit: Callable[[Item], Future[Result]], items: 
 
 @contextmanager
 def _without_main() -> Iterator[None]:
-    """A process that starts meanwhile does not run the user's script once more; it needs nothing of it."""
+    """Processes that start in the block do not run the user's script again; they need nothing from it."""
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cmirnet_cli.cache.annotations import Table
-from cmirnet_cli.cache.check_images import without
+from cmirnet_cli.cache.check_images import ALL_GOOD, CheckedImages, without
 from cmirnet_cli.cache.counts import counts_per_split
 from cmirnet_cli.cache.drawing import DrawnMasks, draw_masks
 from cmirnet_cli.cache.estimate import IMAGE_BYTES, estimate, shards_of
@@ -44,8 +44,7 @@ def write_cache(
     options: CacheOptions,
     *,
     workers: int = 0,
-    skipped: frozenset[Path] = frozenset(),
-    scaled: int = 0,
+    checked: CheckedImages = ALL_GOOD,
     overwrite: bool = False,
     advance: Callable[[int], None] = lambda done: None,
     notice: Callable[[str], None] = lambda message: None,
@@ -60,8 +59,7 @@ def write_cache(
         folder: the cache folder, `<out>/<dataset>-<split_by>`.
         options: store, sizes, overlap rule.
         workers: threads that read and resize images, and processes that draw many masks; 0: this one does it all.
-        skipped: the image files that were left out of `dataset`, with their referents; see `without`.
-        scaled: how many images of 16 bits are scaled by their own range; see `check_images`.
+        checked: what `check_images` found; `dataset` no longer has the bad images.
         overwrite: replace whatever cache `folder` holds, once the new one is complete.
         advance: called with the number of steps done since the last call; see `steps`.
         notice: called with each line for the user (waiting, going on).
@@ -73,7 +71,7 @@ def write_cache(
         ImageError: an image cannot be read.
         AnnotationError: a mask cannot be drawn.
     """
-    fingerprint = fingerprint_of(dataset, options, skipped, scaled)
+    fingerprint = fingerprint_of(dataset, options, checked)
     if not overwrite and (manifest := _finished(folder, fingerprint)):
         advance(steps(dataset))
         return manifest

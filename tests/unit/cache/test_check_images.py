@@ -34,7 +34,7 @@ def test_images_of_16_bits_are_scaled_and_make_another_cache(tmp_path: Path, dee
     dataset = ReferDataset("own", "x", tuple(referents), ())
     found = check_images(dataset)
     assert found == CheckedImages((), {tmp_path / "grey.png": (0, 4088), tmp_path / "colours.png": (0, 4088)})
-    assert fingerprint_of(dataset, SMALL).differences(fingerprint_of(dataset, SMALL, scaled=len(found.scaled)))
+    assert fingerprint_of(dataset, SMALL).differences(fingerprint_of(dataset, SMALL, found))
 
 
 def test_bad_images_are_found_with_their_reasons_before_anything_is_written(draw: Draw, tmp_path: Path):
@@ -87,9 +87,9 @@ def test_skipped_images_take_their_referents_with_them(draw: Draw, tmp_path: Pat
     dataset = draw()
     dataset.images[3].path.unlink()
     dataset.images[5].path.write_bytes(b"")
-    bad = frozenset(one.path for one in check_images(dataset).bad)
-    kept, done = without(dataset, bad), []
-    manifest = write_cache(kept, tmp_path / "cache", SMALL, skipped=bad, advance=done.append)
+    checked = check_images(dataset)
+    kept, done = without(dataset, checked.bad_files), []
+    manifest = write_cache(kept, tmp_path / "cache", SMALL, checked=checked, advance=done.append)
     assert manifest.fingerprint.skipped == ("00003.png", "00005.png")
     assert [Cache.open(tmp_path / "cache").referent(row).ref_id for row in range(6)] == [1000, 1001, 1002, 1004, 1006, 1007]
     assert sum(done) == steps(kept) == 12
