@@ -138,7 +138,7 @@ def predict_bulk(
         raise DataError("there is no image", hint="standard input lists none")
     all_chunks = chain([first], all_chunks)
     predictor = None if ray else opened.predictor(process)
-    unknown = _told(predictor or opened.vocabulary(), request, process)
+    unknown = _unknown_expressions(predictor or opened.vocabulary(), request, process)
     begin = partial(begin_place, output.place, described, **earlier)
     process.wait()  # nothing of an earlier run is removed before every process has its model
     if process.first and not ray:
@@ -160,8 +160,8 @@ def predict_bulk(
     return ImageError.exit_code if process.first and any(each.broken for each in totals) else 0
 
 
-def _told(reader: ReadsExpressions, request: BulkRequest, process: Process) -> Sequence[str]:
-    """Tell which expressions are cut or unknown; the unknown ones."""
+def _unknown_expressions(reader: ReadsExpressions, request: BulkRequest, process: Process) -> Sequence[str]:
+    """Say which expressions are cut or unknown; returns the unknown ones."""
     expressions = list(dict.fromkeys([*request.expressions, *(each for pair in request.pairs for each in pair.expressions)]))
     unknown = reader.unknown(expressions)
     if process.first:

@@ -2,5 +2,5 @@
 
     chunks(request)  →  Chunk  →  finish_chunk(predictor, chunk, writer, settings)  →  ChunkReport
 
-A chunk is small and can be pickled. Whoever works on one reads its photographs, predicts, and hands rows to the writer.
+A chunk is small and can be pickled. A worker reads its photographs, predicts, and hands rows to the writer.
 """

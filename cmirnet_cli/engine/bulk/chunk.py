@@ -1,4 +1,4 @@
-"""A chunk of bulk prediction: so many photographs, or a part of one archive. It says where they are and holds none of them."""
+"""A chunk of bulk prediction: some photographs, or part of one archive. It says where they are, but does not hold them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BulkPhoto:
     """An image file on this machine or in storage.
 
     Attributes:
-        uri: its path or URI; a URI may hold a signature, so it is shown as `storage.uris.shown` has it.
+        uri: its path or URI. A URI may hold a signature: show it by way of `storage.uris.shown`.
         name: the relative path, with `/`, that its results are filed under.
         expressions: what to find in it.
     """
@@ -52,11 +52,11 @@ class Container:
 
 @dataclass(frozen=True)
 class Chunk:
-    """What is finished as one piece.
+    """What is finished as a whole.
 
     Attributes:
         number: its place among all chunks of a request, from 0.
-        photos: image files; or
+        photos: image files; empty if there is a container.
         container: one archive, whose members are read one after the other.
     """
 
@@ -66,8 +66,8 @@ class Chunk:
 
     @cached_property
     def digest(self) -> str:
-        """Sha256 of what the chunk is about: places, names and expressions, without signatures of addresses, which change."""
-        told: list[object] = [[told_apart(photo.uri), photo.name, photo.expressions] for photo in self.photos]
+        """Sha256 of the chunk's places, names and expressions, without the signatures of addresses, which change."""
+        content: list[object] = [[told_apart(photo.uri), photo.name, photo.expressions] for photo in self.photos]
         if (own := self.container) is not None:
-            told.append([told_apart(own.uri), own.name, own.expressions, own.text, own.size, own.rows])
-        return hashlib.sha256(json.dumps(told).encode("ascii")).hexdigest()
+            content.append([told_apart(own.uri), own.name, own.expressions, own.text, own.size, own.rows])
+        return hashlib.sha256(json.dumps(content).encode("ascii")).hexdigest()

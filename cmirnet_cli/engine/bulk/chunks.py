@@ -1,7 +1,7 @@
-"""From inputs to chunks, one after the other: what is listed is forgotten as soon as its chunk is made.
+"""From inputs to chunks, one after the other: a listing is forgotten as soon as its chunk is made.
 
-Names are as seen from each input's folder. Several inputs of different folders get the folder's own name before that, so that no two
-images share a name. A file of a list keeps its whole path, for nobody knows yet what else the list holds.
+Names are relative to each input's folder. Where inputs are in different folders, the folder's own name comes first, so that no two images
+share a name. A file of a list keeps its whole path: the rest of the list is not known yet.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ class BulkRequest:
 
     Attributes:
         inputs: files, folders, patterns and archives, as paths or URIs.
-        expressions: about every image.
+        expressions: those for every image.
         listed: more image files, gone through once; as paths or URIs.
-        pairs: single images with expressions of their own.
+        pairs: single images, each with its own expressions.
         recursive: whether folders are searched to the bottom.
         exclude: folders, as paths or URIs, that are not searched where they lie inside an input: those that results go to. Where one is
             the input itself, or holds it, only its files of rows are left alone.
@@ -89,9 +89,9 @@ def listed_photo_name(written: str) -> str:
 
 
 def _distinct_names(photos: Sequence[BulkPhoto]) -> tuple[BulkPhoto, ...]:
-    """Different images of a chunk that share a name each get a piece of their path's or address's digest into it.
+    """Where different images of a chunk share a name, each name gets ten digits of the digest of its image's path or address.
 
-    Names that differ in case only count as one, for some file systems take them so.
+    Names that differ only in case count as one, because some file systems treat them so.
     """
     images: dict[str, set[str]] = {}
     for photo in photos:
@@ -106,20 +106,20 @@ def _marked(photo: BulkPhoto) -> BulkPhoto:
 
 
 def _found(request: BulkRequest, left_out: Counter[str]) -> Iterator[BulkPhoto | Container]:
-    """All that is asked about, as it is listed. Whether every input names something is seen before the first is taken."""
+    """Everything that the request names, as it is listed. An input that names nothing is an error before the first is taken."""
     inputs = [_input(each, request, left_out) for each in dict.fromkeys(request.inputs)]
     labels = _labels([each.root for each in inputs])
     for each in inputs:
         label = labels[each.root]
         for file in each.files:
-            yield from _asked(request, file, f"{label}/{file.name}" if label else file.name, searched=each.searched)
+            yield from _items(request, file, f"{label}/{file.name}" if label else file.name, searched=each.searched)
     for written in request.listed:
-        yield from _asked(request, StoredFile(written, written), listed_photo_name(written))
+        yield from _items(request, StoredFile(written, written), listed_photo_name(written))
     yield from request.pairs
 
 
-def _asked(request: BulkRequest, file: StoredFile, name: str, *, searched: bool = False) -> Iterator[BulkPhoto | Container]:
-    """A photograph, an archive, or the pieces of a parquet file. One that is damaged and was only found by a search ends nothing."""
+def _items(request: BulkRequest, file: StoredFile, name: str, *, searched: bool = False) -> Iterator[BulkPhoto | Container]:
+    """A photograph, an archive, or the pieces of a parquet file. A damaged one that a search found does not end the run."""
     if not is_container(file.uri):
         if not request.expressions:
             hint = "add -e TEXT; --text is for archives and parquet files"
@@ -138,7 +138,7 @@ def _asked(request: BulkRequest, file: StoredFile, name: str, *, searched: bool 
     except DataError:
         if not searched:
             raise
-        yield replace(whole, rows=(0, 0))  # whoever reads it meets the same error, and makes a row of it
+        yield replace(whole, rows=(0, 0))  # reading it raises the same error, which becomes a row
 
 
 @dataclass(frozen=True)
@@ -241,7 +241,7 @@ def _size(file: Path) -> int | None:
 
 
 def _labels(roots: Sequence[str]) -> Mapping[str, str]:
-    """What goes before the names of each folder's images: nothing for one folder, else its name, with digits where two share it."""
+    """What goes before the names of each folder's images: nothing for one folder; else its name, with digits if two folders share it."""
     distinct = list(dict.fromkeys(roots))
     if len(distinct) < 2:
         return dict.fromkeys(distinct, "")

@@ -1,4 +1,4 @@
-"""Expressions that come with a photograph itself, from its row or its member of an archive."""
+"""Expressions that belong to one photograph: from its row of a parquet file or its sample in an archive."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from cmirnet_cli.errors import ImageError, UsageError
 
 
 def with_own(common: tuple[str, ...], own: object, where: str, field: str) -> tuple[str, ...] | ImageError:
-    """The expressions for all images and then an image's own, each once; a problem where there are none at all.
+    """The expressions for all images, then an image's own, each once. If there are none at all, that is a problem.
 
     Args:
         common: those for all images.

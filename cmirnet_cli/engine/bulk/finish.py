@@ -20,7 +20,7 @@ MOST_NAMED = 20
 
 
 class MaskRow(TypedDict):
-    """A mask, or an image that cannot be read: then `error` says why, and all from `expression` to `rle` is None.
+    """A mask, or an image that cannot be read: then `error` says why, and the fields from `expression` to `rle` are None.
 
     The keys are those of a line of `predictions.jsonl`; `size` is [height, width], `box` [left, top, width, height].
     """
@@ -63,9 +63,9 @@ class Problem:
     hint: str
 
 
-@dataclass(frozen=True)
+@dataclass
 class ChunkReport:
-    """What came of a chunk.
+    """What came of a chunk; it grows while the chunk's rows are written.
 
     Attributes:
         number: the chunk's.
@@ -80,12 +80,12 @@ class ChunkReport:
     """
 
     number: int
-    images: int
-    masks: int
-    empty: int
-    broken: int
+    images: int = 0
+    masks: int = 0
+    empty: int = 0
+    broken: int = 0
     skipped: int = 0
-    problems: tuple[Problem, ...] = ()
+    problems: list[Problem] = field(default_factory=list)
     scaled: int = 0
     scaled_first: tuple[str, Range] | None = None
 
@@ -94,19 +94,19 @@ class ChunkWriter(Protocol):
     """Writes the rows of chunks, each chunk whole or not at all. It can be pickled, and several may write different chunks at once."""
 
     def finished(self, chunk: Chunk) -> Mapping[str, int] | None:
-        """The `images`, `masks`, `empty` masks and `broken` images of this very chunk, by number, if an earlier run finished it; else None.
+        """How many `images`, `masks`, `empty` masks and `broken` images this very chunk has, if an earlier run finished it; else None.
 
-        Looks at the one name that the chunk's number gives. What another chunk of this number left there counts as unfinished.
+        Looks only at the file named after the chunk's number. Where that belongs to another chunk, this one counts as unfinished.
         """
 
     def write(self, chunk: Chunk, rows: Iterable[MaskRow]) -> None:
-        """Take all rows, as they come, and make them appear together. What another chunk of this number left is replaced."""
+        """Take all rows, as they come, and make them appear together. They replace those of another chunk with this number."""
 
 
 def finish_chunk(
     predictor: Predictor[Any], chunk: Chunk, writer: ChunkWriter, settings: BulkSettings, advance: Callable[[int], object] = lambda n: None
 ) -> ChunkReport:
-    """Do all that is to be done about a chunk, unless an earlier run did. `advance` is called with how many more images are done.
+    """Predict and write a chunk, unless an earlier run finished it. `advance` is called with how many more images are done.
 
     Raises:
         ImageError: an image cannot be read, and `fail_fast` is set.
@@ -117,61 +117,40 @@ def finish_chunk(
         advance(earlier["images"])
         images, masks, empty, broken = (earlier[name] for name in ("images", "masks", "empty", "broken"))
         return ChunkReport(chunk.number, images, masks, empty, broken, skipped=images)
-    tally = ChunkTally(advance)
-    writer.write(chunk, predict_chunk(predictor, chunk, settings, tally))
-    return tally.report(chunk.number)
+    report = ChunkReport(chunk.number)
+    writer.write(chunk, _predicted(predictor, chunk, settings, report, advance))
+    return report
 
 
-@dataclass
-class ChunkTally:
-    """What was seen of a chunk so far."""
-
-    advance: Callable[[int], object] = lambda n: None
-    images: int = 0
-    masks: int = 0
-    empty: int = 0
-    broken: int = 0
-    problems: list[Problem] = field(default_factory=list)
-    scaled: int = 0
-    scaled_first: tuple[str, Range] | None = None
-
-    def report(self, number: int) -> ChunkReport:
-        """All of it."""
-        named = tuple(self.problems)
-        return ChunkReport(number, self.images, self.masks, self.empty, self.broken, 0, named, self.scaled, self.scaled_first)
-
-
-def predict_chunk(predictor: Predictor[Any], chunk: Chunk, settings: BulkSettings, tally: ChunkTally) -> Iterator[MaskRow]:
-    """The rows of image after image, in the chunk's order; no more than a few images are in memory.
-
-    Raises:
-        ImageError, StorageError: as for `finish_chunk`.
-    """
+def _predicted(
+    predictor: Predictor[Any], chunk: Chunk, settings: BulkSettings, report: ChunkReport, advance: Callable[[int], object]
+) -> Iterator[MaskRow]:
+    """The rows of image after image, in the chunk's order, which are counted in `report`; only a few images are in memory."""
 
     def decode(stored: StoredPhoto) -> Photo:
         if isinstance(stored.content, ImageError):
             raise stored.content
         return decoded(stored.content, stored.shown, own_range=settings.own_range)
 
-    for result in predict_queries(predictor, read_photos(chunk), settings.mask_rule, decode, tally.advance):
+    for result in predict_queries(predictor, read_photos(chunk), settings.mask_rule, decode, advance):
         photo = result.query
-        tally.images += 1
+        report.images += 1
         if result.image is None:
             problem = result.problem or ImageError(f"{photo.shown} cannot be read")
             if settings.fail_fast:
                 raise problem
-            tally.broken += 1
-            if len(tally.problems) < MOST_NAMED:
-                tally.problems.append(Problem(photo.shown, str(problem), problem.hint or ""))
+            report.broken += 1
+            if len(report.problems) < MOST_NAMED:
+                report.problems.append(Problem(photo.shown, str(problem), problem.hint or ""))
             yield _row(photo, error=str(problem))
             continue
         if result.image.scaled_by:
-            tally.scaled += 1
-            tally.scaled_first = tally.scaled_first or (photo.shown, result.image.scaled_by)
+            report.scaled += 1
+            report.scaled_first = report.scaled_first or (photo.shown, result.image.scaled_by)
         for found in result.predictions:
-            tally.masks += 1
+            report.masks += 1
             box = bounding_box(found.mask)
-            tally.empty += box is None
+            report.empty += box is None
             yield _row(
                 photo,
                 expression=found.expression,

@@ -1,6 +1,6 @@
 """The photographs of a parquet file's rows: a struct {bytes, path} as the library `datasets` writes it, a column of bytes, or one of paths.
 
-Paths are those of files or URIs; relative ones are as seen from the parquet file's own folder. Needs pyarrow, the extra `[parquet]`.
+Paths are those of files, or URIs; relative ones start at the parquet file's own folder. Requires pyarrow, the extra `[parquet]`.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def parquet_photos(container: Container) -> Iterator[StoredPhoto]:
 
 
 def _rows(container: Container) -> Iterator[_Row]:
-    """The rows; of a file that cannot be read, or not to its end, one more that has this as its problem."""
+    """The rows. If the file cannot be read to its end, one more row says so as its problem."""
     try:
         yield from _readable_rows(container)
     except StorageError:
@@ -73,7 +73,7 @@ def _rows(container: Container) -> Iterator[_Row]:
 
 @dataclass(frozen=True)
 class _Row:
-    """A row: its picture's bytes, or where that lies."""
+    """A row: its picture's bytes, or where the picture is."""
 
     name: str
     shown: str

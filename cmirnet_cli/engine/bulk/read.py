@@ -1,4 +1,4 @@
-"""The photographs of a chunk, read ahead by several threads, so that the network does not wait for the storage. In the chunk's order."""
+"""The photographs of a chunk, in its order, read ahead by several threads so that the network does not wait for the storage."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StoredPhoto:
 
     Attributes:
         name: the relative path that its results are filed under.
-        shown: where it is, fit to be seen.
+        shown: where it is, without what may be secret.
         expressions: what to find in it.
         content: its bytes, or why it cannot be read.
     """
@@ -52,7 +52,7 @@ def read_photos(chunk: Chunk) -> Iterator[StoredPhoto]:
 
 
 def _distinct_names(photos: Iterator[StoredPhoto]) -> Iterator[StoredPhoto]:
-    """Photographs as they come; where one has the name of an earlier one, it gets ten digits of how many there were before into it."""
+    """Photographs as they come. Where a name has come before, ten digits of a digest of the name and of how often go into it."""
     earlier: Counter[str] = Counter()
     for photo in photos:
         name = photo.name.casefold()

@@ -63,7 +63,7 @@ def _open(uri: str) -> IO[bytes]:
 
 
 class _Checked(tarfile.TarInfo):
-    """A header of an archive. tarfile takes a damaged one after the first for the archive's end, and would lose the rest in silence."""
+    """A header of an archive. Where a later header is damaged, tarfile would take it for the end and silently lose the rest."""
 
     @classmethod
     def fromtarfile(cls, archive: tarfile.TarFile) -> _Checked:
@@ -109,7 +109,7 @@ def _read(archive: tarfile.TarFile, info: tarfile.TarInfo, where: str) -> _Membe
 
 
 def _of_sample(container: Container, where: str, sample: Iterable[_Member]) -> Iterator[StoredPhoto]:
-    """The pictures of a sample, with its own expressions behind those for all."""
+    """The pictures of a sample, with its own expressions after those for all."""
     expressions: tuple[str, ...] | ImageError = container.expressions
     if container.text:
         sample = list(sample)
@@ -118,12 +118,12 @@ def _of_sample(container: Container, where: str, sample: Iterable[_Member]) -> I
         if _is_picture(member.name):
             path = f"{where}/{member.name}"
             content = expressions if isinstance(expressions, ImageError) else member.content
-            asked = () if isinstance(expressions, ImageError) else expressions
-            yield StoredPhoto(f"{container.name}/{member.name.removeprefix('./').lstrip('/')}", path, asked, content)
+            found = () if isinstance(expressions, ImageError) else expressions
+            yield StoredPhoto(f"{container.name}/{member.name.removeprefix('./').lstrip('/')}", path, found, content)
 
 
 def _texts(sample: list[_Member], text: str) -> object:
-    """What a sample says in its member, or in the field of its JSON; None where it says nothing that can be read."""
+    """A sample's own expressions: from its text member, or from the field of its JSON; None if there are none, or they cannot be read."""
     content = {member.suffix(): member.content for member in sample}
     own, record = content.get(text), content.get("json")
     if isinstance(own, bytes):
