@@ -1,4 +1,4 @@
-"""Threads that work ahead, so that whoever computes does not wait for a network. Order stays, memory is bounded."""
+"""Threads that work ahead, so that computing does not wait for a network. The order stays, and memory is bounded."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 THREADS = 16
-"""Files that are read or written at the same time, and the most that lie ready."""
+"""Files that are read, written or removed at the same time, and the most that lie ready."""
 
 
 def read_ahead(items: Iterable[Item], read: Callable[[Item], Result], ahead: int = THREADS) -> Iterator[Result]:
-    """`map(read, items)` by THREADS threads, which are at most so many items ahead. They are shared by all, and end with this process."""
+    """`map(read, items)` by THREADS threads, which work at most `ahead` items ahead. All calls share them; they end with this process."""
     tasks = _workers(os.getpid())
     waiting: deque[Future[Result]] = deque()
     try:
@@ -39,7 +39,7 @@ def read_ahead(items: Iterable[Item], read: Callable[[Item], Result], ahead: int
 
 @cache
 def _workers(process: int) -> Queue[tuple[Future[Any], Callable[[], Any]]]:
-    """What the threads of this process are to do. The same threads serve all, for drivers keep a connection for each."""
+    """The tasks of this process's threads. The same threads serve all calls, because drivers keep a connection for each thread."""
     tasks: Queue[tuple[Future[Any], Callable[[], Any]]] = Queue()
 
     def work() -> None:
@@ -50,16 +50,16 @@ def _workers(process: int) -> Queue[tuple[Future[Any], Callable[[], Any]]]:
                     future.set_result(read())
                 except BaseException as error:
                     future.set_exception(error)
-            del future, read  # or a thread that waits would keep a picture
+            del future, read  # or a waiting thread would keep a picture in memory
 
     for _ in range(THREADS):
         Thread(target=work, daemon=True).start()
     return tasks
 
 
-def in_background(items: Iterator[Item], ahead: int = THREADS) -> Iterator[Item]:
-    """The items of an iterator that a thread goes through, at most so many items ahead."""
-    ready: Queue[tuple[Item] | BaseException | None] = Queue(ahead)
+def in_background(items: Iterator[Item]) -> Iterator[Item]:
+    """The items of an iterator, which a thread goes through, at most THREADS items ahead."""
+    ready: Queue[tuple[Item] | BaseException | None] = Queue(THREADS)
     stopped = Event()
 
     def work() -> None:
@@ -82,4 +82,4 @@ def in_background(items: Iterator[Item], ahead: int = THREADS) -> Iterator[Item]
     finally:
         stopped.set()
         with suppress(Exception):
-            ready.get_nowait()  # whoever waits to put something in goes on and sees that it may stop
+            ready.get_nowait()  # makes room, so that a thread waiting to put an item in goes on and stops

@@ -1,4 +1,4 @@
-"""Listing storage as a stream: page by page where the storage has pages, else folder by folder. Never a whole bucket in memory.
+"""Listing storage as a stream: page by page where the storage has pages, else folder by folder. A whole bucket is never in memory.
 
 The order is the storage's own for pages (S3, Google Cloud Storage and the hub sort by name) and by name, files before folders, elsewhere.
 """
@@ -13,7 +13,7 @@ from typing import Any
 
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.storage.reading import attempt, call
-from cmirnet_cli.storage.uris import file_system, is_web, scheme_of, shown, told_apart
+from cmirnet_cli.storage.uris import file_system, is_web, no_bucket, scheme_of, shown, with_query_digest
 
 _MAGIC = re.compile(r"[*?\[]")
 
@@ -24,7 +24,7 @@ class StoredFile:
 
     Attributes:
         uri: its URI.
-        name: its path as seen from what was listed.
+        name: its path relative to what was listed.
         size: in bytes, where the listing says that.
     """
 
@@ -38,7 +38,7 @@ class Listing:
     """What a URI names.
 
     Attributes:
-        root: the URI of the folder that names are seen from.
+        root: the URI of the folder that names are relative to.
         files: the files in it, listed as they are taken.
         single: whether the URI names one file.
     """
@@ -59,18 +59,18 @@ def listing(uri: str, *, recursive: bool = False) -> Listing:
     if not is_web(uri) and _MAGIC.search(path):
         return _matching(system, uri, path)
     if not path.strip("/") and scheme_of(uri) not in ("memory", "file"):
-        raise UsageError(f"{shown(uri)} names no bucket", hint=f"write {scheme_of(uri)}://BUCKET/FOLDER")
+        raise no_bucket(uri)
     what = f"cannot read {shown(uri)}"
     if not uri.endswith("/"):
-        found = attempt(what, uri, lambda: call(system, "info", path), tries=1)  # an address that is wrong is said soon
+        found = attempt(what, uri, lambda: call(system, "info", path), tries=1)  # a wrong address is an error at once
         if found["type"] != "directory":
-            parent, _, name = (path if not is_web(uri) else told_apart(uri)).rpartition("/")
+            parent, _, name = (path if not is_web(uri) else with_query_digest(uri)).rpartition("/")
             return Listing(_uri(system, parent), iter([StoredFile(uri, name, found.get("size"))]), single=True)
     return Listing(uri.rstrip("/"), _below(system, uri, path, recursive=recursive))
 
 
 def files_of(folder: str, *, recursive: bool = False) -> Iterator[StoredFile]:
-    """The files in the folder of a URI, whose name is taken as it is: `[`, `*` and `?` are no wildcards there.
+    """The files in the folder of a URI. In its name, `[`, `*` and `?` are no wildcards.
 
     Raises:
         StorageError: as for `listing`, while files are taken.
@@ -97,12 +97,12 @@ def _below(system: Any, uri: str, root: str, *, recursive: bool) -> Iterator[Sto
     for entry in _PAGED.get(scheme_of(uri), _folder_by_folder)(system, uri, root, recursive):
         path = str(entry["name"])
         if entry["type"] == "file" and path.startswith(prefix) and not path.endswith("/"):
-            name = told_apart(path).removeprefix(shown(prefix)) if is_web(path) else path[len(prefix) :]
+            name = with_query_digest(path).removeprefix(shown(prefix)) if is_web(path) else path[len(prefix) :]
             yield StoredFile(_uri(system, path), name, entry.get("size"))
 
 
 def _folder_by_folder(system: Any, uri: str, folder: str, recursive: bool) -> Iterator[Mapping[str, Any]]:
-    """By what every file system of fsspec has. What it gives as a list is sorted; what it gives piece by piece is taken as it comes."""
+    """By `ls`, which every file system of fsspec has. A list is sorted; what comes piece by piece is taken as it comes."""
     given = attempt(f"cannot list {shown(_uri(system, folder))}", uri, lambda: call(system, "ls", folder, detail=True))
     entries: Iterable[Mapping[str, Any]] = sorted(given, key=lambda entry: str(entry["name"])) if isinstance(given, list) else given
     if hasattr(system, "invalidate_cache"):

@@ -1,6 +1,6 @@
 """A folder that results go to, on this machine or in storage: every file appears whole or not at all, under its own name.
 
-On this machine by a temporary file that is renamed. Buckets show an object only when all of it is there, so one request does; other
+On this machine, a temporary file is renamed. A bucket shows an object only when all of it is there, so one request is enough. Other
 storage gets a temporary name, too.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,12 @@ from cmirnet_cli.errors import DataError, NotThereError, UsageError
 from cmirnet_cli.files import new_file, write_bytes
 from cmirnet_cli.storage.listing import files_of
 from cmirnet_cli.storage.reading import attempt, call, read_whole
-from cmirnet_cli.storage.uris import file_system, is_uri, is_web, joined, local_path, scheme_of, shown
+from cmirnet_cli.storage.uris import file_system, is_uri, is_web, joined, local_path, no_bucket, scheme_of, shown
 
 _OBJECT_STORES = frozenset({"s3", "s3a", "gs", "gcs", "hf", "abfs", "abfss", "az", "oss", "oci", "memory"})
 """Schemes of storage that shows no part of a file, and has no folders to make."""
 _SLOWEST = 1 << 20
-"""Bytes a second at which a file must at least be sent."""
+"""The slowest rate, in bytes a second, at which a file may be sent."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Place:
         if is_uri(written):
             _, path = file_system(written)
             if not path.strip("/"):
-                raise UsageError(f"{shown(written)} names no bucket", hint=f"write {scheme_of(written)}://BUCKET/FOLDER")
+                raise no_bucket(written)
         return cls(written.rstrip("/") or "/")
 
     @property
@@ -61,7 +61,7 @@ class Place:
 
     @property
     def shown(self) -> str:
-        """The place, fit to be seen."""
+        """The place, without what may be secret."""
         return shown(self.root)
 
     def at(self, name: str) -> str:
@@ -123,7 +123,8 @@ class Place:
         with suppress(NotThereError):
             yield from (f"{folder}/{file.name}" for file in files_of(self.at(folder), recursive=True))
 
-    def _send(self, name: str, size: int, send: Any) -> None:
+    def _send(self, name: str, size: int, send: Callable[[Any, str, float], object]) -> None:
+        """Write a file of `size` bytes: `send` is called with the file system, the path there and the seconds it may take."""
         uri = self.at(name)
         system, path = file_system(uri)
         patience = size / _SLOWEST

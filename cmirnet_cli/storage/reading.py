@@ -1,6 +1,6 @@
-"""Reading from storage: a few tries with growing waits, a limit of time, and errors that say what to do and hold nothing secret.
+"""Reading from storage: a few tries with growing waits, a time limit, and errors that say what to do and hold nothing secret.
 
-Errors of drivers are put into words by what they are, never by their own text: that may hold an address with its signature.
+The error of a driver is described by its kind, never by its own text: that may hold an address with its signature.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cmirnet_cli.storage.uris import file_system, scheme_of, shown
 Result = TypeVar("Result")
 
 TRIES, FIRST_WAIT = 3, 0.5
-"""How often something is tried, and the seconds before the second try; each wait is twice the one before."""
+"""How often something is tried, and the seconds before the second try; each wait is twice as long as the one before."""
 PATIENCE = 60.0
 """Seconds that one try may take."""
 
@@ -32,11 +32,11 @@ _MISSING_STATUS, _REFUSED_STATUS, _EMPTY_STATUS = (404, 410), (401, 403), 416
 _PASSING_STATUS = (408, 425, 429, 500, 502, 503, 504)
 _PASSING_ERRNO = (errno.EIO, errno.EBUSY, errno.ETIMEDOUT, getattr(errno, "EREMOTEIO", errno.EIO))
 _PASSING_NAMES = ("Timeout", "Connection", "Connector", "Disconnected", "Payload", "IncompleteRead", "HTTPClientError", "TransportError")
-"""Parts of names of classes of errors that may pass: those of aiohttp, botocore and httpx have no common base."""
+"""Parts of the class names of errors that may pass; those of aiohttp, botocore and httpx have no common base."""
 
 
 def read_whole(uri: str, most: int | None) -> bytes:
-    """The bytes of a file, in one request; with `most`, the first `most` + 1 of a larger one, so whoever gets more than `most` knows.
+    """The bytes of a file, in one request; of a file larger than `most`, only the first `most` + 1.
 
     Raises:
         StorageError: as for `attempt`.
@@ -56,7 +56,7 @@ def read_whole(uri: str, most: int | None) -> bytes:
 
 
 def call(system: Any, method: str, *arguments: object, patience: float = 0.0, **options: object) -> Any:
-    """Call a method of a file system and wait for PATIENCE and `patience` seconds at most, where it is one that can be waited for."""
+    """Call a method of a file system. An asynchronous one may take PATIENCE + `patience` seconds."""
     if not getattr(system, "async_impl", False):
         return getattr(system, method)(*arguments, **options)
     from fsspec.asyn import sync
@@ -65,7 +65,7 @@ def call(system: Any, method: str, *arguments: object, patience: float = 0.0, **
 
 
 def attempt(what: str, uri: str, action: Callable[[], Result], tries: int | None = None) -> Result:
-    """What an action on storage gives; one that may pass is tried again.
+    """The result of an action on storage. Where its error may pass, it is tried again.
 
     Args:
         what: the beginning of the error's text, such as "cannot read s3://bucket/cup.jpg".
@@ -75,7 +75,7 @@ def attempt(what: str, uri: str, action: Callable[[], Result], tries: int | None
 
     Raises:
         NotThereError: there is no such thing.
-        StorageError: access is forbidden, or it failed in another way, or as often as was tried.
+        StorageError: access is forbidden, or the last try failed.
     """
     tries = tries or TRIES
     for number in range(1, tries + 1):
@@ -93,7 +93,7 @@ def attempt(what: str, uri: str, action: Callable[[], Result], tries: int | None
 
 @dataclass(frozen=True)
 class _Failure:
-    """What an error of a driver is.
+    """What an error of a driver means.
 
     Attributes:
         reason: in words.

@@ -18,7 +18,7 @@ TAR, PARQUET = (".tar", ".tar.gz", ".tgz"), (".parquet",)
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "http": "http", "https": "http"}
 """Scheme → the extra that brings its driver."""
 _OF_BUCKETS = frozenset({"s3", "s3a", "gs", "gcs"})
-"""Schemes whose first part is a bucket, or the ARN of an access point, and has no port."""
+"""Schemes whose first part is a bucket, or the ARN of an access point; it has no port."""
 _HOST = re.compile(r"(\[[^\]]*\]|[^:]*)(:\d{1,5})?")
 
 _SIGNATURES = frozenset({"sig", "sign", "signature", "hmac"})
@@ -30,12 +30,12 @@ _SECRETS = frozenset(
         *("expires", "expiry"),
     }
 )
-"""Parameters of web addresses, in lower case, that are secret, or say whose or until when. A plain `key` often names a file."""
+"""Parameters of web addresses, in lower case, that are secret, or name an owner or an end. A plain `key` often names a file."""
 _SIGNING_PREFIXES = ("x-amz-", "x-goog-", "x-oss-", "x-cos-", "q-sign", "q-ak", "q-key-time", "q-header-list", "q-url-param-list", "oauth_")
 _BESIDE_SIGNATURES = frozenset(
     {"policy", *("se", "sp", "sv", "sr", "st", "spr", "sip", "ss", "srt", "sdd", "skoid", "sktid", "skt", "ske", "sks", "skv")}
 )
-"""Parameters that belong to a signature, and are others' names where there is none: the rest of CloudFront's, S3's and Azure's."""
+"""Parameters that belong to a signature where there is one, and mean something else without: the rest of CloudFront's, S3's and Azure's."""
 
 
 def is_uri(text: str) -> bool:
@@ -55,9 +55,9 @@ def is_web(uri: str) -> bool:
 
 
 def shown(uri: str) -> str:
-    """A URI without what may be secret: user and password, and the query of a web address. A path as it is.
+    """A URI without what may be secret: user and password, and the query of a web address. A path stays as it is.
 
-    A key of S3 may hold slashes, and so may what people type as a password; then all up to the last `@` goes.
+    A key of S3 may hold slashes, and so may a password that a user types; then everything up to the last `@` goes.
     """
     found = _URI.match(uri)
     if not found:
@@ -75,10 +75,10 @@ def shown(uri: str) -> str:
     return scheme + rest
 
 
-def told_apart(uri: str) -> str:
-    """A URI as `shown` has it; where a web address has a query that names an image, ten digits of that are in its last part.
+def with_query_digest(uri: str) -> str:
+    """A URI as `shown` has it. Where the query of a web address names an image, the last part gets ten digits of a digest of that query.
 
-    `https://example.org/img.jpg?id=7&sig=…` gives `https://example.org/img-….jpg`. What signs an address changes no digit.
+    `https://example.org/img.jpg?id=7&sig=…` gives `https://example.org/img-….jpg`. A signature changes no digit.
     """
     query = uri.partition("#")[0].partition("?")[2] if is_web(uri) else ""
     fields = parse_qsl(query, keep_blank_values=True, errors="surrogateescape")
@@ -105,8 +105,8 @@ def ten_digits(text: str) -> str:
 
 
 def path_of(uri: str) -> str:
-    """The path of a URI below its scheme, as `bucket/photos/cup.jpg` or `example.org/cup.jpg`; see `told_apart`."""
-    return told_apart(uri).split("://", 1)[-1].strip("/")
+    """The path of a URI below its scheme, as `bucket/photos/cup.jpg` or `example.org/cup.jpg`; see `with_query_digest`."""
+    return with_query_digest(uri).split("://", 1)[-1].strip("/")
 
 
 def is_container(path: str) -> bool:
@@ -129,7 +129,7 @@ def driver(scheme: str) -> Any:
     """The class of fsspec's file system for a scheme.
 
     Raises:
-        UsageError: nobody knows the scheme, or its driver is not installed.
+        UsageError: fsspec does not know the scheme, or its driver is not installed.
     """
     from fsspec.registry import get_filesystem_class
 
@@ -158,6 +158,11 @@ def file_system(uri: str) -> tuple[Any, str]:
         hint = "check the address and the settings of fsspec"
         raise UsageError(f"{shown(uri)} cannot be opened: {type(error).__name__}", hint=hint) from None
     return system, path if is_web(uri) else path.rstrip("/")
+
+
+def no_bucket(uri: str) -> UsageError:
+    """The error that a URI is only a scheme."""
+    return UsageError(f"{shown(uri)} names no bucket", hint=f"write {scheme_of(uri)}://BUCKET/FOLDER")
 
 
 def canonical(uri: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
-from cmirnet_cli.storage.uris import told_apart
+from cmirnet_cli.storage.uris import with_query_digest
 
 Rows: TypeAlias = tuple[int, int]
 """Rows of a parquet file: the first, and the one after the last."""
@@ -67,7 +67,7 @@ class Chunk:
     @cached_property
     def digest(self) -> str:
         """Sha256 of the chunk's places, names and expressions, without the signatures of addresses, which change."""
-        content: list[object] = [[told_apart(photo.uri), photo.name, photo.expressions] for photo in self.photos]
+        content: list[object] = [[with_query_digest(photo.uri), photo.name, photo.expressions] for photo in self.photos]
         if (own := self.container) is not None:
-            content.append([told_apart(own.uri), own.name, own.expressions, own.text, own.size, own.rows])
+            content.append([with_query_digest(own.uri), own.name, own.expressions, own.text, own.size, own.rows])
         return hashlib.sha256(json.dumps(content).encode("ascii")).hexdigest()

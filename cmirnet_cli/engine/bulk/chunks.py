@@ -19,7 +19,7 @@ from cmirnet_cli.engine.prediction.photo_files import LINKED_AGAIN, MACOS_ARCHIV
 from cmirnet_cli.errors import DataError, StorageError, UsageError
 from cmirnet_cli.images.formats import MACOS, is_read, kind_of, suffixes
 from cmirnet_cli.storage.listing import StoredFile, listing
-from cmirnet_cli.storage.uris import PARQUET, TAR, canonical, is_container, is_uri, marked, path_of, shown, ten_digits, told_apart
+from cmirnet_cli.storage.uris import PARQUET, TAR, canonical, is_container, is_uri, marked, path_of, shown, ten_digits, with_query_digest
 
 CHUNK = 1000
 """Photographs of a chunk, by default."""
@@ -95,13 +95,13 @@ def _distinct_names(photos: Sequence[BulkPhoto]) -> tuple[BulkPhoto, ...]:
     """
     images: dict[str, set[str]] = {}
     for photo in photos:
-        image = told_apart(photo.uri) if is_uri(photo.uri) else str(Path(photo.uri).absolute())
+        image = with_query_digest(photo.uri) if is_uri(photo.uri) else str(Path(photo.uri).absolute())
         images.setdefault(photo.name.casefold(), set()).add(image)
     return tuple(photo if len(images[photo.name.casefold()]) == 1 else _marked(photo) for photo in photos)
 
 
 def _marked(photo: BulkPhoto) -> BulkPhoto:
-    written = told_apart(photo.uri) if is_uri(photo.uri) else Path(photo.uri).as_posix()
+    written = with_query_digest(photo.uri) if is_uri(photo.uri) else Path(photo.uri).as_posix()
     return replace(photo, name=marked(photo.name, ten_digits(written)))
 
 
