@@ -1,6 +1,6 @@
-"""What runs on the cluster: the process that lists pieces, the actors that do them, and the board that knows how far they are.
+"""What runs on the cluster: the process that lists pieces, the actors that work on them, and the board that knows their progress.
 
-Whatever they say to each other and to the command is pickled: errors come back as errors, with their hint and exit code.
+Messages between them and to the command are pickled. Errors come back as errors, with their hint and exit code.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from typing import Any, Protocol, TypeVar
 from cmirnet_cli import __version__
 from cmirnet_cli.errors import CmirnetError
 
-TOLD_EVERY = 0.5
-"""Seconds between two words about how far a piece is."""
+PROGRESS_EVERY = 0.5
+"""Seconds between two reports of a piece's progress."""
 
 Piece_contra = TypeVar("Piece_contra", contravariant=True)
 Report_co = TypeVar("Report_co", covariant=True)
 
 
 class Worker(Protocol[Piece_contra, Report_co]):
-    """Does piece after piece."""
+    """Works on piece after piece."""
 
     def __call__(self, piece: Piece_contra, advance: Callable[[int], object], *, again: bool) -> Report_co:
-        """Do a piece and report. `advance` is called with how many more images are done; `again`: an earlier attempt died."""
+        """Work on a piece and report. `advance` is called with how many more images are done; `again`: an earlier attempt died."""
 
 
 class Work(Protocol[Piece_contra, Report_co]):
-    """What is to be done with each piece. It can be pickled, and is small."""
+    """The work on each piece. It is small and can be pickled."""
 
     def begin(self, device: str) -> Worker[Piece_contra, Report_co]:
         """Load the model onto a device. This happens in the actor, in a folder of the same name as that of the command."""
@@ -46,7 +46,7 @@ class Work(Protocol[Piece_contra, Report_co]):
 
 @dataclass(frozen=True)
 class Listed:
-    """A piece, and its place among all."""
+    """A message: a piece, and its place among all."""
 
     number: int
     piece: Any
@@ -54,21 +54,21 @@ class Listed:
 
 @dataclass(frozen=True)
 class Returned:
-    """What listing the pieces returned, after the last one."""
+    """A message after the last piece: what listing the pieces returned."""
 
     value: object
 
 
 @dataclass(frozen=True)
 class Raised:
-    """An error, to be raised by the command."""
+    """A message: an error that the command raises."""
 
     error: Exception
 
 
 @dataclass(frozen=True)
 class GivenUp:
-    """A piece in which the process died too often."""
+    """A message: the process died too often on a piece."""
 
     number: int
     described: str
@@ -76,26 +76,26 @@ class GivenUp:
 
 @dataclass(frozen=True)
 class Done:
-    """A piece that is done, with so many images."""
+    """A message: a piece is done, and how many images it had."""
 
     number: int
     images: int
     report: Any
 
 
-def pack(said: object) -> bytes:
-    """What is said, pickled. Of an error that cannot be pickled or read again, which those of some libraries cannot, its words."""
-    if not isinstance(said, Raised):
-        return pickle.dumps(said)
+def pack(message: object) -> bytes:
+    """A message, pickled. Some errors of libraries cannot be pickled or unpickled: of these, only the text."""
+    if not isinstance(message, Raised):
+        return pickle.dumps(message)
     try:
-        pickle.loads(packed := pickle.dumps(said))
+        pickle.loads(packed := pickle.dumps(message))
         return packed
     except Exception:
-        return pickle.dumps(Raised(RuntimeError(f"{type(said.error).__name__}: {said.error}")))
+        return pickle.dumps(Raised(RuntimeError(f"{type(message.error).__name__}: {message.error}")))
 
 
 def listed(pieces: Callable[[], Generator[Any, None, object]], board: Any, folder: str) -> Iterator[bytes]:
-    """All pieces as they are listed, no further ahead than the board allows; then what the listing returned, or why it broke off."""
+    """All pieces as they are listed, no further ahead than the board allows; then what the listing returned, or why it failed."""
     import ray
 
     try:
@@ -111,12 +111,12 @@ def listed(pieces: Callable[[], Generator[Any, None, object]], board: Any, folde
 
 
 class Board:
-    """Knows, of each piece that is not done, how often it was begun and how many of its images are done.
+    """Knows, for each unfinished piece, how often it was begun and how many of its images are done.
 
-    Should its process die, another one begins with an empty board, and the command tells it again how many pieces are done.
+    If its process dies, a new one begins with an empty board, and the command tells it how many pieces are done.
 
     Args:
-        ahead: how many pieces may be listed that are not done.
+        ahead: how many unfinished pieces may be listed.
     """
 
     def __init__(self, ahead: int) -> None:
@@ -127,23 +127,23 @@ class Board:
         self._images: dict[int, int] = {}
 
     async def wait_for_room(self, number: int) -> None:
-        """Until the piece of this number may be listed."""
+        """Wait until the piece with this number may be listed."""
         async with self._moved:
             await self._moved.wait_for(lambda: number < self._done + self._ahead)
 
     async def begin(self, number: int) -> int:
-        """Begin a piece: which attempt this is, from 1."""
+        """Begin a piece; returns which attempt this is, from 1."""
         self._begun[number] += 1
         self._images[number] = 0
         return self._begun[number]
 
-    async def tell(self, number: int, images: int) -> None:
-        """So many images of a piece are done."""
+    async def note(self, number: int, images: int) -> None:
+        """Note how many images of a piece are done."""
         if number in self._images:
             self._images[number] = images
 
     async def forget(self, numbers: Sequence[int], done: int) -> int:
-        """Forget pieces that are done, as are `done` in all; how many images are done of those that are not."""
+        """Forget pieces that are done, of `done` in all; returns how many images of unfinished pieces are done."""
         for number in numbers:
             self._begun.pop(number, None)
             self._images.pop(number, None)
@@ -154,41 +154,41 @@ class Board:
 
 
 class Actor:
-    """Holds the model and does pieces. The model is loaded for the first one, so that an error about it is an answer like any other."""
+    """Holds the model and works on pieces. It loads the model for the first one, so that an error about it is a message like any other."""
 
     def __init__(self, work: Work[Any, Any], board: Any, device: str, folder: str, attempts: int, version: str) -> None:
         self.work, self.board, self.device, self.folder, self.attempts, self.version = work, board, device, folder, attempts, version
         self.worker: Worker[Any, Any] | None = None
 
     def __call__(self, batch: Mapping[str, Sequence[bytes]]) -> Mapping[str, list[bytes]]:
-        """Answer rows of Ray Data."""
+        """Turn rows of Ray Data, each with a message, into rows with the answers."""
         return {"row": [pack(self.answer(pickle.loads(row))) for row in batch["row"]]}
 
-    def answer(self, said: object) -> object:
-        """Do a piece. Anything else goes on to the command."""
+    def answer(self, message: object) -> object:
+        """Work on a piece. Any other message goes on to the command."""
         import ray
 
-        if not isinstance(said, Listed):
-            return said
-        attempt = ray.get(self.board.begin.remote(said.number))
+        if not isinstance(message, Listed):
+            return message
+        attempt = ray.get(self.board.begin.remote(message.number))
         if attempt > self.attempts:
-            return GivenUp(said.number, self.work.describe(said.piece))
-        images, told = 0, time.monotonic()
+            return GivenUp(message.number, self.work.describe(message.piece))
+        images, noted = 0, time.monotonic()
 
         def advance(more: int) -> None:
-            nonlocal images, told
+            nonlocal images, noted
             images += more
-            if time.monotonic() - told >= TOLD_EVERY:
-                told = time.monotonic()
-                self.board.tell.remote(said.number, images)
+            if time.monotonic() - noted >= PROGRESS_EVERY:
+                noted = time.monotonic()
+                self.board.note.remote(message.number, images)
 
         try:
             if self.worker is None:
                 self.worker = self.begin()
-            report = self.worker(said.piece, advance, again=attempt > 1)
+            report = self.worker(message.piece, advance, again=attempt > 1)
         except Exception as error:
             return _raised(error)
-        return Done(said.number, images, report)
+        return Done(message.number, images, report)
 
     def begin(self) -> Worker[Any, Any]:
         """Load the model, in the folder of the command.
@@ -208,7 +208,7 @@ class Actor:
 
 
 def _enter(folder: str) -> None:
-    """Make relative paths mean what they mean to the command."""
+    """Change to the command's folder, so that relative paths mean the same here."""
     try:
         os.chdir(folder)
     except OSError as error:
@@ -217,7 +217,7 @@ def _enter(folder: str) -> None:
 
 
 def _raised(error: Exception) -> Raised:
-    """An error that tells, with --traceback, where on the cluster it was."""
+    """An error, with a note for --traceback that shows where on the cluster it was raised."""
     if hasattr(error, "add_note"):
         error.add_note("".join(traceback.format_exception(error)))
     return Raised(error)

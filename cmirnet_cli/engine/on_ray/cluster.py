@@ -21,19 +21,21 @@ from cmirnet_cli.errors import CmirnetError, UsageError
 LOCAL = "local"
 """The address that has Ray start a cluster on this machine."""
 CORES = 4
-"""Of an actor without a GPU, unless `--actors` leaves more: a network gains little from more threads for one image."""
+"""Cores of an actor without a GPU, unless `--actors` leaves more: more threads speed up one image little."""
 CONNECTS_WITHIN = 5.0
 """Seconds in which a cluster must answer."""
 STORE = 128 << 20
 """Bytes of the object store of a cluster on this machine. Pieces and reports are small."""
 ENDS_WITHIN = 10.0
-"""Seconds for the processes of a cluster on this machine to end by themselves, once Ray has told them to."""
+"""Seconds in which the processes of a cluster on this machine must end by themselves, once Ray has asked them to."""
 STARTS = 3
-"""How often a cluster on this machine is started: on a busy machine Ray's processes may miss Ray's own limit for each other."""
+"""How often starting a cluster on this machine is tried: on a busy machine, Ray's processes may miss Ray's own time limits."""
 
 _SETTINGS = b"\x04"
-"""The type of the frame that both ends of HTTP/2 begin with, which gRPC and so Ray speaks; its length comes before it, in three bytes."""
+"""The type of the frame that both ends of HTTP/2 send first; gRPC, and so Ray, speaks it. The length comes before it, in three bytes."""
 _HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + _SETTINGS + bytes(5)
+
+_FEWER = "give fewer --actors, or add machines; ray status shows what the cluster has"
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class RayOptions:
 
 @dataclass(frozen=True)
 class Actors:
-    """So many processes, with what each of them has."""
+    """How many actors, and what each of them has."""
 
     count: int
     cores: int
@@ -66,7 +68,7 @@ class Actors:
 
 
 def check_ray(options: RayOptions) -> None:
-    """Refuse what cannot work, as far as that can be seen without Ray itself.
+    """Refuse what cannot work, as far as can be checked without Ray itself.
 
     Raises:
         UsageError: Ray is not installed, or the address or the device is of a kind that does not work.
@@ -80,7 +82,7 @@ def check_ray(options: RayOptions) -> None:
         )
     address = _address(options)
     if address.startswith(("http://", "https://")):
-        hint = "that is the dashboard's; give the address that ray start told, usually with port 6379, or auto"
+        hint = "that is the dashboard's; give the address that ray start printed, usually with port 6379, or auto"
         raise UsageError(f"{address} is not an address of a Ray cluster", hint=hint)
     if "://" in address:
         hint = "run the command on a machine of the cluster with --ray-address auto, or submit it: ray job submit -- cmirnet predict …"
@@ -101,15 +103,15 @@ def check_ray(options: RayOptions) -> None:
 
 @contextmanager
 def connected(options: RayOptions) -> Iterator[None]:
-    """Connected with the cluster. One that was started for this is stopped at the end; any other goes on.
+    """Connect to the cluster. One that was started for this is stopped at the end; any other goes on.
 
-    Ray is silent meanwhile: stdout is for results. Its own logs are in its folder, `/tmp/ray` by default.
+    Ray prints nothing: stdout is for results. Its logs are in its folder, `/tmp/ray` by default.
 
     Raises:
         CmirnetError: the cluster does not answer, has another version of Ray or Python, or cannot be started.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # or a thread of Ray that is still there at the end may start a cluster anew
+    os.environ.setdefault("RAY_ENABLE_AUTO_CONNECT", "0")  # or a thread of Ray that outlives the end may start another cluster
     import ray
 
     address = _address(options)
@@ -137,7 +139,7 @@ def connected(options: RayOptions) -> Iterator[None]:
 
 
 def _with_all_below(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
-    """These and what they have started: Ray's server starts the actors, and does not wait for their end."""
+    """These, and the processes that they started: Ray's server starts the actors, and does not wait for their end."""
     found = []
     for process in processes:
         with suppress(psutil.NoSuchProcess):
@@ -147,8 +149,8 @@ def _with_all_below(processes: Iterable[psutil.Process]) -> list[psutil.Process]
 
 @contextmanager
 def _sigterm_waits() -> Iterator[None]:
-    """SIGTERM takes effect once the block has ended. Ray's own handlers, which may lose it while Ray starts, are not put in place."""
-    if threading.current_thread() is not threading.main_thread():  # which has no handlers
+    """SIGTERM takes effect after the block. Ray's own handlers, which may lose it while Ray starts, are not installed."""
+    if threading.current_thread() is not threading.main_thread():  # another thread has no handlers
         yield
         return
     from ray._private import utils
@@ -167,7 +169,7 @@ def _sigterm_waits() -> Iterator[None]:
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """Nothing of Ray's compiled part comes to the terminal: not while it starts, and then nothing below a crash of its own."""
+    """Ray's compiled part prints nothing to the terminal while it starts, and afterwards only its own crashes."""
     kept, nowhere, level = os.dup(2), os.open(os.devnull, os.O_WRONLY), os.environ.get("RAY_BACKEND_LOG_LEVEL")
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     os.dup2(nowhere, 2)
@@ -182,11 +184,11 @@ def _silent_stderr() -> Iterator[None]:
 
 
 def place(options: RayOptions, machines: Sequence[Mapping[str, float]]) -> Actors:
-    """How many actors, and what each has.
+    """Decide how many actors there are, and what each has.
 
     Args:
-        options: what is wanted.
-        machines: what each machine of the cluster has, under `CPU` and `GPU`.
+        options: the wishes of the user.
+        machines: the `CPU`s and `GPU`s of each machine of the cluster.
 
     Raises:
         UsageError: the cluster does not have that.
@@ -208,9 +210,6 @@ def place(options: RayOptions, machines: Sequence[Mapping[str, float]]) -> Actor
     return Actors(options.actors, max(size for size in range(1, max(cores) + 1) if sum(count // size for count in cores) >= options.actors))
 
 
-_FEWER = "give fewer --actors, or add machines; ray status shows what the cluster has"
-
-
 def _address(options: RayOptions) -> str:
     return options.address or os.environ.get("RAY_ADDRESS") or LOCAL
 
@@ -218,5 +217,5 @@ def _address(options: RayOptions) -> str:
 def _unreachable(address: str, why: str) -> CmirnetError:
     if address == LOCAL:
         return CmirnetError(f"Ray could not be started on this machine: {why}", hint="its logs are in /tmp/ray/session_latest/logs")
-    hint = "give the address that ray start told, usually with port 6379; both sides need the same Ray and Python"
+    hint = "give the address that ray start printed, usually with port 6379; both sides need the same Ray and Python"
     return CmirnetError(f"the Ray cluster at {address} cannot be reached: {why}", hint=hint)

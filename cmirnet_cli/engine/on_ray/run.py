@@ -1,4 +1,4 @@
-"""All pieces of a job on a Ray cluster, each done once whatever dies meanwhile."""
+"""Runs all pieces of a job on a Ray cluster. Each is done once, whichever processes die."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from cmirnet_cli import __version__
-from cmirnet_cli.engine.on_ray.actor import TOLD_EVERY, Actor, Board, Done, GivenUp, Raised, Returned, Work, listed
+from cmirnet_cli.engine.on_ray.actor import PROGRESS_EVERY, Actor, Board, Done, GivenUp, Raised, Returned, Work, listed
 from cmirnet_cli.engine.on_ray.cluster import ENDS_WITHIN, Actors, RayOptions, connected, place
 from cmirnet_cli.errors import CmirnetError
 
@@ -20,17 +20,17 @@ Report = TypeVar("Report")
 Ended = TypeVar("Ended")
 
 ATTEMPTS = 5
-"""How often the process may die in one piece, before that is given up. Where machines come and go, some are no fault of the piece."""
+"""How often the process may die on one piece before the piece is given up. Where machines come and go, not every death is its fault."""
 MOST_GIVEN_UP = 20
-"""Pieces that are given up before everything is."""
+"""After so many given-up pieces, the whole run ends."""
 IN_FLIGHT = 2
-"""Pieces that an actor has: one that it does, and the next one."""
+"""Pieces that an actor has: the one that it works on, and the next."""
 AHEAD = 64
-"""Pieces that are listed and not done, or eight for each actor: what waits takes memory on the machine of the command."""
+"""Unfinished pieces that may be listed, or eight for each actor if that is more: they take memory on the command's machine."""
 _THREADS = ("StreamingExecutor", "iter_threaded")
-"""How Ray Data calls those that schedule work and fetch rows."""
+"""How the names of Ray Data's threads begin: those that schedule work and fetch rows."""
 STARTS_WITHIN = 600
-"""Seconds in which the cluster must have room for all actors, for others may use it."""
+"""Seconds within which the cluster must have room for all actors; others may be using it."""
 
 
 def run_on_ray(
@@ -41,19 +41,19 @@ def run_on_ray(
     advance: Callable[[int], object],
     begin: Callable[[], object] = lambda: None,
 ) -> Ended:
-    """Do all pieces, and give what `pieces` returned. stdout is closed meanwhile.
+    """Do all pieces; returns what `pieces` returned. Nothing is written to stdout meanwhile.
 
     Args:
-        pieces: lists them, lazily and always the same ones. It can be pickled, and runs in a process of its own on this machine.
-        work: what is done with each.
+        pieces: lists them lazily, always the same ones. It can be pickled, and runs in its own process on this machine.
+        work: the work on each.
         options: where, and with how many actors.
-        take: is called with the report of each piece as it comes, in any order.
-        advance: is called with how many more images are done, from another thread.
-        begin: is called once, when the cluster is there and the actors fit on it.
+        take: called with the report of each piece as it comes, in any order.
+        advance: called with how many more images are done, from another thread.
+        begin: called once, when the cluster is connected and the actors fit on it.
 
     Raises:
         UsageError: the actors do not fit on the cluster.
-        CmirnetError: whatever listing or work raises, at once; or the cluster fails; or pieces were given up, once all others are done.
+        CmirnetError: what listing or work raises, at once; the cluster failed; or pieces were given up, after all others were done.
     """
     with connected(options):
         import ray
@@ -63,19 +63,19 @@ def run_on_ray(
         board = _begin_board(max(AHEAD, 8 * actors.count))
         returned: Any = None
         given_up: list[str] = []
-        with _progress(board, advance) as finished, _threads_end(), closing(_answers(pieces, work, board, actors)) as answers:
+        with _progress(board, advance) as finished, _threads_end(), closing(_messages(pieces, work, board, actors)) as messages:
             try:
-                for said in answers:
-                    if isinstance(said, Raised):
-                        raise said.error
-                    if isinstance(said, Returned):
-                        returned = said.value
-                    elif isinstance(said, Done):
-                        take(said.report)
-                        finished(said.number, said.images)
-                    elif isinstance(said, GivenUp):
-                        given_up.append(said.described)
-                        finished(said.number, 0)
+                for message in messages:
+                    if isinstance(message, Raised):
+                        raise message.error
+                    if isinstance(message, Returned):
+                        returned = message.value
+                    elif isinstance(message, Done):
+                        take(message.report)
+                        finished(message.number, message.images)
+                    elif isinstance(message, GivenUp):
+                        given_up.append(message.described)
+                        finished(message.number, 0)
                         if len(given_up) == MOST_GIVEN_UP:
                             break
             except ray.exceptions.GetTimeoutError as error:
@@ -92,7 +92,7 @@ def run_on_ray(
 
 
 def _begin_board(ahead: int) -> Any:
-    """A board on this machine, which no other machine takes with it when it goes."""
+    """A board on this machine, so that it is not lost with another machine."""
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -100,10 +100,10 @@ def _begin_board(ahead: int) -> Any:
     return ray.remote(Board).options(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here).remote(ahead)
 
 
-def _answers(
+def _messages(
     pieces: Callable[[], Generator[Any, None, object]], work: Work[Any, Any], board: Any, actors: Actors
 ) -> Generator[object, None, None]:
-    """Ray Data's pipeline: one process that lists pieces, actors that do them, and one row for each piece that goes through."""
+    """Ray Data's pipeline: one process lists pieces, actors work on them, and each piece is one row."""
     import pyarrow as pa
     import ray.data
 
@@ -112,7 +112,7 @@ def _answers(
     class Pieces(ray.data.Datasource):  # type: ignore[misc]
         """All pieces, in one task that makes a block of each as it is taken."""
 
-        supports_distributed_reads = False  # but on this machine, whose memory then holds the pieces that wait
+        supports_distributed_reads = False  # list on this machine, whose memory holds the waiting pieces
 
         def estimate_inmemory_data_size(self) -> None:
             """Unknown."""
@@ -138,7 +138,7 @@ def _answers(
 
 @contextmanager
 def _threads_end() -> Iterator[None]:
-    """Ray Data's threads have ended afterwards. Ray hardly waits for them, and one that meets a closed connection ends the process."""
+    """Wait for Ray Data's threads at the end. Ray itself hardly does, and a thread that finds the connection closed ends the process."""
     try:
         yield
     finally:
@@ -149,7 +149,7 @@ def _threads_end() -> Iterator[None]:
 
 @contextmanager
 def _progress(board: Any, advance: Callable[[int], object]) -> Iterator[Callable[[int, int], None]]:
-    """Ask the board again and again how far the actors are, while the block waits for pieces and says which are done."""
+    """Poll the board for the actors' progress while the block waits for pieces; it calls what this yields for each that is done."""
     import ray
 
     lock, ended = threading.Lock(), threading.Event()
@@ -173,10 +173,10 @@ def _progress(board: Any, advance: Callable[[int], object]) -> Iterator[Callable
             shown = now
 
     def ask() -> None:
-        while not ended.wait(TOLD_EVERY):
+        while not ended.wait(PROGRESS_EVERY):
             try:
                 show(lambda numbers, pieces: ray.get(board.forget.remote(numbers, pieces)))
-            except Exception:  # the cluster is gone: what waits in the block says why
+            except Exception:  # the cluster is gone: the block raises the reason
                 return
 
     asking = threading.Thread(target=ask, daemon=True)
@@ -190,7 +190,7 @@ def _progress(board: Any, advance: Callable[[int], object]) -> Iterator[Callable
 
 
 def in_our_words(error: Exception) -> CmirnetError:
-    """An error of Ray about the work."""
+    """An error of Ray during the work, as one of this program."""
     lines = [line for line in str(error).splitlines() if line.strip()]
     if any(line.startswith(("ModuleNotFoundError", "ImportError", "AttributeError")) for line in lines):
         hint = "every machine of the cluster needs the same cmirnet, with the same extras"
