@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 from secrets import token_hex
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Event, Thread
+from typing import Any
 
 import fsspec
 import numpy as np
@@ -31,6 +33,16 @@ def noise(seed: int, form: str = "PNG") -> bytes:
     encoded = io.BytesIO()
     Image.fromarray(pixels).save(encoded, form)
     return encoded.getvalue()
+
+
+def lines(folder: Path) -> list[dict[str, Any]]:
+    """The index of a folder of predictions."""
+    return [json.loads(line) for line in (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Everything in a folder, by relative path."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 @pytest.fixture(scope="session")

@@ -25,8 +25,8 @@ from cmirnet_cli.app import run
 from cmirnet_cli.storage.place import Place
 from tests.conftest import LocalHub
 from tests.flow.conftest import Outcome
-from tests.flow.predict.conftest import noise
-from tests.flow.predict.test_storage import ASKED, files, lines_of, masks, rows
+from tests.flow.predict.conftest import files, noise
+from tests.flow.predict.test_storage import ASKED, lines_of, masks, rows
 
 Cmirnet = Callable[..., Outcome]
 

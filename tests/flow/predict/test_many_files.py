@@ -19,6 +19,7 @@ import pytest
 from PIL import Image
 
 from cmirnet_cli.app import run
+from tests.flow.predict.conftest import files
 
 MANY, BAD = 1000, 50
 KILLED_AFTER = (30, 31, 400, 700)
@@ -158,7 +159,3 @@ def test_memory_does_not_grow_with_the_number_of_files(weights: Path, crowd: Pat
         process = start(weights, inputs, tmp_path / inputs.name)
         peaks.append(int(process.communicate()[1].split()[-1]))
     assert peaks[1] < 1.05 * peaks[0]
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}

@@ -12,13 +12,10 @@ import pytest
 from PIL import Image
 
 from cmirnet_cli.images import formats
+from tests.flow.predict.conftest import lines
 
 Call = Callable[..., Any]
 CPU = ("--device", "cpu")
-
-
-def lines(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def noise(path: Path, size: tuple[int, int] = (40, 30), **options: Any) -> Path:

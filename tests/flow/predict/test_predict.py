@@ -14,17 +14,10 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
+from tests.flow.predict.conftest import files, lines
+
 Call = Callable[..., Any]
 CPU = ("--device", "cpu")
-
-
-def lines(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "predictions.jsonl").read_text(encoding="utf-8").splitlines()]
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    """Everything in a folder, by relative path."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 @pytest.fixture

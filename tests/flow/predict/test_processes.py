@@ -10,12 +10,9 @@ from pathlib import Path
 import pytest
 
 from cmirnet_cli.app import run
+from tests.flow.predict.conftest import files
 
 pytestmark = pytest.mark.slow
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def words(weights: Path, photos: Path, out: Path, *more: str) -> list[str]:

@@ -31,6 +31,7 @@ from cmirnet_cli.app import run
 from cmirnet_cli.engine.on_ray import run as on_ray
 from cmirnet_cli.engine.on_ray.cluster import RayOptions
 from cmirnet_cli.errors import CmirnetError, ImageError
+from tests.flow.predict.conftest import files
 
 pytest.importorskip("ray", reason="Ray is not installed; it is one of the dev extras")
 
@@ -276,10 +277,6 @@ def wait_for_chunks(out: Path, count: int, command: subprocess.Popen[str]) -> No
     while len(list(out.glob("*.parquet"))) < count:
         assert command.poll() is None, command.communicate()
         time.sleep(0.01)
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def test_masks_are_those_of_the_local_engine_though_an_actor_a_node_and_the_command_are_killed(

@@ -18,14 +18,10 @@ import pytest
 from cmirnet_cli.engine.bulk.chunks import BulkRequest, chunks
 from cmirnet_cli.storage import reading
 from tests.flow.conftest import Outcome
-from tests.flow.predict.conftest import PAGES, S3, Proxy, noise
+from tests.flow.predict.conftest import PAGES, S3, Proxy, files, noise
 
 Cmirnet = Callable[..., Outcome]
 ASKED = ["-e", "the red cup", "-e", "left person", "--device", "cpu"]
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
 def rows(folder: Path) -> list[dict[str, Any]]:

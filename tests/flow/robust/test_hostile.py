@@ -23,18 +23,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.fixtures.gadget import Gadget
+
 Judged = Callable[..., Any]
 Data = Any
-
-
-class Gadget:
-    """Pickles as a call of whatever it is given."""
-
-    def __init__(self, function: Any, *arguments: object) -> None:
-        self.call = (function, arguments)
-
-    def __reduce__(self) -> Any:
-        return self.call
 
 
 class Stated:

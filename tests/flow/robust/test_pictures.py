@@ -17,6 +17,7 @@ from PIL import Image
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.engine.prediction.photos import read_photo
 from cmirnet_cli.errors import ImageError
+from tests.fixtures.exif import turned
 
 Judged = Callable[..., Any]
 Pixels = np.ndarray
@@ -163,12 +164,6 @@ def test_predict_reads_the_same_pixels(tmp_path: Path, name: str):
     data, pixels = KINDS[name]
     (tmp_path / name).write_bytes(data)
     np.testing.assert_array_equal(read_photo(tmp_path / name).pixels, pixels)
-
-
-def turned(orientation: int) -> Any:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return exif
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -13,6 +16,13 @@ from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.model.text import TextEncoder
 from cmirnet_cli.weights.encoder import scratch_encoder
+
+
+@pytest.fixture
+def cache(small_cache: Cache, tmp_path: Path) -> Cache:
+    """A copy of the small cache, to put text features into."""
+    shutil.copytree(small_cache.folder, tmp_path / "cache")
+    return Cache.open(tmp_path / "cache")
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,9 @@ numbers are 1 and arrays are zeros.
 
 from __future__ import annotations
 
-import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -201,13 +199,6 @@ WAYS = {
     "bf16": Inference("bf16", ()),
     "bf16, optimized": Inference("bf16", OPTIMIZED),
 }
-
-
-@pytest.fixture
-def cache(small_cache: Cache, tmp_path: Path) -> Cache:
-    """A copy that text features may be written into."""
-    shutil.copytree(small_cache.folder, tmp_path / "cache")
-    return Cache.open(tmp_path / "cache")
 
 
 def test_training_step_and_evaluation_with_stored_text_features_leave_nothing_on_the_cpu(cache: Cache):

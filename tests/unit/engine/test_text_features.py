@@ -40,13 +40,6 @@ def settings(**changes: dict[str, object]) -> Settings:
     return Settings.model_validate(RECIPE | {name: RECIPE[name] | values for name, values in changes.items()})
 
 
-@pytest.fixture
-def cache(small_cache: Cache, tmp_path: Path) -> Cache:
-    """A copy of the small cache, to put features into."""
-    shutil.copytree(small_cache.folder, tmp_path / "cache")
-    return Cache.open(tmp_path / "cache")
-
-
 def reader_of(bundle: Bundle) -> TextReader:
     return TextReader(bundle.model.text, bundle.tokenizer, bundle.config.tokens)
 

@@ -16,6 +16,7 @@ from cmirnet_cli.refer.jsonl import read_jsonl
 from cmirnet_cli.refer.own import ReadOptions
 from cmirnet_cli.refer.readers import read_own, reader_of
 from cmirnet_cli.refer.referent import Sentence
+from tests.fixtures.exif import turned
 
 BOX = [2, 3, 8, 3, 8, 9, 2, 9]
 LINE = {"image": "photos/cup.png", "expression": "the red cup", "polygons": [BOX], "split": "train"}
@@ -83,12 +84,6 @@ def test_every_form_of_outline_gives_the_same_pixels(folder: Path, outline: Any)
 def test_what_was_read_can_be_written_as_json(folder: Path) -> None:
     (referent,) = read_jsonl(write(folder, without("polygons") | {"mask": "masks/cup.png"})).referents
     assert json.loads(json.dumps(referent.objects)) == list(map(list, referent.objects))
-
-
-def turned(orientation: int) -> Image.Exif:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return exif
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ import pytest
 
 from cmirnet_cli.errors import AnnotationError
 from cmirnet_cli.refer.unpickle import read_plain_pickle
+from tests.fixtures.gadget import Gadget
 
 PLAIN = [
     {
@@ -33,16 +34,6 @@ PLAIN = [
     {"text": "naïve café ☃ 𝒳", "line": "a\nb\\c'\"", "numbers": [0, 255, 256, 65535, 65536, -1, 2**31 - 1]},
     {"four": (1, 2, 3, 4), "long text": "x" * 300, "many": list(range(3000))},
 ]
-
-
-class Gadget:
-    """Pickles as a call of whatever it is given."""
-
-    def __init__(self, function: Any, *arguments: object) -> None:
-        self.call = (function, arguments)
-
-    def __reduce__(self) -> Any:
-        return self.call
 
 
 class Bystander:

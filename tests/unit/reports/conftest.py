@@ -9,6 +9,8 @@ from html.parser import HTMLParser
 
 import pytest
 from PIL import Image
+from rich.console import Console
+from rich.table import Table
 
 VOID = {"meta", "img", "input"}
 
@@ -63,3 +65,11 @@ class Page(HTMLParser):
 def read_page() -> Callable[[str], Page]:
     """Parses a page."""
     return Page
+
+
+def words_of(table: Table, width: int = 80) -> list[list[str]]:
+    """The words of each line of a table, as a pipe gets them."""
+    file = io.StringIO()
+    Console(file=file, width=width).print(table)
+    assert "…" not in file.getvalue()
+    return [line.split() for line in file.getvalue().splitlines() if line.strip() and "─" not in line]

@@ -2,19 +2,8 @@
 
 from __future__ import annotations
 
-import io
-
-from rich.console import Console
-from rich.table import Table
-
 from cmirnet_cli.reports.tables import Counted, CountRow, count_table
-
-
-def printed(table: Table, width: int = 80) -> list[list[str]]:
-    file = io.StringIO()
-    Console(file=file, width=width).print(table)
-    assert "…" not in file.getvalue()
-    return [line.split() for line in file.getvalue().splitlines() if line.strip() and "─" not in line]
+from tests.unit.reports.conftest import words_of
 
 
 def test_counts_stand_beside_the_published_ones_and_disagreement_is_said() -> None:
@@ -25,7 +14,7 @@ def test_counts_stand_beside_the_published_ones_and_disagreement_is_said() -> No
         CountRow("mine", Counted(3, 2, 9)),
     ]
 
-    assert printed(count_table(rows)) == [
+    assert words_of(count_table(rows)) == [
         ["split", "referents", "published", "images", "published", "sentences", "published", "agrees"],
         ["train", "42,404", "42,404", "16,994", "16,994", "120,624", "120,624", "yes"],
         ["val", "3,811", "3,811", "1,500", "1,500", "10,835", "10,834", "no"],
@@ -35,7 +24,7 @@ def test_counts_stand_beside_the_published_ones_and_disagreement_is_said() -> No
 
 
 def test_counts_of_a_data_set_of_ones_own_have_no_published_columns() -> None:
-    assert printed(count_table([CountRow("train", Counted(10, 5, 30))])) == [
+    assert words_of(count_table([CountRow("train", Counted(10, 5, 30))])) == [
         ["split", "referents", "images", "sentences"],
         ["train", "10", "5", "30"],
     ]

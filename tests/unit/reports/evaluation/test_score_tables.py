@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import math
 
 import pytest
-from rich.console import Console
-from rich.table import Table
 
 from cmirnet_cli.metrics.intervals import Difference, Interval, MeasuredScores, Resampling
 from cmirnet_cli.metrics.scores import GENERALISED, METRICS, Scores
@@ -17,6 +14,7 @@ from cmirnet_cli.metrics.split_report import report as split_report
 from cmirnet_cli.reports.evaluation.comparison import Comparison
 from cmirnet_cli.reports.evaluation.score_lines import LABEL, difference_tables, generalised_table, score_table
 from cmirnet_cli.reports.evaluation.tables import printed, printed_briefly, printed_groups, printed_scores
+from tests.unit.reports.conftest import words_of
 
 NAMES = [metric.name for metric in METRICS]
 
@@ -36,19 +34,12 @@ def under(found: MeasuredScores, controls: dict[str, Control] | None = None, gen
     return ProtocolReport(found, controls or {}, generalised, {})
 
 
-def drawn(table: Table, width: int = 80) -> list[list[str]]:
-    file = io.StringIO()
-    Console(file=file, width=width).print(table)
-    assert "…" not in file.getvalue()
-    return [line.split() for line in file.getvalue().splitlines() if line.strip() and "─" not in line]
-
-
 MARGINS = ["±", *["1.50"] * 7]
 
 
 def test_a_score_table_has_a_line_for_each_protocol_and_half_the_interval_below() -> None:
     report = SplitReport("val", {"paper": under(OWN), "original": under(OTHER)})
-    lines = drawn(printed_scores(score_table([report]), title="refcoco"))
+    lines = words_of(printed_scores(score_table([report]), title="refcoco"))
     assert lines == [
         ["refcoco"],
         ["split,", "protocol", "oIoU", "mIoU", "P@.5", "P@.6", "P@.7", "P@.8", "P@.9", "sentences"],
@@ -61,7 +52,7 @@ def test_a_score_table_has_a_line_for_each_protocol_and_half_the_interval_below(
 
 def test_briefly_each_protocol_and_control_is_one_line_with_the_interval_behind_the_score() -> None:
     report = SplitReport("val", {"paper": under(OWN, {"shuffled-text": Control(OTHER, OWED)}), "original": under(OTHER)})
-    lines = drawn(printed_briefly([report], title="refcoco"))
+    lines = words_of(printed_briefly([report], title="refcoco"))
     assert [" ".join(line) for line in lines] == [
         "refcoco",
         "split, protocol oIoU mIoU P@.5 sentences",
@@ -86,7 +77,7 @@ def test_three_sentences_that_score_alike_have_no_interval() -> None:
     alike = [SentenceScore(n, n, f"{n}", "the cup", {"paper": Overlap(5, 10, 10)}) for n in range(3)]
     scored = split_report(SplitScores("val", ("paper",), tuple(alike), {}), ScoringOptions(Resampling(resamples=50)))
     for table in (printed_briefly([scored], title="x"), printed_scores(score_table([scored]), title="x")):
-        text = "\n".join(" ".join(line) for line in drawn(table))
+        text = "\n".join(" ".join(line) for line in words_of(table))
         assert "50.00" in text
         assert "± 0.00" not in text
 
@@ -96,7 +87,7 @@ def test_controls_and_differences_stand_under_their_protocol_in_80_columns() -> 
         SplitReport("testA", {"original": under(OWN, {"shuffled-text": Control(OTHER, OWED)})}),
         SplitReport("val", {"paper": under(OWN)}),
     ]
-    lines = drawn(printed_scores(score_table(reports), title="x"))[1:]
+    lines = words_of(printed_scores(score_table(reports), title="x"))[1:]
     assert [line[0] for line in lines] == [*LABEL.split(), "testA", "±", "shuffled-text", "±", "difference", "±", "val", "±"]
     assert lines[4] == ["shuffled-text", "19.12", "80.00", "10.00", "5.00", "0.25", "0.00", "0.00", "10,834"]
     assert lines[6] == ["difference", "+60.01", "-2.50", "+80.00", "+80.00", "+70.00", "+60.00", "+30.00"]
@@ -104,13 +95,13 @@ def test_controls_and_differences_stand_under_their_protocol_in_80_columns() -> 
 
 
 def test_labels_are_shown_as_they_are() -> None:
-    lines = drawn(printed_scores(score_table([SplitReport("[bold]val", {"paper": under(OWN)})]), title="[red]x"))
+    lines = words_of(printed_scores(score_table([SplitReport("[bold]val", {"paper": under(OWN)})]), title="[red]x"))
     assert (lines[0], lines[2][0]) == (["[red]x"], "[bold]val")
 
 
 def test_a_comparison_shows_both_and_the_difference_in_80_columns() -> None:
     compared = Comparison("val", "paper", OWN, OTHER, OWED, better=1, worse=0, same=0, improved=(), worsened=())
-    lines = drawn(printed_scores(difference_tables([compared])[0], title="x"))[1:]
+    lines = words_of(printed_scores(difference_tables([compared])[0], title="x"))[1:]
     assert [" ".join(line[:3]) for line in lines[2:7:2]] == ["val paper 79.13", "compared with 19.12", "difference +60.01 -2.50"]
 
 
@@ -119,7 +110,7 @@ def test_shares_of_sentences_that_are_not_there_are_a_dash() -> None:
     found = MeasuredScores(GENERALISED, Scores(values, 12), 3, {name: Interval(math.nan, math.nan) for name in values})
     table = generalised_table([SplitReport("val", {"paper": under(OWN, generalised=Generalised(found, 50, 12, 0))})])
     assert table is not None
-    lines = drawn(printed_scores(table, title="x"))[1:]
+    lines = words_of(printed_scores(table, title="x"))[1:]
     assert lines == [
         ["split,", "protocol", "gIoU", "cIoU", "N-acc", "T-acc", "with", "target", "without"],
         ["val", "paper", "50.00", "40.00", "-", "100.00", "12", "0"],
@@ -130,7 +121,7 @@ def test_shares_of_sentences_that_are_not_there_are_a_dash() -> None:
 @pytest.mark.parametrize("width", [80, 240])
 def test_groups_name_their_attribute_once(width: int) -> None:
     groups = {"size": {"small": OTHER, "large": OWN}, "words": {"x": OWN}}
-    lines = drawn(printed_groups(groups, title="val"), width)
+    lines = words_of(printed_groups(groups, title="val"), width)
     assert lines[1:] == [
         ["by", "group", "oIoU", "±", "mIoU", "±", "P@.5", "sentences"],
         ["size", "small", "19.12", "1.50", "80.00", "1.50", "10.00", "10,834"],
