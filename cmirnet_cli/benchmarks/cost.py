@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModel, BertConfig, PreTrainedModel
 
-from cmirnet_cli.benchmarks.timing import Progress, Spread, gflops_of, side_by_side, unwatched
+from cmirnet_cli.benchmarks.timing import Progress, Spread, gflops_of, side_by_side
 from cmirnet_cli.config import SCRATCH, ModelConfig, Settings, TextConfig
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.cmirnet import Network
@@ -67,7 +67,7 @@ class Cost:
     milliseconds: Spread | None
 
 
-def costs_of(recipes: Sequence[Settings], *, timed: bool, progress: Progress = unwatched) -> list[Cost]:
+def costs_of(recipes: Sequence[Settings], *, timed: bool, progress: Progress) -> list[Cost]:
     """What the model of each recipe costs; models that several recipes share are measured once."""
     architectures = [Architecture.of(settings) for settings in recipes]
     distinct = dict.fromkeys(architectures)
@@ -98,7 +98,7 @@ def cost_of(architecture: Architecture, *, timed: bool = False) -> Cost:
 
 
 @torch.inference_mode()
-def time_of(architecture: Architecture, rounds: int = ROUNDS) -> Spread:
+def time_of(architecture: Architecture) -> Spread:
     """Milliseconds of one forward of text encoder and network on the CPU, in fp32, with random weights, after one to warm up.
 
     The plain way: PyTorch as it comes, one image and one sentence.
@@ -110,7 +110,7 @@ def time_of(architecture: Architecture, rounds: int = ROUNDS) -> Spread:
         _decode(network, image, encoder(input_ids=ids).last_hidden_state)
 
     predict()
-    return side_by_side({"predict": predict}, 1, rounds)["predict"].milliseconds
+    return side_by_side({"predict": predict}, 1, ROUNDS)["predict"].milliseconds
 
 
 def _network(architecture: Architecture) -> Network:

@@ -18,7 +18,7 @@ from cmirnet_cli.batches.batch import Batch, normalise, word_tokenizer
 from cmirnet_cli.batches.datasets import Collate, TrainingSet, training_batches
 from cmirnet_cli.batches.loader import Piece
 from cmirnet_cli.benchmarks.plain_loading import Original, PlainSet, plain_batches
-from cmirnet_cli.benchmarks.timing import SHORTEST, Advance, Progress, Timing, side_by_side, unwatched
+from cmirnet_cli.benchmarks.timing import SHORTEST, Advance, Progress, Timing, side_by_side
 from cmirnet_cli.cache.folder import find_cache
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.cache.schema import CacheOptions, Manifest, Store
@@ -70,7 +70,7 @@ class LoadingSource:
 
 
 @contextmanager
-def drawn_source(size: int, samples: int, progress: Progress = unwatched) -> Iterator[LoadingSource]:
+def drawn_source(size: int, samples: int, progress: Progress) -> Iterator[LoadingSource]:
     """Scenes of a photograph's size and weight, one referent a sample, prepared in both stores, gone when the block ends."""
     amount = Amount(images=-(-2 * samples // 5), refs=samples, sentences=3 * samples)
     with TemporaryDirectory(prefix="cmirnet-benchmark-") as folder:
@@ -139,7 +139,7 @@ class LoadingComparison:
     timings: Mapping[str, Timing]
 
 
-def compare_loading(source: LoadingSource, options: LoadingOptions, progress: Progress = unwatched) -> LoadingComparison:
+def compare_loading(source: LoadingSource, options: LoadingOptions, progress: Progress) -> LoadingComparison:
     """Load the same samples in every way, compare all values, then time the ways by turns.
 
     Raises:

@@ -15,7 +15,7 @@ from torch import Tensor
 from cmirnet_cli.batches.batch import Tokens, normalise, tokenise
 from cmirnet_cli.benchmarks.peers import Export
 from cmirnet_cli.benchmarks.stand_ins import random_bundle
-from cmirnet_cli.benchmarks.timing import Progress, Timing, gflops_of, matrix_product_gflops, side_by_side, unwatched
+from cmirnet_cli.benchmarks.timing import Progress, Timing, gflops_of, matrix_product_gflops, side_by_side
 from cmirnet_cli.config.published import family
 from cmirnet_cli.engine.devices import finish_on, has_bf16, most_held_mib, pick_device
 from cmirnet_cli.engine.environment import in_fresh_process
@@ -237,7 +237,7 @@ class InferenceComparison:
         return self.gflops * self.timings[name].per_second
 
 
-def compare_inference(request: InferenceRequest, rounds: int, progress: Progress = unwatched) -> InferenceComparison:
+def compare_inference(request: InferenceRequest, rounds: int, progress: Progress) -> InferenceComparison:
     """Predict in every way: compare the logits, take the time, count the arithmetic, then measure each way's memory."""
     bundle, batches, place = request.prepare()
     ways = ways_of(request)

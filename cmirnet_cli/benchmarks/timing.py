@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from statistics import median
 from typing import TypeAlias
@@ -28,12 +28,6 @@ ROUNDS = 3
 Advance: TypeAlias = Callable[[int], None]
 Progress: TypeAlias = Callable[[str, int], AbstractContextManager[Advance]]
 """Opened with a label and the number of items; it yields what is called after each item."""
-
-
-@contextmanager
-def unwatched(label: str, total: int) -> Iterator[Advance]:
-    """Show no progress."""
-    yield lambda done: None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import torch
 
 from cmirnet_cli.benchmarks.stand_ins import drawn_cache, random_recipe
-from cmirnet_cli.benchmarks.timing import Progress, Timing, unwatched
+from cmirnet_cli.benchmarks.timing import Progress, Timing
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config import Settings
 from cmirnet_cli.engine.devices import has_bf16, most_held_mib, pick_device, published_precision
@@ -71,7 +71,7 @@ def ways_on(device: torch.device) -> Mapping[str, Changes]:
 
 
 def compare_training(
-    backbone: str | None, size: int | None, batch_size: int, steps: int, device: str, progress: Progress = unwatched
+    backbone: str | None, size: int | None, batch_size: int, steps: int, device: str, progress: Progress
 ) -> TrainingComparison:
     """Take the first steps in every way, from the same random weights on the same drawn scenes, each way in a fresh process.
 

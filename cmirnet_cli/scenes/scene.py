@@ -163,7 +163,7 @@ _GLOSS = 90.0
 Pixels = NDArray[np.float32]
 
 
-def paint(scene: Scene, frame: Frame, grain: float = PAPER_GRAIN) -> Image.Image:
+def paint(scene: Scene, frame: Frame, grain: float) -> Image.Image:
     """The scene as an RGB image of the frame's size; `grain` is the spread of the paper's grey levels."""
     cover = _cover(scene.things, frame)
     soft = cover.filter(ImageFilter.GaussianBlur(frame.side / 45))

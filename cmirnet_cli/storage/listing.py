@@ -48,7 +48,7 @@ class Listing:
     single: bool = False
 
 
-def listing(uri: str, *, recursive: bool = False) -> Listing:
+def listing(uri: str, *, recursive: bool) -> Listing:
     """The files that a URI names: a file, a folder (with all below it if `recursive`), or a pattern with `*`, `?`, `[…]` and `**`.
 
     Raises:
