@@ -15,8 +15,7 @@ from cmirnet_cli.cache.drawing import DrawnMasks
 from cmirnet_cli.cache.estimate import estimate
 from cmirnet_cli.cache.schema import CacheOptions, Manifest, cache_name
 from cmirnet_cli.cache.writer import steps, write_cache
-from cmirnet_cli.errors import counted
-from cmirnet_cli.images.depth import Range
+from cmirnet_cli.images.depth import Range, scaled_in_words
 from cmirnet_cli.refer.archives import unpack
 from cmirnet_cli.refer.layout import Places
 from cmirnet_cli.refer.own import USUAL_OPTIONS, ReadOptions
@@ -122,7 +121,7 @@ def prepare(
         require_good_images(checked.bad)
     kept = without(referents, checked.bad_files)
     if checked.scaled:
-        notice(_described(checked.scaled))
+        notice(scaled_in_words(len(checked.scaled), *next(iter(checked.scaled.items()))))
     for image in checked.bad:
         warn(f"left out: {image.path}: {image.reason}")
 
@@ -147,9 +146,3 @@ def prepare(
         )
     require_sound(manifest.audit or (), strict=request.strict)  # it may have been there already, made without --strict
     return PreparedCache(folder, manifest, checked.bad, referents.left_out, checked.scaled, shared_with_train(kept))
-
-
-def _described(scaled: Mapping[Path, Range]) -> str:
-    """Images that were scaled by their own range, in words."""
-    path, (low, high) = next(iter(scaled.items()))
-    return f"{counted(len(scaled), 'image')} of 16 bits scaled by their own range, as they use fewer: {path} from {low} to {high}"

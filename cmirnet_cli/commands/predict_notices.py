@@ -34,11 +34,9 @@ def tell_of_expressions(expressions: Sequence[str], cut: Sequence[str], unknown:
 
 def tell_of_ranges(count: int, first: tuple[str, Range]) -> None:
     """Say how many images of 16 bits were scaled, and how the first of them was."""
-    path, (low, high) = first
-    console.notice(
-        f"{counted(count, 'image')} of 16 bits scaled by their own range, as they use fewer: {path} from {low} to {high}; "
-        "--no-range takes them as they are"
-    )
+    from cmirnet_cli.images.depth import scaled_in_words
+
+    console.notice(f"{scaled_in_words(count, *first)}; --no-range takes them as they are")
 
 
 def lines_of_result(masks: int, empty: int, images: int, where: object, *, skipped: int, broken: int) -> list[str]:

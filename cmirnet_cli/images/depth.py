@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageFile
 
+from cmirnet_cli.errors import counted
+
 Range: TypeAlias = tuple[int, int]
 """The lowest and the highest value of a picture."""
 
@@ -34,6 +36,11 @@ def eight_bits(values: NDArray[Any], *, own_range: bool) -> tuple[NDArray[np.uin
     if own_range and low < high < _HALF:
         return np.rint((values.astype(np.float32) - low) * (255 / (high - low))).astype(np.uint8), (low, high)
     return (values >> 8).astype(np.uint8), None
+
+
+def scaled_in_words(count: int, first: object, by: Range) -> str:
+    """How many images were scaled by their own range, and how the first of them was, by its path."""
+    return f"{counted(count, 'image')} of 16 bits scaled by their own range, as they use fewer: {first} from {by[0]} to {by[1]}"
 
 
 def lower_bytes(picture: ImageFile.ImageFile) -> ImageFile.ImageFile | None:

@@ -1,8 +1,8 @@
-"""The files that chunks of bulk prediction leave in a folder or a bucket: how they are called, and how they go.
+"""The files that chunks of bulk prediction leave in a folder or a bucket: their names, and how they are removed.
 
-Between two runs an image may move from one chunk to another. So a mask of a chunk that is replaced may be one that its new chunk has just
-written. Therefore no mask is removed while chunks are written: `predictions-00000123.stale` keeps the names of those that chunk 123 had.
-When all chunks are there, masks with such a name go if no line names them. If that is broken off, the next run does it.
+Between two runs an image may move from one chunk to another. So a mask of a replaced chunk may be one that another chunk has just written.
+Therefore no mask is removed while chunks are written: `predictions-00000123.stale` keeps the names of those that chunk 123 had. When all
+chunks are there, stale masks that no line names are removed. If that is interrupted, the next run does it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from cmirnet_cli.storage.ahead import read_ahead
 from cmirnet_cli.storage.place import Place
 
 FORMAT = "format"
-"""Under which name the settings hold what bulk prediction writes; those of other runs have no such name."""
+"""The key under which the settings of bulk prediction hold what it writes; settings of other runs have no such key."""
 _PART = re.compile(r"predictions-(?P<number>\d{8,})\.(?P<kind>parquet|jsonl|json|stale)")
 _MASK = re.compile(r"masks/(?!(.*/)?\.\./)(.*/)?[^/]+\.[^/.]+\.png", re.DOTALL)
-"""The name of a mask, as `folder.mask_name` makes them: that of its image, then its expression. None that leads out of the place."""
+"""The name of a mask, as `names.mask_name` makes it: that of its image, then its expression. None leads out of the place."""
 
 
 def part_name(number: int, kind: str) -> str:
@@ -27,7 +27,7 @@ def part_name(number: int, kind: str) -> str:
 
 
 def retire_chunk(place: Place, number: int) -> None:
-    """Take away the mark and the lines of a chunk, if they are there. Its masks become stale."""
+    """Remove the mark and the lines of a chunk, if they are there. Its masks become stale."""
     lines = place.read(part_name(number, "jsonl"))
     if lines is None:
         return
@@ -37,7 +37,7 @@ def retire_chunk(place: Place, number: int) -> None:
 
 
 def add_stale(place: Place, number: int, masks: Iterable[str]) -> None:
-    """Note masks of a chunk, by their names in the place, that may be in no line when all chunks are there."""
+    """Note masks of a chunk, by their names in the place, that may turn out to be in no line once all chunks are there."""
     name = part_name(number, "stale")
     more = b"".join(json.dumps({"mask": mask}).encode("ascii") + b"\n" for mask in masks)
     if more:
@@ -45,7 +45,7 @@ def add_stale(place: Place, number: int, masks: Iterable[str]) -> None:
 
 
 def retire_chunks(place: Place, first: int) -> int:
-    """Take away the rows of all chunks from number `first` on; how many there were."""
+    """Remove the rows of all chunks from number `first` on; returns how many there were."""
     retired = 0
     for name in _parts(place, "parquet", "jsonl"):
         if (number := _number(name)) < first:
@@ -59,11 +59,11 @@ def retire_chunks(place: Place, first: int) -> int:
 
 
 def remove_stale_masks(place: Place, chunks: int) -> None:
-    """Remove stale masks that no line names, once all chunks are written; in memory are only the names of stale ones.
+    """Remove stale masks that no line names, once all chunks are written. Only the names of stale masks are in memory.
 
     Args:
         place: where they are.
-        chunks: how many there are. If fewer are seen, as may be for a moment on a network disk, that is left to the next run.
+        chunks: how many there are. If fewer are seen, as can happen on a network disk for a moment, the next run removes them.
     """
     stale = list(_parts(place, "stale"))
 
@@ -85,7 +85,7 @@ def remove_stale_masks(place: Place, chunks: int) -> None:
 
 
 def remove_chunks(place: Place, settings: bytes | None) -> None:
-    """Remove all that chunks left in a place, their marks first; a removal that was broken off can be repeated.
+    """Remove all that chunks left in a place, their marks first, so that an interrupted removal can be repeated.
 
     Args:
         place: where they are.
@@ -115,18 +115,18 @@ def _remove(place: Place, names: Iterable[str]) -> None:
 
 def _wrote_masks(settings: bytes | None) -> bool:
     try:
-        told = json.loads(settings or b"null")
+        content = json.loads(settings or b"null")
     except ValueError:
         return False
-    return isinstance(told, dict) and told.get(FORMAT) == "png"
+    return isinstance(content, dict) and content.get(FORMAT) == "png"
 
 
 def _masks(lines: bytes) -> Iterator[str]:
     """The names of masks that undamaged lines hold."""
     for line in lines.splitlines():
         try:
-            told = json.loads(line)
+            content = json.loads(line)
         except ValueError:
             continue
-        if isinstance(told, dict) and isinstance(name := told.get("mask"), str) and _MASK.fullmatch(name):
+        if isinstance(content, dict) and isinstance(name := content.get("mask"), str) and _MASK.fullmatch(name):
             yield name

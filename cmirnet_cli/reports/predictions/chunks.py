@@ -6,7 +6,7 @@ masks/…                       with `--format png`: the masks,
 predictions-00000123.jsonl    then their lines,
 predictions-00000123.json     then the mark of the finished chunk
 
-A chunk is finished when the one file is there that comes last, and tells the chunk's own digest. So resuming looks at one name a chunk.
+A chunk is finished when its last file is there and holds the chunk's own digest. So resuming looks at one name per chunk.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from cmirnet_cli.errors import DataError, UsageError
+from cmirnet_cli.errors import UsageError
 from cmirnet_cli.reports.predictions.chunk_files import remove_chunks
-from cmirnet_cli.reports.predictions.folder import SETTINGS, remove_predictions
+from cmirnet_cli.reports.predictions.folder import SETTINGS, in_use, remove_predictions, unreadable_settings
 from cmirnet_cli.reports.predictions.index import index_files
 from cmirnet_cli.storage.place import Place
 
@@ -32,7 +32,7 @@ class ChunkLike(Protocol):
 
     @property
     def digest(self) -> str:
-        """What tells it from another chunk of this number."""
+        """What distinguishes it from another chunk with this number."""
 
 
 MOST_SHOWN = 3
@@ -73,10 +73,10 @@ class Mark:
 
     @classmethod
     def counts(cls, encoded: bytes | None, chunk: ChunkLike) -> dict[str, int] | None:
-        """The counts that a mark of this very chunk tells; None where it is no such mark."""
+        """The counts in a mark of this very chunk; None if it is no such mark."""
         try:
-            told = json.loads(encoded) if encoded else None
-            return {name: int(told[name]) for name in _COUNTS} if told and told["chunk"] == chunk.digest else None
+            content = json.loads(encoded) if encoded else None
+            return {name: int(content[name]) for name in _COUNTS} if content and content["chunk"] == chunk.digest else None
         except (ValueError, KeyError, TypeError):
             return None
 
@@ -104,8 +104,7 @@ def require_place(place: Place, settings: Mapping[str, object], *, skip_existing
         return
     earlier = [file.name for file in index_files(place.folder)] if place.folder else []
     if earlier or written is not None:
-        hint = "continue it with --skip-existing, replace it with --overwrite, or choose another folder with --out"
-        raise UsageError(f"{place.shown} holds predictions already ({(earlier or [SETTINGS])[0]})", hint=hint)
+        raise in_use(place.shown, (earlier or [SETTINGS])[0])
 
 
 def begin_place(place: Place, settings: Mapping[str, object], *, skip_existing: bool, overwrite: bool) -> None:
@@ -129,8 +128,7 @@ def _require_same(place: Place, written: bytes, settings: Mapping[str, object]) 
     try:
         earlier = dict(json.loads(written))
     except (ValueError, TypeError) as error:
-        hint = "start again with --overwrite"
-        raise DataError(f"cannot read the settings of the earlier run in {place.shown}/{SETTINGS}: {error}", hint=hint) from error
+        raise unreadable_settings(f"{place.shown}/{SETTINGS}", error) from error
     changed = [
         f"{name} was {_short(earlier.get(name), settings.get(name))}, now {_short(settings.get(name), earlier.get(name))}"
         for name in dict.fromkeys([*settings, *earlier])

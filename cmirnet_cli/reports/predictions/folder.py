@@ -22,7 +22,7 @@ MASKS, OVERLAYS, CUTOUTS, PROBABILITIES = KINDS = "masks", "overlays", "cutouts"
 GALLERY = "gallery.html"
 SETTINGS = "settings.json"
 COCO = "coco"
-"""Under which name the settings hold the path of the run's COCO file, as seen from the folder."""
+"""The key under which the settings hold the path of the run's COCO file, relative to the folder."""
 
 
 def require_unused(folder: Path, coco: Path | None, *, gallery: bool, skip_existing: bool, overwrite: bool) -> None:
@@ -33,8 +33,7 @@ def require_unused(folder: Path, coco: Path | None, *, gallery: bool, skip_exist
     """
     earlier = index_files(folder)
     if earlier and not (overwrite or skip_existing):
-        hint = "continue it with --skip-existing, replace it with --overwrite, or choose another folder with --out"
-        raise UsageError(f"{folder} holds predictions already ({earlier[0].name})", hint=hint)
+        raise in_use(folder, earlier[0].name)
     if not skip_existing:
         beside = [folder / name for name in (SETTINGS, *([GALLERY] if gallery else []))]
         require_free([*beside, *([coco] if coco else [])], overwrite=overwrite)
@@ -60,7 +59,7 @@ def begin_folder(
         overwrite: whether its results may be replaced; they are removed.
 
     Raises:
-        UsageError: it holds predictions already, or such that were made with other settings, or files that are not the earlier run's.
+        UsageError: it holds predictions already, some that were made with other settings, or files that are not the earlier run's.
         DataError: an earlier run's settings cannot be read.
         CmirnetError: nothing can be written there.
     """
@@ -88,7 +87,7 @@ def sweep_all(folder: Path) -> None:
 
 
 def remove_predictions(folder: Path) -> None:
-    """Take away what an earlier run wrote; its index last, so that a removal that was broken off can be repeated."""
+    """Remove what an earlier run wrote; its index last, so that an interrupted removal can be repeated."""
     names = [mask_name(Path(image), expression) for image, expression in readable_keys(folder)]
     for file in [*(folder / kind / name for kind in KINDS for name in names), folder / GALLERY, *index_files(folder)]:
         file.unlink(missing_ok=True)
@@ -115,4 +114,15 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise DataError(f"cannot read the settings of the earlier run in {file}: {error}", hint="start again with --overwrite") from error
+        raise unreadable_settings(file, error) from error
+
+
+def in_use(folder: object, file: str) -> UsageError:
+    """The error that a folder holds predictions, such as a file of that name."""
+    hint = "continue it with --skip-existing, replace it with --overwrite, or choose another folder with --out"
+    return UsageError(f"{folder} holds predictions already ({file})", hint=hint)
+
+
+def unreadable_settings(file: object, error: Exception) -> DataError:
+    """The error that the settings of an earlier run cannot be read."""
+    return DataError(f"cannot read the settings of the earlier run in {file}: {error}", hint="start again with --overwrite")

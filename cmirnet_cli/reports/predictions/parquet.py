@@ -1,6 +1,6 @@
-"""Rows of bulk prediction as parquet: one file a chunk, for pandas, DuckDB, the library `datasets` and whatever else reads parquet.
+"""Rows of bulk prediction as parquet: one file per chunk, for pandas, DuckDB, the library `datasets` and anything else that reads parquet.
 
-Needs pyarrow, the extra `[parquet]`.
+Requires pyarrow, the extra `[parquet]`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ParquetChunks:
     place: Place
 
     def mark(self, number: int) -> bytes | None:
-        """The mark of the finished chunk of a number; None if none is there, or the file is damaged."""
+        """The mark of the finished chunk with a number; None if none is there, or the file is damaged."""
         from pyarrow import ArrowException
         from pyarrow.parquet import read_metadata
 

@@ -34,7 +34,7 @@ class PngChunks:
     place: Place
 
     def mark(self, number: int) -> bytes | None:
-        """The mark of the finished chunk of a number; None if none is there."""
+        """The mark of the finished chunk with a number; None if none is there."""
         return self.place.read(part_name(number, "json"))
 
     def finished(self, chunk: ChunkLike) -> Mapping[str, int] | None:
@@ -42,7 +42,7 @@ class PngChunks:
         return Mark.counts(self.mark(chunk.number), chunk)
 
     def write(self, chunk: ChunkLike, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Write masks as rows come. Masks of another chunk of this number become stale, and so do those of this one if it breaks off.
+        """Write masks as rows come. Masks of another chunk with this number become stale, and so do those of this one if it is interrupted.
 
         Raises:
             StorageError, CmirnetError: something cannot be written.
@@ -56,7 +56,7 @@ class PngChunks:
                     lines.write(encoded_line(line))
             self.place.write(part_name(chunk.number, "json"), mark.encoded())
         except BaseException:
-            with suppress(CmirnetError):  # storage that fails may fail here, too, and the first error says why
+            with suppress(CmirnetError):  # storage that fails may fail here too; the first error says why
                 add_stale(self.place, chunk.number, begun)
             raise
 
