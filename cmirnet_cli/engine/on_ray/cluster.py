@@ -187,7 +187,7 @@ def place(options: RayOptions, machines: Sequence[Mapping[str, float]]) -> Actor
     """Decide how many actors there are, and what each has.
 
     Args:
-        options: the wishes of the user.
+        options: what the user wants.
         machines: the `CPU`s and `GPU`s of each machine of the cluster.
 
     Raises:

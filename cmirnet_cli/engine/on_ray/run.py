@@ -41,7 +41,7 @@ def run_on_ray(
     advance: Callable[[int], object],
     begin: Callable[[], object] = lambda: None,
 ) -> Ended:
-    """Do all pieces; returns what `pieces` returned. Nothing is written to stdout meanwhile.
+    """Do all pieces; returns what `pieces` returned. Meanwhile, what is printed to stdout is lost.
 
     Args:
         pieces: lists them lazily, always the same ones. It can be pickled, and runs in its own process on this machine.
