@@ -63,9 +63,9 @@ class Problem:
     hint: str
 
 
-@dataclass
+@dataclass(frozen=True)
 class ChunkReport:
-    """What came of a chunk; it grows while the chunk's rows are written.
+    """What came of a chunk.
 
     Attributes:
         number: the chunk's.
@@ -80,12 +80,25 @@ class ChunkReport:
     """
 
     number: int
+    images: int
+    masks: int
+    empty: int
+    broken: int
+    skipped: int = 0
+    problems: tuple[Problem, ...] = ()
+    scaled: int = 0
+    scaled_first: tuple[str, Range] | None = None
+
+
+@dataclass
+class _Tally:
+    """The counts of a `ChunkReport` while the chunk's rows are written."""
+
     images: int = 0
     masks: int = 0
     empty: int = 0
     broken: int = 0
-    skipped: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    problems: tuple[Problem, ...] = ()
     scaled: int = 0
     scaled_first: tuple[str, Range] | None = None
 
@@ -117,15 +130,15 @@ def finish_chunk(
         advance(earlier["images"])
         images, masks, empty, broken = (earlier[name] for name in ("images", "masks", "empty", "broken"))
         return ChunkReport(chunk.number, images, masks, empty, broken, skipped=images)
-    report = ChunkReport(chunk.number)
-    writer.write(chunk, _predicted(predictor, chunk, settings, report, advance))
-    return report
+    tally = _Tally()
+    writer.write(chunk, _predicted(predictor, chunk, settings, tally, advance))
+    return ChunkReport(chunk.number, **vars(tally))
 
 
 def _predicted(
-    predictor: Predictor[Any], chunk: Chunk, settings: BulkSettings, report: ChunkReport, advance: Callable[[int], object]
+    predictor: Predictor[Any], chunk: Chunk, settings: BulkSettings, tally: _Tally, advance: Callable[[int], object]
 ) -> Iterator[MaskRow]:
-    """The rows of image after image, in the chunk's order, which are counted in `report`; only a few images are in memory."""
+    """The rows of image after image, in the chunk's order, which are counted in `tally`; only a few images are in memory."""
 
     def decode(stored: StoredPhoto) -> Photo:
         if isinstance(stored.content, ImageError):
@@ -134,23 +147,23 @@ def _predicted(
 
     for result in predict_queries(predictor, read_photos(chunk), settings.mask_rule, decode, advance):
         photo = result.query
-        report.images += 1
+        tally.images += 1
         if result.image is None:
             problem = result.problem or ImageError(f"{photo.shown} cannot be read")
             if settings.fail_fast:
                 raise problem
-            report.broken += 1
-            if len(report.problems) < MOST_NAMED:
-                report.problems.append(Problem(photo.shown, str(problem), problem.hint or ""))
+            tally.broken += 1
+            if len(tally.problems) < MOST_NAMED:
+                tally.problems += (Problem(photo.shown, str(problem), problem.hint or ""),)
             yield _row(photo, error=str(problem))
             continue
         if result.image.scaled_by:
-            report.scaled += 1
-            report.scaled_first = report.scaled_first or (photo.shown, result.image.scaled_by)
+            tally.scaled += 1
+            tally.scaled_first = tally.scaled_first or (photo.shown, result.image.scaled_by)
         for found in result.predictions:
-            report.masks += 1
+            tally.masks += 1
             box = bounding_box(found.mask)
-            report.empty += box is None
+            tally.empty += box is None
             yield _row(
                 photo,
                 expression=found.expression,
