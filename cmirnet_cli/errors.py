@@ -49,15 +49,15 @@ class CmirnetError(Exception):
 
 
 class DivergedError(CmirnetError):
-    """The loss of a training step is no longer a number.
+    """The loss of a training step, or what the network gives in validation, is no longer a number.
 
     What to do: look at the sentences that the run's `bad-batch.json` names; start a new run from its last weights with a lower `--lr`.
 
     Attributes:
-        sent_ids: the sentences of that step.
+        sent_ids: the sentences of that step; none after a validation.
     """
 
-    def __init__(self, message: str, hint: str, sent_ids: tuple[int, ...]) -> None:
+    def __init__(self, message: str, hint: str, sent_ids: tuple[int, ...] = ()) -> None:
         super().__init__(message, hint)
         self.sent_ids = sent_ids
 
@@ -125,7 +125,7 @@ class NotThereError(StorageError):
 
 
 class WeightsError(CmirnetError):
-    """A weights folder or checkpoint is missing, damaged or of the wrong kind.
+    """A weights folder or checkpoint is missing, damaged or of the wrong kind, or its network gives something else than numbers.
 
     What to do: name a weights folder, a run, an official `.pth` file or a hub id; copy or download damaged files again.
     """

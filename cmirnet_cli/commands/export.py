@@ -139,20 +139,23 @@ def export(
 
 
 def _check_samples(options: SampleOptions) -> None:
-    """Refuse photographs or a cache that are not there.
+    """Refuse photographs or a cache that are not there, and what is too little for int8.
 
     Raises:
         DataError: a file, a folder or the split is missing.
+        UsageError: an expression is empty, or there are too few pairs for int8.
     """
     if options.cache:
         from cmirnet_cli.cache.folder import find_cache, read_manifest, require_prepared_for
 
         folder = find_cache(options.cache)
-        require_prepared_for(folder, read_manifest(folder), splits=[options.cache_split], sizes=())
-    elif options.images:
-        from cmirnet_cli.engine.prediction.photo_files import find_photos
-
-        find_photos(options.images)
+        manifest = read_manifest(folder)
+        require_prepared_for(folder, manifest, splits=[options.cache_split], sizes=())
+        pairs = manifest.counts[options.cache_split].refs
+    else:
+        pairs = len(_photo_pairs(options)) if options.images else 0
+    if options.int8 and pairs < 2:
+        raise UsageError("int8 needs at least two pairs of image and expression", hint="give more: one calibrates, another measures")
 
 
 def _samples(options: SampleOptions, size: int) -> Samples:
@@ -160,15 +163,12 @@ def _samples(options: SampleOptions, size: int) -> Samples:
 
     Raises:
         DataError: a file or folder is missing or broken.
-        UsageError: there are too few for int8.
     """
     from cmirnet_cli.export.preprocessing import COMPARED, Samples, halves, spread
 
     source, readers = _readers(options, size)
     if not options.int8:
         return Samples(source, tuple(read() for read in spread(readers, COMPARED)))
-    if len(readers) < 2:
-        raise UsageError("int8 needs at least two pairs of image and expression", hint="give more: one calibrates, another measures")
     calibrating, compared = halves(readers, options.calibrate)
     return Samples(source, tuple(read() for read in compared), tuple(read() for read in calibrating))
 
@@ -192,19 +192,26 @@ def _readers(options: SampleOptions, size: int) -> tuple[str, Sequence[Callable[
         rows = cache.referent_rows(options.cache_split).tolist()
         return f"{cache.folder.name}, split {options.cache_split}", [partial(read_sample, row) for row in rows]
     if options.images:
-        from cmirnet_cli.engine.prediction.photo_files import find_photos
         from cmirnet_cli.engine.prediction.photos import read_photo
-        from cmirnet_cli.engine.prediction.queries import PredictRequest, image_queries
 
         def read_pair(path: Path, expression: str) -> ExportSample:
             return ExportSample(read_photo(path).pixels, expression)
 
-        queries = image_queries(PredictRequest(find_photos(options.images).photos, options.expressions))
-        pairs = [(query.photo.path, expression) for query in queries for expression in query.expressions]
-        return f"{len(queries):,} photographs, {len(options.expressions):,} expressions", [partial(read_pair, *pair) for pair in pairs]
+        pairs = _photo_pairs(options)
+        source = f"{len({path for path, _ in pairs}):,} photographs, {len(options.expressions):,} expressions"
+        return source, [partial(read_pair, *pair) for pair in pairs]
     from cmirnet_cli.scenes import drawn_pairs
 
     return "drawn scenes", [partial(ExportSample, *scene) for scene in drawn_pairs(COMPARED, DRAWN_SIZE)]
+
+
+def _photo_pairs(options: SampleOptions) -> list[tuple[Path, str]]:
+    """Every photograph with every expression, each pair once."""
+    from cmirnet_cli.engine.prediction.photo_files import find_photos
+    from cmirnet_cli.engine.prediction.queries import PredictRequest, image_queries
+
+    queries = image_queries(PredictRequest(find_photos(options.images).photos, options.expressions))
+    return [(query.photo.path, expression) for query in queries for expression in query.expressions]
 
 
 def _show(out: Path, options: ExportOptions, exported: Exported) -> None:

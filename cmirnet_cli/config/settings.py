@@ -34,7 +34,7 @@ Tracker = Literal["aim", "clearml", "comet_ml", "dvclive", "mlflow", "swanlab", 
 class _Section(BaseModel):
     """Frozen, strict about types, and closed: an unknown name is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 def _published(name: str, description: str, **limits: Any) -> Any:

@@ -1,10 +1,17 @@
-"""Batches that all have the same number of rows."""
+"""Batches that all have the same number of rows, and what comes out of the network for them."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice, repeat
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from cmirnet_cli.errors import WeightsError, listed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
 
 Item = TypeVar("Item")
 
@@ -23,3 +30,14 @@ def padded(items: Sequence[Item], size: int) -> list[Item]:
     others there are.
     """
     return [*items, *repeat(items[-1], size - len(items))]
+
+
+def require_numbers(output: Tensor | NDArray[Any], expressions: Sequence[str]) -> None:
+    """Refuse what a network gives if a value is NaN: its mask would just be empty there.
+
+    Raises:
+        WeightsError: names the expressions that it was given for.
+    """
+    if math.isnan(float(output.max())):
+        hint = "if its training diverged, use weights of an earlier epoch; if it is an export in fp16, export in fp32"
+        raise WeightsError(f"the network gives NaN for {listed([repr(each) for each in expressions])}", hint)

@@ -184,6 +184,7 @@ def verify(folder: Path, reference: Bundle, samples: Sequence[ExportSample], sou
 
     Raises:
         ExportError: the export is damaged, not standard, prepares its input otherwise, or does not agree.
+        WeightsError: there is nothing to agree with, as the weights give NaN.
     """
     spec = read_spec(folder)
     require_whole(folder, spec)
@@ -229,6 +230,8 @@ def _compared(
     run: Runner, reader: SentenceReader, spec: ExportSpec, reference: Bundle, images: Pixels, sentences: Sequence[str]
 ) -> Compared:
     image, tokens, logits = reference_logits(reference, images, sentences)
+    if np.isnan(logits).any():
+        raise WeightsError("the weights themselves give NaN", hint="if their training diverged, export the weights of an earlier epoch")
     own_image, own_tokens = normalised(images, spec.input), reader.read(sentences)
     if not np.array_equal(own_image, image):
         raise ExportError("the export prepares images differently from its weights", hint="please report it")

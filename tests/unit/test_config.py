@@ -231,6 +231,7 @@ def test_the_home_folder_is_understood_in_a_cache_path():
         ("optimizer=1", f"--set optimizer=1: optimizer is a group of settings: {OPTIMIZER}"),
         ("optimizer.lr", "--set optimizer.lr: expected --set section.name=value"),
         ("optimizer.lr=-1", "--set optimizer.lr=-1: optimizer.lr = -1: should be greater than 0"),
+        ("optimizer.lr=.inf", "--set optimizer.lr=.inf: optimizer.lr = inf: should be a finite number"),
         ("optimizer.lr=fast", "--set optimizer.lr=fast: optimizer.lr = 'fast': should be a valid number"),
         ("optimizer.lr=", "--set optimizer.lr=: optimizer.lr = None: should be a valid number"),
         (

@@ -24,7 +24,7 @@ from cmirnet_cli.cache.features import TextFeatures
 from cmirnet_cli.cache.reader import Cache
 from cmirnet_cli.config.published import IMAGENET_MEAN
 from cmirnet_cli.engine.processes import ALONE, Process
-from cmirnet_cli.engine.rows import grouped, padded
+from cmirnet_cli.engine.rows import grouped, padded, require_numbers
 from cmirnet_cli.images.masks import coco_rle
 from cmirnet_cli.metrics.counts import count
 from cmirnet_cli.metrics.sentences import ReferentStats, SentenceScore, SplitScores
@@ -225,8 +225,10 @@ def _score_batch(evaluator: Evaluator, rows: Sequence[SentenceInBatch], protocol
         features = ImageFeatures.together([row.features for row in rows_through])
     else:
         rows_through, features = rows, rows[0].features.repeat(len(rows))
-    words, keep = evaluator.read([row.sentence.text for row in rows_through])
+    texts = [row.sentence.text for row in rows_through]
+    words, keep = evaluator.read(texts)
     logits = evaluator.model.decode(features, words, keep, auxiliary=False).main
+    require_numbers(logits, texts)
     return [(row.place, _score_sentence(row, own, protocols, evaluator.keep_masks)) for row, own in zip(rows, logits, strict=False)]
 
 

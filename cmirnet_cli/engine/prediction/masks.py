@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cmirnet_cli.engine.prediction import THRESHOLD
 from cmirnet_cli.engine.prediction.prediction import Prediction
+from cmirnet_cli.engine.rows import require_numbers
 from cmirnet_cli.errors import UsageError
 from cmirnet_cli.images.pixels import Mask, Pixels
 
@@ -44,7 +45,12 @@ class MaskRule:
 
 
 def decide(expression: str, image: Pixels, probability: Probabilities, rule: MaskRule, *, known: bool = True) -> Prediction:
-    """The mask that a rule makes of the referent's probability at every pixel of an image, float32 (H, W), which is kept beside it."""
+    """The mask that a rule makes of the referent's probability at every pixel of an image, float32 (H, W), which is kept beside it.
+
+    Raises:
+        WeightsError: a probability is not a number.
+    """
+    require_numbers(probability, [expression])
     mask = probability > rule.threshold
     if rule.largest_component:
         mask = largest_component(mask)

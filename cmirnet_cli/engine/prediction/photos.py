@@ -84,9 +84,12 @@ def as_pixels(image: ImageLike) -> Pixels:
         return read_photo(Path(image)).pixels
     if isinstance(image, Image.Image):
         try:
-            return np.asarray(as_rgb(image, upright=False))
+            pixels = np.asarray(as_rgb(image, upright=False))
         except (OSError, SyntaxError, ValueError) as error:
             raise ImageError(f"the PIL image cannot be read as RGB: {error}", hint="convert it first") from error
+        if not pixels.size:
+            raise ImageError(f"the PIL image is empty: it has {image.width} × {image.height} pixels", hint="check how it was cropped")
+        return pixels
     if _is_tensor(image):
         return _from_tensor(image)
     if not isinstance(image, np.ndarray):

@@ -57,6 +57,8 @@ def checked_expression(expression: str) -> str:
     Raises:
         UsageError: it is empty or no Unicode text.
     """
+    if not isinstance(expression, str):
+        raise UsageError(f"an expression is text, not {expression!r}", hint="give one expression, or one list of them for all images")
     if not expression.strip():
         raise UsageError("an expression is empty", hint="say what to find, such as 'the red cup'")
     try:

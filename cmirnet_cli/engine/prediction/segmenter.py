@@ -47,9 +47,15 @@ class Segmenter:
         device: where it runs; the model is moved there and put in eval mode.
         expressions_at_once: expressions about one image that go through the network at once.
         photos_at_once: images that are encoded together; of several, as many go through with an expression each.
+
+    Raises:
+        UsageError: fewer than one is to go through at once.
     """
 
     def __init__(self, bundle: Bundle, device: torch.device, expressions_at_once: int = 8, photos_at_once: int = 1) -> None:
+        if min(expressions_at_once, photos_at_once) < 1:
+            wrong = f"expressions_at_once is {expressions_at_once} and photos_at_once {photos_at_once}"
+            raise UsageError(f"{wrong}: at least one must go through the network", hint="choose 1 or more")
         self._model = bundle.model.to(device).eval()
         self._config = bundle.config
         self._device = device
@@ -82,7 +88,7 @@ class Segmenter:
 
         Raises:
             WeightsError: nothing usable is there.
-            UsageError: there is no such device.
+            UsageError: there is no such device, or `photos_at_once` is less than 1.
         """
         place = pick_device(device)
         bundle = inference.prepare(load_weights(source, tokenizer), place)
@@ -215,21 +221,22 @@ class Segmenter:
         """As `predict` of RGB pixels, uint8 (H, W, 3), one mask after the other: no more than a batch is in memory.
 
         Raises:
+            ImageError: the pixels are of another kind.
             UsageError: an expression is empty.
         """
-        return self._predict([ImageExpressions(pixels, _all_checked(expressions))], mask_rule, soft)
+        return self._predict([ImageExpressions(as_pixels(pixels), _all_checked(expressions))], mask_rule, soft)
 
     def _predict(self, images: Iterable[ImageExpressions], mask_rule: MaskRule, soft: bool) -> Iterator[Prediction]:
         predictions = predict_batches(self, images, mask_rule)
         return predictions if soft else (replace(each, probability=None) for each in predictions)
 
-    def too_long(self, expressions: Sequence[str]) -> list[str]:
+    def too_long(self, expressions: str | Sequence[str]) -> list[str]:
         """Those expressions of which the network reads only the beginning, as they have more than `tokens` tokens."""
-        return self._vocabulary.too_long(expressions)
+        return self._vocabulary.too_long(_all_checked(expressions))
 
-    def unknown(self, expressions: Sequence[str]) -> list[str]:
+    def unknown(self, expressions: str | Sequence[str]) -> list[str]:
         """Those expressions of which the tokenizer knows no word, such as an emoji: their masks owe nothing to them."""
-        return self._vocabulary.unknown(expressions)
+        return self._vocabulary.unknown(_all_checked(expressions))
 
     @property
     def tokens(self) -> int:

@@ -35,7 +35,7 @@ def check_run(settings: Settings, run_dir: Path | None = None, resume: RunDirect
     Raises:
         ConfigError: the settings contradict the weights, the number of processes or the run to resume.
         DataError: there is no such cache, or it lacks a split or a size.
-        WeightsError: what the run starts from is nowhere.
+        WeightsError: what the run starts from is nowhere, or the run to resume has lost its checkpoint or its best weights.
         UsageError: the run directory is taken, or a tracker is not installed.
     """
     require_trackers(settings.loop.trackers)
@@ -52,6 +52,7 @@ def check_run(settings: Settings, run_dir: Path | None = None, resume: RunDirect
     else:
         require_same_settings(resume.settings(), settings)
         require_same_data(resume.data, folder, manifest)
+        resume.require_kept()
 
 
 def _check_start(settings: Settings) -> None:

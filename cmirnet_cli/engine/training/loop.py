@@ -34,7 +34,7 @@ from cmirnet_cli.engine.training.requirements import (
 )
 from cmirnet_cli.engine.training.run_directory import RunDirectory, after_divergence
 from cmirnet_cli.engine.training.steps import Stepper
-from cmirnet_cli.errors import ConfigError, DivergedError
+from cmirnet_cli.errors import ConfigError, DivergedError, WeightsError
 from cmirnet_cli.metrics.scores import Scores, score
 from cmirnet_cli.metrics.sentences import SentenceScore, Tally
 from cmirnet_cli.model.compiled import compile_parts, require_compiler
@@ -118,7 +118,8 @@ class Trainer:
         epoch after its weights are.
 
         Raises:
-            DivergedError: the loss is no longer a number; the batch is named in bad-batch.json, the last checkpoint stays.
+            DivergedError: the loss is no longer a number, and the batch is named in bad-batch.json; or in validation the network gives
+                none. The last checkpoint stays.
             StoppedError: Ctrl-C or SIGTERM was received; the state is saved.
         """
         everybody = [directory, *callbacks] if self.is_main else []
@@ -126,6 +127,9 @@ class Trainer:
             try:
                 while not self._stopping and self.progress.epoch < self.settings.schedule.epochs:
                     self._run_epoch(directory, everybody)
+            except DivergedError as problem:
+                problem.hint = after_divergence(self.settings, directory.folder)
+                raise
             finally:
                 self._loading = None  # ends the processes that load
         if self._stopping:
@@ -205,6 +209,9 @@ class Trainer:
     def _validate(self) -> Scores | None:
         """The scores of val, each process scoring its part of the images; None after a request to stop.
 
+        Raises:
+            DivergedError: the network no longer gives numbers.
+
         Images are read in this process: one that is forked beside the threads which feed the training's loading processes can hang.
         """
         self.stepper.share_statistics()
@@ -220,10 +227,13 @@ class Trainer:
         samples = EvaluationSet(self.cache, VALIDATION_SPLIT, self.settings.data.image_size)
         mine = Subset(samples, range(self.share.process, len(samples), self.share.processes))
         own: list[SentenceScore] = []
-        for batch in scored_batches(evaluator, mine, ["paper"]):
-            own += [sentence for _, sentence in batch]
-            if self._stop:
-                break
+        try:
+            for batch in scored_batches(evaluator, mine, ["paper"]):
+                own += [sentence for _, sentence in batch]
+                if self._stop:
+                    break
+        except WeightsError as problem:
+            raise DivergedError(f"in validation, {problem.message}", after_divergence(self.settings)) from problem
         sentences = gather_object(own)
         rows = self.cache.referent_rows(VALIDATION_SPLIT).tolist()
         no_targets = {self.cache.referent(row).ref_id for row in rows if self.cache.refers_to_nothing(row)}

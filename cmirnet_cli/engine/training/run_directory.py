@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 from cmirnet_cli.config import Settings, resolve, to_yaml
 from cmirnet_cli.engine.environment import environment
 from cmirnet_cli.engine.training.callbacks import EpochReport, StepReport, describe
-from cmirnet_cli.errors import CmirnetError, DivergedError, UsageError
+from cmirnet_cli.errors import CmirnetError, DivergedError, UsageError, WeightsError
 from cmirnet_cli.files import new_folder, sweep, write_text
 
 STATE_FILE = "state.pt"
@@ -165,6 +165,23 @@ class RunDirectory:
         with self._damage_named(METRICS):
             return [_EPOCH.validate_python(line) for kind, line in self._lines() if kind == "epoch"]
 
+    def require_kept(self) -> None:
+        """Refuse a run that has lost its checkpoint, which would begin anew, or its best weights, which no later epoch may replace.
+
+        A run that is killed in its first epoch has no checkpoint yet.
+
+        Raises:
+            WeightsError: names what is missing.
+        """
+        epochs, checkpoint = self.epochs(), newest_checkpoint(self.checkpoints)
+        start = self.weights / "last" if checkpoint is None else checkpoint
+        hint = f"copy it back, or start a new run with --init-from {start}"
+        if checkpoint is None and len(epochs) > 1:
+            raise WeightsError(f"{self.checkpoints} has no checkpoint, and {len(epochs)} epochs are done", hint=hint)
+        best = self.weights / "best"
+        if checkpoint and any(epoch.best for epoch in epochs) and not best.is_dir():
+            raise WeightsError(f"{best} is missing, which holds the best weights of the run", hint=hint)
+
     def log(self, line: str) -> None:
         """Append a line to train.log, with the time."""
         self._append("train.log", f"{datetime.now(timezone.utc).isoformat(timespec='seconds')} {line}")
@@ -220,11 +237,12 @@ class RunDirectory:
             handle.write(text + "\n")
 
 
-def after_divergence(settings: Settings, run: Path | str = "RUN") -> str:
+def after_divergence(settings: Settings, run: Path | None = None) -> str:
     """What helps once the loss of a run is not a number: going on with it would end on the same batch again."""
     wider = "" if settings.loop.precision == "fp32" else " or --precision fp32"
-    command = f"cmirnet train --init-from {run}/weights/last --lr {settings.optimizer.lr / 10:g}"
-    return f"start a new run from the last good weights with a lower learning rate{wider}: {command}"
+    last = run and run / "weights" / "last"
+    kept, start = (" from the last good weights", f"--init-from {last} ") if last and last.is_dir() else ("", "")
+    return f"start a new run{kept} with a lower learning rate{wider}: cmirnet train {start}--lr {settings.optimizer.lr / 10:g}"
 
 
 def require_new(folder: Path) -> None:

@@ -299,11 +299,20 @@ def test_a_graph_of_any_size_takes_every_multiple_of_32(cmirnet: Call, weights: 
         assert_close(session.run(None, inputs)[0], logits_of(weights, inputs))
 
 
-def test_int8_needs_two_pairs(cmirnet: Call, weights: Path, pictures: Path, tmp_path: Path):
-    words = ["--precision", "int8", "--images", next(pictures.iterdir()), "-e", "the red cup"]
-    refused = cmirnet("export", weights, *words, "--out", tmp_path / "out")
-    assert refused.code == 2
-    assert "at least two pairs" in refused.err
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--precision", "int8", "-e", "the red cup"], "at least two pairs"),
+        (["--precision", "int8", "-e", "the red cup", "-e", "the red cup"], "at least two pairs"),
+        (["-e", " "], "an expression is empty"),
+    ],
+)
+def test_samples_that_cannot_do_are_refused_without_torch(weights: Path, pictures: Path, tmp_path: Path, words: list[str], said: str):
+    lacking = "import sys; sys.modules['torch'] = None; from cmirnet_cli.app import run; sys.exit(run())"
+    command = ["export", weights, "--images", next(pictures.iterdir()), *words, "--out", tmp_path / "out"]
+    refused = subprocess.run([sys.executable, "-c", lacking, *map(str, command)], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2, refused.stderr
+    assert said in refused.stderr
 
 
 def test_weights_that_are_missing_are_an_error_of_weights(cmirnet: Call, tmp_path: Path):

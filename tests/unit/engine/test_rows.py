@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import torch
 
-from cmirnet_cli.engine.rows import grouped, padded
+from cmirnet_cli.engine.rows import grouped, padded, require_numbers
+from cmirnet_cli.errors import WeightsError
 
 
 @pytest.mark.parametrize(("size", "groups"), [(1, ["a", "b", "c"]), (2, ["ab", "c"]), (3, ["abc"]), (9, ["abc"])])
@@ -25,3 +28,10 @@ def test_items_are_taken_as_groups_are():
 @pytest.mark.parametrize(("size", "full"), [(2, "ab"), (5, "abbbb")])
 def test_the_last_item_fills_a_group_up(size: int, full: str):
     assert "".join(padded("ab", size)) == full
+
+
+@pytest.mark.parametrize("made", [np.array, torch.tensor])
+def test_a_single_nan_is_refused_and_infinity_is_not(made: type):
+    require_numbers(made([[0.0, -np.inf], [np.inf, 1.0]]), ["the cup"])
+    with pytest.raises(WeightsError, match="gives NaN for 'the cup'"):
+        require_numbers(made([[0.0, -np.inf], [np.nan, 1.0]]), ["the cup"])

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cmirnet_cli.engine.prediction.photos import read_photo
+from cmirnet_cli.engine.prediction.photos import as_pixels, read_photo
 from cmirnet_cli.errors import ImageError
 
 GREY = np.add.outer(np.arange(16), np.arange(24)).astype(np.uint8) * 6
@@ -108,3 +108,8 @@ def test_random_damage_is_never_another_error(tmp_path: Path):
             path.write_bytes(bytes(data[: random.integers(1, len(data))]))
             with suppress(ImageError):
                 assert read_photo(path).pixels.shape[2] == 3
+
+
+def test_a_pil_image_without_pixels_is_an_image_error():
+    with pytest.raises(ImageError, match="empty: it has 0 × 5 pixels"):
+        as_pixels(Image.new("RGB", (0, 5)))

@@ -19,7 +19,7 @@ from cmirnet_cli.engine.prediction.photo_files import find_photos
 from cmirnet_cli.engine.prediction.predictor import predict_photos
 from cmirnet_cli.engine.prediction.queries import ImageQuery
 from cmirnet_cli.engine.prediction.segmenter import Segmenter
-from cmirnet_cli.errors import ImageError, UsageError
+from cmirnet_cli.errors import ImageError, UsageError, WeightsError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.model.text import TextEncoder
@@ -193,3 +193,37 @@ def test_eight_threads_get_what_one_gets(segmenter: Segmenter):
     with ThreadPoolExecutor(8) as threads:
         for found, wanted in zip(threads.map(segmenter.predict, images, asked), expected, strict=True):
             assert same(found, wanted)
+
+
+def test_weights_that_give_nan_are_an_error_and_no_empty_mask(segmenter: Segmenter, pixels: np.ndarray):
+    bias = segmenter.network.heads[-1].bias
+    before = bias.detach().clone()
+    torch.nn.init.constant_(bias, torch.nan)
+    try:
+        with pytest.raises(WeightsError, match="the network gives NaN for 'the red cup'"):
+            segmenter.predict(pixels, "the red cup")
+    finally:
+        bias.data.copy_(before)
+
+
+@pytest.mark.parametrize("expressions", [[["the red cup"], ["dog"]], [3], [b"dog"], b"dog"])
+def test_expressions_that_are_no_text_are_refused(segmenter: Segmenter, pixels: np.ndarray, expressions: object):
+    with pytest.raises(UsageError, match="an expression is text, not"):
+        segmenter.predict([pixels, pixels], expressions)  # type: ignore[arg-type]
+
+
+def test_iterating_checks_pixels_as_predict_does(segmenter: Segmenter, pixels: np.ndarray):
+    for wrong in (pixels / 255, pixels[..., 0], pixels.transpose(2, 0, 1), np.dstack([pixels, pixels[..., :1]])):
+        with pytest.raises(ImageError, match="expected an RGB array"):
+            next(segmenter.predict_iter(wrong, "dog", MaskRule()))
+
+
+def test_no_images_at_once_would_give_nothing_and_are_refused(segmenter: Segmenter, tmp_path: Path):
+    segmenter.save_pretrained(tmp_path / "weights")
+    with pytest.raises(UsageError, match="photos_at_once 0"):
+        Segmenter.from_pretrained(tmp_path / "weights", photos_at_once=0)
+
+
+def test_one_expression_is_looked_up_whole(segmenter: Segmenter):
+    assert segmenter.unknown("the red cup") == segmenter.too_long("the red cup") == []
+    assert segmenter.unknown("🍎") == ["🍎"]

@@ -177,10 +177,20 @@ def test_after_a_divergence_a_new_run_is_advised_and_a_precision_only_where_it_i
     torch.nn.init.constant_(broken.bundle.model.network.heads[-1].bias, math.nan)
     with pytest.raises(DivergedError) as caught:
         first_step(broken)
-    assert caught.value.hint == (
-        f"start a new run from the last good weights with a lower learning rate{wider}: "
-        "cmirnet train --init-from RUN/weights/last --lr 0.0001"
-    )
+    assert caught.value.hint == f"start a new run with a lower learning rate{wider}: cmirnet train --lr 0.0001"
+
+
+def test_run_whose_last_step_ruined_the_weights_fails_and_keeps_those_of_the_epoch_before(small_cache: Cache, tmp_path: Path):
+    chosen = settings(schedule={"epochs": 2})
+    broken = trainer(small_cache, chosen)
+    directory = RunDirectory.create(tmp_path / "run", chosen, "abc")
+    last = broken.steps_total
+    ruin = Notes(lambda report: report.step == last and torch.nn.init.constant_(broken.bundle.model.network.heads[-1].bias, math.nan))
+    with pytest.raises(DivergedError, match="in validation, the network gives NaN for 'thing") as caught:
+        broken.run(directory, [ruin])
+    kept = directory.weights / "last"
+    assert f"cmirnet train --init-from {kept} --lr 0.0001" in str(caught.value.hint)
+    assert all(bool(values.isfinite().all()) for values in weights_of(load_bundle(kept).model).values())
 
 
 def test_batch_computed_in_pieces_has_the_loss_and_the_gradients_of_the_whole(small_cache: Cache):

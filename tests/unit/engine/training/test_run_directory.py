@@ -12,7 +12,7 @@ import torch
 from cmirnet_cli.config import Settings, resolve
 from cmirnet_cli.engine.training.callbacks import EpochReport, StepReport
 from cmirnet_cli.engine.training.run_directory import RunDirectory, new_run_folder
-from cmirnet_cli.errors import CmirnetError, DivergedError, UsageError
+from cmirnet_cli.errors import CmirnetError, DivergedError, UsageError, WeightsError
 
 STEP = StepReport(epoch=1, step=3, loss=0.5, lr=1e-4, seconds=0.16, samples_per_second=12.5, data_wait=0.25, memory_gib=1.5)
 VALIDATED = EpochReport(epoch=1, step=3, loss=0.5, lr=1e-4, seconds=61.4, overall_iou=33.333, mean_iou=30.0, best=True)
@@ -112,3 +112,28 @@ def test_new_run_takes_the_first_name_that_is_free(tmp_path: Path):
         folder.mkdir()
         names.append(folder.name)
     assert names == ["swin-b", "swin-b-2", "swin-b-3"]
+
+
+def test_run_that_was_killed_in_its_first_epoch_has_lost_nothing(run: RunDirectory):
+    run.require_kept()
+    run.epoch(VALIDATED)  # its checkpoint is written next
+    run.require_kept()
+
+
+def test_run_that_has_lost_its_checkpoints_does_not_begin_anew(run: RunDirectory):
+    run.epoch(VALIDATED)
+    run.epoch(PLAIN)
+    with pytest.raises(WeightsError, match="has no checkpoint, and 2 epochs are done") as caught:
+        run.require_kept()
+    assert f"--init-from {run.weights / 'last'}" in str(caught.value.hint)
+
+
+def test_run_that_has_lost_its_best_weights_says_so(run: RunDirectory):
+    run.epoch(VALIDATED)
+    checkpoint = run.checkpoints / "epoch-0001-step-00000010"
+    checkpoint.mkdir(parents=True)
+    with pytest.raises(WeightsError, match="best is missing") as caught:
+        run.require_kept()
+    assert f"--init-from {checkpoint}" in str(caught.value.hint)
+    (run.weights / "best").mkdir(parents=True)
+    run.require_kept()
