@@ -118,7 +118,11 @@ def read_state(checkpoint: Path) -> TrainingState:
         WeightsError: the file is missing, damaged, of another schema version, or holds anything but plain data.
     """
     path = checkpoint / STATE_FILE
-    content = read_checkpoint(path)
+    try:
+        content = read_checkpoint(path)
+    except WeightsError as error:
+        error.hint = f"copy it back, or start a new run from its weights with --init-from {checkpoint}"
+        raise
     version = content.get("schema_version") if isinstance(content, dict) else None
     if not isinstance(content, dict) or version != SCHEMA_VERSION:
         raise WeightsError(f"{path} has schema version {version!r}, this program reads {SCHEMA_VERSION}", hint="start a new run")

@@ -237,8 +237,9 @@ def test_folder_that_is_no_run_is_refused(tmp_path: Path):
 def test_truncated_checkpoint_is_refused_by_name(stopped: Path, small_cache: Cache, kept: int):
     state = next((stopped / "checkpoints").glob("*/state.pt"))
     state.write_bytes(state.read_bytes()[:kept])
-    with pytest.raises(WeightsError, match=r"state\.pt"):
+    with pytest.raises(WeightsError, match=r"state\.pt") as caught:
         resumed_trainer(RunDirectory.open(stopped), settings(), small_cache, CPU)
+    assert f"--init-from {state.parent}" in str(caught.value.hint)
 
 
 def test_run_without_a_checkpoint_starts_from_the_beginning(stopped_run: Path, small_cache: Cache, tmp_path: Path):
