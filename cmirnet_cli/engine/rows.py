@@ -39,5 +39,5 @@ def require_numbers(output: Tensor | NDArray[Any], expressions: Sequence[str]) -
         WeightsError: names the expressions that it was given for.
     """
     if math.isnan(float(output.max())):
-        hint = "if its training diverged, use weights of an earlier epoch; if it is an export in fp16, export in fp32"
+        hint = "use weights of an earlier epoch if their training diverged; if this is fp16, use --precision fp32 or an export in fp32"
         raise WeightsError(f"the network gives NaN for {listed([repr(each) for each in expressions])}", hint)
