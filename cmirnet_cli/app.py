@@ -11,7 +11,8 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from traceback import format_exception_only
+from pathlib import Path
+from traceback import extract_tb, format_exception_only
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -141,6 +142,10 @@ def _current_name(word: str) -> str:
     return RENAMED[option] + equals + value
 
 
+_CALLS_OWN_CODE = str(Path(__file__).with_name("model") / "own.py")
+"""The only file that calls code of the user's own."""
+
+
 def as_user_error(problem: Exception) -> CmirnetError:
     """What to tell the user about any exception: our own errors as they are, the others with what can be done."""
     if isinstance(problem, CmirnetError):
@@ -154,7 +159,10 @@ def as_user_error(problem: Exception) -> CmirnetError:
     if isinstance(problem, OSError) and problem.strerror:
         return _system_error(problem)
     what = "".join(format_exception_only(problem)).strip()
-    return CmirnetError(what, hint="this is a bug in cmirnet; please report it with what --traceback shows")
+    hint = "this is a bug in cmirnet; please report it with what --traceback shows"
+    if any(frame.filename == _CALLS_OWN_CODE for frame in extract_tb(problem.__traceback__)):
+        hint = "your own code raised this (model.network or loss.terms); --traceback shows where"
+    return CmirnetError(what, hint)
 
 
 def with_common_options(command: Command) -> Command:

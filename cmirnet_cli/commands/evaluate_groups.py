@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cmirnet_cli.metrics.sentences import SplitScores
     from cmirnet_cli.metrics.split_report import ScoringOptions
     from cmirnet_cli.reports.evaluation.groups import GroupBlock
+    from cmirnet_cli.reports.evaluation.results import ScoresOrigin
 
 GROUPS = "groups.json"
 PaperFormat = Literal["latex", "markdown"]
@@ -48,7 +49,8 @@ def side_by_side(weights: Sequence[str], compare: str | None, *, always: bool) -
     if not always and len(weights) == 1 and all(len(group.sources) == 1 for group in named):
         return []
     words = [*weights, *([compare] if compare else [])]
-    if twice := [word for place, word in enumerate(words) if word in words[:place]]:
+    places = [str(Path(word).resolve()) if Path(word).exists() else word for word in words]
+    if twice := [word for number, word in enumerate(words) if places[number] in places[:number]]:
         raise UsageError(f"{twice[0]} is named twice", hint="name each once")
     names = [group.name for group in named]
     return [replace(group, name=group.typed) if names.count(group.name) > 1 else group for group in named]
@@ -65,17 +67,21 @@ def refuse(options: Mapping[str, object], why: str = "with several runs: it is a
 
 
 def groups_named(words: Sequence[str]) -> list[NamedGroup]:
-    """The groups among what was typed: a folder of `train --seeds`, and runs whose recipes differ in nothing but the seed.
+    """The groups among what was typed: a folder of `train --seeds`, and runs whose recipes differ in the seed and in nothing else.
 
-    Anything else is a group of its own.
+    Anything else is a group of its own, also a second run with the same seed: its code was another, or it tells nothing about seeds.
 
     Raises:
         WeightsError: a run of such a folder has no weights yet.
     """
     groups: dict[str, tuple[list[str], list[str]]] = {}
+    seen: set[tuple[str, int]] = set()
     for word in words:
         runs = seed_runs(Path(word))
-        typed, sources = groups.setdefault(word if runs else _recipe(Path(word)) or word, ([], []))
+        known = None if runs else _recipe(Path(word))
+        typed, sources = groups.setdefault(known[0] if known and known not in seen else word, ([], []))
+        if known:
+            seen.add(known)
         typed.append(word)
         sources.extend(map(str, runs) if runs else [word])
     return [NamedGroup(_common_name(typed), typed[0], tuple(sources)) for typed, sources in groups.values()]
@@ -134,8 +140,11 @@ def evaluate_groups(groups: Sequence[NamedGroup], options: ModelOptions, asked: 
     results = {source: read_results(Path(source)) for source in sources if holds_results(Path(source))}
     _refuse_scores_alone(list(results), asked)
     models = {source: named_model(replace(options, weights=source)) for source in sources if source not in results}
-    known = [model.check() for model in models.values()]
-    data = [find(replace(each, dataset=known[0].dataset)) for each in known][:1]
+    known = {source: model.check() for source, model in models.items()}
+    dataset = next((each.dataset for each in known.values()), "")
+    data = [find(replace(each, dataset=dataset)) for each in known.values()][:1]
+    _require_comparable(sources, {source: each.origin for source, each in results.items()}, known, data, asked)
+    _name_unfinished(models)
     places = {source: _place(group, source, output.out) for group in groups for source in group.sources if source in models}
     _require_places(output, places.values())
     if data:
@@ -170,6 +179,43 @@ def evaluate_groups(groups: Sequence[NamedGroup], options: ModelOptions, asked: 
         console.result(described, reports.latex_table(blocks) if asked.paper == "latex" else reports.markdown_table(blocks))
     else:
         console.result(described, *reports.printed_groups_of_runs(blocks, asked.scoring, title=title))
+
+
+def _require_comparable(
+    sources: Sequence[str],
+    origins: Mapping[str, ScoresOrigin],
+    known: Mapping[str, KnownModel],
+    data: Sequence[tuple[Cache, tuple[str, ...]]],
+    asked: GroupsRequest,
+) -> None:
+    """Refuse runs that cannot be put beside each other, before any of them is scored.
+
+    Raises:
+        DataError: names the first one and what differs.
+    """
+    from cmirnet_cli.config.published import IMAGE_SIZE
+    from cmirnet_cli.reports.evaluation.results import ScoresOrigin, require_comparable
+
+    expected = dict(origins)
+    for source, model in known.items():
+        cache, splits = data[0]
+        size = model.image_size or IMAGE_SIZE
+        expected[source] = ScoresOrigin(source, "", cache.manifest.fingerprint.key, size, splits, asked.protocols)
+    first = expected[sources[0]]
+    splits = first.splits if asked.split == "all" else (asked.split,)
+    for source in sources:
+        require_comparable(replace(first, splits=splits, protocols=asked.protocols), expected[source])
+
+
+def _name_unfinished(runs: Iterable[str]) -> None:
+    """Say which runs have epochs left: their scores are not yet those of the recipe."""
+    from cmirnet_cli.engine.training.run_directory import RunDirectory
+
+    for source in runs:
+        directory = RunDirectory.found(Path(source))
+        done = directory.epochs() if directory else []
+        if directory and done and done[-1].epoch < (epochs := directory.settings().schedule.epochs):
+            console.notice(f"{source} has {done[-1].epoch} of its {epochs} epochs: it is scored as it is")
 
 
 def _refuse_scores_alone(results: Sequence[str], asked: GroupsRequest) -> None:
@@ -234,7 +280,9 @@ def _place(group: NamedGroup, source: str, out: Path | None) -> Path | None:
     """Where the files of a run go: a folder of the group's name, and in it one for each of several runs."""
     if out is None:
         return None
-    return out / _safe(group.name) / (_safe(Path(source).name) if len(group.sources) > 1 else "")
+    names = [Path(each).name for each in group.sources]
+    own = Path(source).name if names.count(Path(source).name) == 1 else source
+    return out / _safe(group.name) / (_safe(own) if len(names) > 1 else "")
 
 
 def _described(asked: GroupsRequest, blocks: Sequence[GroupBlock]) -> dict[str, Any]:
@@ -257,17 +305,19 @@ def _described(asked: GroupsRequest, blocks: Sequence[GroupBlock]) -> dict[str, 
     }
 
 
-def _recipe(run: Path) -> str | None:
-    """All that the numbers of a run directory depend on but its seed, as text; None of anything else."""
+def _recipe(run: Path) -> tuple[str, int] | None:
+    """All settings and data that the numbers of a run directory depend on but its seed, as text, and the seed; None of anything else."""
     from cmirnet_cli.engine.training.requirements import FREE_TO_CHANGE
     from cmirnet_cli.engine.training.run_directory import RunDirectory
 
     directory = RunDirectory.found(run)
     if directory is None:
         return None
-    sections = directory.settings().model_dump(mode="json").items()
+    settings = directory.settings()
+    sections = settings.model_dump(mode="json").items()
     values = {f"{section}.{key}": value for section, own in sections for key, value in own.items()}
-    return json.dumps([directory.data, {name: values[name] for name in values if name not in {*FREE_TO_CHANGE, "loop.seed"}}])
+    recipe = json.dumps([directory.data, {name: values[name] for name in values if name not in {*FREE_TO_CHANGE, "loop.seed"}}])
+    return recipe, settings.loop.seed
 
 
 def _common_name(typed: Sequence[str]) -> str:

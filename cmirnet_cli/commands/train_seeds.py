@@ -33,9 +33,14 @@ def seeds_named(text: str, other: int | None = None) -> list[int]:
 
 def train_seeds(settings: Settings, seeds: Sequence[int], folder: Path | None, device: str, watch: Watch) -> None:
     """Train each of the runs that is not finished yet, and show what all of them came to."""
+    from cmirnet_cli.engine.training.checks import check_run
     from cmirnet_cli.engine.training.run import new_home, train_each
+    from cmirnet_cli.engine.training.run_directory import RunDirectory
 
     home, results = folder or new_home(settings), []
+    for seed in seeds:  # before the first of them takes its hours
+        own = settings.model_copy(update={"loop": settings.loop.model_copy(update={"seed": seed})})
+        check_run(own, home / f"seed-{seed}", RunDirectory.found(home / f"seed-{seed}"))
     try:
         for result in train_each(settings, seeds, home, device=device, watch=watch, notice=console.notice):
             results.append(result)

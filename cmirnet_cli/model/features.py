@@ -36,7 +36,7 @@ class ImageFeatures:
 
     def repeat(self, count: int) -> ImageFeatures:
         """What was features of one image, for `count` expressions, without copying."""
-        return ImageFeatures(tuple(map_.expand(count, -1, -1, -1) for map_ in self.maps), self.size)
+        return ImageFeatures(tuple(map_.expand(count, *[-1] * (map_.ndim - 1)) for map_ in self.maps), self.size)
 
     def rows(self) -> list[ImageFeatures]:
         """What was features of each image, without copying."""

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from cmirnet_cli.config.published import IGNORED
 from cmirnet_cli.errors import ConfigError
 from cmirnet_cli.model.features import Logits
-from cmirnet_cli.model.own import imported
+from cmirnet_cli.model.own import imported, own_term
 
 BACKGROUND, REFERENT = 0, 1
 """The labels of a target, beside `IGNORED`."""
@@ -60,15 +60,7 @@ def term_of(name: str) -> Term:
     Raises:
         ConfigError: there is no such function.
     """
-    return TERMS[name] if name in TERMS else partial(_own_term, imported(name, "loss.terms"), name)
-
-
-def _own_term(function: Term, name: str, logits: Tensor, target: Tensor) -> Tensor:
-    rows = function(logits, target)
-    if rows.shape != target.shape[:1]:
-        wrong = f"loss.terms: {name} gives the shape {tuple(rows.shape)} for {len(target)} rows"
-        raise ConfigError(wrong, hint="it must give one loss for each row, (B,)")
-    return rows
+    return TERMS[name] if name in TERMS else partial(own_term, imported(name, "loss.terms"), name)
 
 
 def _labelled_rows(target: Tensor) -> Tensor:

@@ -80,18 +80,18 @@ class OwnNetwork(Network):
 
     Args:
         network: called with image (B, 3, H, W), words (B, T, D), keep bool (B, T) and sentence (B, D), it gives `Logits`. Where it has
-            `encode_image(image)` and `decode(features, words, keep, sentence)`, an image is encoded once for many expressions.
+            both `encode_image(image)` and `decode(features, words, keep, sentence)`, an image is encoded once for many expressions.
         name: of its builder, for errors.
     """
 
     def __init__(self, network: nn.Module, name: str) -> None:
         super().__init__()
         self.network, self.name = network, name
+        self.has_parts = hasattr(network, "encode_image") and hasattr(network, "decode")
 
     def encode_image(self, image: Tensor) -> ImageFeatures:
         """The network's own features, or the image itself."""
-        encode: Callable[[Tensor], Any] | None = getattr(self.network, "encode_image", None)
-        made = image if encode is None else encode(image)
+        made: Any = self.network.encode_image(image) if self.has_parts else image  # type: ignore[operator]
         size = (image.shape[2], image.shape[3])
         return ImageFeatures((made,) if isinstance(made, Tensor) else tuple(made), size)
 
@@ -101,14 +101,35 @@ class OwnNetwork(Network):
         Raises:
             ConfigError: the network gives no logits of that shape.
         """
-        decode: Callable[..., Any] | None = getattr(self.network, "decode", None)
         text = words, keep, sentence
-        made = self.network(features.maps[0], *text) if decode is None else decode(features.maps, *text)
-        main, others = made if isinstance(made, tuple) else (made, [])
-        if main.shape[1:] != (2, *features.size):
-            wrong = f"model.network = {self.name}: its logits have the shape {tuple(main.shape)}, the image {features.size}"
-            raise ConfigError(wrong, hint="Logits.main must be (B, 2, H, W), of the image's height and width")
+        made: Any = self.network.decode(features.maps, *text) if self.has_parts else self.network(features.maps[0], *text)  # type: ignore[operator]
+        main, others = made if isinstance(made, tuple) and len(made) == 2 else (made, [])
+        shape = (words.shape[0], 2, *features.size)
+        for each in (main, *others):
+            if not isinstance(each, Tensor) or each.shape != shape:
+                wrong = f"model.network = {self.name}: as scores of a head it gives {_described(each)}, not the shape {shape}"
+                raise ConfigError(wrong, hint="return Logits(main, auxiliary), all of them (B, 2, H, W) of the image's height and width")
         return Logits(main, list(others) if auxiliary else [])
+
+
+def own_term(function: Callable[[Tensor, Tensor], Tensor], name: str, logits: Tensor, target: Tensor) -> Tensor:
+    """What a term of the user's own makes of logits (B, 2, H, W) and a target (B, H, W): the loss of each row, (B,).
+
+    Raises:
+        ConfigError: it gives something else, or what nothing can be learnt from.
+    """
+    rows = function(logits, target)
+    if not isinstance(rows, Tensor) or rows.shape != target.shape[:1]:
+        wrong = f"loss.terms: {name} gives {_described(rows)} for {len(target)} rows"
+        raise ConfigError(wrong, hint="it must give one loss for each row, (B,)")
+    if logits.requires_grad and not rows.requires_grad:
+        wrong = f"loss.terms: {name} gives a loss without a gradient, from which nothing is learnt"
+        raise ConfigError(wrong, hint="compute it from the logits, without argmax, comparisons, detach or NumPy")
+    return rows
+
+
+def _described(made: object) -> str:
+    return f"the shape {tuple(made.shape)}" if isinstance(made, Tensor) else f"a {type(made).__name__}"
 
 
 @contextmanager

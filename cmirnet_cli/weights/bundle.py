@@ -86,7 +86,13 @@ def _config_text(bundle: Bundle) -> str:
 
 
 def _write_tensors(model: ReferringModel, path: Path) -> None:
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    tensors: dict[str, Tensor] = {}
+    seen = set()
+    for name, tensor in model.state_dict().items():
+        plain = tensor.detach().cpu().contiguous()
+        place = plain.untyped_storage().data_ptr()
+        tensors[name] = plain.clone() if place in seen else plain  # a network of one's own may share weights; safetensors refuses that
+        seen.add(place)
     path.touch()
     mode = path.stat().st_mode
     try:
@@ -113,6 +119,9 @@ def load_bundle(folder: Path) -> Bundle:
         model = filled_model(config, state)
     except UNREADABLE as error:
         reason = textwrap.shorten(str(error), 240)
+        if config.model.network:
+            hint = f"use the code that these weights were trained with, or copy them again if {MODEL_FILE} was damaged"
+            raise WeightsError(f"{path} does not fit what {config.model.network} builds: {reason}", hint) from error
         raise WeightsError(f"{path} does not fit its config.json: {reason}", hint=DAMAGED) from error
     if broken := [name for name, tensor in state.items() if not math.isfinite(tensor.sum(dtype=torch.float32).item())]:
         hint = "its training diverged: take the weights of an earlier epoch, or train again with a lower learning rate"
@@ -134,14 +143,14 @@ def filled_model(config: BundleConfig, state: Mapping[str, Tensor]) -> Referring
         RuntimeError: the state dict is of another model.
         WeightsError: the text encoder cannot be built.
     """
-    whole = config.model.network or config.model.family == "timm"  # whose builders may need numbers
-    empty = nullcontext() if whole else init_empty_weights(include_buffers=False)
+    own = config.model.network is not None
+    whole = own or config.model.family == "timm"  # whose builders may need numbers
     with torch.random.fork_rng(devices=[]):
-        with empty:
+        with nullcontext() if whole else init_empty_weights(include_buffers=False):
             network = build_network(config.model, config.image_size)
-        with init_empty_weights(include_buffers=False):
+        with nullcontext() if own else init_empty_weights(include_buffers=False):
             model = ReferringModel(network, TextEncoder(encoder_from_config(config.encoder), sentence=config.sentence))
     kinds = {name: value.dtype for name, value in model.state_dict().items()}
     copied = {name: value.to(kinds.get(name), copy=True) for name, value in state.items()}
-    model.load_state_dict(copied, strict=True, assign=True)
+    model.load_state_dict(copied, strict=True, assign=not own)  # own networks may share weights, which must stay shared
     return model.eval()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -63,3 +65,29 @@ def test_its_weights_are_refused_where_the_package_is_not_installed(
     outcome = cmirnet("eval", weights, "--split", "val")
     assert outcome.code == 4
     assert "mynet is only found in" in outcome.err
+
+
+def test_errors_of_ones_own_code_are_not_called_bugs_of_ours(home: Path, cmirnet: Callable[..., Outcome]):
+    code = CODE + "\ndef broken(config):\n    raise ValueError('not finished')\n"
+    code += "\ndef failing(logits, target):\n    return logits @ target\n"
+    (home / "mynet.py").write_text(code)
+    for setting, said in (("model.network=mynet:broken", "not finished"), ('loss.terms={"mynet:failing": 1}', "RuntimeError")):
+        outcome = cmirnet("train", "--preset", "smoke", "--set", setting, "--run-dir", home / "run", "--device", "cpu")
+        assert outcome.code == 1
+        assert said in outcome.err
+        assert "your own code raised this" in outcome.err
+        assert "bug in cmirnet" not in outcome.err
+        shutil.rmtree(home / "run", ignore_errors=True)
+
+
+def test_weights_whose_code_was_changed_are_not_called_damaged(
+    home: Path, cmirnet: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+):
+    assert cmirnet(*shlex.split(COMMANDS[0]), "--epochs", 1, "--device", "cpu").code == 0
+    (home / "mynet.py").write_text(CODE.replace("self.gate", "self.door"))
+    monkeypatch.delitem(sys.modules, "mynet")
+    importlib.invalidate_caches()
+    outcome = cmirnet("eval", "runs/mynet", "--split", "val")
+    assert outcome.code == 4
+    assert "does not fit what mynet:build builds" in outcome.err
+    assert "use the code that these weights were trained with" in outcome.err

@@ -152,6 +152,52 @@ def test_runs_that_differ_in_their_seed_alone_are_one_group(cache: Path, seeds: 
     assert told.count(r"\pm") == 7
 
 
+def test_runs_of_one_seed_are_no_group_as_they_tell_nothing_about_seeds(
+    cache: Path, seeds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    other = shutil.copytree(seeds / "seed-0", tmp_path / "edited")
+    assert run([*evaluated(cache, seeds / "seed-0", other), "--json"]) == 0
+    assert {name: len(runs) for name, runs in json.loads(capsys.readouterr().out)["groups"].items()} == {"seed-0": 1, "edited": 1}
+    assert run(evaluated(cache, other, f"{other}/../edited")) == 2
+    assert "is named twice" in capsys.readouterr().err
+
+
+def test_runs_of_one_name_in_a_group_are_written_to_folders_of_their_own(cache: Path, seeds: Path, tmp_path: Path):
+    runs = [shutil.copytree(seeds / f"seed-{seed}", tmp_path / str(seed) / "run") for seed in (0, 1)]
+    assert run(evaluated(cache, *runs, "--out", tmp_path / "out")) == 0
+    assert len(list((tmp_path / "out" / "run").glob("*/scores.json"))) == 2
+
+
+def test_scores_that_cannot_be_compared_are_named_before_a_run_is_scored(
+    cache: Path, seeds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert run(evaluated(cache, seeds / "seed-0", "--out", tmp_path / "earlier")) == 0
+    described = json.loads((tmp_path / "earlier/scores.json").read_text())
+    described["data"]["fingerprint"] = "0" * 64
+    (tmp_path / "earlier/scores.json").write_text(json.dumps(described))
+    assert run(evaluated(cache, seeds, tmp_path / "earlier", "--out", tmp_path / "out")) == 3
+    assert "was scored on other data: fingerprint 000000000000" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_run_with_epochs_left_is_named(cache: Path, seeds: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = shutil.copytree(seeds, tmp_path / "swin")
+    config = folder / "seed-1/config.yaml"
+    config.write_text(config.read_text().replace("epochs: 1\n", "epochs: 3\n"))
+    assert run(evaluated(cache, folder)) == 0
+    told = capsys.readouterr().err
+    assert "seed-1 has 1 of its 3 epochs: it is scored as it is" in told
+    assert "seed-0 has" not in told
+
+
+def test_a_seed_that_cannot_run_is_named_before_the_first_is_trained(cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "seed-1").mkdir()
+    (tmp_path / "seed-1/notes.txt").write_text("mine")
+    assert run(words(cache, tmp_path, "--seeds", "0,1")) == 2
+    assert "seed-1 already holds files" in capsys.readouterr().err
+    assert not (tmp_path / "seed-0").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -45,7 +45,7 @@ def make_optimizer(model: nn.Module, config: OptimizerConfig) -> Optimizer:
             layer_decay=config.layer_decay,
             **options,
         )
-    except (TypeError, ValueError, AssertionError, ImportError) as problem:
+    except (TypeError, ValueError, AssertionError, ImportError, RuntimeError) as problem:
         raise ConfigError(f"the optimiser {config.name} cannot be made: {first_line(problem)}", hint="see optimizer.options") from problem
     for group in optimizer.param_groups:
         group["lr"] *= group.pop("lr_scale", 1)  # so that every schedule scales it, timm's or not
@@ -122,7 +122,8 @@ def make_schedule(optimizer: Optimizer, config: ScheduleConfig, steps_per_epoch:
     updates = {"step_on_epochs": False, "updates_per_epoch": steps_per_epoch}
     try:
         schedule, _ = create_scheduler_v2(optimizer, config.name, num_epochs=config.epochs, **updates, **config.options)
-    except (TypeError, ValueError, AssertionError) as problem:
+        schedule.step_update(0)
+    except (TypeError, ValueError, AssertionError, ArithmeticError) as problem:
         raise ConfigError(f"the schedule {config.name} cannot be made: {first_line(problem)}", hint="see schedule.options") from problem
     return Schedule(optimizer, schedule.step_update, taken)
 

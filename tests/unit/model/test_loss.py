@@ -111,6 +111,14 @@ def scalar(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 OWN = f"{__name__}:squared"
 
 
+def nothing(logits: torch.Tensor, target: torch.Tensor) -> None:
+    return None
+
+
+def errors(logits: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    return (logits.argmax(dim=1) != target).float().mean(dim=(1, 2))
+
+
 def test_terms_are_added_up_by_weight(heads: list[torch.Tensor], target: torch.Tensor):
     logits = Logits(heads[0], heads[1:])
     parts = {name: SegmentationLoss(WEIGHTS, {name: 1.0})(logits, target) for name in ("cross_entropy", "dice", "focal", OWN)}
@@ -149,3 +157,12 @@ def test_a_term_that_is_not_there_or_gives_something_else_is_named(heads: list[t
         SegmentationLoss(WEIGHTS, {f"{__name__}:lost": 1.0})
     with pytest.raises(ConfigError, match=r"gives the shape \(\) for 2 rows"):
         SegmentationLoss(WEIGHTS, {f"{__name__}:scalar": 1.0})(Logits(heads[0], heads[1:]), target)
+    with pytest.raises(ConfigError, match="gives a NoneType for 2 rows"):
+        SegmentationLoss(WEIGHTS, {f"{__name__}:nothing": 1.0})(Logits(heads[0], heads[1:]), target)
+
+
+def test_a_term_without_a_gradient_is_refused_in_training_alone(heads: list[torch.Tensor], target: torch.Tensor):
+    loss = SegmentationLoss(WEIGHTS, {"cross_entropy": 1.0, f"{__name__}:errors": 1.0})
+    assert loss(Logits(heads[0], []), target) > 0
+    with pytest.raises(ConfigError, match=f"{__name__}:errors gives a loss without a gradient"):
+        loss(Logits(heads[0].requires_grad_(), []), target)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.errors import ConfigError
 from cmirnet_cli.model.build import build_network
 from cmirnet_cli.model.fast.optimizations import applicable
-from cmirnet_cli.model.features import Logits
+from cmirnet_cli.model.features import ImageFeatures, Logits
 from cmirnet_cli.model.own import imported
 from cmirnet_cli.model.recompute import recompute_activations
 
@@ -46,13 +47,39 @@ class Parted(Plain):
         return Logits(main, [main + 1])
 
 
-class Small(nn.Module):
+class Helped(Plain):
+    """Has a helper of the name `encode_image`, and no `decode`."""
+
+    def encode_image(self, image: Tensor) -> Tensor:
+        return image[:, :2] * self.scale
+
     def forward(self, image: Tensor, words: Tensor, keep: Tensor, sentence: Tensor) -> Tensor:
-        return image[:, :2, ::4, ::4]
+        return self.encode_image(image) + words.mean()
+
+
+class Gives(nn.Module):
+    def __init__(self, make: Callable[[Tensor], object]) -> None:
+        super().__init__()
+        self.make = make
+
+    def forward(self, image: Tensor, words: Tensor, keep: Tensor, sentence: Tensor) -> object:
+        return self.make(image[:, :2])
 
 
 def shrinking(config: ModelConfig) -> nn.Module:
-    return Small()
+    return Gives(lambda scores: scores[..., ::4, ::4])
+
+
+def with_small_heads(config: ModelConfig) -> nn.Module:
+    return Gives(lambda scores: Logits(scores, [scores[..., ::4, ::4]]))
+
+
+def of_one_row(config: ModelConfig) -> nn.Module:
+    return Gives(lambda scores: scores[:1])
+
+
+def a_dict(config: ModelConfig) -> nn.Module:
+    return Gives(lambda scores: {"out": scores})
 
 
 def nothing(config: ModelConfig) -> None:
@@ -89,11 +116,28 @@ def test_an_image_is_encoded_once_where_the_network_has_parts():
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("nothing", "returns a NoneType"), ("lost", "has no function lost"), ("shrinking", r"have the shape \(2, 2, 16, 8\)")],
+    [
+        ("nothing", "returns a NoneType"),
+        ("lost", "has no function lost"),
+        ("shrinking", r"gives the shape \(2, 2, 16, 8\), not the shape \(2, 2, 64, 32\)"),
+        ("with_small_heads", r"gives the shape \(2, 2, 16, 8\)"),
+        ("of_one_row", r"gives the shape \(1, 2, 64, 32\)"),
+        ("a_dict", "gives a dict"),
+    ],
 )
 def test_what_is_no_network_is_refused_by_name(name: str, message: str):
     with pytest.raises(ConfigError, match=f"model.network = {__name__}:{name}.*{message}"):
         build_network(config(name))(*inputs())
+
+
+def test_a_network_with_one_of_the_two_parts_is_called_as_a_whole():
+    image, words, keep, sentence = inputs()
+    assert torch.equal(build_network(config("Helped"))(image, words, keep, sentence).main, image[:, :2] + words.mean())
+
+
+def test_features_of_an_image_may_have_any_number_of_dimensions():
+    tokens = torch.randn(1, 7, 5)
+    assert torch.equal(ImageFeatures((tokens,), (64, 32)).repeat(3).maps[0], tokens.repeat(3, 1, 1))
 
 
 def test_what_knows_the_parts_of_cmirnet_does_not_touch_it():

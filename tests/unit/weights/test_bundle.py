@@ -12,7 +12,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cmirnet_cli.batches.batch import word_tokenizer
+from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.errors import WeightsError
+from cmirnet_cli.model.build import build_network
+from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.weights.bundle import Bundle, load_bundle, save_bundle, update_tensors
 from cmirnet_cli.weights.folder import find_weights
 
@@ -44,6 +47,27 @@ def test_loaded_bundle_describes_itself_as_the_saved_one_and_is_in_eval_mode(bun
 @ONE_BACKBONE
 def test_folder_holds_nothing_that_executes(folder: Path):
     assert {path.suffix for path in folder.iterdir()} == {".json", ".safetensors"}
+
+
+class Shared(torch.nn.Module):
+    """Two layers that share their weights, and one of them by two names."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.first, self.second = torch.nn.Conv2d(3, 2, 1), torch.nn.Conv2d(3, 2, 1)
+        self.second.weight = self.first.weight
+        self.again = self.first
+
+
+@ONE_BACKBONE
+def test_weights_that_a_network_of_ones_own_shares_stay_shared(bundle: Bundle, tmp_path: Path):
+    model = bundle.config.model.model_copy(update={"network": f"{__name__}:Shared"})
+    network = build_network(model)
+    config = bundle.config.model_copy(update={"model": model})
+    save_bundle(Bundle(ReferringModel(network, bundle.model.text), bundle.tokenizer, config), tmp_path / "weights")
+    loaded = load_bundle(tmp_path / "weights").model.network
+    assert len(list(loaded.parameters())) == len(list(network.parameters())) == 3
+    assert all(torch.equal(*pair) for pair in zip(loaded.parameters(), network.parameters(), strict=True))
 
 
 def test_loading_draws_no_random_numbers(folder: Path):

@@ -130,6 +130,13 @@ def test_cosine_goes_up_in_a_line_and_down_in_half_a_wave():
         (lambda: make_optimizer(nn.Linear(1, 1), OptimizerConfig(name="adamwx")), "timm has no optimiser 'adamwx'"),
         (lambda: make_optimizer(nn.Linear(1, 1), OptimizerConfig(name="adahessian")), "needs second derivatives"),
         (lambda: make_optimizer(nn.Linear(1, 1), OptimizerConfig(options={"speed": 1})), "adamw cannot be made: .*'speed'"),
+        (lambda: make_optimizer(nn.Linear(1, 1), OptimizerConfig(options={"foreach": True})), "adamw cannot be made: .*foreach"),
+        (
+            lambda: make_schedule(
+                make_optimizer(nn.Linear(1, 1), OptimizerConfig()), ScheduleConfig(name="step", options={"decay_epochs": 0}), N
+            ),
+            "step cannot be made: .*zero",
+        ),
         (
             lambda: make_schedule(make_optimizer(nn.Linear(1, 1), OptimizerConfig()), ScheduleConfig(name="cosine", options={"a": 1}), N),
             "cosine cannot be made: .*'a'",
