@@ -90,6 +90,11 @@ class ModelConfig(_Section):
         """Which of the two published networks this is."""
         return family(self.backbone)
 
+    @property
+    def name(self) -> str:
+        """What the network is called where a run is spoken of: the backbone, or the builder of the user's own."""
+        return self.network or self.backbone
+
 
 class TextConfig(_Section):
     """The text encoder and what of it is trained."""

@@ -63,7 +63,7 @@ class Inference:
         impossible = [name for name in self.optimizations if name not in (AUTO, *possible)]
         if impossible or (self.precision != "fp32" and not isinstance(model.network, CMIRNet)):
             what = f"the optimization {impossible[0]!r}" if impossible else f"the precision {self.precision}"
-            kind = bundle.config.model.network or bundle.config.model.backbone
+            kind = bundle.config.model.name
             hint = f"for this network on {device} there are: {', '.join(possible) or 'none, in fp32'}"
             raise UsageError(f"{what} does not apply to a network with {kind}", hint=hint)
         if COMPILE in optimizations:

@@ -120,7 +120,7 @@ def write_export(source: ExportSource, folder: Path, options: ExportOptions, sam
     origin = ExportOrigin(
         weights=source.name,
         sha256=source.sha256,
-        backbone=bundle.config.model.backbone,
+        backbone=bundle.config.model.name,
         dataset=bundle.config.dataset,
         program=__version__,
         libraries={name: import_module(name).__version__ for name in libraries},

@@ -41,7 +41,7 @@ class ExportOrigin(BaseModel):
     Attributes:
         weights: as named on the command line.
         sha256: of `model.safetensors`.
-        backbone: of the network.
+        backbone: of the network, or the builder of the user's own.
         dataset: what the weights were trained on, as `<dataset>-<split_by>`; empty where that is not known.
         program: version of this program.
         libraries: name → version of those that took part.

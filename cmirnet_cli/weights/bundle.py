@@ -153,4 +153,5 @@ def filled_model(config: BundleConfig, state: Mapping[str, Tensor]) -> Referring
     kinds = {name: value.dtype for name, value in model.state_dict().items()}
     copied = {name: value.to(kinds.get(name), copy=True) for name, value in state.items()}
     model.load_state_dict(copied, strict=True, assign=not own)  # own networks may share weights, which must stay shared
+    model.text.encoder.tie_weights()  # such as T5's two names of its embeddings, which would be trained apart
     return model.eval()

@@ -79,7 +79,7 @@ def model_card(name: str, config: BundleConfig, parameters: int, scores: ScoresF
         license=license,
         library_name="cmirnet",
         pipeline_tag=TASK,
-        tags=["referring-image-segmentation", "cmirnet", config.model.backbone],
+        tags=["referring-image-segmentation", "cmirnet", config.model.name],
         model_name=name.rpartition("/")[2],
         eval_results=list(_results(scores)) if scores else None,
     )

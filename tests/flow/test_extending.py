@@ -67,6 +67,15 @@ def test_its_weights_are_refused_where_the_package_is_not_installed(
     assert "mynet is only found in" in outcome.err
 
 
+def test_a_run_without_a_folder_is_called_after_the_network(home: Path, cmirnet: Callable[..., Outcome]):
+    network = ("--set", "model.network=mynet:build")
+    for options, name in ((network, "mynet:build"), (("--backbone", "timm/test_convnext2"), "timm/test_convnext2")):
+        outcome = cmirnet("train", "--preset", "smoke", *options, "--backbone-weights", "none", "--epochs", 1, "--device", "cpu")
+        assert outcome.code == 0, outcome.err
+        assert f"training {name} on scenes (demo)" in outcome.err
+    assert {each.name for each in (home / "runs").iterdir()} == {"scenes-demo-mynet-build", "scenes-demo-timm-test_convnext2"}
+
+
 def test_errors_of_ones_own_code_are_not_called_bugs_of_ours(home: Path, cmirnet: Callable[..., Outcome]):
     code = CODE + "\ndef broken(config):\n    raise ValueError('not finished')\n"
     code += "\ndef failing(logits, target):\n    return logits @ target\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
@@ -109,7 +110,7 @@ def train(
                 holding.enter_context(directory.held())
             manifest = trainer.cache.manifest
             precision = trainer.settings.loop.precision
-            notice(f"training {settings.model.backbone} on {manifest.dataset} ({manifest.split_by}) in {precision} into {directory.folder}")
+            notice(f"training {settings.model.name} on {manifest.dataset} ({manifest.split_by}) in {precision} into {directory.folder}")
         elif trainer.is_main:
             directory.rewind(trainer.steps_taken, trainer.progress.epoch, trainer.settings)
         with watch(trainer) as callbacks, _tracked(trainer, directory, notice) as trackers:
@@ -139,7 +140,7 @@ def train_each(
 
 def new_home(settings: Settings) -> Path:
     """A folder for the runs of one recipe that does not exist yet."""
-    return new_run_folder(RUNS, f"{settings.data.dataset or 'run'}-{settings.model.backbone}-seeds")
+    return new_run_folder(RUNS, f"{settings.data.dataset or 'run'}-{_in_a_path(settings)}-seeds")
 
 
 def prepared_trainer(
@@ -163,6 +164,11 @@ def prepared_trainer(
     bundle = starting_bundle(settings, cache, notice)
     settings = settings.model_copy(update={"model": bundle.config.model})  # whose text_width is that of the encoder
     return Trainer(bundle, settings, cache, place, features_for_training(bundle, settings, cache, notice))
+
+
+def _in_a_path(settings: Settings) -> str:
+    """The name of the network as part of a folder's name: `timm/NAME` and `package.module:builder` with dashes."""
+    return re.sub("[/:]", "-", settings.model.name)
 
 
 def _directory_to_resume(resume: RunDirectory | str | Path | None, run_dir: Path | None) -> RunDirectory | None:
@@ -196,7 +202,7 @@ def _require_one_state(trainer: Trainer, directory: RunDirectory | None) -> None
 def _new_run(trainer: Trainer, folder: Path | None) -> RunDirectory:
     """A new run directory, which the main process makes and all know."""
     settings, manifest = trainer.settings, trainer.cache.manifest
-    name = f"{manifest.dataset}-{manifest.split_by}-{settings.model.backbone}"
+    name = f"{manifest.dataset}-{manifest.split_by}-{_in_a_path(settings)}"
     folder = folder or said_by_main(new_run_folder(RUNS, name))
     if trainer.is_main:
         features = trainer.features.manifest.digest if trainer.features else None

@@ -12,10 +12,15 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
 from cmirnet_cli.batches.batch import end_mark, padding, tokenise
+from cmirnet_cli.config import ModelConfig
 from cmirnet_cli.export.preprocessing import SentenceReader
 from cmirnet_cli.export.spec import Input
+from cmirnet_cli.model.build import build_network
+from cmirnet_cli.model.referring import ReferringModel
 from cmirnet_cli.model.text import TextEncoder, most_tokens, sentence_of, usual_place
+from cmirnet_cli.weights.bundle import filled_model
 from cmirnet_cli.weights.encoder import encoder_from_config, load_encoder, load_tokenizer
+from cmirnet_cli.weights.folder import BundleConfig
 
 WORDS = ("the", "red", "cup", "left", "person", "links", "rote", "Tasse", "杯子")
 TEXTS = ["the red cup", "left person", "links rote Tasse", "红 杯子"]
@@ -136,6 +141,17 @@ def test_an_encoder_of_any_kind_is_read_asked_trained_and_read_again(kind: Kind,
     text.choose_trained("all")
     text(tokens.ids, tokens.keep).sum().backward()
     assert [name for name, each in encoder.named_parameters() if each.requires_grad and each.grad is None] == []
+
+
+@pytest.mark.parametrize("kind", ["T5's encoder"], indirect=True)
+def test_weights_that_an_encoder_shares_stay_shared_when_a_model_is_read(kind: Kind, folder: Path):
+    """T5 names its embeddings twice. If they came apart, they would be trained apart after a resumption."""
+    model = ModelConfig(backbone="resnet-nano", fusion_width=32, text_width=WIDTH)
+    text = TextEncoder(load_encoder(str(folder)), sentence="mean")
+    whole = ReferringModel(build_network(model), text)
+    described = BundleConfig(model=model, encoder=text.encoder.config.to_dict(), tokens=LENGTH, sentence="mean", image_size=64)
+    again = filled_model(described, whole.state_dict())
+    assert [name for name, _ in again.named_parameters()] == [name for name, _ in whole.named_parameters()]
 
 
 def test_published_training_means_the_same_for_every_kind(kind: Kind, folder: Path):
