@@ -142,8 +142,7 @@ def _progress(folder: Path) -> Iterator[Finding]:
     if len(epochs) >= settings.schedule.epochs:
         yield Finding("ok", str(folder), done)
     elif (folder / BAD_BATCH).is_file():
-        kept = (run.weights / "last").is_dir()
-        advice = f"see {folder / BAD_BATCH}; {after_divergence(settings, folder, kept=kept)}"
+        advice = f"see {folder / BAD_BATCH}; {after_divergence(settings, folder)}"
         yield Finding("warning", str(folder), f"{done}; training diverged: the loss is NaN or infinite", advice)
     else:
         metrics, last = folder / METRICS, "no step was reported"
