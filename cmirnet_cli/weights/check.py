@@ -67,7 +67,7 @@ def check_weights(source: str, tokenizer: str | None = None) -> BundleConfig | N
 
 
 def check_named(weights: str, tokenizer: str | None) -> BundleConfig | None:
-    """As `check_weights`, of what a command's WEIGHTS and --tokenizer name.
+    """As `check_weights`, of weights and a tokenizer that were named together.
 
     Raises:
         UsageError: a tokenizer is named for a weights folder, which has its own.
@@ -75,7 +75,7 @@ def check_named(weights: str, tokenizer: str | None) -> BundleConfig | None:
     """
     config = check_weights(weights, tokenizer)
     if config and tokenizer:
-        raise UsageError(f"--tokenizer is for official checkpoints; {weights} has its own", hint="leave out --tokenizer")
+        raise UsageError(f"a tokenizer is for official checkpoints; {weights} has its own", hint="leave the tokenizer out")
     return config
 
 

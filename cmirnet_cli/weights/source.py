@@ -40,14 +40,16 @@ def weights_folder(source: str | Path, tokenizer: str | None = None, notice: Not
         source: a weights folder, a run directory, an official `.pth` file, a folder that holds one, or on the hub `org/name`,
             `org/name@revision` or `org/name:path/in/repository.pth`. A checkpoint is read as data.
         tokenizer: local folder or hub id, for an official checkpoint; by default what lies beside it, else that of the published text
-            encoder.
-        notice: called with a line that says where a converted checkpoint is kept.
+            encoder. Other weights have their own.
+        notice: called with a line that says where a converted checkpoint is kept, or that the tokenizer is not used.
 
     Raises:
         WeightsError: nothing usable is there.
     """
     found = locate(source)
     if found.checkpoint is None:
+        if tokenizer:
+            notice(f"{source} has its own text encoder and tokenizer; {tokenizer} is not used")
         return find_weights(found.folder)
     return converted(found.checkpoint, tokenizer or found.tokenizer or TextConfig().source, notice)
 

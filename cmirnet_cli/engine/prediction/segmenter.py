@@ -34,6 +34,7 @@ from cmirnet_cli.model.features import ImageFeatures
 from cmirnet_cli.model.text import TextEncoder
 from cmirnet_cli.weights.bundle import Bundle, save_bundle
 from cmirnet_cli.weights.card import model_card, read_scores
+from cmirnet_cli.weights.check import check_named
 from cmirnet_cli.weights.folder import require_replaceable
 from cmirnet_cli.weights.hub import upload
 from cmirnet_cli.weights.source import load_weights
@@ -88,9 +89,11 @@ class Segmenter:
 
         Raises:
             WeightsError: nothing usable is there.
-            UsageError: there is no such device, or `photos_at_once` is less than 1.
+            UsageError: there is no such device, `photos_at_once` is less than 1, or the weights have their own tokenizer.
         """
         place = pick_device(device)
+        if tokenizer:
+            check_named(str(source), tokenizer)
         bundle = inference.prepare(load_weights(source, tokenizer), place)
         return cls(bundle, place, photos_at_once=photos_at_once)
 

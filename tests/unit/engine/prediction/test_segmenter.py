@@ -224,6 +224,12 @@ def test_no_images_at_once_would_give_nothing_and_are_refused(segmenter: Segment
         Segmenter.from_pretrained(tmp_path / "weights", photos_at_once=0)
 
 
+def test_a_tokenizer_beside_weights_that_have_their_own_is_refused(segmenter: Segmenter, tmp_path: Path):
+    segmenter.save_pretrained(tmp_path / "weights")
+    with pytest.raises(UsageError, match=r"a tokenizer is for official checkpoints; .*weights has its own"):
+        Segmenter.from_pretrained(tmp_path / "weights", tokenizer=str(tmp_path / "weights"))
+
+
 def test_one_expression_is_looked_up_whole(segmenter: Segmenter):
     assert segmenter.unknown("the red cup") == segmenter.too_long("the red cup") == []
     assert segmenter.unknown("🍎") == ["🍎"]

@@ -41,6 +41,12 @@ def test_everything_starts_from_the_given_weights(small_cache: Cache, given: Pat
     assert lines == [f"starting from {given}, trained on drawn-made"]
 
 
+def test_another_text_encoder_than_that_of_the_weights_is_said_not_to_be_used(small_cache: Cache, given: Path):
+    lines: list[str] = []
+    starting_bundle(settings(text={"source": "roberta-base"}, loop={"init_from": str(given)}), small_cache, lines.append)
+    assert lines[0] == f"{given} has its own text encoder and tokenizer; roberta-base is not used"
+
+
 def test_what_is_trained_follows_the_settings_and_not_the_weights(small_cache: Cache, given: Path):
     bundle = starting_bundle(settings(text={"train": "none", "dropout": True}, loop={"init_from": str(given)}), small_cache)
     assert not any(parameter.requires_grad for parameter in bundle.model.text.parameters())
