@@ -31,7 +31,13 @@ _ARCHIVES = {
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"Rar!\x1a\x07": "a RAR archive",
 }
-_OTHERS = {b"\x89HDF\r\n\x1a\n": "an HDF5 file, as TensorFlow and Keras write them", b"GGUF": "a GGUF file", b"%PDF-": "a PDF document"}
+_OTHERS = {
+    b"\x89HDF\r\n\x1a\n": "an HDF5 file, as TensorFlow and Keras write them",
+    b"GGUF": "a GGUF file",
+    b"%PDF-": "a PDF document",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"\x89PNG\r\n\x1a\n": "a PNG picture",
+}
 _TAR_MARK = slice(257, 262)
 _GZIP = 16 + zlib.MAX_WBITS
 

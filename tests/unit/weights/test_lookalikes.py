@@ -50,6 +50,7 @@ KINDS = {
     archived(): "is a tar archive",
     b"7z\xbc\xaf\x27\x1c\x00\x04": "is a 7z archive",
     b"\x89HDF\r\n\x1a\n" + bytes(9): "is an HDF5 file",
+    b"\xff\xd8\xff\xe0\x00\x10JFIF\x00": "is a JPEG picture",
 }
 ONLY_AMONG_NUMBERS = {
     b"": "is empty",
