@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,3 +102,12 @@ def test_dry_run_of_a_resumption_changes_nothing(finished: Path):
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
     assert run(["train", "--resume", str(finished), "--epochs", "9", "--device", "cpu", "--dry-run"]) == 0
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
+
+
+def test_a_run_without_its_best_weights_is_refused_and_left_as_it_is(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    run_dir = Path(shutil.copytree(finished, tmp_path / "run"))
+    shutil.rmtree(run_dir / "weights" / "best")
+    metrics = (run_dir / "metrics.jsonl").read_bytes()
+    assert run(["train", "--resume", str(run_dir), "--epochs", "5", "--device", "cpu"]) == 4
+    assert "weights/best is missing" in capsys.readouterr().err
+    assert (run_dir / "metrics.jsonl").read_bytes() == metrics

@@ -122,7 +122,7 @@ def make_schedule(optimizer: Optimizer, config: ScheduleConfig, steps_per_epoch:
     updates = {"step_on_epochs": False, "updates_per_epoch": steps_per_epoch}
     try:
         schedule, _ = create_scheduler_v2(optimizer, config.name, num_epochs=config.epochs, **updates, **config.options)
-        schedule.step_update(0)
+        schedule.step_update(0)  # some options fail only when they are used
     except (TypeError, ValueError, AssertionError, ArithmeticError) as problem:
         raise ConfigError(f"the schedule {config.name} cannot be made: {first_line(problem)}", hint="see schedule.options") from problem
     return Schedule(optimizer, schedule.step_update, taken)

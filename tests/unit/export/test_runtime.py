@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from cmirnet_cli.export.runtime import CPU, open_session
+from cmirnet_cli.export.runtime import CPU, EXACT_INT8, open_session
+from cmirnet_cli.processor import processor_features
 
 onnx = pytest.importorskip("onnx")
 WIDTH = 64
@@ -45,3 +47,14 @@ def test_int8_sums_do_not_saturate_on_processors_without_vnni(quantised: Path):
     """There pairs of products are summed in 16 bits unless ONNX Runtime is told otherwise: 2 · 255 · 127 is more than those hold."""
     (found,) = open_session(quantised, CPU).run(None, {"x": np.full((1, WIDTH), 255, np.float32)})
     np.testing.assert_array_equal(found, np.full((1, WIDTH), 255.0 * WIDTH * 127, np.float32))
+
+
+def test_slower_sums_are_asked_for_only_where_others_may_overflow(quantised: Path):
+    """PyTorch finds out by itself whether the processor has VNNI; where it has none, or the system does not tell, sums must be exact."""
+    asked = open_session(quantised, CPU).get_session_options().get_session_config_entry(EXACT_INT8)
+    if not processor_features():
+        assert asked == "1"
+    elif torch.cpu._is_vnni_supported():
+        assert asked == "0"
+    elif "avx_vnni" not in processor_features():  # which PyTorch does not look for
+        assert asked == "1"
